@@ -1,0 +1,281 @@
+"""The IR: one node, and one frozen dataclass per stage.
+
+    Cell   one step, as the source says it           (carry, input) -> (carry', output)
+    Scan   the step along time                        scan :: (c -> a -> (c, b)) -> c -> [a] -> (c, [b])
+    Scans  the programs of one cell: forward, backward, ...
+
+A node is an op applied to nodes. It is compared by identity and shared by construction: applying
+one op to the same operands twice gives one node, so common subexpressions never exist. Leaves are
+the exception: each is itself. `span` and `label` are for people and never count.
+
+Within a Scan every node lives in one of three places, told by the border ops alone:
+
+    before the loop   at most leading axes {T, B}; computed for all t at once
+       at(v)          reads time t of `v`:                       before -> step
+    the step          no T among its axes; depends on a carry or on an `at`
+       stack(s)       all the step's values of `s` along T:      step -> after
+       accumulate(s)  their sum over T:                          step -> after
+    after the loop    like before the loop, but reads stacks and sums
+
+So "hoist" is a law, op(at(a), at(b)) -> at(op(a, b)), and "sink" is another,
+stack(op(a, b)) -> op(stack(a), stack(b)).
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..grammar.source import Span
+from .ops import OPS, Op
+from .shapes import Shape, Type
+
+
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class Node:
+    """One value: `op` applied to `args`, with the op's static `attr`."""
+
+    op: Op
+    args: tuple[Node, ...]
+    type: Type
+    attr: Any = None
+    span: Span | None = None
+    label: str | None = None
+
+    # The operators derivative rules are written in. A number stands for a constant of that shape.
+    def __add__(self, other: Node | float) -> Node:
+        return apply("add", self, lift(other, self))
+
+    def __radd__(self, other: float) -> Node:
+        return apply("add", lift(other, self), self)
+
+    def __sub__(self, other: Node | float) -> Node:
+        return apply("sub", self, lift(other, self))
+
+    def __rsub__(self, other: float) -> Node:
+        return apply("sub", lift(other, self), self)
+
+    def __mul__(self, other: Node | float) -> Node:
+        return apply("mul", self, lift(other, self))
+
+    def __rmul__(self, other: float) -> Node:
+        return apply("mul", lift(other, self), self)
+
+    def __truediv__(self, other: Node | float) -> Node:
+        return apply("div", self, lift(other, self))
+
+    def __rtruediv__(self, other: float) -> Node:
+        return apply("div", lift(other, self), self)
+
+    def __neg__(self) -> Node:
+        return apply("neg", self)
+
+    def then(self, name: str, *others: Node | float, attr: Any = None) -> Node:
+        """The op `name` applied to this node and `others`: `x.then("exp")`."""
+        return apply(name, self, *(lift(o, self) for o in others), attr=attr)
+
+    def __repr__(self) -> str:
+        return f"<{self.label or self.op.name}: {self.type}>"
+
+
+_shared: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
+
+
+def apply(
+    op: str | Op, *args: Node, attr: Any = None, span: Span | None = None, label: str | None = None
+) -> Node:
+    """The node of `op` on `args`; the one that exists already, if it does.
+
+    Raises:
+        TypeProblem: the op's type rule refuses the operands.
+    """
+    record = OPS[op] if isinstance(op, str) else op
+    # As text, a constant -0.0 is not 0.0, and NaN is itself.
+    key = (record.name, args, repr(attr) if record.name == "const" else attr)
+    found = _shared.get(key)
+    if found is not None:
+        return found
+    type_ = record.type(attr, *(a.type for a in args))
+    node = Node(record, args, type_, attr, span, label)
+    return _shared.setdefault(key, node)
+
+
+def leaf(op: str, name: str, type_: Type, span: Span | None = None) -> Node:
+    """A new leaf: `param`, `input` (a whole sequence, or in a Cell one step of it) or `carry`."""
+    return Node(OPS[op], (), type_, name, span, name)
+
+
+def const(value: float, shape: Shape = (), kind: str = "real") -> Node:
+    """A tensor filled with `value`."""
+    return apply("const", attr=(float(value), tuple(int(d) for d in shape), kind))
+
+
+def lift(value: Node | float, like: Node) -> Node:
+    """`value` itself, or a constant shaped like `like`."""
+    if isinstance(value, Node):
+        return value
+    return const(value, like.type.shape)
+
+
+def label(node: Node, name: str) -> Node:
+    """Give `node` the name a person wrote for it, unless it has one."""
+    if node.label is None:
+        object.__setattr__(node, "label", name)
+    return node
+
+
+def rebuild(node: Node, args: tuple[Node, ...]) -> Node:
+    """`node` on other operands; itself where they are the same ones."""
+    if args == node.args:
+        return node
+    return apply(node.op, *args, attr=node.attr, span=node.span, label=node.label)
+
+
+def toposort(roots: Iterable[Node], stop: Callable[[Node], bool] | None = None) -> list[Node]:
+    """Every node `roots` depend on, operands first, each once; nothing beneath a `stop` node.
+
+    Iterative: graphs may be deeper than Python's stack.
+    """
+    seen: dict[Node, bool] = {}  # False while its operands are being visited
+    order: list[Node] = []
+    todo: list[Node] = list(roots)[::-1]
+    while todo:
+        node = todo[-1]
+        state = seen.get(node)
+        if state is None:
+            seen[node] = False
+            if not (stop and stop(node)):
+                todo.extend(a for a in reversed(node.args) if a not in seen)
+        else:
+            todo.pop()
+            if state is False:
+                seen[node] = True
+                order.append(node)
+    return order
+
+
+# -- one step ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Init:
+    """How a parameter starts: an initialiser's name and numbers, or ("expr", node)."""
+
+    name: str
+    args: tuple[float, ...] = ()
+    value: Node | None = None  # an expression of sizes and options, for `param a[H] = expr`
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter, or with `trained=False` a `const` tensor (a buffer); `name` is its path."""
+
+    name: str
+    node: Node
+    init: Init
+    trained: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A named part of the carry: its old value, its new value, and where it starts."""
+
+    name: str
+    node: Node  # leaf "carry", axes {B}
+    new: Node
+    initial: Node  # of params, consts and numbers only: no leading axis
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An input or an output by name. An input's node is a leaf "input", axes {B}."""
+
+    name: str
+    node: Node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """One step with its sizes bound: (carry, input) -> (carry', output)."""
+
+    name: str
+    settings: Mapping[str, Any]  # sizes and options as bound
+    params: tuple[Param, ...]
+    states: tuple[State, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    documentation: str = ""
+    span: Span | None = None
+    input_is_tuple: bool = False  # `(a, b)` in the header, against a lone `x`
+    output_is_tuple: bool = False
+
+
+# -- along time ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """One state of a scan: the leaf the step reads, its value before the first step, its next."""
+
+    name: str
+    node: Node  # leaf "carry", axes {B}: the step's old value
+    start: Node  # leaf "input", axes {B}: given by the caller
+    next: Node  # in the step
+    initial: Node | None = None  # where a reset puts it: of params and numbers only
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan:
+    """A step applied along time, forwards or (`reverse`) from the last step to the first.
+
+    Results: every carry's value after the last step run, and `outs`, nodes that live before or
+    after the loop.
+    """
+
+    name: str
+    params: tuple[Node, ...]  # leaves "param", no leading axes
+    inputs: tuple[Node, ...]  # leaves "input", axes {T, B} (a sum's cotangent: none)
+    carries: tuple[Carry, ...]
+    outs: tuple[Value, ...]
+    reverse: bool = False
+
+    def roots(self) -> list[Node]:
+        """Everything that must be computed."""
+        return [*(c.next for c in self.carries), *(o.node for o in self.outs)]
+
+    def __iter__(self) -> Iterator[Node]:
+        """Every node, operands first."""
+        return iter(toposort(self.roots()))
+
+    def rebuilt(self, found: Mapping[Node, Node]) -> Scan:
+        """The scan with its roots replaced by what a rewrite found for them."""
+        carries = tuple(replace(c, next=found[c.next]) for c in self.carries)
+        outs = tuple(replace(o, node=found[o.node]) for o in self.outs)
+        return replace(self, carries=carries, outs=outs)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A scan's nodes in the order of their computation, by place: see `passes/schedule.py`."""
+
+    scan: Scan
+    once: tuple[Node, ...]
+    whole: tuple[Node, ...]
+    block: tuple[Node, ...]
+    step: tuple[Node, ...]
+    late: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scans:
+    """The programs of one cell that belong together; passes map over them.
+
+    `saved` names the forward outs that exist for the backward scan alone (its residuals).
+    """
+
+    forward: Scan
+    backward: Scan | None = None
+    saved: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what passes found out: "recurrence"

@@ -1,0 +1,58 @@
+"""The record that says everything the compiler knows about one operation, and the table of them.
+
+In: nothing. Out: `OPS`, name -> `Op`. Passes and backends look fields up here and keep no table
+of their own; adding an op is one `op(...)` call in one of the files of this folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..shapes import Type
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Op:
+    """One operation.
+
+    Exactly one of `partials`, `pullback` or `nograd=True`; reverse and forward mode both follow
+    from it. Rules are written in the IR's own operators, so that a derivative is itself IR.
+    """
+
+    name: str
+    type: Callable[..., Type]  # (attr, *operand types) -> result type, or TypeProblem
+    reference: Callable[..., Any]  # (attr, *arrays): its meaning, float64 NumPy, trailing axes only
+    doc: str = ""  # one line: the formula
+    arity: int = 1
+    spell: Mapping[str, str] = field(default_factory=dict)  # backend -> "np.tanh({0}, out={out})"
+    infix: str | None = None  # printed `a + b` rather than `add a b`
+    partials: Callable[..., tuple[Any, ...]] | None = None  # pointwise: (y, *xs) -> dy/dx_i
+    pullback: Callable[..., tuple[Any, ...]] | None = None  # (ct, y, *xs) -> ct_i, linear in ct
+    nograd: bool = False
+    laws: tuple[str, ...] = ()  # "a * 1 -> a": used by simplify, and tested
+    domain: tuple[float, float] = (-2.0, 2.0)  # where tests sample operands
+    cheap: bool = False  # dearer to keep for the backward step than to compute again
+    samples: tuple[tuple[Any, tuple[Type, ...]], ...] = ()  # structured: (attr, operand types)
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether result element i depends on element i of each operand alone.
+
+        Just these have a one-line spelling; a structured op has an emitter in each backend.
+        """
+        return bool(self.spell)
+
+
+OPS: dict[str, Op] = {}
+
+
+def op(name: str, **fields: Any) -> Op:
+    """Declare an op. A name is declared once."""
+    assert name not in OPS, f"op {name} declared twice"
+    OPS[name] = Op(name, **fields)
+    return OPS[name]
+
+
+from . import borders, linear, pointwise, structure  # noqa: E402, F401  (they fill the table)

@@ -1,0 +1,242 @@
+"""Ops that act on each element alone. Operands have one shape; leading axes are united."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..shapes import Kind, Type, TypeProblem, axes_of
+from . import op
+
+
+def _same_shape(types: tuple[Type, ...]) -> None:
+    if len({t.shape for t in types}) != 1:
+        raise TypeProblem(f"operands must have one shape, got {' and '.join(map(str, types))}")
+
+
+def _rule(operand: Kind, result: Kind) -> Any:
+    def type_(_attr: Any, *types: Type) -> Type:
+        _same_shape(types)
+        for at, t in enumerate(types):
+            if t.kind != operand:
+                raise TypeProblem(f"this needs {operand} values, got {t}", operand=at)
+        return Type(types[0].shape, result, axes_of(*types))
+
+    return type_
+
+
+_real = _rule("real", "real")
+_test = _rule("real", "bool")
+_logic = _rule("bool", "bool")
+
+
+def _ufunc(name: str) -> dict[str, str]:
+    return {"numpy": f"np.{name}({{0}}, {{out}})"}
+
+
+def _ufunc2(name: str) -> dict[str, str]:
+    return {"numpy": f"np.{name}({{0}}, {{1}}, {{out}})"}
+
+
+# -- arithmetic --------------------------------------------------------------------------------
+
+op(
+    "add", doc="a + b", arity=2, type=_real, infix="+", cheap=True, spell=_ufunc2("add"),
+    reference=lambda _, a, b: a + b,
+    partials=lambda y, a, b: (1.0, 1.0),
+    laws=("a + neg(b) -> a - b", "neg(a) + b -> b - a"),
+)  # fmt: skip
+op(
+    "sub", doc="a - b", arity=2, type=_real, infix="-", cheap=True, spell=_ufunc2("subtract"),
+    reference=lambda _, a, b: a - b,
+    partials=lambda y, a, b: (1.0, -1.0),
+    laws=("a - 0 -> a", "a - neg(b) -> a + b"),
+)  # fmt: skip
+op(
+    "mul", doc="a * b", arity=2, type=_real, infix="*", cheap=True, spell=_ufunc2("multiply"),
+    reference=lambda _, a, b: a * b,
+    partials=lambda y, a, b: (b, a),
+    laws=("a * 1 -> a", "1 * a -> a", "neg(a) * neg(b) -> a * b"),
+)  # fmt: skip
+op(
+    "div", doc="a / b", arity=2, type=_real, infix="/", cheap=True, spell=_ufunc2("divide"),
+    reference=lambda _, a, b: a / b, domain=(0.5, 2.0),
+    partials=lambda y, a, b: (1.0 / b, -(y / b)),
+    laws=("a / 1 -> a",),
+)  # fmt: skip
+op(
+    "neg", doc="-a", type=_real, cheap=True, spell=_ufunc("negative"),
+    reference=lambda _, a: -a,
+    partials=lambda y, a: (-1.0,),
+    laws=("neg(neg(a)) -> a",),
+)  # fmt: skip
+op(
+    "pow", doc="a ^ b", arity=2, type=_real, infix="^", spell=_ufunc2("power"),
+    reference=lambda _, a, b: np.power(a, b), domain=(0.5, 2.0),
+    # At a = 0 both are 0 where they have a limit, as in PyTorch, rather than 0 * inf = NaN; what is
+    # not chosen is finite too, so that this holds of the second derivative.
+    partials=lambda y, a, b: (
+        b.then("eq", 0.0).then("where", 0.0, b * a.then("pow", b - 1.0)),
+        y * a.then("eq", 0.0).then("where", 1.0, a).then("log"),
+    ),
+    laws=("a ^ 1 -> a", "a ^ 2 -> a * a"),
+)  # fmt: skip
+op(
+    "mod", doc="a % b, with the sign of b", arity=2, type=_real, infix="%", spell=_ufunc2("mod"),
+    reference=lambda _, a, b: np.mod(a, b), domain=(0.5, 2.0),
+    partials=lambda y, a, b: (1.0, -((a / b).then("floor"))),
+)  # fmt: skip
+op(
+    "abs", doc="|a|; its derivative at 0 is 0", type=_real, cheap=True, spell=_ufunc("abs"),
+    reference=lambda _, a: np.abs(a),
+    partials=lambda y, a: (a.then("sign"),),
+    laws=("abs(neg(a)) -> abs(a)", "abs(abs(a)) -> abs(a)"),
+)  # fmt: skip
+op(
+    "maximum", doc="the larger; equal ones share the derivative half and half; NaN wins", arity=2,
+    type=_real, cheap=True, spell=_ufunc2("maximum"),
+    reference=lambda _, a, b: np.where(np.isnan(a) | (a >= b), a, b),
+    partials=lambda y, a, b: _shares(a, b),
+)  # fmt: skip
+op(
+    "minimum", doc="the smaller; equal ones share the derivative half and half; NaN wins", arity=2,
+    type=_real, cheap=True, spell=_ufunc2("minimum"),
+    reference=lambda _, a, b: np.where(np.isnan(a) | (a <= b), a, b),
+    partials=lambda y, a, b: _shares(b, a),
+)  # fmt: skip
+
+
+def _shares(larger: Any, smaller: Any) -> tuple[Any, Any]:
+    """1 where `larger > smaller`, one half where they are equal, 0 elsewhere; and the rest."""
+    tie = larger.then("eq", smaller).then("where", 0.5, 0.0)  # holds of two infinities as well
+    share = larger.then("gt", smaller).then("where", 1.0, tie)
+    return share, 1.0 - share
+
+
+# -- exponentials and their kin ------------------------------------------------------------------
+
+op(
+    "exp", doc="e^a", type=_real, spell=_ufunc("exp"),
+    reference=lambda _, a: np.exp(a),
+    partials=lambda y, a: (y,),
+)  # fmt: skip
+op(
+    "expm1", doc="e^a - 1, exact near 0", type=_real, spell=_ufunc("expm1"),
+    reference=lambda _, a: np.expm1(a),
+    partials=lambda y, a: (y + 1.0,),
+)  # fmt: skip
+op(
+    "log", doc="natural logarithm", type=_real, spell=_ufunc("log"), domain=(0.5, 3.0),
+    reference=lambda _, a: np.log(a),
+    partials=lambda y, a: (1.0 / a,),
+)  # fmt: skip
+op(
+    "log1p", doc="log(1 + a), exact near 0", type=_real, spell=_ufunc("log1p"), domain=(-0.5, 3.0),
+    reference=lambda _, a: np.log1p(a),
+    partials=lambda y, a: (1.0 / (a + 1.0),),
+)  # fmt: skip
+op(
+    "sqrt", doc="square root", type=_real, spell=_ufunc("sqrt"), domain=(0.5, 3.0),
+    reference=lambda _, a: np.sqrt(a),
+    partials=lambda y, a: (0.5 / y,),
+)  # fmt: skip
+op(
+    "sin", doc="sine", type=_real, spell=_ufunc("sin"),
+    reference=lambda _, a: np.sin(a),
+    partials=lambda y, a: (a.then("cos"),),
+)  # fmt: skip
+op(
+    "cos", doc="cosine", type=_real, spell=_ufunc("cos"),
+    reference=lambda _, a: np.cos(a),
+    partials=lambda y, a: (-a.then("sin"),),
+)  # fmt: skip
+op(
+    "tanh", doc="hyperbolic tangent", type=_real, spell=_ufunc("tanh"),
+    reference=lambda _, a: np.copysign(
+        -np.expm1(-2 * np.abs(a)) / (1 + np.exp(-2 * np.abs(a))), a
+    ),
+    partials=lambda y, a: (1.0 - y * y,),
+)  # fmt: skip
+op(
+    "sigmoid", doc="1 / (1 + e^-a)", type=_real,
+    spell={
+        "numpy": "np.multiply({0}, 0.5, {out})\nnp.tanh({out}, {out})\n"
+        "np.multiply({out}, 0.5, {out})\nnp.add({out}, 0.5, {out})"
+    },
+    reference=lambda _, a: np.where(a >= 0, 1.0, np.exp(-np.abs(a))) / (1 + np.exp(-np.abs(a))),
+    partials=lambda y, a: (y * (1.0 - y),),
+)  # fmt: skip
+op(
+    "softplus", doc="log(1 + e^a)", type=_real,
+    spell={"numpy": "np.logaddexp({0}, 0.0, {out})"},
+    reference=lambda _, a: np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a))),
+    partials=lambda y, a: (a.then("sigmoid"),),
+)  # fmt: skip
+
+# -- steps: flat almost everywhere ---------------------------------------------------------------
+
+op(
+    "relu", doc="max(a, 0); its derivative at 0 is 0", type=_real, cheap=True,
+    spell={"numpy": "np.maximum({0}, 0.0, {out})"},
+    reference=lambda _, a: np.where(np.isnan(a), a, np.where(a > 0, a, 0.0)),
+    partials=lambda y, a: (a.then("gt", 0.0).then("where", 1.0, 0.0),),
+)  # fmt: skip
+op(
+    "sign", doc="-1, 0 or 1; derivative 0", type=_real, cheap=True, nograd=True,
+    spell=_ufunc("sign"), reference=lambda _, a: np.sign(a),
+)  # fmt: skip
+op(
+    "floor", doc="largest integer at most a; derivative 0", type=_real, cheap=True, nograd=True,
+    spell=_ufunc("floor"), reference=lambda _, a: np.floor(a),
+)  # fmt: skip
+op(
+    "round", doc="nearest integer, halves to even; derivative 0", type=_real, cheap=True,
+    nograd=True, spell=_ufunc("rint"), reference=lambda _, a: np.rint(a),
+)  # fmt: skip
+
+
+def _choice(_attr: Any, test: Type, a: Type, b: Type) -> Type:
+    _same_shape((test, a, b))
+    if test.kind != "bool":
+        raise TypeProblem(f"the first operand must be a truth value, got {test}", operand=0)
+    if a.kind != b.kind:
+        raise TypeProblem(f"both choices need one kind, got {a} and {b}", operand=2)
+    return Type(a.shape, a.kind, axes_of(test, a, b))
+
+
+op(
+    "where", doc="a where the test holds, else b: what is not chosen leaves no trace", arity=3,
+    type=_choice, cheap=True,
+    spell={"numpy": "np.copyto({out}, {2})\nnp.copyto({out}, {1}, where={0})"},
+    reference=lambda _, test, a, b: np.where(test, a, b),
+    # Not `ct * mask`: an infinite cotangent of the other branch must not reach this one.
+    pullback=lambda ct, y, test, a, b: (
+        None, test.then("where", ct, 0.0), test.then("where", 0.0, ct),
+    ),
+)  # fmt: skip
+
+# -- truth ---------------------------------------------------------------------------------------
+
+
+def _numpy_function(name: str) -> Any:
+    return lambda _attr, a, b: getattr(np, name)(a, b)
+
+
+for _name, _sign, _numpy in (
+    ("lt", "<", "less"), ("le", "<=", "less_equal"), ("gt", ">", "greater"),
+    ("ge", ">=", "greater_equal"), ("eq", "==", "equal"), ("ne", "!=", "not_equal"),
+):  # fmt: skip
+    op(
+        _name, doc=f"a {_sign} b", arity=2, type=_test, infix=_sign, cheap=True, nograd=True,
+        spell=_ufunc2(_numpy), reference=_numpy_function(_numpy),
+    )  # fmt: skip
+for _name, _numpy in (("and", "logical_and"), ("or", "logical_or")):
+    op(
+        _name, doc=f"a {_name} b", arity=2, type=_logic, infix=_name, cheap=True, nograd=True,
+        spell=_ufunc2(_numpy), reference=_numpy_function(_numpy),
+    )  # fmt: skip
+op(
+    "not", doc="not a", type=_logic, cheap=True, nograd=True, spell=_ufunc("logical_not"),
+    reference=lambda _, a: np.logical_not(a),
+)  # fmt: skip

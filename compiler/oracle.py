@@ -1,0 +1,210 @@
+"""The oracle: a float64 interpreter of a cell, one example and one step at a time.
+
+In: a cell, parameters, sequences. Out: values and gradients that everything else is compared with.
+It evaluates the unoptimised step with each op's `reference`, sees no leading axes, and walks time
+and batch in plain loops; resets, lengths and boundaries are `if`s here, not nodes. It shares no
+spelling, pass or schedule with any backend: only the op records and, for gradients, `derive`,
+whose rules the tests hold against central differences of `run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .derive import add_up, vjp
+from .ir import Cell, Node, leaf, toposort
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Arrays = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """Per step and row, as in `Recur`: bool[T,B], bool[T,B], int[B]."""
+
+    starts: Array | None = None
+    boundaries: Array | None = None
+    lengths: Array | None = None
+
+    def resets(self, t: int, b: int) -> bool:
+        return self.starts is not None and bool(self.starts[t, b])
+
+    def cuts(self, t: int, b: int) -> bool:
+        return self.boundaries is not None and bool(self.boundaries[t, b])
+
+    def holds(self, t: int, b: int) -> bool:
+        """Whether row b is past its length at step t."""
+        return self.lengths is not None and t >= self.lengths[b]
+
+
+@dataclass(slots=True)
+class Gradients:
+    """Cotangents by name, shaped like what they belong to; an int input's is absent."""
+
+    params: dict[str, Array] = field(default_factory=dict)
+    carry: dict[str, Array] = field(default_factory=dict)
+    inputs: dict[str, Array] = field(default_factory=dict)
+
+
+def evaluate(roots: Sequence[Node], values: Mapping[Node, Array]) -> dict[Node, Array]:
+    """Every node beneath `roots`, for one example, in float64."""
+    found: dict[Node, Array] = dict(values)
+    with np.errstate(all="ignore"):
+        for node in toposort(roots, lambda n: n in values):
+            if node not in found:
+                operands = (found[a] for a in node.args)
+                found[node] = np.asarray(node.op.reference(node.attr, *operands))
+    return found
+
+
+def initial(cell: Cell, params: Arrays, batch: int) -> dict[str, Array]:
+    """The carry before the first step: real[B, ...] by state name."""
+    found = evaluate([s.initial for s in cell.states], _given(cell, params))
+    return {s.name: np.stack([found[s.initial]] * batch) if batch else
+            np.zeros((0, *s.node.type.shape)) for s in cell.states}  # fmt: skip
+
+
+def run(
+    cell: Cell, params: Arrays, carry: Arrays, xs: Arrays, masks: Masks | None = None
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Apply the cell along time.
+
+    Args:
+        params: by path; `const` tensors too.
+        carry: real[B, ...] by state name.
+        xs: [T, B, ...] by input name.
+        masks: resets, boundaries, lengths.
+    Returns:
+        The carry after the last step, real[B, ...], and the outputs, real[T, B, ...], by name.
+    """
+    carries, ys, _ = _walk(cell, params, carry, xs, masks or Masks())
+    return carries, ys
+
+
+def gradients(
+    cell: Cell, params: Arrays, carry: Arrays, xs: Arrays, d_ys: Arrays, d_carry: Arrays,
+    masks: Masks | None = None,
+) -> Gradients:  # fmt: skip
+    """Cotangents of params, initial carry and inputs, given those of outputs and last carry.
+
+    Args:
+        d_ys: [T, B, ...] by output name; d_carry: [B, ...] by state name. Others as in `run`.
+    Returns:
+        `params` holds the trained ones. A reset passes the cotangent on to the initial value's
+        parameters; a boundary drops it; past its length a row passes it on unchanged.
+    """
+    masks = masks or Masks()
+    _, _, before = _walk(cell, params, carry, xs, masks)
+    step = _Pullback(cell)
+    fixed = _given(cell, params)
+    found = Gradients(
+        {p.name: np.zeros(p.node.type.shape) for p in cell.params if p.trained},
+        {s.name: np.zeros(carry[s.name].shape) for s in cell.states},
+        {x.name: np.zeros(xs[x.name].shape) for x in cell.inputs if x.node.type.kind == "real"},
+    )
+    for (t, b), inputs in reversed(before.items()):
+        if (t, b) == (_steps(xs) - 1, b):
+            ct = {s.name: np.asarray(d_carry[s.name][b], float) for s in cell.states}
+            found.carry |= {n: _put(found.carry[n], b, v) for n, v in ct.items()}
+        ct = {n: found.carry[n][b] for n in found.carry}
+        if masks.holds(t, b):
+            continue
+        seeds = {f"state.{n}": v for n, v in ct.items()}
+        seeds |= {f"out.{n}": np.asarray(d[t, b], float) for n, d in d_ys.items()}
+        back = step(fixed | inputs, seeds)
+        for p in cell.params:
+            if p.trained and p.node in back:
+                found.params[p.name] += back[p.node]
+        for x in cell.inputs:
+            if x.node in back:
+                found.inputs[x.name][t, b] = back[x.node]
+        for s in cell.states:
+            ct_s = back.get(s.node, np.zeros(s.node.type.shape))
+            if masks.resets(t, b):
+                _into_initial(cell, s.initial, ct_s, fixed, found)
+                ct_s = np.zeros_like(ct_s)
+            found.carry[s.name][b] = np.zeros_like(ct_s) if masks.cuts(t, b) else ct_s
+    if _steps(xs) == 0:
+        found.carry = {s.name: np.array(d_carry[s.name], float) for s in cell.states}
+    return found
+
+
+def _steps(xs: Arrays) -> int:
+    return len(next(iter(xs.values())))
+
+
+def _put(array: Array, row: int, value: Array) -> Array:
+    array[row] = value
+    return array
+
+
+def _given(cell: Cell, params: Arrays) -> dict[Node, Array]:
+    return {p.node: np.asarray(params[p.name], float) for p in cell.params}
+
+
+def _walk(
+    cell: Cell, params: Arrays, carry: Arrays, xs: Arrays, masks: Masks
+) -> tuple[dict[str, Array], dict[str, Array], dict[tuple[int, int], dict[Node, Array]]]:
+    """Run forward; also what each step of each row read: {(t, b): {leaf: value}}."""
+    fixed = _given(cell, params)
+    starts = evaluate([s.initial for s in cell.states], fixed)
+    state = {s.name: np.array(carry[s.name], float) for s in cell.states}
+    steps, batch = next(iter(xs.values())).shape[:2]
+    ys = {o.name: np.zeros((steps, batch, *o.node.type.shape)) for o in cell.outputs}
+    roots = [*(s.new for s in cell.states), *(o.node for o in cell.outputs)]
+    before: dict[tuple[int, int], dict[Node, Array]] = {}
+    for t in range(steps):
+        for b in range(batch):
+            reset = masks.resets(t, b)
+            read = {s.node: starts[s.initial] if reset else state[s.name][b].copy()
+                    for s in cell.states}  # fmt: skip
+            for x in cell.inputs:
+                kind = float if x.node.type.kind == "real" else int
+                read[x.node] = np.asarray(xs[x.name][t, b]).astype(kind)
+            before[t, b] = read
+            if masks.holds(t, b):
+                continue
+            found = evaluate(roots, fixed | read)
+            for s in cell.states:
+                state[s.name][b] = found[s.new]
+            for o in cell.outputs:
+                ys[o.name][t, b] = found[o.node]
+    return state, ys, before
+
+
+class _Pullback:
+    """The derivative of one step of one example, built once."""
+
+    def __init__(self, cell: Cell) -> None:
+        results = [(f"state.{s.name}", s.new) for s in cell.states]
+        results += [(f"out.{o.name}", o.node) for o in cell.outputs]
+        self.seeds = {name: leaf("input", name, node.type) for name, node in results}
+        parts: dict[Node, list[Node]] = {}
+        for name, node in results:
+            parts.setdefault(node, []).append(self.seeds[name])
+        sources = [p.node for p in cell.params if p.trained]
+        sources += [s.node for s in cell.states]
+        sources += [x.node for x in cell.inputs if x.node.type.kind == "real"]
+        self.found = vjp({n: add_up(cts) for n, cts in parts.items()}, sources)
+
+    def __call__(self, given: dict[Node, Array], seeds: Arrays) -> dict[Node, Array]:
+        values = given | {self.seeds[name]: value for name, value in seeds.items()}
+        results = evaluate(list(self.found.values()), values)
+        return {source: results[ct] for source, ct in self.found.items()}
+
+
+def _into_initial(
+    cell: Cell, value: Node, ct: Array, fixed: dict[Node, Array], found: Gradients
+) -> None:
+    """A reset's cotangent goes to the parameters the initial value is made of."""
+    seed = leaf("input", "seed", value.type)
+    trained = [p for p in cell.params if p.trained]
+    back = vjp({value: seed}, [p.node for p in trained])
+    results = evaluate(list(back.values()), fixed | {seed: ct})
+    for p in trained:
+        if p.node in back:
+            found.params[p.name] += results[back[p.node]]
