@@ -1,0 +1,81 @@
+"""Resets, lengths and truncation boundaries become ordinary nodes of the step.
+
+In: a forward scan and which of the three a call uses. Out: a scan with as many more inputs, masks
+bool[T,B] named `starts`, `boundaries`, `valid`; every derivative and backend inherits them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..ir import Carry, Node, Scan, Value, apply, const, leaf
+from ..rewrite import substitute
+from ..shapes import Type
+
+MASKS = ("starts", "boundaries", "valid")
+
+# What a padded step computes on. Its results are discarded, but 0 * inf is NaN in a derivative,
+# and 1 is where norms, logarithms, roots and quotients of an input are finite.
+PADDING = 1.0
+
+
+def boundaries(scan: Scan, masks: tuple[str, ...]) -> Scan:
+    """Lower the masks into the scan.
+
+    Before  step: h' = f(h, x[t]),  y = g(h', x[t])
+    After   h0 = where(starts[t], initial, where(boundaries[t], stop_gradient(h), h))
+            x0 = where(valid[t], x[t], 1)
+            h' = where(valid[t], f(h0, x0), h),  y = where(valid[t], g(h', x0), 0)
+
+    Args:
+        scan: forward, not yet differentiated.
+        masks: which of `MASKS`; none returns the scan itself.
+    Returns:
+        A scan with the masks appended to its inputs in the order of `MASKS`.
+    """
+    if not masks:
+        return scan
+    kind = Type((), "bool", frozenset("TB"))
+    given = {m: leaf("input", f"mask.{m}", kind) for m in MASKS if m in masks}
+    now = {name: apply("at", mask) for name, mask in given.items()}
+    entering: dict[Node, Node] = {}
+    for carry in scan.carries:
+        entering[carry.node] = _entering(carry, now)
+    if "valid" in now:
+        for sequence in scan.inputs:
+            x = apply("at", sequence)
+            fill = const(PADDING if x.type.kind == "real" else 0.0, x.type.shape, x.type.kind)
+            entering[x] = _choose(now["valid"], x, fill)
+    found = substitute(scan.roots(), entering)
+    carries, outs = [], []
+    for carry in scan.carries:
+        new = found[carry.next]
+        if "valid" in now:
+            new = _choose(now["valid"], new, carry.node)
+        carries.append(replace(carry, next=new))
+    for out in scan.outs:
+        (value,) = found[out.node].args
+        if "valid" in now:
+            value = _choose(now["valid"], value, const(0.0, value.type.shape))
+        outs.append(Value(out.name, apply("stack", value)))
+    inputs = (*scan.inputs, *given.values())
+    return replace(scan, inputs=inputs, carries=tuple(carries), outs=tuple(outs))
+
+
+def _entering(carry: Carry, now: dict[str, Node]) -> Node:
+    """The state a step starts from. A reset comes before what a boundary would cut."""
+    state = carry.node
+    if "boundaries" in now:
+        state = _choose(now["boundaries"], apply("stop_gradient", state), state)
+    if "starts" in now:
+        assert carry.initial is not None, f"state {carry.name} has no initial value"
+        state = _choose(now["starts"], carry.initial, state)
+    return state
+
+
+def _choose(test: Node, a: Node, b: Node) -> Node:
+    """`where` with one truth value for all elements."""
+    shape = tuple(a.type.shape)
+    ones = (1,) * len(shape)
+    wide = apply("broadcast", apply("reshape", test, attr=ones), attr=shape)
+    return apply("where", wide, a, b)

@@ -1,0 +1,32 @@
+"""Where the states of a cell start, as programs of their own.
+
+In: a cell. Out: scans without steps: one gives every state's initial value from the parameters,
+the other its pullback. They are what a reset between calls runs.
+"""
+
+from __future__ import annotations
+
+from ..derive import vjp
+from ..ir import Cell, Scan, Value, leaf
+
+
+def initial(cell: Cell) -> Scan:
+    """Every state's initial value, by name; without a batch axis."""
+    outs = tuple(Value(s.name, s.initial) for s in cell.states)
+    return Scan(f"{cell.name}.initial", tuple(p.node for p in cell.params), (), (), outs)
+
+
+def initial_pullback(cell: Cell) -> Scan:
+    """Cotangents of the parameters a learned initial value is made of.
+
+    Inputs are `ct.<state>`, one for every state, summed over the batch; outs `ct.<param>`.
+    """
+    seeds = [leaf("input", f"ct.{s.name}", s.initial.type) for s in cell.states]
+    params = tuple(p.node for p in cell.params)
+    trained = {p.node: p.name for p in cell.params if p.trained}
+    cotangents = {}
+    for state, seed in zip(cell.states, seeds, strict=True):
+        known = cotangents.get(state.initial)
+        cotangents[state.initial] = seed if known is None else known + seed
+    outs = tuple(Value(f"ct.{trained[p]}", ct) for p, ct in vjp(cotangents, trained).items())
+    return Scan(f"{cell.name}.initial.vjp", params, tuple(seeds), (), outs)
