@@ -266,6 +266,7 @@ class Plan:
     block: tuple[Node, ...]
     step: tuple[Node, ...]
     late: tuple[Node, ...]
+    private: frozenset[str] = frozenset()  # outs no user sees: they may share memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)

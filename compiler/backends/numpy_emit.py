@@ -165,7 +165,9 @@ class Emitter:
                 continue
             view = self.full(out.node).logical()
             text = view.expression()
-            if view.base in given or bases.count(view.base.rstrip("ab")) > 1 or "broad" in text:
+            if out.name in self.plan.private:
+                pass
+            elif view.base in given or bases.count(view.base.rstrip("ab")) > 1 or "broad" in text:
                 text += ".copy()"
             elif view.steps:
                 text = f"np.ascontiguousarray({text})"

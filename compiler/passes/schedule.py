@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..ir import Node, Plan, Scan
 
 
-def schedule(scan: Scan) -> Plan:
+def schedule(scan: Scan, private: frozenset[str] = frozenset()) -> Plan:
     """Sort the nodes of a scan by when they are computed.
 
     once    from parameters alone: weight transforms
@@ -21,6 +21,7 @@ def schedule(scan: Scan) -> Plan:
 
     Args:
         scan: verified.
+        private: the outs that only another program reads.
     Returns:
         A plan in which every node stands behind its operands. Leaves and consts stand nowhere.
     """
@@ -38,7 +39,7 @@ def schedule(scan: Scan) -> Plan:
         name: tuple(n for n in order if place[n] == name and n.args)
         for name in ("once", "whole", "block", "step", "late")
     }
-    return Plan(scan=scan, **lists)
+    return Plan(scan=scan, private=private, **lists)
 
 
 def _place(node: Node, place: dict[Node, str]) -> str:

@@ -16,6 +16,8 @@ SHRINKING = 4
 LINEAR = ("add", "sub", "neg", "pad", "reshape", "transpose", "concat", "sum", "broadcast",
           "slice", "diag", "diagonal", "flip", "cumsum")  # fmt: skip
 
+PARTING = ("slice", "reshape")  # views of one value
+
 
 def sink(scan: Scan) -> Scan:
     """Move outputs, and sums over time, behind the loop.
@@ -37,6 +39,7 @@ def sink(scan: Scan) -> Scan:
     step = _in_step(order)
     serial = set(toposort((c.next for c in scan.carries), lambda n: n.op.name == "at"))
     kept = _kept_anyway(scan, order)
+    parted = _kept_whole(kept, step)
     after: dict[Node, Node] = {}  # a step's value -> the same for all t
     for node in order:
         if node not in step:
@@ -44,6 +47,8 @@ def sink(scan: Scan) -> Scan:
                 after[node] = node.args[0]
             elif node.op.name not in ("stack", "accumulate"):
                 after[node] = node
+        elif node in parted:
+            after[node] = rebuild(node, tuple(after[a] for a in node.args))
         elif node in serial or node.op.name == "carry" or not _shrinks(node, after, kept):
             after[node] = apply("stack", node)
         else:
@@ -79,6 +84,25 @@ def _kept_anyway(scan: Scan, order: list[Node]) -> set[Node]:
     """Step values that are stacked whatever happens; a stacked state stacks its next one too."""
     kept = {n.args[0] for n in order if n.op.name == "stack"}
     return kept | {c.next for c in scan.carries if c.node in kept}
+
+
+def _kept_whole(kept: set[Node], step: set[Node]) -> set[Node]:
+    """Parts that are kept as parts of their whole: where kept parts make up half of it."""
+    parts: dict[Node, list[Node]] = {}
+    for node in kept:
+        root = node
+        while root.op.name in PARTING and root.args[0] in step:
+            root = root.args[0]
+        if root is not node and root.op.name != "carry":
+            parts.setdefault(root, []).append(node)
+    found: set[Node] = set()
+    for root, nodes in parts.items():
+        if 2 * sum(elements(n) for n in nodes) >= elements(root):
+            for node in nodes:
+                while node is not root:
+                    found.add(node)
+                    node = node.args[0]
+    return found
 
 
 def _shrinks(node: Node, after: dict[Node, Node], kept: set[Node]) -> bool:

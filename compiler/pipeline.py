@@ -1,0 +1,167 @@
+"""The compiler from end to end. A newcomer starts here.
+
+In: a cell and what its programs are for. Out: the scans of the cell, planned and as source. The
+order of work is the table below; `run_pass` verifies what every pass leaves behind.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .backends.to_numpy import Module, to_numpy
+from .ir import Cell, Plan, Scan, Scans
+from .passes.boundaries import boundaries
+from .passes.classify import Recurrence, classify
+from .passes.differentiate import differentiate
+from .passes.hoist import hoist
+from .passes.merge import merge
+from .passes.regroup import regroup
+from .passes.residuals import residuals
+from .passes.scan import scan
+from .passes.schedule import schedule
+from .passes.simplify import simplify
+from .passes.sink import sink
+from .passes.stack import stack
+from .verify import verify
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a set of programs is for; together with the cell it decides their text.
+
+    `masks` are those of `passes.boundaries`; `record` asks for the backward scan and its
+    residuals; `exact` forgoes whatever makes a product's shape depend on T.
+    """
+
+    masks: tuple[str, ...] = ()
+    record: bool = True
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One row of the pipeline: a verb, its reason, and what must have run before."""
+
+    name: str
+    run: Callable[[Any, Goal], Any]
+    why: str
+    needs: tuple[str, ...] = ()
+    exact: bool = True  # whether programs with `exact=True` have it
+
+
+def _each(step: Callable[[Scan], Scan]) -> Callable[[Scans, Goal], Scans]:
+    """A pass over scans, from one over a scan."""
+
+    def run(scans: Scans, _goal: Goal) -> Scans:
+        backward = step(scans.backward) if scans.backward else None
+        return replace(scans, forward=step(scans.forward), backward=backward)
+
+    return run
+
+
+def _scan(cell: Cell, _goal: Goal) -> Scans:
+    return Scans(scan(cell))
+
+
+def _boundaries(scans: Scans, goal: Goal) -> Scans:
+    return replace(scans, forward=boundaries(scans.forward, goal.masks))
+
+
+def _classify(scans: Scans, _goal: Goal) -> Scans:
+    return replace(scans, facts={**scans.facts, "recurrence": classify(scans.forward)})
+
+
+def _differentiate(scans: Scans, goal: Goal) -> Scans:
+    return replace(scans, backward=differentiate(scans.forward)) if goal.record else scans
+
+
+def _residuals(scans: Scans, _goal: Goal) -> Scans:
+    return residuals(scans)
+
+
+def _schedule(scans: Scans, _goal: Goal) -> tuple[Scans, Plan, Plan | None]:
+    backward = schedule(scans.backward) if scans.backward else None
+    return scans, schedule(scans.forward, frozenset(scans.saved)), backward
+
+
+PIPELINE = (
+    Pass("scan", _scan, "add time: inputs become sequences, outputs are stacked"),
+    Pass("simplify", _each(simplify), "apply laws once, before derivatives multiply them", ("scan",)),
+    Pass("classify", _classify, "what kind of recurrence this is", ("scan",)),
+    Pass("boundaries", _boundaries,
+         "resets, lengths and truncation become nodes: derivatives and backends inherit them",
+         ("scan",)),
+    Pass("differentiate", _differentiate, "add the reversed scan", ("scan", "boundaries")),
+    Pass("simplify", _each(simplify), "what the derivative's rules left behind", ("scan",)),
+    Pass("residuals", _residuals, "save what is dear to compute, compute again what is cheap",
+         ("differentiate",)),
+    Pass("stack", _each(stack), "gates of one operand in one product", ("residuals",)),
+    Pass("merge", _each(merge), "all gates squashed at once", ("residuals",)),
+    Pass("regroup", _each(regroup), "add and multiply first what does not read the carry",
+         ("scan",), exact=False),
+    Pass("hoist", _each(hoist), "W @ x for all t in one product", ("residuals",), exact=False),
+    Pass("merge", _each(merge), "pieces of a cotangent that share a factor", ("hoist",), exact=False),
+    Pass("hoist", _each(hoist), "the factors this brought together", ("merge",), exact=False),
+    Pass("sink", _each(sink), "dW as one contraction over T*B", ("residuals",), exact=False),
+    Pass("simplify", _each(simplify), "views of views", ("scan",)),
+    Pass("schedule", _schedule, "which node is computed when", ("residuals",)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one pass left behind, and how long it took in seconds."""
+
+    pass_: Pass
+    value: Any
+    seconds: float
+
+
+def stages(cell: Cell, goal: Goal, *, check: bool = True) -> Iterator[Stage]:
+    """Run the pipeline, pausing after every pass.
+
+    Raises:
+        AssertionError: a pass left an invalid scan; the message shows it.
+    """
+    value: Any = cell
+    done: set[str] = set()
+    for step in PIPELINE:
+        if goal.exact and not step.exact:
+            continue
+        assert done.issuperset(step.needs), f"{step.name} needs {step.needs}"
+        begun = time.perf_counter()
+        try:
+            value = step.run(value, goal)
+            if check:
+                verify(value)
+        except Exception as error:
+            error.add_note(f"while running '{step.name}' on cell '{cell.name}'")
+            raise
+        done.add(step.name)
+        yield Stage(step, value, time.perf_counter() - begun)
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The modules of one cell for one goal, and what they came from."""
+
+    scans: Scans
+    forward: Module
+    backward: Module | None
+    recurrence: Recurrence
+
+
+def compile_cell(cell: Cell, goal: Goal, *, check: bool = True) -> Programs:
+    """From a cell to NumPy source."""
+    for stage in stages(cell, goal, check=check):
+        last = stage
+    scans, forward, backward = last.value
+    return Programs(
+        scans,
+        to_numpy(forward, exact=goal.exact),
+        to_numpy(backward, exact=goal.exact) if backward else None,
+        scans.facts["recurrence"],
+    )
