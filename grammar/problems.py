@@ -1,0 +1,150 @@
+"""What can be wrong with what a user wrote: how a problem is held, collected and printed.
+
+In: spans and the words the user wrote. Out: `Problem`s that print as
+
+    error[shape-mismatch]: '+' needs equal shapes here
+      --> cells/mine.rnn:7:14
+     7 |   r = sigmoid(x @ W + h)
+       |               ^^^^^ this is real[B,3H]
+       |                       - this is real[B,H]
+     note: '+' does not broadcast over the feature axis.
+     hint: did you mean 'h @ U'?
+
+The kinds of problem are in `problems_of_syntax.py` and `problems_of_meaning.py`, one class each.
+Structure after GT4Py's error guide.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Literal
+
+from .source import Span, excerpt, visible
+
+MOST_SHOWN = 20  # problems printed of one run; the rest is counted
+
+PROBLEMS: dict[str, type[Problem]] = {}  # code -> class, filled as the classes are defined
+
+COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "strong": "\x1b[1m", "end": "\x1b[0m"}
+
+
+class Error(Exception):
+    """Base of everything that rnnc raises on purpose."""
+
+    code: ClassVar[str] = "error"
+
+
+class Problem(Error):
+    """One mistake in a source. Each kind is a subclass whose docstring explains it."""
+
+    severity: ClassVar[Literal["error", "warning"]] = "error"
+
+    def __init__(
+        self,
+        headline: str,
+        span: Span,
+        label: str = "",
+        *,
+        related: Sequence[tuple[Span, str]] = (),
+        notes: Sequence[str] = (),
+        hints: Sequence[str] = (),
+    ) -> None:
+        """Say what is wrong.
+
+        Args:
+            headline: the mistake in one line, in the words the user wrote; no full stop.
+            span: the smallest text at fault, underlined with `^`.
+            label: what to say beside the underline.
+            related: other places, each with its label, underlined with `-`.
+            notes: facts that explain it.
+            hints: what to do about it.
+        """
+        super().__init__(headline)
+        self.headline = headline
+        self.span = span
+        self.label = label
+        self.related = tuple(related)
+        self.notes = tuple(notes)
+        self.hints = tuple(hints)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        assert "code" in cls.__dict__ and cls.__doc__, (
+            f"{cls.__name__} needs a code and a docstring"
+        )
+        assert cls.code not in PROBLEMS, f"two classes have the code {cls.code}"
+        PROBLEMS[cls.code] = cls
+
+    @classmethod
+    def explanation(cls) -> str:
+        """What `rnnc explain CODE` prints."""
+        return inspect.getdoc(cls) or ""
+
+    def __str__(self) -> str:
+        return self.render()
+
+    def render(self, *, colour: bool = False) -> str:
+        """The whole message, in lines of about 100 columns."""
+        strong, end = (COLOURS["strong"], COLOURS["end"]) if colour else ("", "")
+        head = COLOURS[self.severity] if colour else ""
+        lines = [f"{head}{self.severity}[{self.code}]{end}{strong}: {visible(self.headline)}{end}"]
+        lines += excerpt([(self.span, self.label), *self.related])
+        lines += [f" {strong}note{end}: {visible(note)}" for note in self.notes]
+        lines += [f" {strong}hint{end}: {visible(hint)}" for hint in self.hints]
+        return "\n".join(lines)
+
+
+class Problems(Error):
+    """Every problem of one run, in the order of the source. `problems` is never empty."""
+
+    code: ClassVar[str] = "problems"
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        given = list(problems)
+        assert given, "Problems holds at least one problem"
+        sources = list(dict.fromkeys(problem.span.source for problem in given))
+        given.sort(key=lambda problem: (sources.index(problem.span.source), problem.span.start))
+        super().__init__(f"{len(given)} problems")
+        self.problems = tuple(given)
+
+    def __str__(self) -> str:
+        return self.render()
+
+    def render(self, *, colour: bool = False) -> str:
+        """Every problem, a blank line between two, and a line that counts them."""
+        parts = [problem.render(colour=colour) for problem in self.problems[:MOST_SHOWN]]
+        kinds = [problem.severity for problem in self.problems]
+        counts = [(kinds.count(kind), kind) for kind in dict.fromkeys(sorted(kinds))]
+        total = " and ".join(f"{n} {kind}{'s' * (n != 1)}" for n, kind in counts)
+        hidden = len(self.problems) - MOST_SHOWN
+        parts.append(total + (f", the first {MOST_SHOWN} shown" if hidden > 0 else ""))
+        return "\n\n".join(parts)
+
+
+class Collector:
+    """Gathers the problems of one run, so that several are reported at once."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._seen: set[tuple[str, Span]] = set()
+
+    def add(self, problem: Problem) -> None:
+        """Keep `problem`, unless one of its kind is already known at its place."""
+        key = problem.code, problem.span
+        if key not in self._seen:
+            self._seen.add(key)
+            self.problems.append(problem)
+
+    @property
+    def errors(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.severity == "warning"]
+
+    def raise_errors(self) -> None:
+        """Raise everything gathered if an error is among it; warnings alone raise nothing."""
+        if self.errors:
+            raise Problems(self.problems)
