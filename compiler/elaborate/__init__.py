@@ -1,0 +1,86 @@
+"""Syntax to IR: the cell that a definition makes with its sizes bound.
+
+In: a `CellDefinition`, checked by `names.py`, and a value for each of its settings. Out: an
+`ir.Cell`, or `Problems`. Read it from here: `cells.py` (what a cell takes and gives), then
+`statements.py`, `expressions.py`, `calls.py` and `functions.py` (the built-in ones), each beneath
+the one before. `tensors.py` is where nodes are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...grammar.problems import Collector
+from ..ir import Cell, Node, State, Value, leaf
+from . import cells, tuples, values
+from .modules import CellDefinition as CellDefinition
+from .modules import FunctionDefinition as FunctionDefinition
+from .modules import Module as Module
+from .run import Run, TooManyOperations
+from .values import Bad, Slot, Work
+from .work import finish
+
+
+def elaborate(
+    definition: CellDefinition, settings: Mapping[str, values.Value], problems: Collector
+) -> Cell | None:
+    """The cell, one step of it as nodes; None if it has problems, which are added to `problems`.
+
+    Args:
+        definition: the cell; every name in it resolves.
+        settings: sizes (`Dim`), options and functions, by name; all of them.
+        problems: where problems are added.
+    """
+    run = Run(problems)
+    try:
+        cell = finish(_cell(definition, settings, run))
+    except TooManyOperations as stop:
+        problems.add(stop.problem)
+        return None
+    assert cell is None or isinstance(cell, Cell)
+    return None if problems.errors else cell
+
+
+def _cell(
+    definition: CellDefinition, settings: Mapping[str, values.Value], run: Run
+) -> Work:
+    instance = yield cells.instance_of(definition, settings, run)
+    if isinstance(instance, Bad):
+        return None
+    carry = [_leaf("carry", slot) for slot in tuples.flatten(instance.carry)]
+    inputs = [_leaf("input", slot) for slot in tuples.flatten(instance.input)]
+    step = yield instance.step(
+        run,
+        "",
+        tuples.rebuild(instance.carry, iter(carry)),
+        tuples.rebuild(instance.input, iter(inputs)),
+        True,
+    )
+    new, initial = tuples.flatten(step.carry), tuples.flatten(step.initial)
+    outputs = tuples.flatten(step.output)
+    if run.problems.errors:
+        return None
+    return Cell(
+        name=definition.name,
+        settings={name: _plain(value) for name, value in settings.items()},
+        params=tuple(run.params.values()),
+        states=tuple(
+            State(node.attr, node, after, start)
+            for node, after, start in zip(carry, new, initial, strict=True)
+        ),
+        inputs=tuple(Value(node.attr, node) for node in inputs),
+        outputs=tuple(Value(output.name, output.value) for output in outputs),
+        documentation=definition.declaration.documentation,
+        span=definition.name_span,
+        input_is_tuple=isinstance(instance.input, tuple),
+        output_is_tuple=isinstance(step.output, tuple),
+    )
+
+
+def _leaf(op: str, slot: Slot) -> Node:
+    return leaf(op, slot.name, slot.type, slot.span)
+
+
+def _plain(value: values.Value) -> object:
+    """A setting as users see it: functions by name."""
+    return getattr(value, "name", value)

@@ -1,0 +1,203 @@
+"""Calls: which function a name stands for, its arguments bound to its parameters, the result.
+
+In: `f(a, b, axis=0)` and the scope it stands in. Out: its value. A `fn` is inlined: its body is
+written out in a scope of its own, which sees the arguments and the names of its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...grammar.problems import Collector, Problem
+from ...grammar.problems_of_names import RecursiveFunction
+from ...grammar.problems_of_values import UnknownOption, WrongArgumentCount
+from ...grammar.syntax import Call, Keyword
+from ..ir import Node
+
+# Calls hold expressions and inline statements, which hold calls: hence whole modules.
+from . import expressions, hints, reductions, statements
+from .functions import FUNCTIONS, Function, Parameter
+from .modules import FunctionDefinition
+from .prelude import prelude, prelude_source
+from .scope import Scope
+from .tensors import Site, not_a_tensor
+from .values import BAD, Bad, Operand, SubCell, Work, describe
+
+_Named = Sequence[tuple[Keyword, Operand]]
+_Bound = Mapping[str, Operand | tuple[Operand, ...]]
+
+
+def call(node: Call, scope: Scope) -> Work:
+    """The value of a call; BAD if it has a problem, which is recorded."""
+    scope.run.step(node.span)
+    positional: list[Operand] = []
+    named: list[tuple[Keyword, Operand]] = []
+    for argument in node.arguments:
+        if isinstance(argument, Keyword):
+            named.append((argument, (yield expressions.operand(argument.value, scope))))
+        else:
+            positional.append((yield expressions.operand(argument, scope)))
+    callee = scope.find(node.function.id)
+    site = Site(scope.run, node.span, node.function.id)
+    given = (*positional, *(value for _, value in named))
+    spoiled = any(isinstance(value.value, Bad) for value in given)
+    try:
+        if isinstance(callee, Function | FunctionDefinition):
+            bound = _bind(node, callee, positional, named)
+            if spoiled:
+                return BAD
+            if isinstance(callee, Function):
+                return (yield _built_in(callee, site, bound, scope))
+            return (yield inline(callee, site, bound, scope))
+        if isinstance(callee, SubCell):
+            if named:
+                raise UnknownOption(
+                    "a sub-cell is called without names",
+                    named[0][0].name_span,
+                    hints=["its options are given where 'use' makes it"],
+                )
+            return BAD if spoiled else (yield callee.call(scope, node.span, tuple(positional)))
+        if isinstance(callee, Bad):
+            return BAD
+        raise hints.not_callable(node, callee, scope)
+    except Problem as problem:
+        scope.run.problems.add(problem)
+        return BAD
+
+
+def parameters_of(callee: Function | FunctionDefinition) -> Sequence[Parameter]:
+    """The parameters of a function, built in or not."""
+    if isinstance(callee, Function):
+        return callee.parameters
+    return [Parameter(name.id) for name in callee.declaration.parameters]
+
+
+def _bind(
+    node: Call,
+    callee: Function | FunctionDefinition,
+    positional: Sequence[Operand],
+    named: _Named,
+) -> _Bound:
+    """Arguments by parameter; a default stands where the call does."""
+    parameters = parameters_of(callee)
+    bound: dict[str, Operand | tuple[Operand, ...]] = {}
+    rest = list(positional)
+    for parameter in parameters:
+        if parameter.many:
+            bound[parameter.name], rest = tuple(rest), []
+        elif rest:
+            bound[parameter.name] = rest.pop(0)
+    if rest:
+        most = len(positional) - len(rest)
+        raise _wrong_count(node, callee, len(positional), f"at most {most}", rest[0])
+    names = [parameter.name for parameter in parameters if not parameter.many]
+    for keyword, value in named:
+        if keyword.name not in names:
+            raise UnknownOption(
+                f"'{node.function.id}' has no argument '{keyword.name}'",
+                keyword.name_span,
+                notes=[f"it is '{callee.signature}'"],
+                hints=hints.did_you_mean(keyword.name, names),
+            )
+        if keyword.name in bound:
+            raise WrongArgumentCount(
+                f"'{keyword.name}' is given twice", keyword.name_span,
+                notes=[f"it is '{callee.signature}'"],
+            )  # fmt: skip
+        bound[keyword.name] = value
+    for parameter in parameters:
+        if parameter.name not in bound:
+            if parameter.default is None:
+                least = sum(p.default is None for p in parameters)
+                raise _wrong_count(node, callee, len(positional), str(least), None)
+            bound[parameter.name] = Operand(parameter.default, node.span)
+    return bound
+
+
+def _wrong_count(
+    node: Call,
+    callee: Function | FunctionDefinition,
+    given: int,
+    wanted: str,
+    first_too_many: Operand | None,
+) -> WrongArgumentCount:
+    plural = "s" * (wanted not in ("1", "at most 1"))
+    advice = []
+    if callee is FUNCTIONS.get("max") or callee is FUNCTIONS.get("min"):
+        advice = [f"'{node.function.id}imum(a, b)' takes the larger or smaller of two values"]
+    return WrongArgumentCount(
+        f"'{node.function.id}' takes {wanted} argument{plural}, not {given}",
+        first_too_many.span if first_too_many else node.span,
+        "this one is too many" if first_too_many else "",
+        notes=[f"it is '{callee.signature}'"],
+        hints=advice,
+    )
+
+
+def _built_in(function: Function, site: Site, bound: _Bound, scope: Scope) -> Work:
+    ordered = [bound[parameter.name] for parameter in function.parameters]
+    try:
+        if function.build is not None:
+            return function.build(site, *ordered)
+        definition = prelude()[function.name]
+        names = [name.id for name in definition.declaration.parameters]
+        if function.over == "elements":
+            return (yield inline(definition, site, bound, scope))
+        value, axis = bound["x"], bound["axis"]
+        assert isinstance(value, Operand) and isinstance(axis, Operand)
+        node, at = reductions.to_last(site, value, axis)
+        inner = {**{name: bound[name] for name in names}, "x": Operand(node, value.span)}
+        result = yield inline(definition, site, inner, scope)
+        if not isinstance(result, Node):
+            return result
+        if function.over == "keeps":
+            return reductions.from_last(site, result, at)
+        return reductions.keep(site, result, bound["keepdims"], node, at)
+    except Problem as problem:
+        scope.run.problems.add(problem)
+        return BAD
+
+
+def inline(definition: FunctionDefinition, site: Site, bound: _Bound, scope: Scope) -> Work:
+    """The result of a `fn` with its parameters bound."""
+    run, declaration = site.run, definition.declaration
+    if definition in run.inlining:
+        run.problems.add(RecursiveFunction(f"'{definition.name}' calls itself", site.span))
+        return BAD
+    body = Scope(run, definition.module, scope.path)
+    for parameter in declaration.parameters:
+        value = bound[parameter.id]
+        assert isinstance(value, Operand)
+        body.bind(parameter.id, value.value, parameter.span, equation=False)
+    run.inlining.append(definition)
+    outer, run.problems = run.problems, Collector()
+    yield statements.block(declaration.body, body)
+    result = yield expressions.operand(declaration.result, body)
+    inner, run.problems = run.problems, outer
+    run.inlining.pop()
+    problem = not isinstance(result.value, Bad) and not_a_tensor(result)
+    if problem:
+        inner.add(problem)
+    for found in inner.problems:
+        run.problems.add(_seen_from(found, definition, site, bound))
+    return BAD if problem else result.value
+
+
+def _seen_from(
+    problem: Problem, definition: FunctionDefinition, site: Site, bound: _Bound
+) -> Problem:
+    """A problem within a `fn`, told to who called it.
+
+    The source of a built-in function is not the user's: the call is at fault as a whole.
+    """
+    if definition.module.file.span.source is not prelude_source():
+        problem.related += ((site.span, f"in this call of '{definition.name}'"),)
+        return problem
+    given = [value for value in bound.values() if isinstance(value, Operand)]
+    return type(problem)(
+        f"the arguments of '{site.name}' do not fit",
+        site.span,
+        related=[(value.span, f"this is {describe(value.value)}") for value in given
+                 if value.span is not site.span],
+        notes=[problem.headline, *problem.notes],
+    )  # fmt: skip

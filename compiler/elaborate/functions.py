@@ -1,0 +1,172 @@
+"""The table of built-in functions: their arguments, and what makes nodes of them.
+
+Pointwise ops of `ops/` are functions by themselves. Compound ones are written in the language, in
+`grammar/prelude.rnn`; what arranges elements or sums over axes is in `arrange.py`, `products.py`
+and `reductions.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from ..ops import OPS
+from . import arrange, products, reductions
+from .tensors import Site, pointwise
+from .values import Known, Operand, Value
+
+# How a function of `prelude.rnn`, written for the last axis, works over any: not at all, as its
+# axis goes away, or as its axis stays.
+Over = Literal["elements", "reduces", "keeps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """An argument of a function; with a default it may be left out."""
+
+    name: str
+    default: Known | None = None
+    many: bool = False  # takes every positional argument that is left
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A built-in function. Without `build` it is the `fn` of that name in `prelude.rnn`."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    documentation: str
+    build: Callable[..., Value] | None = None
+    over: Over = "elements"
+    noun: ClassVar[str] = "function"
+
+    @property
+    def signature(self) -> str:
+        """`sum(x, axis=-1, keepdims=false)`."""
+        return f"{self.name}({', '.join(map(_parameter_text, self.parameters))})"
+
+
+def _parameter_text(parameter: Parameter) -> str:
+    if parameter.many:
+        return f"{parameter.name}, ..."
+    if parameter.default is None:
+        return parameter.name
+    if isinstance(parameter.default, bool):
+        return f"{parameter.name}={'true' if parameter.default else 'false'}"
+    return f"{parameter.name}={parameter.default!r}"
+
+
+FUNCTIONS: dict[str, Function] = {}
+
+
+def _declare(
+    name: str,
+    arguments: str,
+    documentation: str,
+    build: Callable[..., Value] | None = None,
+    over: Over = "elements",
+    **defaults: Known,
+) -> None:
+    """Add a function. `arguments` is "x axis": `parts*` takes many, `defaults` makes optional."""
+    parameters = tuple(
+        Parameter(word.rstrip("*"), defaults.get(word), word.endswith("*"))
+        for word in arguments.split()
+    )
+    FUNCTIONS[name] = Function(name, parameters, documentation, build, over)
+
+
+def _op(name: str) -> Callable[..., Value]:
+    def build(site: Site, *operands: Operand) -> Value:
+        return pointwise(site, name, *operands)
+
+    return build
+
+
+# -- pointwise: an op each --------------------------------------------------------------------
+
+for _name in (
+    "sigmoid", "tanh", "relu", "softplus", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos",
+    "abs", "sign", "floor", "round",
+):  # fmt: skip
+    _declare(_name, "x", OPS[_name].doc, _op(_name))
+for _name in ("maximum", "minimum"):
+    _declare(_name, "a b", OPS[_name].doc, _op(_name))
+_declare("where", "test a b", OPS["where"].doc, arrange.where)
+_declare("stop_gradient", "x", "x, whose derivative is 0", arrange.stop_gradient)
+
+# -- pointwise: written in prelude.rnn ---------------------------------------------------------
+
+_declare("identity", "x", "x")
+_declare("square", "x", "x * x")
+_declare("rsqrt", "x", "1 / sqrt(x)")
+_declare("clamp", "x lo hi", "x, but at least lo and at most hi")
+_declare("silu", "x", "x * sigmoid(x)")
+_declare("gelu", "x", "x * the normal distribution's probability below x, in its tanh form")
+_declare("log_sigmoid", "x", "log(sigmoid(x))")
+_declare("hard_sigmoid", "x", "clamp(x / 6 + 1 / 2, 0, 1)")
+_declare("hard_tanh", "x", "clamp(x, -1, 1)")
+_declare("leaky_relu", "x", "x above 0, x / 100 below")
+_declare("elu", "x", "x above 0, exp(x) - 1 below")
+_declare("selu", "x", "elu, scaled so that mean 0 and variance 1 stay")
+_declare("softsign", "x", "x / (1 + abs(x))")
+
+# -- over an axis ------------------------------------------------------------------------------
+
+for _name, _doc, _build in (
+    ("sum", "sum over an axis", reductions.sum_of),
+    ("mean", "mean over an axis", reductions.mean_of),
+    ("max", "largest over an axis", reductions.max_of),
+    ("min", "smallest over an axis", reductions.min_of),
+):
+    _declare(_name, "x axis keepdims", _doc, _build, axis=-1, keepdims=False)
+_declare("norm", "x axis keepdims", "square root of the sum of squares", None, "reduces",
+         axis=-1, keepdims=False)  # fmt: skip
+_declare("logsumexp", "x axis keepdims", "log(sum(exp(x))), without overflow", None, "reduces",
+         axis=-1, keepdims=False)  # fmt: skip
+_declare("softmax", "x axis", "exp(x) / sum(exp(x)), without overflow", None, "keeps", axis=-1)
+_declare("layer_norm", "x eps axis", "(x - mean) / sqrt(variance + eps)", None, "keeps",
+         eps=1e-5, axis=-1)  # fmt: skip
+_declare("rms_norm", "x eps axis", "x / sqrt(mean of squares + eps)", None, "keeps",
+         eps=1e-6, axis=-1)  # fmt: skip
+_declare("cumsum", "x axis", "running sum along an axis", reductions.cumsum, axis=-1)
+_declare("cumprod", "x axis", "running product along an axis", reductions.cumprod, axis=-1)
+
+# -- shapes and products -----------------------------------------------------------------------
+
+_declare("concat", "parts* axis", "parts one after the other", arrange.concat, axis=0)
+_declare("split", "x n", "[n * k, ...] -> [n, k, ...]", arrange.split)
+_declare("reshape", "x shape", "the same elements in another shape", arrange.reshape)
+_declare("broadcast", "x shape", "axes of size 1 repeated", arrange.broadcast)
+_declare("roll", "x k axis", "moved on by k places, round the end", arrange.roll, axis=0)
+_declare("flip", "x axis", "from the end", arrange.flip, axis=0)
+_declare("outer", "a b", "[m], [n] -> [m, n]", products.outer)
+_declare("einsum", "pattern operands*", "sum of products, as in NumPy", products.einsum)
+_declare("diag", "v", "the square matrix with this diagonal", arrange.diag)
+_declare("diagonal", "M", "the diagonal of a square matrix", arrange.diagonal)
+_declare("eye", "n", "the identity matrix [n, n]", arrange.eye)
+_declare("tril", "M", "zeros above the diagonal", arrange.tril)
+_declare("triu", "M", "zeros below the diagonal", arrange.triu)
+
+
+def operands_of(function: Function, given: dict[str, Any]) -> list[Any]:
+    """The arguments of `function.build`, in its order, from those bound by name."""
+    return [given[parameter.name] for parameter in function.parameters]
+
+
+# Words of the language that this version refuses, each with what it is.
+REFUSED: dict[str, str] = {
+    **dict.fromkeys(("complex", "real", "imag", "conj"), "complex numbers"),
+    **dict.fromkeys(("dropout", "bernoulli", "normal"), "random draws"),
+    "training": "the training flag",
+    "delay": "delays",
+    "t": "the step index",
+    **dict.fromkeys(("step", "fast_sigmoid", "arctan", "triangle"), "surrogate gradients"),
+    "straight_through": "surrogate gradients",
+    "clip_gradient": "gradient clipping",
+    "grad": "gradients inside a cell",
+    "matrix_exp": "the matrix exponential",
+    "solve": "solving linear equations",
+    **dict.fromkeys(("fft", "ifft"), "Fourier transforms"),
+    "conv2d": "convolution",
+}

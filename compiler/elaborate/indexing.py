@@ -1,0 +1,161 @@
+"""`a[i]`, `a[i:j]`, `a[:, None]`, `E[token]`.
+
+In: a value and the parts of its index. Out: at most one `slice`, one `take` and one `reshape`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ...grammar.problems_of_values import BadIndex, IndexOutOfRange, KindMismatch
+from ...grammar.source import Span
+from ..ir import Node
+from ..shapes import Dim
+from . import arguments
+from .arrange import reshaped
+from .tensors import Site, not_a_tensor
+from .values import Operand, Value, describe, sizes_note
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of an index: a position, a range (an end may be absent), or a new axis."""
+
+    kind: Literal["at", "range", "new"]
+    span: Span
+    start: Operand | None = None
+    stop: Operand | None = None
+
+
+def index(site: Site, value: Operand, parts: Sequence[Part]) -> Value:
+    """The part of `value` that an index names.
+
+    Raises:
+        BadIndex, IndexOutOfRange, KindMismatch, NotConstant, BadSize: there is no such part.
+    """
+    problem = not_a_tensor(value)
+    if problem:
+        raise problem
+    node = value.value
+    if not isinstance(node, Node):
+        raise BadIndex(
+            "a number has no parts", value.span, f"this is {describe(node)}"
+        )
+    used = [part for part in parts if part.kind != "new"]
+    rank = node.type.rank
+    if len(used) > rank:
+        axes = f"{rank} axes" if rank > 1 else ("one axis" if rank else "no axes")
+        raise BadIndex(
+            f"{len(used)} indices, and the value has {axes}",
+            used[rank].span,
+            "this one is too many",
+            related=[(value.span, f"this is {describe(node)}")],
+        )
+    bounds: list[tuple[int, int]] = []
+    shape: list[int] = []  # of the result, but for a row picked at run time
+    rows: tuple[int, Operand] | None = None  # which axis an integer input picks from
+    for part in parts:
+        axis = len(bounds)
+        if part.kind == "new":
+            shape.append(1)
+            continue
+        length = node.type.shape[axis]
+        if part.kind == "range":
+            start, stop = _range(part, value, length)
+            bounds.append((start, stop))
+            shape.append(length if stop - start == length else _length(part, stop - start))
+            continue
+        assert part.start is not None
+        if isinstance(part.start.value, Node):
+            _check_row(part.start, rows)
+            rows = axis, part.start
+            bounds.append((0, int(length)))
+            continue
+        at = _position(part.start, value, length)
+        bounds.append((at, at + 1))
+    full = [(0, int(d)) for d in node.type.shape]
+    bounds += full[len(bounds) :]
+    shape += node.type.shape[len(used) :]
+    if bounds != full:
+        node = site.apply("slice", node, attr=tuple(bounds))
+    if rows is not None:
+        node = _take(site, node, *rows)
+    return reshaped(site, node, tuple(shape))
+
+
+def _take(site: Site, node: Node, axis: int, row: Operand) -> Node:
+    if axis:
+        others = (at for at in range(node.type.rank) if at != axis)
+        node = site.apply("transpose", node, attr=(axis, *others))
+    assert isinstance(row.value, Node)
+    return site.apply("take", node, row.value)
+
+
+def _check_row(row: Operand, before: tuple[int, Operand] | None) -> None:
+    assert isinstance(row.value, Node)
+    if row.value.type.kind != "int":
+        raise KindMismatch(
+            "an index must be an integer",
+            row.span,
+            f"this is {describe(row.value)}",
+            hints=[f"declare it as an integer input: '{row.span.text}[]: int'"]
+            if row.span.text.isidentifier()
+            else [],
+        )
+    if row.value.type.rank:
+        raise BadIndex(
+            "an index picks one row",
+            row.span,
+            f"this is {describe(row.value)}",
+            hints=[f"take one of them: '{row.span.text}[0]'"],
+        )
+    if before is not None:
+        raise BadIndex(
+            "an integer input picks from one axis only",
+            row.span,
+            related=[(before[1].span, "this one picks already")],
+        )
+
+
+def _position(at: Operand, value: Operand, length: int) -> int:
+    position = arguments.whole(at, "an index")
+    if -length <= position < length:
+        return position % int(length)
+    raise _outside(f"index {position} is outside the axis", at.span, value, length)
+
+
+def _outside(headline: str, span: Span, value: Operand, length: int) -> IndexOutOfRange:
+    last = f"the axis has {length} positions, 0 to {length - 1}" if length else "the axis is empty"
+    assert isinstance(value.value, Node)
+    return IndexOutOfRange(
+        headline,
+        span,
+        last,
+        related=[(value.span, f"this is {describe(value.value)}")],
+        notes=sizes_note(value.value.type.shape),
+    )
+
+
+def _range(part: Part, value: Operand, length: int) -> tuple[int, int]:
+    ends = []
+    for end, default in ((part.start, 0), (part.stop, int(length))):
+        position = default if end is None else arguments.whole(end, "an index")
+        if not -length <= position <= length:
+            assert end is not None
+            raise _outside(f"{position} is outside the axis", end.span, value, length)
+        ends.append(position + int(length) if position < 0 else int(position))
+    start, stop = ends
+    if start > stop:
+        raise IndexOutOfRange(
+            "the range ends before it begins", part.span, f"from {start} to {stop}"
+        )
+    return start, stop
+
+
+def _length(part: Part, length: int) -> int:
+    """A size that prints as it was written where that says more than the number: `hidden`."""
+    if part.start is None and part.stop is not None and isinstance(part.stop.value, Dim):
+        return part.stop.value
+    return length

@@ -1,0 +1,205 @@
+"""Every name of a file checked before any size is known.
+
+In: a module, its definitions filled in. Out: problems: names that nothing defines, that are read
+too early or defined twice, states that are not set once, cells and functions that contain
+themselves; words that this version refuses; and warnings. What depends on sizes, such as which
+branch of an `if` is taken, is left to the elaboration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ...grammar.problems import Collector, Problem
+from ...grammar.problems_of_names import DuplicateName, HidesBuiltin, StateNotSet, UnusedName
+from ...grammar.problems_of_values import (
+    BadArgument,
+    CarryMismatch,
+    KindMismatch,
+    NotSupportedYet,
+    OutputMismatch,
+)
+from ...grammar.source import Span
+from ...grammar.syntax import (
+    CellDeclaration,
+    ChainDeclaration,
+    FunctionDeclaration,
+    Item,
+    Items,
+    Name,
+    Output,
+    Outputs,
+    Primed,
+    Setting,
+)
+from .body_names import BodyNames
+from .environment import Sort
+from .hints import did_you_mean
+from .modules import CellDefinition, Module
+from .recursion import check_recursion
+from .settings import KINDS, settings_of
+from .tuples import text_of
+from .walk import items_in, outputs_in, statements_in
+
+
+def check_names(module: Module, problems: Collector) -> None:
+    """Check every declaration of `module`; problems and warnings are added to `problems`."""
+    for definition in module.own():
+        found = Collector()
+        declaration = definition.declaration
+        names = BodyNames(module, found)
+        names.check_hiding(definition.name, definition.name_span)
+        match declaration:
+            case FunctionDeclaration():
+                _check_function(declaration, names)
+            case CellDeclaration():
+                assert isinstance(definition, CellDefinition)
+                _check_settings(definition, names)
+                _check_cell(declaration, names)
+            case ChainDeclaration():
+                assert isinstance(definition, CellDefinition)
+                _check_settings(definition, names)
+                for link in declaration.links:
+                    names.check_link(link)
+        if not found.errors:
+            for name, bound in names.unread():
+                found.add(UnusedName(f"'{name}' is never read", bound.span, f"this {bound.sort}"))
+        for problem in found.problems:
+            problems.add(problem)
+    check_recursion(module, problems)
+
+
+def _check_function(declaration: FunctionDeclaration, names: BodyNames) -> None:
+    for parameter in declaration.parameters:
+        names.bind(parameter.id, parameter.span, "argument")
+    names.check_body(declaration.body)
+    names.check_reads([declaration.result])
+
+
+def _check_settings(definition: CellDefinition, names: BodyNames) -> None:
+    kinds = {setting.name: setting.kind for setting in settings_of(definition)}
+    for setting in definition.declaration.settings:
+        if setting.default is not None:
+            names.check_reads([setting.default])
+        if setting.kind is not None and setting.kind not in KINDS:
+            names.problems.add(_unknown_kind_of_setting(setting))
+        sort: Sort = "size" if kinds[setting.name] == "size" else "option"
+        names.bind(setting.name, setting.name_span, sort)
+
+
+def _unknown_kind_of_setting(setting: Setting) -> Problem:
+    assert setting.kind is not None
+    return BadArgument(
+        f"there is no kind '{setting.kind}' of size or option",
+        _annotation(setting.span, setting.kind),
+        notes=[f"the kinds are {', '.join(KINDS)}"],
+        hints=did_you_mean(setting.kind, KINDS)
+        or (["write 'size'"] if setting.kind in ("int", "integer") else []),
+    )
+
+
+def _annotation(span: Span, word: str) -> Span:
+    """Where the annotation `word` stands in an item."""
+    at = span.text.find(word, span.text.find(":"))
+    return Span(span.source, span.start + at, span.start + at + len(word)) if at > 0 else span
+
+
+def _check_cell(declaration: CellDeclaration, names: BodyNames) -> None:
+    states, inputs = items_in(declaration.carry), items_in(declaration.input)
+    for item in (*states, *inputs):
+        if item.shape is not None:
+            names.check_reads([item.shape])
+        _check_kind(item, names, item in inputs)
+    for item in states:
+        names.states[item.name] = item.name_span
+        names.bind(item.name, item.name_span, "state")
+    for item in inputs:
+        names.bind(item.name, item.name_span, "input")
+        if item.initial is not None:
+            names.problems.add(
+                BadArgument(
+                    f"input '{item.name}' has no initial value", item.initial.span,
+                    hints=["only states have: '((h[n] = h0), x[n])'"],
+                )
+            )  # fmt: skip
+    for statement in statements_in(declaration.body):
+        for item in getattr(statement, "items", ()):
+            _check_kind(item, names, False)
+    names.check_body(declaration.body)
+    for state in states:
+        if state.initial is not None:
+            names.check_initial(state.initial)
+        if state.name not in names.environment.states_set:
+            names.problems.add(
+                StateNotSet(
+                    f"no equation sets state '{state.name}'",
+                    state.name_span,
+                    hints=[
+                        f"a state that stays as it is says so: '{state.name}' = {state.name}'"
+                    ],
+                )
+            )
+    _check_carry(declaration, names)
+    for output in outputs_in(declaration.output):
+        _check_output(output, names)
+    for output in (*outputs_in(declaration.new_carry), *outputs_in(declaration.output)):
+        if output.shape is not None:
+            names.check_reads([output.shape])
+        if output.kind is not None:
+            names.problems.add(_refused_kind(output.kind, output.span, "an output"))
+
+
+def _check_kind(item: Item, names: BodyNames, is_input: bool) -> None:
+    if item.kind is None or (item.kind == "int" and is_input):
+        return
+    names.problems.add(_refused_kind(item.kind, item.span, "" if is_input else "what is declared here"))
+
+
+def _refused_kind(kind: str, span: Span, what: str) -> Problem:
+    place = _annotation(span, kind)
+    if kind == "complex":
+        return NotSupportedYet("'complex' is not supported yet", place, "complex numbers")
+    if kind == "int":
+        return KindMismatch(
+            f"{what} holds numbers, not integers", place,
+            notes=["only an input may be 'int'; it picks rows, as in 'E[token]'"],
+        )  # fmt: skip
+    return KindMismatch(
+        f"there is no kind '{kind}'",
+        place,
+        notes=["an input is 'int' or, without a word, real"],
+        hints=did_you_mean(kind, ("int", "complex"))
+        or (["leave it out"] if kind in ("real", "float", "float32", "float64") else []),
+    )
+
+
+def _check_carry(declaration: CellDeclaration, names: BodyNames) -> None:
+    """The right of `->` lists every state, primed, nested as on the left."""
+    before, after = _state_tree(declaration.carry), _new_tree(declaration.new_carry)
+    if before == after:
+        return
+    wanted = before if isinstance(before, str) else _text(before)
+    names.problems.add(
+        CarryMismatch(
+            "the new carry does not list the states",
+            declaration.new_carry.span,
+            related=[(declaration.carry.span, "every state of this, primed, in this order")],
+            hints=[f"write '{wanted}'"],
+        )
+    )
+
+
+def _state_tree(items: Items) -> object:
+    if isinstance(items, Item):
+        return f"{items.name}'"
+    return tuple([_state_tree(item) for item in items.items])
+
+
+def _new_tree(outputs: Outputs) -> object:
+    if isinstance(outputs, Output):
+        return f"{outputs.variable.id}{chr(39) * isinstance(outputs.variable, Primed)}"
+    return tuple([_new_tree(item) for item in outputs.items])
+
+
+def _text(tree: object) -> str:
+    return f"({', '.join(map(_text, tree))})" if isinstance(tree, tuple) else str(tree)

@@ -1,0 +1,195 @@
+"""`param` and `const`: declares tensors, and says how they start.
+
+In: an item of the declaration and its scope. Out: a leaf bound to the name, and an `ir.Param`
+under its path in the run. A sub-cell that is called twice declares its parameters twice: the
+second time finds those of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...grammar.problems import Problem
+from ...grammar.problems_of_values import BadInitialiser, BadSize, ShapeMismatch
+from ...grammar.source import Span
+from ...grammar.syntax import Call, Expression, Item, Keyword, Name
+from ..ir import Init, Node, Param, leaf, toposort
+from ..shapes import Shape, Type, size
+from . import expressions, hints
+from .arguments import LARGEST_SIZE, known_only_later
+from .scope import Scope
+from .tensors import Site, fit, kind_of, not_a_tensor
+from .values import Bad, Operand, Sizes, Work, describe, is_known, shape_of, sizes_note
+
+
+@dataclass(frozen=True, slots=True)
+class Initialiser:
+    """A named way to start a tensor: how many numbers it takes, how many axes it needs."""
+
+    numbers: tuple[str, ...] = ()
+    least_rank: int = 0
+    square: bool = False
+
+
+INITIALISERS: Mapping[str, Initialiser] = {
+    "zeros": Initialiser(),
+    "ones": Initialiser(),
+    "constant": Initialiser(("v",)),
+    "uniform": Initialiser(("a", "b")),
+    "normal": Initialiser(("std",)),
+    "glorot_uniform": Initialiser(least_rank=1),
+    "glorot_normal": Initialiser(least_rank=1),
+    "lecun_normal": Initialiser(least_rank=1),
+    "he_normal": Initialiser(least_rank=1),
+    "orthogonal": Initialiser(least_rank=2),
+    "identity": Initialiser(least_rank=2),
+    "block_identity": Initialiser(least_rank=2),
+    "torch_default": Initialiser(),
+    "hippo_legs": Initialiser(least_rank=1, square=True),
+    "log_range": Initialiser(("a", "b"), least_rank=1),
+    "linspace": Initialiser(("a", "b"), least_rank=1),
+}
+
+
+def declare(item: Item, scope: Scope, trained: bool) -> Work:
+    """Declare one tensor and bind its name."""
+    assert item.shape is not None
+    run, path = scope.run, scope.path + item.name
+    dims = yield expressions.shape(item.shape, scope)
+    if isinstance(dims, Bad):
+        scope.spoil(item.name, item.name_span)
+        return
+    shape: Shape = tuple(dims)
+    if size(shape) > LARGEST_SIZE:
+        run.problems.add(
+            BadSize(
+                f"'{item.name}' has {size(shape):,} numbers, more than {LARGEST_SIZE:,}",
+                item.name_span,
+                notes=sizes_note(shape),
+            )
+        )
+    if path not in run.params:
+        init = yield _initial(item, shape, scope)
+        node = leaf("param", path, Type(shape), item.name_span)
+        run.params[path] = Param(path, node, init, trained)
+    try:
+        scope.bind(item.name, run.params[path].node, item.name_span, equation=False)
+    except Problem as problem:
+        run.problems.add(problem)
+
+
+def _initial(item: Item, shape: Shape, scope: Scope) -> Work:
+    """How a tensor starts. After a problem: as zeros, for nothing will run."""
+    expression = item.initial
+    if expression is None:
+        return Init("glorot_uniform" if len(shape) >= 2 else "zeros")
+    word = _word(expression)
+    if word in INITIALISERS and not _is_own(word, scope):
+        return (yield _named(word, expression, shape, scope))
+    value = yield expressions.operand(expression, scope)
+    try:
+        return _expression(value, item, shape, scope)
+    except Problem as problem:
+        scope.run.problems.add(problem)
+    return Init("zeros")
+
+
+def _word(expression: Expression) -> str:
+    """The name of an initialiser in `name` or `name(...)`, or another word."""
+    match expression:
+        case Name(id=name) | Call(function=Name(id=name)):
+            return name
+    return ""
+
+
+def _is_own(word: str, scope: Scope) -> bool:
+    """Whether the source has given the word a meaning of its own."""
+    return word in scope.names() or word in scope.module.definitions
+
+
+def _named(word: str, expression: Expression, shape: Shape, scope: Scope) -> Work:
+    initialiser, problems = INITIALISERS[word], scope.run.problems
+    call = f"{word}({', '.join(initialiser.numbers)})" if initialiser.numbers else word
+    given = expression.arguments if isinstance(expression, Call) else ()
+    numbers: list[float] = []
+    for argument in given:
+        if isinstance(argument, Keyword):
+            problems.add(BadInitialiser(f"'{word}' takes no names", argument.name_span,
+                                        hints=[f"write '{call}'"]))  # fmt: skip
+            return Init("zeros")
+        value = yield expressions.known(argument, scope, f"an argument of '{word}'")
+        if isinstance(value, Bad):
+            return Init("zeros")
+        numbers.append(float(value))
+    problem = _misfit(word, call, len(numbers), shape, expression.span)
+    if problem:
+        problems.add(problem)
+        return Init("zeros")
+    return Init(word, tuple(numbers))
+
+
+def _misfit(word: str, call: str, numbers: int, shape: Shape, span: Span) -> Problem | None:
+    """Why the named initialiser cannot be used for this shape with so many numbers."""
+    initialiser = INITIALISERS[word]
+    wanted = len(initialiser.numbers)
+    if numbers != wanted:
+        many = f"{wanted} number{'s' * (wanted != 1)}" if wanted else "no numbers"
+        return BadInitialiser(f"'{word}' takes {many}", span, hints=[f"write '{call}'"])
+    if len(shape) < initialiser.least_rank:
+        axes = "a matrix" if initialiser.least_rank == 2 else "at least one axis"
+        has = f"has {len(shape)} ax{'i' if len(shape) == 1 else 'e'}s"
+        return BadInitialiser(
+            f"'{word}' needs {axes}", span, f"the shape {has}",
+            hints=["'uniform(a, b)', 'normal(std)' and 'constant(v)' take any shape"],
+        )  # fmt: skip
+    if initialiser.square and len(shape) > 1 and shape[-1] != shape[-2]:
+        return BadInitialiser(f"'{word}' needs a square matrix", span, notes=sizes_note(shape))
+    return None
+
+
+def _expression(value: Operand, item: Item, shape: Shape, scope: Scope) -> Init:
+    """How a tensor starts that is given by an expression of sizes and options."""
+    found = value.value
+    if isinstance(found, Bad):
+        return Init("zeros")
+    if is_known(found) and not isinstance(found, bool):
+        return Init("constant", (float(found),))  # type: ignore[arg-type]
+    if getattr(found, "noun", ""):
+        raise BadInitialiser(
+            f"'{value.span.text}' is no initialiser",
+            value.span,
+            hints=hints.did_you_mean(value.span.text, INITIALISERS),
+        )
+    problem = not_a_tensor(value)
+    if problem:
+        raise problem
+    if kind_of(found) != "real":
+        raise BadInitialiser(
+            "a tensor starts as numbers", value.span, f"this is {describe(found)}"
+        )
+    assert isinstance(found, Node)
+    if any(node.op.name in ("param", "input", "carry") for node in toposort([found])):
+        raise known_only_later(f"the initial value of '{item.name}'", value.span, found)
+    check_fits(value, shape, f"'{item.name}'", item.name_span)
+    return Init("expr", value=fit(Site(scope.run, value.span, "="), found, shape))
+
+
+def check_fits(value: Operand, shape: Shape, what: str, declared: Span) -> None:
+    """Check that an initial value broadcasts to the shape of what it is for.
+
+    Raises:
+        ShapeMismatch: it does not.
+    """
+    own = shape_of(value.value)
+    behind = shape[len(shape) - len(own) :] if len(own) <= len(shape) else ()
+    if len(own) > len(shape) or any(
+        d not in (1, wide) for d, wide in zip(own, behind, strict=True)
+    ):
+        raise ShapeMismatch(
+            f"the initial value does not have the shape of {what}",
+            value.span,
+            f"this is {describe(value.value)}",
+            related=[(declared, f"declared as {Type(Sizes(shape))}")],
+            notes=sizes_note(own, shape),
+        )

@@ -1,0 +1,210 @@
+"""Makes nodes of operands: numbers become constants, shapes are made equal, kinds are checked.
+
+In: operands, each a number or a node, with where it stands. Out: nodes. Ops act on operands of one
+trailing shape, so NumPy's rule is written out here as `reshape` (leading axes of size 1) and
+`broadcast`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...grammar.problems import Problem
+from ...grammar.problems_of_values import (
+    BadArgument,
+    KindMismatch,
+    ShapeMismatch,
+    TupleMismatch,
+)
+from ...grammar.source import Span
+from ..ir import Node, const
+from ..ops import OPS
+from ..shapes import Kind, Shape, TypeProblem, broadcast
+from . import numbers
+from .run import Run
+from .values import (
+    Known,
+    Operand,
+    Sizes,
+    Value,
+    describe,
+    is_known,
+    shape_of,
+    sizes_note,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where an operator or a function is applied. `name` is how it is written there."""
+
+    run: Run
+    span: Span
+    name: str
+
+    def apply(self, op: str, *args: Node, attr: object = None) -> Node:
+        return self.run.apply(op, *args, attr=attr, span=self.span)
+
+
+def fit(site: Site, value: Value, shape: Shape) -> Node:
+    """`value` with the trailing shape `shape`, which it broadcasts to."""
+    if not isinstance(value, Node):
+        assert isinstance(value, bool | int | float)
+        return constant(value, shape)
+    missing = len(shape) - value.type.rank
+    if missing:
+        value = site.apply("reshape", value, attr=((1,) * missing + value.type.shape))
+    if value.type.shape != shape:
+        value = site.apply("broadcast", value, attr=shape)
+    return value
+
+
+def constant(value: Known, shape: Shape = ()) -> Node:
+    """A tensor filled with a number or a truth value."""
+    return const(float(value), shape, "bool" if isinstance(value, bool) else "real")
+
+
+def kind_of(value: Value) -> Kind | None:
+    """The element kind of a tensor, number or truth value; None for anything else."""
+    if isinstance(value, Node):
+        return value.type.kind
+    if isinstance(value, bool):
+        return "bool"
+    return "real" if is_known(value) else None
+
+
+def not_a_tensor(operand: Operand) -> Problem | None:
+    """The problem with using `operand` as a tensor, if there is one."""
+    value, text = operand.value, operand.span.text
+    if isinstance(value, Node) or is_known(value):
+        return None
+    if isinstance(value, tuple) and not isinstance(value, Sizes):
+        return TupleMismatch(
+            "a tuple cannot be an operand",
+            operand.span,
+            f"this is {describe(value)}",
+            hints=["take it apart first: '(h', c'), y = inner((h, c), x)'"],
+        )
+    if isinstance(value, str | Sizes):
+        return BadArgument(
+            f"{describe(value)} cannot stand here", operand.span, "a value is needed"
+        )
+    return BadArgument(
+        f"'{text}' is {describe(value)}, not a value",
+        operand.span,
+        "a value is needed here",
+        hints=[f"call it: '{text}(...)'"] if callable_noun(value) else [],
+    )
+
+
+def callable_noun(value: Value) -> bool:
+    """Whether `value` is something that is called with arguments."""
+    return getattr(value, "noun", "") in ("function", "sub-cell")
+
+
+def need_kind(site: Site, operand: Operand, kind: Kind) -> None:
+    """Check the element kind of an operand.
+
+    Raises:
+        KindMismatch, TupleMismatch, BadArgument: it is of another sort.
+    """
+    problem = not_a_tensor(operand)
+    if problem:
+        raise problem
+    found = kind_of(operand.value)
+    if found == kind:
+        return
+    hints = []
+    if found == "int":
+        what = "is an integer input"
+        hints = [f"an integer input picks rows: 'E[{operand.span.text}]'"]
+    elif found == "bool":
+        what = "is a truth value"
+        hints = [f"'where({operand.span.text}, 1, 0)' makes numbers of it"]
+    else:
+        what = "is a number"
+        hints = [f"compare it with something, such as '{operand.span.text} > 0'"]
+    needed = {"bool": "truth values", "real": "numbers", "int": "an integer input"}[kind]
+    raise KindMismatch(
+        f"'{site.name}' needs {needed}",
+        operand.span,
+        f"this {what}: {describe(operand.value)}",
+        hints=hints,
+    )
+
+
+def tensor(site: Site, operand: Operand) -> Node:
+    """`operand` as a tensor of numbers.
+
+    Raises:
+        KindMismatch, TupleMismatch, BadArgument: it is of another sort.
+    """
+    need_kind(site, operand, "real")
+    return fit(site, operand.value, shape_of(operand.value))
+
+
+def joint_shape(site: Site, operands: Sequence[Operand]) -> Shape:
+    """The shape that all operands broadcast to.
+
+    Raises:
+        ShapeMismatch: there is none.
+    """
+    try:
+        return broadcast(*(shape_of(operand.value) for operand in operands))
+    except TypeProblem:
+        pass
+    first, second = next(
+        (a, b)
+        for at, b in enumerate(operands)
+        for a in operands[:at]
+        if not _broadcasts(shape_of(a.value), shape_of(b.value))
+    )
+    raise ShapeMismatch(
+        f"'{site.name}' needs shapes that fit each other",
+        first.span,
+        f"this is {describe(first.value)}",
+        related=[(second.span, f"this is {describe(second.value)}")],
+        notes=[
+            "axes are matched from the last one backwards and must be equal, or one of them 1",
+            *sizes_note(shape_of(first.value), shape_of(second.value)),
+        ],
+    )
+
+
+def _broadcasts(*shapes: Shape) -> bool:
+    try:
+        broadcast(*shapes)
+    except TypeProblem:
+        return False
+    return True
+
+
+def pointwise(site: Site, op: str, *operands: Operand) -> Value:
+    """The pointwise op on operands that broadcast; a number if all of them are numbers.
+
+    Raises:
+        KindMismatch, ShapeMismatch, TupleMismatch, BadArgument: the operands do not fit.
+    """
+    for operand in operands:
+        need_kind(site, operand, "real")
+    if all(is_known(operand.value) for operand in operands):
+        return fold(site, op, operands)
+    shape = joint_shape(site, operands)
+    return site.apply(op, *(fit(site, operand.value, shape) for operand in operands))
+
+
+def fold(site: Site, op: str, operands: Sequence[Operand]) -> Known:
+    """The op on numbers, as a number.
+
+    Raises:
+        BadArgument: there is no result.
+    """
+    values = tuple(operand.value for operand in operands)
+    sign = OPS[op].infix
+    try:
+        if sign in numbers.ARITHMETIC:
+            return numbers.arithmetic(sign, *values)  # type: ignore[arg-type]
+        return numbers.function(op, values)  # type: ignore[arg-type]
+    except numbers.NotANumber as problem:
+        raise BadArgument(f"'{site.name}': {problem}", site.span) from None

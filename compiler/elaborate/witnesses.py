@@ -1,0 +1,80 @@
+"""Sizes to check a cell at when nobody gives any.
+
+In: a cell. Out: problems, those of two elaborations at sizes that are all distinct, so that a
+shape which fits by accident at the one does not at the other. Sizes that must divide each other
+are found by trying.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...grammar.problems import Collector
+from ...grammar.problems_of_values import BadSize
+from ..ir import Cell
+from . import elaborate
+from .modules import CellDefinition
+from .python import values_from_python
+from .settings import settings_of
+
+# Distinct, and no small multiples of each other or of the numbers that cells are written with.
+_PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
+_DIVISORS = (2, 3, 4, 6)
+_MULTIPLES = tuple(12 * factor for factor in (1, *_PRIMES))
+_MOST_TRIES = 40
+
+
+def elaborate_at_witnesses(
+    definition: CellDefinition, given: Mapping[str, Any], problems: Collector
+) -> list[Cell]:
+    """The cell at two sets of sizes; what is wrong with it is added to `problems`.
+
+    Args:
+        definition: the cell.
+        given: values for some of its settings; for those of other cells, too.
+        problems: where problems are added.
+    """
+    names = [setting.name for setting in settings_of(definition)]
+    fixed = {name: value for name, value in given.items() if name in names}
+    open_sizes = [
+        setting.name
+        for setting in settings_of(definition)
+        if setting.name not in fixed and setting.default is None and setting.kind == "size"
+    ]
+    cells: list[Cell] = []
+    first: Collector | None = None  # what is wrong at the first sizes, if no others divide
+    for sizes in _candidates(open_sizes):
+        tried = Collector()
+        values = values_from_python(definition, (), {**fixed, **sizes}, tried)
+        cell = None if tried.errors else elaborate(definition, values, tried)
+        first = first or tried
+        if cell is not None:
+            cells.append(cell)
+            if len(cells) == 2 or not open_sizes:
+                return cells
+        elif not any(isinstance(problem, BadSize) for problem in tried.errors):
+            first = tried
+            break
+    assert first is not None
+    for problem in first.problems:
+        problems.add(problem)
+    return cells
+
+
+def _candidates(names: list[str]) -> Iterator[dict[str, int]]:
+    """Sets of sizes to try, in pairs that share no value: primes, then sizes that divide others."""
+    pools = itertools.product((_MULTIPLES, _DIVISORS), repeat=len(names))
+    for choice in itertools.islice(pools, _MOST_TRIES):
+        if choice == (_MULTIPLES,) * len(names):
+            choice = (_PRIMES,) * len(names)
+        for pair in (0, 1):
+            used: Counter[tuple[int, ...]] = Counter()
+            sizes = {}
+            for name, pool in zip(names, choice, strict=True):
+                start = pair * choice.count(pool)
+                sizes[name] = pool[(start + used[pool]) % len(pool)]
+                used[pool] += 1
+            yield sizes

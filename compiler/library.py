@@ -1,0 +1,197 @@
+"""Libraries: the cells of a `.rnn` file, ready for sizes.
+
+In: a path or a text. Out: a `Library`, whose cells are attributes and items. Each is a
+`Template`: called with sizes and options it gives an `ir.Cell`.
+
+    library = load("gru.rnn")
+    cell = library.GRU(3, 16)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar
+
+from .. import grammar
+from ..grammar.problems import Collector, Error, Problem, Problems
+from ..grammar.problems_of_names import NoCell
+from ..grammar.source import Span
+from .elaborate import CellDefinition, Module, elaborate
+from .elaborate.hints import closest
+from .elaborate.python import values_from_python
+from .elaborate.settings import Setting, settings_of
+from .elaborate.witnesses import elaborate_at_witnesses
+from .ir import Cell
+from .loading import Loader, standard
+
+
+class CallError(Error, TypeError):
+    """A cell was called with sizes or options that it does not take.
+
+    Sizes are positive integers, in the order of the cell's header or by name: `LSTM(10, 5)` or
+    `LSTM(10, hidden=5)`. Options with a default may be left out; a function is given by its name,
+    `Dense(10, 5, act="relu")`.
+    """
+
+    code: ClassVar[str] = "bad-call"
+
+
+class NoSuchCell(Error, AttributeError, KeyError):
+    """A library has no cell of this name."""
+
+    code: ClassVar[str] = "no-such-cell"
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Template:
+    """A cell whose sizes are open."""
+
+    def __init__(self, definition: CellDefinition) -> None:
+        self.definition = definition
+        self.name = definition.name
+        self.signature = definition.signature
+        self.documentation = definition.declaration.documentation
+        self.__doc__ = f"{self.signature}\n\n{self.documentation}".rstrip()
+
+    @cached_property
+    def settings(self) -> tuple[Setting, ...]:
+        """Its sizes and options, in the order of its header."""
+        return settings_of(self.definition)
+
+    def __call__(self, /, *sizes: Any, **settings: Any) -> Cell:
+        """The cell with its sizes and options bound.
+
+        Args:
+            sizes: in the order of the header; options may follow.
+            settings: sizes and options by name; a function by its name as a string.
+        Raises:
+            CallError: a size is missing or no positive integer, or an option is unknown or of
+                another kind.
+            Problems: what is wrong with the cell at these sizes.
+        """
+        problems = Collector()
+        values = values_from_python(self.definition, sizes, settings, problems)
+        if problems.errors:
+            raise CallError(_call_message(self.signature, problems.errors))
+        cell = elaborate(self.definition, values, problems)
+        problems.raise_errors()
+        assert cell is not None
+        return cell
+
+    def __repr__(self) -> str:
+        return f"<cell {self.signature}>"
+
+
+def _call_message(signature: str, problems: Sequence[Problem]) -> str:
+    lines = [f"{problem.headline}: {problem.label}".rstrip(": ") for problem in problems]
+    advice = [f" hint: {hint}" for problem in problems for hint in problem.hints]
+    return "\n".join([f"{signature}: {lines[0]}", *lines[1:], *advice])
+
+
+class Library:
+    """The cells of one file by name, as attributes and items."""
+
+    def __init__(
+        self, definitions: Sequence[CellDefinition], name: str, warnings: Sequence[Problem] = ()
+    ) -> None:
+        self.name = name
+        self.warnings = tuple(warnings)
+        self._templates = {found.name: Template(found) for found in definitions}
+
+    def __getitem__(self, name: str) -> Template:
+        if name in self._templates:
+            return self._templates[name]
+        near = closest(name, self._templates)
+        advice = f"did you mean {near}?" if near else f"it has {', '.join(self) or 'none'}"
+        raise NoSuchCell(f"{self.name} has no cell {name!r}; {advice}")
+
+    def __getattr__(self, name: str) -> Template:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._templates)
+
+    def __len__(self) -> int:
+        return len(self._templates)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._templates
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+    def __repr__(self) -> str:
+        return f"<library {self.name}: {', '.join(self)}>"
+
+    def check(self, sizes: Mapping[str, Any] | None = None) -> tuple[Problem, ...]:
+        """Elaborate every cell at two sets of distinct sizes, so that none fits by accident.
+
+        Args:
+            sizes: values for some sizes and options, by name; for every cell that has them.
+        Returns:
+            Warnings.
+        Raises:
+            Problems: everything that is wrong, warnings included.
+        """
+        problems = Collector()
+        for warning in self.warnings:
+            problems.add(warning)
+        for template in self._templates.values():
+            elaborate_at_witnesses(template.definition, dict(sizes or {}), problems)
+        problems.raise_errors()
+        return tuple(problems.problems)
+
+
+def load(path: str | PathLike[str]) -> Library:
+    """The library of a `.rnn` file.
+
+    Raises:
+        Problems: everything wrong with the form and the names of it and of what it imports.
+        FileError: it cannot be read.
+    """
+    name = os.fspath(path)
+    real = Path(os.path.realpath(name))
+    loader = Loader(real.parent)
+    return _library(loader, loader.file(real, name), name)
+
+
+def loads(text: str, name: str = "<string>") -> Library:
+    """The library of a text. It may import standard cells, but no files.
+
+    Raises:
+        Problems: everything wrong with its form and its names.
+    """
+    loader = Loader(None)
+    return _library(loader, loader.text(text, name, None), name)
+
+
+def _library(loader: Loader, module: Module | None, name: str) -> Library:
+    problems = loader.problems
+    cells: list[CellDefinition] = []
+    if module is not None:
+        cells = [found for found in module.own() if isinstance(found, CellDefinition)]
+        if not cells and not problems.errors:
+            source = module.file.span.source
+            problems.add(
+                NoCell(
+                    f"there is no cell in {name}",
+                    Span(source, 0, 0),
+                    hints=["a cell is 'cell NAME(sizes): (carry, input) -> (carry', output) { }'"],
+                )
+            )
+    problems.raise_errors()
+    return Library(cells, name, problems.warnings)
+
+
+@cache
+def std() -> Library:
+    """The library of the standard cells."""
+    return Library([standard(name) for name in grammar.std_names()], "std")
