@@ -1,0 +1,59 @@
+"""rnnc compiles recurrent cells written as equations.
+
+cells = rnnc.load("gru.rnn")                   # or rnnc.loads(source_text)
+net = rnnc.Recur(cells.GRU(3, 16), seed=0)
+ys = net.scan(xs)                              # xs [T, 3] or [T, B, 3]
+loss, d_ys = rnnc.squared_error(ys, targets)
+grads = net.backward(d_ys)
+net.load_params(rnnc.SGD(0.1).step(net.params, grads.params))
+net.truncate()
+"""
+
+from .grammar.problems import Error as Error
+from .grammar.problems import Problem as Problem
+from .grammar.problems import Problems as Problems
+from .runtime.cells import cells as cells
+from .runtime.cells import load as load
+from .runtime.cells import loads as loads
+from .runtime.chain import Chain as Chain
+from .runtime.program import compile as compile
+from .runtime.recur import Recur as Recur
+from .runtime.standard import GRU as GRU
+from .runtime.standard import LSTM as LSTM
+from .runtime.standard import RNN as RNN
+from .runtime.standard import Dense as Dense
+from .runtime.standard import Embedding as Embedding
+from .runtime.standard import GRUCell as GRUCell
+from .runtime.standard import LSTMCell as LSTMCell
+from .runtime.standard import RNNCell as RNNCell
+from .runtime.training import SGD as SGD
+from .runtime.training import Adam as Adam
+from .runtime.training import clip_by_norm as clip_by_norm
+from .runtime.training import cross_entropy as cross_entropy
+from .runtime.training import squared_error as squared_error
+
+__version__ = "0.1.0"
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "SGD",
+    "Adam",
+    "Chain",
+    "Dense",
+    "Embedding",
+    "Error",
+    "GRUCell",
+    "LSTMCell",
+    "Problem",
+    "Problems",
+    "RNNCell",
+    "Recur",
+    "cells",
+    "clip_by_norm",
+    "compile",
+    "cross_entropy",
+    "load",
+    "loads",
+    "squared_error",
+]

@@ -1,0 +1,107 @@
+"""Libraries of cells as Python namespaces: `cells = rnnc.load("gru.rnn")`, `cells.GRU(3, 16)`.
+
+In: a path or a text. Out: `Cells`, whose attributes take sizes and options and give a `BoundCell`.
+The compiler's library is imported when the first one is made, so that `import rnnc` reads no
+grammar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from .cell import BoundCell
+
+if TYPE_CHECKING:
+    from ..compiler.library import Library, Template
+
+
+class CellMaker:
+    """A cell whose sizes are open: call it with them."""
+
+    def __init__(self, template: Template) -> None:
+        self.template = template
+        self.__doc__ = template.__doc__
+
+    def __call__(
+        self, *sizes: Any, seed: int = 0, dtype: Any = "float32", **options: Any
+    ) -> BoundCell:
+        """The cell with these sizes and options, in the order of its header or by name.
+
+        Args:
+            seed: what its parameters are drawn from.
+            dtype: float32 or float64, when it is called as a function, and a net's default.
+        Raises:
+            CallError: a size or option does not fit; Problems: the cell is wrong at these sizes.
+        """
+        return BoundCell(self.template(*sizes, **options), seed=seed, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return repr(self.template)
+
+
+class Cells:
+    """The cells of one file, as attributes and items; it is read when first asked."""
+
+    def __init__(self, read: Callable[[], Library]) -> None:
+        self._read = read
+
+    @cached_property
+    def library(self) -> Library:
+        """What the compiler knows of them."""
+        return self._read()
+
+    def __getitem__(self, name: str) -> CellMaker:
+        return CellMaker(self.library[name])
+
+    def __getattr__(self, name: str) -> CellMaker:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.library)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+    def __repr__(self) -> str:
+        return f"<cells of {self.library.name}: {', '.join(self)}>"
+
+
+def load(path: str | PathLike[str]) -> Cells:
+    """The cells of a `.rnn` file.
+
+    Raises:
+        Problems: everything that is wrong with it, each with its place; FileError: it cannot be
+            read.
+    """
+    from ..compiler import library
+
+    return _read_already(library.load(path))
+
+
+def loads(text: str) -> Cells:
+    """The cells of a text in the language.
+
+    Raises:
+        Problems: everything that is wrong with it, each with its place.
+    """
+    from ..compiler import library
+
+    return _read_already(library.loads(text))
+
+
+def _read_already(library: Library) -> Cells:
+    return Cells(lambda: library)
+
+
+def _standard() -> Library:
+    from ..compiler import library
+
+    return library.std()
+
+
+cells = Cells(_standard)

@@ -1,0 +1,110 @@
+"""What a user passes to `backward` -> time-major cotangents of everything recorded.
+
+In: one stacked array (a tuple of them where a cell has several outputs), or a list with one entry
+per call, `None` where an output was not used. Out: for each output an array [N, B, ...] or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..compiler.ir import Cell
+from .arrays import Array, as_array, as_real, describe
+from .errors import ShapeError
+from .inputs import Call
+
+
+class Recorded:
+    """The calls that are recorded, as the outputs and cotangents of a cell see them."""
+
+    def __init__(
+        self, cell: Cell, dtype: np.dtype[Any], like: Call, sizes: Sequence[tuple[int, bool]]
+    ) -> None:
+        self.cell = cell
+        self.dtype = dtype
+        self.sizes = sizes
+        self.calls = [like.resized(steps, single=single) for steps, single in sizes]
+        self.whole = like.resized(sum(steps for steps, _ in sizes), single=False)
+
+    def read(self, d_ys: Any) -> tuple[Array | None, ...]:
+        """Cotangents of each output over all recorded steps, [N, B, ...].
+
+        Raises:
+            ShapeError, DTypeError: naming the entry.
+        """
+        if isinstance(d_ys, list):
+            return self._from_entries(d_ys)
+        parts = self._parts(d_ys, "d_ys")
+        return tuple(self._stacked(at, part) for at, part in enumerate(parts))
+
+    def _parts(self, given: Any, name: str) -> Sequence[Any]:
+        """One for each output."""
+        count = len(self.cell.outputs)
+        if given is None:
+            return [None] * count
+        if not self.cell.output_is_tuple:
+            return [given]
+        if not isinstance(given, tuple) or len(given) != count:
+            names = ", ".join(f"d_{value.name.rstrip(chr(39))}" for value in self.cell.outputs)
+            raise ShapeError(
+                f"{name} is a tuple ({names}), one for each output of {self.cell.name}"
+            )
+        return given
+
+    def _stacked(self, at: int, given: Any) -> Array | None:
+        if given is None:
+            return None
+        array = as_array(given, "d_ys")
+        wanted = self._shape(at, self.whole)
+        if array.shape == wanted:
+            return as_real(self.whole.arranged(array), self.dtype, "d_ys")
+        if len(self.calls) == 1 and array.shape == self._shape(at, self.calls[0]):
+            return as_real(self.calls[0].arranged(array), self.dtype, "d_ys")
+        steps = f"{self.whole.steps} recorded steps in {len(self.calls)} calls"
+        raise ShapeError(
+            f"d_ys covers all {steps}: it is {describe(wanted)}, or a list with one entry for each "
+            f"call; got {describe(array.shape)}"
+        )
+
+    def _from_entries(self, entries: list[Any]) -> tuple[Array | None, ...]:
+        if len(entries) != len(self.calls):
+            raise ShapeError(
+                f"d_ys is a list of {len(entries)}, but {len(self.calls)} calls are recorded: one "
+                "entry for each, None where its output was not used"
+            )
+        found: list[Array | None] = [None] * len(self.cell.outputs)
+        start = 0
+        for index, (entry, call) in enumerate(zip(entries, self.calls, strict=True)):
+            name = f"d_ys[{index}]"
+            for at, part in enumerate(self._parts(entry, name)):
+                if part is None:
+                    continue
+                array = as_array(part, name)
+                wanted = self._shape(at, call)
+                if array.shape != wanted:
+                    raise ShapeError(f"{name} is {describe(wanted)}, got {describe(array.shape)}")
+                total = found[at]
+                if total is None:
+                    total = np.zeros(self._plain_shape(at), self.dtype)
+                    found[at] = total
+                rows = as_real(call.arranged(array), self.dtype, name)
+                total[start : start + call.steps] = rows
+            start += call.steps
+        return tuple(found)
+
+    def _plain_shape(self, at: int) -> tuple[int, ...]:
+        trailing = self.cell.outputs[at].node.type.shape
+        return (self.whole.steps, self.whole.batch, *(int(dim) for dim in trailing))
+
+    def _shape(self, at: int, call: Call) -> tuple[int, ...]:
+        """Of output `at` of `call`, in the user's axes."""
+        trailing = tuple(int(dim) for dim in self.cell.outputs[at].node.type.shape)
+        if call.single:
+            return (call.batch, *trailing) if call.batched else trailing
+        if not call.batched:
+            return (call.steps, *trailing)
+        lead = (call.batch, call.steps) if call.batch_first else (call.steps, call.batch)
+        return (*lead, *trailing)

@@ -1,0 +1,120 @@
+"""What can be wrong with a call: each error is an `rnnc.Error` and the builtin a user would catch.
+
+In: nothing. Out: the classes, and `ERRORS`, code -> class, beside `grammar.problems.PROBLEMS`,
+which holds what can be wrong with a source. Each docstring is what `rnnc explain CODE` prints.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ..grammar.problems import Error
+
+
+class ShapeError(Error, ValueError):
+    """An array has the wrong axes or sizes.
+
+    One step is `[features]`, or `[batch, features]`; a sequence `[time, features]`, or
+    `[time, batch, features]` (with `batch_first=True`: `[batch, time, features]`). All inputs of
+    a call share their leading axes.
+    """
+
+    code: ClassVar[str] = "array-shape"
+
+
+class DTypeError(Error, TypeError):
+    """An array holds the wrong kind of number, or is no array.
+
+    Real numbers of any width are converted to the net's dtype. Integers, truth values, complex
+    numbers and other libraries' arrays are not: convert them where they are made, for example
+    with `x.astype(np.float32)`. Masked arrays are refused because their mask would be lost.
+    """
+
+    code: ClassVar[str] = "array-dtype"
+
+
+class NamesError(Error, ValueError):
+    """A dict of arrays has a name too many or too few.
+
+    `net.state` and `net.params` show the names; those of sub-cells and of the members of a chain
+    are paths: `"0.W"`, `"lstm.W"`.
+    """
+
+    code: ClassVar[str] = "unknown-names"
+
+
+class RangeError(Error, IndexError):
+    """An integer lies outside what it counts.
+
+    A token names a row of its table: 0 to rows - 1. A length lies in 0 to the number of steps,
+    a row of `reset(rows=...)` in 0 to the batch size - 1.
+    """
+
+    code: ClassVar[str] = "out-of-range"
+
+
+class SettingError(Error, ValueError):
+    """An argument that is no array has a value it cannot have."""
+
+    code: ClassVar[str] = "bad-setting"
+
+
+class StateError(Error, RuntimeError):
+    """The net's state does not fit the call.
+
+    The state was left by a call with another batch size, or without a batch axis. Call `reset()`
+    to start new sequences, or set `net.state` to a state that fits.
+    """
+
+    code: ClassVar[str] = "state-mismatch"
+
+
+class BusyError(Error, RuntimeError):
+    """A net was called while another call of it was under way.
+
+    A net has one state and so one owner. Give each thread its own: `copy.copy(net)` is cheap, and
+    the compiled program is shared.
+    """
+
+    code: ClassVar[str] = "net-in-use"
+
+
+class NothingRecordedError(Error, RuntimeError):
+    """`backward` was called, but no call since the last boundary was recorded.
+
+    Calls are recorded in training mode (`net.train()`, the default). `truncate()`, `reset()`
+    and setting the state forget what was recorded.
+    """
+
+    code: ClassVar[str] = "nothing-recorded"
+
+
+class HistoryFullError(Error, MemoryError):
+    """The recorded steps would outgrow the net's byte limit.
+
+    Call `truncate()` after `backward`, keep a window of the last steps with `history=`, or call
+    `net.eval()` where no gradient is wanted. `net.history_limit` is the limit in bytes.
+    """
+
+    code: ClassVar[str] = "history-full"
+
+
+class NoGradientError(Error, RuntimeError):
+    """A cell that is a Python function has no derivative: write it as a `.rnn` cell."""
+
+    code: ClassVar[str] = "no-gradient"
+
+
+class ChainError(Error, ValueError):
+    """The members of a chain do not fit each other: see the message."""
+
+    code: ClassVar[str] = "chain-mismatch"
+
+
+ERRORS: dict[str, type[Error]] = {
+    error.code: error
+    for error in (
+        ShapeError, DTypeError, NamesError, RangeError, SettingError, StateError, BusyError,
+        NothingRecordedError, HistoryFullError, NoGradientError, ChainError,
+    )
+}  # fmt: skip

@@ -1,0 +1,183 @@
+"""What a net remembers for its derivative: the tapes of its calls, joined along time.
+
+In: one tape per call. Out: few long tapes, so that 110 single calls replay as one 110-step program.
+
+Everything here is a value: `extended` returns a new history and leaves the old one as it was, so a
+call that fails has changed nothing. Rows are still written once only, because a new history shares
+its buffers with the old one and differs in where they stop; what lies behind that is garbage. So
+only the newest of the histories that share buffers may be extended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .arrays import Array
+from .inputs import Call
+from .program import Tape
+
+SMALLEST = 16  # rows a buffer that grows has room for at least
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBuffer:
+    """Arrays that grow along their first axis together; the rows from `start` to `stop` count."""
+
+    arrays: Mapping[str, Array]
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def row_bytes(self) -> int:
+        return sum(a[:1].nbytes if len(a) else 0 for a in self.arrays.values())
+
+    def rows(self) -> dict[str, Array]:
+        return {name: array[self.start : self.stop] for name, array in self.arrays.items()}
+
+    def extended(self, more: Mapping[str, Array], count: int) -> TimeBuffer:
+        """With the `count` rows of `more` behind its own; copied in."""
+        stop = self.stop + count
+        if any(stop > len(array) for array in self.arrays.values()):
+            return self._moved(max(SMALLEST, 2 * (len(self) + count))).extended(more, count)
+        for name, array in self.arrays.items():
+            array[self.stop : stop] = more[name]
+        return TimeBuffer(self.arrays, self.start, stop)
+
+    def without_first(self, count: int) -> TimeBuffer:
+        return TimeBuffer(self.arrays, self.start + count, self.stop)
+
+    def copied(self) -> TimeBuffer:
+        """Sharing nothing with this one."""
+        return self._moved(max(SMALLEST, len(self)))
+
+    def _moved(self, room: int) -> TimeBuffer:
+        arrays = {}
+        for name, array in self.rows().items():
+            arrays[name] = np.empty((room, *array.shape[1:]), array.dtype)
+            arrays[name][: len(self)] = array
+        return TimeBuffer(arrays, 0, len(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Steps that one program can run back over: same parameters, same masks."""
+
+    params: Mapping[str, Array]
+    variant: tuple[str, ...]
+    batch: int
+    buffer: TimeBuffer
+    fresh: bool  # whether its first state is the initial state
+    linked: bool  # whether its first state is the last one of the segment before
+
+    def tape(self) -> Tape:
+        return Tape(self.variant, len(self.buffer), self.batch, self.buffer.rows())
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The recorded calls since the last boundary.
+
+    `calls` has a row for each: the step it ended at, and whether it was a step without a time axis.
+    `connected`: whether the net's state is still what the last recorded step returned.
+    """
+
+    segments: tuple[Segment, ...] = ()
+    calls: TimeBuffer = field(
+        default_factory=lambda: TimeBuffer(
+            {"end": np.empty(0, np.int64), "single": np.empty(0, bool)}, 0, 0
+        )
+    )
+    dropped: int = 0  # steps that have left the window
+    connected: bool = False
+
+    @property
+    def steps(self) -> int:
+        return sum(len(segment.buffer) for segment in self.segments)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(len(s.buffer) * s.buffer.row_bytes for s in self.segments)
+
+    def call_sizes(self) -> list[tuple[int, bool]]:
+        """For each call, how many of its steps are recorded, and whether it was a single step."""
+        rows = self.calls.rows()
+        counts = np.diff(rows["end"], prepend=self.dropped).tolist()
+        return list(zip(counts, rows["single"].tolist(), strict=True))
+
+    def extended(
+        self,
+        tape: Tape,
+        call: Call,
+        params: Mapping[str, Array],
+        *,
+        fresh: bool,
+        window: int | None,
+        lent: tuple[Array, ...],
+    ) -> History:
+        """With one call more.
+
+        Args:
+            tape: the call's; its arrays are kept as they are where this starts a segment.
+            call: its sizes.
+            params: what it ran with; compared by identity.
+            fresh: whether it started from the initial state.
+            window: how many steps to remember; None for all.
+            lent: arrays that others may write into. What shares memory with them is copied.
+        """
+        rows, count = dict(tape.arrays), tape.steps
+        whole = window is None or count <= window
+        if window is not None and not whole:
+            rows, count = {name: array[-window:].copy() for name, array in rows.items()}, window
+        last = self.segments[-1] if self.segments else None
+        if last and self.connected and last.params is params and last.variant == tape.variant:
+            segments = (
+                *self.segments[:-1],
+                replace(last, buffer=last.buffer.extended(rows, count)),
+            )
+        else:
+            kept = {name: _kept(array, lent) for name, array in rows.items()}
+            buffer, linked = TimeBuffer(kept, 0, count), self.connected and whole
+            segment = Segment(params, tape.variant, tape.batch, buffer, fresh and whole, linked)
+            segments = (*self.segments, segment)
+        ends = self.dropped + self.steps + call.steps
+        row = {"end": np.array([ends]), "single": np.array([call.single])}
+        calls = self.calls.extended(row, 1)
+        found = History(segments, calls, self.dropped, connected=True)
+        return found if window is None else found._within(window, ends)
+
+    def _within(self, window: int, ends: int) -> History:
+        """The last `window` of the steps up to `ends`, and the calls they belong to."""
+        excess = sum(len(s.buffer) for s in self.segments) - window
+        segments = list(self.segments)
+        while excess > 0:
+            first = segments[0]
+            gone = min(excess, len(first.buffer))
+            excess -= gone
+            if gone == len(first.buffer):
+                segments.pop(0)
+            else:
+                buffer = first.buffer.without_first(gone)
+                segments[0] = replace(first, buffer=buffer, fresh=False, linked=False)
+        dropped = ends - sum(len(s.buffer) for s in segments)
+        past = int(np.searchsorted(self.calls.rows()["end"], dropped, side="right"))
+        calls = self.calls.without_first(past if dropped > self.dropped else 0)
+        return History(tuple(segments), calls, dropped, self.connected)
+
+    def interrupted(self) -> History:
+        """After a call that was not recorded: what comes next is not connected to this."""
+        return replace(self, connected=False) if self.calls else self
+
+    def copied(self) -> History:
+        """Sharing nothing that is written to."""
+        segments = tuple(replace(s, buffer=s.buffer.copied()) for s in self.segments)
+        return replace(self, segments=segments, calls=self.calls.copied())
+
+
+def _kept(array: Array, lent: tuple[Array, ...]) -> Array:
+    return array.copy() if any(np.may_share_memory(array, other) for other in lent) else array

@@ -1,0 +1,178 @@
+"""What a user passes as inputs -> time-major arrays with a batch axis.
+
+In: an array, a tuple or a dict, for one step or a sequence, with or without a batch axis.
+Out: a `Call`, which knows its sizes before anything is converted, and then the arrays
+[T, B, ...] in the cell's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..compiler.ir import Cell, toposort
+from ..compiler.shapes import size
+from .arrays import Array, as_array, as_indices, as_real, check_names, describe
+from .errors import DTypeError, ShapeError
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The sizes of one call, and its inputs as the user passed them."""
+
+    arrays: tuple[Array, ...]
+    steps: int
+    batch: int  # 1 where there is no batch axis
+    batched: bool
+    single: bool  # one step without a time axis, against a sequence
+    batch_first: bool = False
+
+    @property
+    def swapped(self) -> bool:
+        """Whether the user's batch axis stands before the time axis."""
+        return self.batch_first and self.batched and not self.single
+
+    def resized(self, steps: int, *, single: bool) -> Call:
+        """A call of another length in the same stream, without its inputs."""
+        return Call((), steps, self.batch, self.batched, single, self.batch_first)
+
+    def arranged(self, array: Array) -> Array:
+        """The user's axes -> [T, B, ...]."""
+        if self.single:
+            array = array[None]
+        if not self.batched:
+            array = array[:, None]
+        return array.swapaxes(0, 1) if self.swapped else array
+
+    def returned(self, array: Array) -> Array:
+        """[T, B, ...] -> the user's axes."""
+        if self.swapped:
+            array = array.swapaxes(0, 1)
+        if not self.batched:
+            array = array[:, 0]
+        return array[0] if self.single else array
+
+
+class Inputs:
+    """The inputs of one cell."""
+
+    def __init__(self, cell: Cell, dtype: np.dtype[Any], *, batch_first: bool) -> None:
+        self.cell = cell
+        self.dtype = dtype
+        self.batch_first = batch_first
+        self.rows = table_rows(cell)
+        self.row_bytes = dtype.itemsize * sum(
+            size(v.node.type.shape) for v in (*cell.inputs, *cell.states)
+        )
+
+    def read(self, given: Any, *, single: bool) -> Call:
+        """The sizes of a call; nothing is converted yet, so nothing large is allocated.
+
+        Raises:
+            ShapeError, DTypeError, NamesError: naming the input.
+        """
+        if not self.cell.inputs:
+            raise ShapeError(f"{self.cell.name} reads no input: nothing says how many steps to run")
+        arrays = self._arrays(given)
+        ranks = []
+        for value, array in zip(self.cell.inputs, arrays, strict=True):
+            if array.dtype.kind == "O":
+                raise DTypeError(f"{value.name} holds Python objects, not numbers")
+            shape = tuple(int(dim) for dim in value.node.type.shape)
+            lead = array.ndim - len(shape)
+            at = 0 if single else 1
+            if lead not in (at, at + 1) or array.shape[lead:] != shape:
+                raise ShapeError(self._shape_message(value.name, array, shape, single))
+            ranks.append(lead)
+        first = arrays[0].shape[: ranks[0]]
+        for value, array, lead in zip(self.cell.inputs, arrays, ranks, strict=True):
+            if array.shape[:lead] != first:
+                raise ShapeError(
+                    f"the inputs of a call share their leading axes, but {value.name} has "
+                    f"{describe(array.shape[:lead])} and {self.cell.inputs[0].name} "
+                    f"{describe(first)}"
+                )
+        batched = len(first) == (1 if single else 2)
+        sizes = first[::-1] if self.batch_first and batched and not single else first
+        steps = 1 if single else sizes[0]
+        batch = sizes[-1] if batched else 1
+        return Call(arrays, steps, batch, batched, single, self.batch_first)
+
+    def convert(self, call: Call, lengths: Array | None) -> tuple[Array, ...]:
+        """The inputs of `call` as [T, B, ...]; indices past a row's length may be anything."""
+        found = []
+        for value, given in zip(self.cell.inputs, call.arrays, strict=True):
+            array = call.arranged(given)
+            if value.node.type.kind == "int":
+                if lengths is not None and array.dtype.kind in "iu":
+                    array = np.where(np.arange(call.steps)[:, None] < lengths, array, 0)
+                found.append(as_indices(array, self.rows.get(value.name), value.name))
+            else:
+                found.append(as_real(array, self.dtype, value.name))
+        return tuple(found)
+
+    def _arrays(self, given: Any) -> tuple[Array, ...]:
+        names = [value.name for value in self.cell.inputs]
+        if isinstance(given, dict):
+            check_names(given, names, self.cell.name, all_needed=True)
+            parts = [given[name] for name in names]
+        elif self.cell.input_is_tuple:
+            parts = list(_leaves(given))
+            if not isinstance(given, tuple) or len(parts) != len(names):
+                raise ShapeError(
+                    f"{self.cell.name} takes {len(names)} inputs, a tuple ({', '.join(names)}) or "
+                    f"a dict by name, got {_counted(given, len(parts))}"
+                )
+        elif isinstance(given, tuple) and len(given) == 1 and np.ndim(given[0]) != 0:
+            raise ShapeError(f"{self.cell.name} takes {names[0]} itself, not a tuple of it")
+        else:
+            parts = [given]
+        return tuple(as_array(part, name) for part, name in zip(parts, names, strict=True))
+
+    def _shape_message(self, name: str, array: Array, shape: tuple[int, ...], single: bool) -> str:
+        lead = array.ndim - len(shape)
+        got = describe(array.shape)
+        if len(shape) == 1 and lead in ((0, 1) if single else (1, 2)):
+            found = f"{name} has {array.shape[-1]} features"
+            return f"{found}, {self.cell.name} takes {shape[0]}; got {got}"
+        tail = [str(dim) for dim in shape]
+        both = ["batch", "time"] if self.batch_first else ["time", "batch"]
+        step = f"{_axes(tail)} or {_axes(['batch', *tail])}"
+        sequence = f"{_axes(['time', *tail])} or {_axes([*both, *tail])}"
+        text = f"{name} is {step} for one step, {sequence} for a sequence (net.scan), got {got}"
+        if array.shape[max(lead, 0) :] == shape and single and lead == 2:
+            return text + "; call net.scan for a sequence"
+        if array.shape[max(lead, 0) :] == shape and not single and lead == 0:
+            return text + "; call net itself for one step"
+        return text
+
+
+def table_rows(cell: Cell) -> dict[str, int]:
+    """For every integer input that picks rows: how many rows the smallest such table has."""
+    names = {value.node: value.name for value in cell.inputs}
+    roots = [*(state.new for state in cell.states), *(value.node for value in cell.outputs)]
+    found: dict[str, int] = {}
+    for node in toposort(roots):
+        if node.op.name == "take" and node.args[1] in names:
+            name, rows = names[node.args[1]], int(node.args[0].type.shape[0])
+            found[name] = min(rows, found.get(name, rows))
+    return found
+
+
+def _leaves(given: Any) -> Iterator[Any]:
+    if isinstance(given, tuple):
+        for part in given:
+            yield from _leaves(part)
+    else:
+        yield given
+
+
+def _counted(given: Any, count: int) -> str:
+    return f"{count}" if isinstance(given, tuple) else f"a {type(given).__name__}"
+
+
+def _axes(names: list[str]) -> str:
+    return f"[{', '.join(names)}]" if names else "a number"

@@ -1,0 +1,189 @@
+"""Where parameters start: `ir.Init` -> arrays.
+
+In: a cell and a seed. Out: an array for every parameter and const, by path. What a parameter draws
+depends on the seed and its path alone, so adding one changes no other. Values are drawn in float64
+and rounded once, so a float32 net starts from the rounded values of the float64 net.
+
+An initialiser works per matrix of the last two axes, `[outputs, inputs]`; a vector counts as a
+matrix of one row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..compiler.ir import Cell, Init, Param, toposort
+from .arrays import Array, frozen
+from .errors import SettingError
+
+Draw = Callable[[np.random.Generator, tuple[int, ...], tuple[float, ...]], Array]
+
+
+def initialise(cell: Cell, seed: int, dtype: np.dtype[Any]) -> dict[str, Array]:
+    """Every parameter and const of `cell`, read-only, by path.
+
+    Raises:
+        SettingError: the seed is no integer, or an initialiser cannot fill a tensor.
+    """
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise SettingError(f"seed is an integer, got {seed!r}") from None
+    return {param.name: frozen(_draw(cell, param, number).astype(dtype)) for param in cell.params}
+
+
+def generator(seed: int, path: str) -> np.random.Generator:
+    """The stream of random numbers of one parameter."""
+    digest = hashlib.blake2b(f"{seed}:{path}".encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+
+
+def _draw(cell: Cell, param: Param, seed: int) -> Array:
+    shape = tuple(int(dim) for dim in param.node.type.shape)
+    init = param.init
+    if init.name == "expr":
+        return _expression(init, shape)
+    if init.name == "torch_default":
+        bound = 1 / math.sqrt(max(1, torch_fan(cell, param)))
+        return generator(seed, param.name).uniform(-bound, bound, shape)
+    try:
+        draw = INITIALISERS[init.name]
+    except KeyError:
+        raise SettingError(f"{param.name}: no initialiser is called {init.name}") from None
+    return np.asarray(draw(generator(seed, param.name), shape, init.args), float)
+
+
+def torch_fan(cell: Cell, param: Param) -> int:
+    """What PyTorch divides by: the hidden size in a recurrent layer, the input size elsewhere.
+
+    The hidden size is the last axis of the first state beside the parameter (its path tells which
+    sub-cell it belongs to); a stateless cell's input size is the last axis of its first input.
+    """
+    prefix, dot, _ = param.name.rpartition(".")
+    for state in cell.states:
+        if state.name.rpartition(".")[0] == prefix and state.node.type.shape:
+            return int(state.node.type.shape[-1])
+    shapes = [value.node.type.shape for value in cell.inputs if not dot]
+    return next((int(s[-1]) for s in [*shapes, param.node.type.shape] if s), 1)
+
+
+def _expression(init: Init, shape: tuple[int, ...]) -> Array:
+    """An expression of sizes and options: its nodes read nothing but numbers."""
+    assert init.value is not None, "an expression has a node"
+    found: dict[Any, Array] = {}
+    with np.errstate(all="ignore"):
+        for node in toposort([init.value]):
+            operands = (found[a] for a in node.args)
+            found[node] = np.asarray(node.op.reference(node.attr, *operands))
+    return np.array(np.broadcast_to(found[init.value], shape), float)
+
+
+# -- the initialisers -----------------------------------------------------------------------------
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """(inputs, outputs) of one matrix."""
+    outputs, inputs = (1, 1, *shape)[-2:]
+    return max(1, inputs), max(1, outputs)
+
+
+def _glorot(shape: tuple[int, ...]) -> float:
+    """Standard deviation that keeps forward and backward variance. Glorot & Bengio 2010."""
+    return math.sqrt(2 / sum(_fans(shape)))
+
+
+def _tiled(matrix: Array, shape: tuple[int, ...]) -> Array:
+    """One matrix for all; or a row for a vector, a number for a scalar."""
+    wide = (1,) * (2 - len(shape)) + shape
+    return np.broadcast_to(matrix, wide).reshape(shape)
+
+
+def _orthogonal(
+    rng: np.random.Generator, shape: tuple[int, ...], _args: tuple[float, ...]
+) -> Array:
+    """Orthonormal rows or columns, whichever are fewer; uniform over all such matrices.
+
+    The signs of R's diagonal make it uniform. Saxe et al. 2014, arXiv:1312.6120; Mezzadri 2007,
+    arXiv:math-ph/0609050.
+    """
+    rows, columns = (1, 1, *shape)[-2:]
+    count = math.prod(shape) // max(1, rows * columns)
+    tall = rng.standard_normal((count, max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(tall)
+    q = q * np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, -1.0, 1.0)[:, None, :]
+    return (q if rows >= columns else np.swapaxes(q, -1, -2)).reshape(shape)
+
+
+def _block_identity(
+    _rng: np.random.Generator, shape: tuple[int, ...], _args: tuple[float, ...]
+) -> Array:
+    """Identities side by side, or one above the other, as many as fit."""
+    rows, columns = (1, 1, *shape)[-2:]
+    size = max(1, min(rows, columns))
+    row, column = np.indices((rows, columns))
+    return _tiled(row % size == column % size, shape)
+
+
+def _identity(_rng: np.random.Generator, shape: tuple[int, ...], _args: tuple[float, ...]) -> Array:
+    return _tiled(np.eye(*(1, 1, *shape)[-2:]), shape)
+
+
+def _hippo_legs(
+    _rng: np.random.Generator, shape: tuple[int, ...], _args: tuple[float, ...]
+) -> Array:
+    """HiPPO-LegS, of h' = A h + B x: A for a matrix, B for a vector.
+
+    A[n, k] = -sqrt((2n + 1)(2k + 1)) below the diagonal, -(n + 1) on it, 0 above;
+    B[n] = sqrt(2n + 1). Gu et al. 2020, arXiv:2008.07669.
+    """
+    rows, columns = (1, 1, *shape)[-2:]
+    root = np.sqrt(2 * np.arange(max(rows, columns)) + 1)
+    if len(shape) < 2:
+        return _tiled(root[None], shape)
+    row, column = np.indices((rows, columns))
+    below = np.where(row > column, -root[row] * root[column], 0)
+    return _tiled(np.where(row == column, -(row + 1.0), below), shape)
+
+
+def _linspace(_rng: np.random.Generator, shape: tuple[int, ...], args: tuple[float, ...]) -> Array:
+    """From a to b in equal steps along the last axis."""
+    return _tiled(np.linspace(*args, (1, *shape)[-1])[None], shape)
+
+
+def _log_range(_rng: np.random.Generator, shape: tuple[int, ...], args: tuple[float, ...]) -> Array:
+    """From a to b in equal ratios along the last axis."""
+    if not all(value > 0 for value in args):
+        raise SettingError(f"log_range takes positive ends, got {args[0]:g} and {args[1]:g}")
+    return np.exp(_linspace(_rng, shape, tuple(math.log(value) for value in args)))
+
+
+INITIALISERS: Mapping[str, Draw] = {
+    "zeros": lambda rng, shape, args: np.zeros(shape),
+    "ones": lambda rng, shape, args: np.ones(shape),
+    "constant": lambda rng, shape, args: np.full(shape, args[0]),
+    "uniform": lambda rng, shape, args: rng.uniform(*args, shape),
+    "normal": lambda rng, shape, args: args[0] * rng.standard_normal(shape),
+    "glorot_uniform": lambda rng, shape, args: (
+        math.sqrt(3) * _glorot(shape) * rng.uniform(-1, 1, shape)
+    ),
+    "glorot_normal": lambda rng, shape, args: _glorot(shape) * rng.standard_normal(shape),
+    # LeCun et al. 1998, Efficient BackProp; He et al. 2015, arXiv:1502.01852.
+    "lecun_normal": lambda rng, shape, args: (
+        math.sqrt(1 / _fans(shape)[0]) * rng.standard_normal(shape)
+    ),
+    "he_normal": lambda rng, shape, args: (
+        math.sqrt(2 / _fans(shape)[0]) * rng.standard_normal(shape)
+    ),
+    "orthogonal": _orthogonal,
+    "identity": _identity,
+    "block_identity": _block_identity,
+    "hippo_legs": _hippo_legs,
+    "log_range": _log_range,
+    "linspace": _linspace,
+}

@@ -1,0 +1,404 @@
+"""A cell with a state: what is called step by step, remembers, and runs back.
+
+In: a cell, then inputs. Out: outputs, and gradients of everything recorded since the last boundary.
+
+    net = Recur(cell)           net(x)       one step
+    net.scan(xs)                a sequence
+    net.backward(d_ys)          gradients of all recorded steps
+    net.truncate()              keep the state, forget the history
+    net.reset()                 back to the initial state, forget the history
+
+All that changes from call to call is one value, `_Standing`, replaced by one assignment at the end
+of a call: a call that fails, for whatever reason, has changed nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..compiler.ir import Cell
+from .arrays import Array, as_array, as_real, check_names, describe, frozen, owned
+from .carries import chosen, read_carry, read_d_carry, read_rows, zeros_like
+from .cell import BoundCell, check_dtype
+from .cotangents import Recorded
+from .errors import (
+    BusyError,
+    HistoryFullError,
+    NothingRecordedError,
+    SettingError,
+    ShapeError,
+    StateError,
+)
+from .function_cell import FunctionRecur
+from .history import History
+from .inputs import Call, Inputs
+from .replay import Gradients, Sums, run_back
+from .truncation import read_boundaries, read_lengths, read_mask
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Where a net stands in its stream."""
+
+    carry: Mapping[str, Array] | None = None  # [B, ...]; None: the initial state, of any batch size
+    like: Call | None = None  # the sizes of the call that left the carry
+    step: int = 0  # steps run so far; nothing rewinds it
+    resets: Array | None = None  # bool[B]: rows that are reset before the next step
+    history: History = field(default_factory=History)
+
+
+class Recur:
+    """A stateful net around a cell."""
+
+    history_limit: ClassVar[int] = 1 << 30  # bytes; set it on a net to change that net's
+
+    def __new__(cls, cell: Any, *args: Any, **keywords: Any) -> Any:
+        """A plain Python function `(h, x) -> (h, y)` makes a `FunctionRecur`."""
+        if callable(cell) and not isinstance(cell, BoundCell | Cell):
+            return FunctionRecur(cell, *args, **keywords)
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        cell: BoundCell | Cell,
+        *,
+        backend: str = "auto",
+        dtype: Any = None,
+        seed: int | None = None,
+        exact: bool = False,
+        fast: bool = False,
+        history: int | None = None,
+        batch_first: bool = False,
+    ) -> None:
+        """Draw the parameters and compile.
+
+        Args:
+            cell: from a library, `rnnc.LSTMCell(10, 5)`, or the IR's.
+            backend: what runs it; the fastest there is by default.
+            dtype: "float32", the default, or "float64".
+            seed: what the parameters are drawn from; the cell's own by default, which is 0.
+            exact: give the same bits however a sequence is cut into calls; slower.
+            fast: allow faster, less exact activations and products.
+            history: remember the last so many steps only; all since the last boundary by default.
+            batch_first: sequences are `[batch, time, features]`.
+        Raises:
+            SettingError: naming the argument.
+        """
+        if not isinstance(cell, BoundCell | Cell):
+            raise SettingError(f"Recur takes a cell, such as rnnc.LSTMCell(10, 5), not {cell!r}")
+        if history is not None and (not isinstance(history, int) or history < 1):
+            raise SettingError(f"history is a number of steps, at least 1, got {history!r}")
+        bound = cell if isinstance(cell, BoundCell) else BoundCell(cell)
+        self._dtype = bound.dtype if dtype is None else check_dtype(dtype)
+        self._bound = bound
+        self._cell = bound.cell
+        self._params = bound.draw(bound.seed if seed is None else seed, self._dtype)
+        self._program = bound.program(self._dtype, backend=backend, exact=exact, fast=fast)
+        self._inputs = Inputs(bound.cell, self._dtype, batch_first=batch_first)
+        self._window = history
+        self._training = True
+        self._owner: dict[str, int] = {}
+        self._at = _Standing()
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def __call__(self, x: Any) -> Any:
+        """One step: x `[...]` or `[B, ...]` -> y; a tuple or dict for several inputs."""
+        with self._alone():
+            return self._run(self._inputs.read(x, single=True), None, None, None)
+
+    def scan(
+        self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None
+    ) -> Any:
+        """A sequence: xs `[T, ...]` or `[T, B, ...]` -> ys.
+
+        Args:
+            xs: as for one step, with a time axis in front.
+            starts: bool[T] or bool[T,B]: rows that are reset before a step.
+            lengths: int[B]: steps of each row that count; then its state is held, its output 0.
+            boundaries: where the state goes on but its gradient is cut: a period in steps of the
+                stream, a list of steps of this call, or a mask like `starts`.
+        Raises:
+            ShapeError, DTypeError, RangeError: naming the argument; StateError: the state does not
+            fit; HistoryFullError. The net is as it was.
+        """
+        with self._alone():
+            return self._run(self._inputs.read(xs, single=False), starts, lengths, boundaries)
+
+    def _run(self, call: Call, starts: Any, lengths: Any, boundaries: Any) -> Any:
+        at, recording = self._at, self._training
+        self._check_fit(at, call)
+        if recording:
+            self._check_room(at, call, self._inputs.row_bytes * call.batch)
+        resets = None if starts is None else read_mask(starts, call, "starts")
+        counts = None if lengths is None else read_lengths(lengths, call)
+        cuts = None if boundaries is None else read_boundaries(boundaries, call, at.step)
+        xs = self._inputs.convert(call, counts)
+        if cuts is not None and not at.history.calls:
+            cuts[:1] = False  # nothing is recorded before it; an initial state keeps its gradient
+        if recording and at.resets is not None and call.steps:
+            resets = np.zeros((call.steps, call.batch), bool) if resets is None else resets
+            resets[0] |= at.resets
+        carry, returned, tape = self._program.forward(
+            self._params,
+            self._carry(at, call.batch),
+            xs if self._cell.input_is_tuple else xs[0],
+            starts=resets,
+            lengths=counts,
+            boundaries=cuts,
+            record=recording,
+        )
+        ys = returned if self._cell.output_is_tuple else (returned,)
+        lent = (*xs, *ys)
+        history = at.history.interrupted()
+        if tape is not None:
+            self._check_room(at, call, sum(a[:1].nbytes for a in tape.arrays.values()))
+            fresh, window = at.carry is None, self._window
+            history = at.history.extended(
+                tape, call, self._params, fresh=fresh, window=window, lent=lent
+            )
+        standing = _Standing(
+            {name: owned(array, lent) for name, array in carry.items()},
+            call.resized(0, single=False),
+            at.step + call.steps,
+            at.resets if recording and not call.steps else None,
+            history,
+        )
+        if not self._cell.states and not recording:  # the next call may have another batch size
+            standing = replace(standing, carry=at.carry, like=at.like)
+        outputs = tuple(call.returned(y) for y in ys)
+        self._at = standing
+        return outputs if self._cell.output_is_tuple else outputs[0]
+
+    def _carry(self, at: _Standing, batch: int) -> dict[str, Array]:
+        """The state before the next step, [B, ...], rows that wait for a reset being reset."""
+        if not self._cell.states:
+            return {}
+        if at.carry is not None and at.resets is None:
+            return dict(at.carry)
+        initial = self._program.initial(self._params, batch)
+        if at.carry is None or at.resets is None:
+            return initial
+        return chosen(at.resets, initial, at.carry)
+
+    def _check_fit(self, at: _Standing, call: Call) -> None:
+        if at.carry is None or at.like is None:
+            return
+        if at.like.batched != call.batched:
+            here, there = ("a", "none") if call.batched else ("no", "one")
+            raise StateError(
+                f"this call has {here} batch axis, the state of {self} has {there}; call reset() "
+                "before it"
+            )
+        if at.like.batch != call.batch:
+            text = (
+                f"the state of {self} holds {at.like.batch} rows, this call has {call.batch}; "
+                "call reset() before it"
+            )
+            if not call.single and at.like.batch == call.steps:
+                text += ", or swap its time and batch axes"
+            raise StateError(text)
+
+    def _check_room(self, at: _Standing, call: Call, step_bytes: int) -> None:
+        steps = at.history.steps + call.steps
+        if self._window is not None:
+            steps = min(steps, self._window)
+        if steps * step_bytes > self.history_limit:
+            needed, limit = (count / 2**20 for count in (steps * step_bytes, self.history_limit))
+            raise HistoryFullError(
+                f"recording {steps} steps takes {needed:,.0f} MiB, the limit is {limit:,.0f} MiB: "
+                "call truncate() after backward, keep fewer steps with history=, or call eval() "
+                "where no gradient is wanted"
+            )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        # A dict rather than a lock: an interrupt that strikes between taking a lock and the `try`
+        # would leave it locked for good, whereas this thread may enter again.
+        me = threading.get_ident()
+        if self._owner.setdefault("thread", me) != me:
+            raise BusyError(f"{self} is in a call of another thread: give each its own net")
+        try:
+            yield
+        finally:
+            self._owner.clear()
+
+    # -- running back ----------------------------------------------------------------------------
+
+    def backward(self, d_ys: Any, d_state: Mapping[str, Any] | None = None) -> Gradients:
+        """Gradients of everything recorded since the last boundary; consumes nothing.
+
+        Args:
+            d_ys: the outputs' cotangents: one array stacked over all recorded steps, or a list
+                with an entry for each call, None where an output was not used. Tuples for several
+                outputs.
+            d_state: cotangents of the present state, by name; those not named are 0.
+        Returns:
+            Sums over all steps for `params`; `inputs` stacked over all steps.
+        Raises:
+            NothingRecordedError, ShapeError, DTypeError, NamesError.
+        Cost: as many backward steps as are recorded.
+        """
+        with self._alone():
+            at, program = self._at, self._program
+            if not at.history.segments or at.like is None:
+                mode = "" if self._training else ": it is in eval mode, call train() first"
+                raise NothingRecordedError(
+                    f"{self} has recorded nothing since the last boundary{mode}"
+                )
+            recorded = Recorded(self._cell, self._dtype, at.like, at.history.call_sizes())
+            cotangents = recorded.read(d_ys)
+            sums = Sums(program, self._params)
+            d_carry = None if d_state is None else self._last_cotangent(at, d_state, sums)
+            before = program.counts["backward"]
+            d_xs, d_start = run_back(program, at.history, cotangents, d_carry, sums)
+            d_inputs = tuple(None if d is None else recorded.whole.returned(d) for d in d_xs)
+            return Gradients(
+                sums.params,
+                d_inputs if self._cell.input_is_tuple else d_inputs[0],
+                {name: d if at.like.batched else d[0] for name, d in d_start.items()},
+                program.counts["backward"] - before,
+            )
+
+    def _last_cotangent(self, at: _Standing, given: Any, sums: Sums) -> dict[str, Array]:
+        """The cotangent of what the last recorded step returned; a reset row's goes to `sums`."""
+        if not at.history.connected:
+            raise StateError(f"the state of {self} is not what its last recorded step returned")
+        assert at.carry is not None and at.like is not None
+        d_carry = read_d_carry(given, at.carry, self._dtype, "d_state", batched=at.like.batched)
+        if at.resets is None:
+            return d_carry
+        nothing = zeros_like(d_carry)
+        sums.add(self._program.initial_pullback(self._params, chosen(at.resets, d_carry, nothing)))
+        return chosen(at.resets, nothing, d_carry)
+
+    # -- boundaries ------------------------------------------------------------------------------
+
+    def truncate(self) -> None:
+        """Keep the state, forget the history: gradients do not reach back beyond this point."""
+        with self._alone():
+            kept = replace(self._at, history=History())
+            if not self._cell.states:  # the next call may then have another batch size
+                kept = replace(kept, carry=None, like=None)
+            self._at = kept
+
+    def reset(self, rows: Any = None) -> None:
+        """Back to the initial state, and forget the history.
+
+        Args:
+            rows: bool[B], or the indices of rows: reset these alone, before the next step. Then
+                nothing is forgotten: the other rows' history goes on.
+        """
+        with self._alone():
+            at = self._at
+            if rows is None:
+                self._at = _Standing(step=at.step)
+                return
+            if at.carry is None or at.like is None:
+                return  # every row is at the initial state already
+            if not at.like.batched:
+                raise StateError(f"the state of {self} has no batch axis: call reset()")
+            mask = read_rows(rows, at.like.batch)
+            self._at = replace(at, resets=mask if at.resets is None else at.resets | mask)
+
+    def train(self) -> Recur:
+        """Record calls from now on."""
+        self._training = True
+        return self
+
+    def eval(self) -> Recur:
+        """Record nothing from now on; what is recorded stays until the next boundary."""
+        self._training = False
+        return self
+
+    # -- values ----------------------------------------------------------------------------------
+
+    @property
+    def training(self) -> bool:
+        """Whether calls are recorded."""
+        return self._training
+
+    @property
+    def recorded(self) -> int:
+        """How many steps `backward` would run back over."""
+        return self._at.history.steps
+
+    @property
+    def state(self) -> Mapping[str, Array]:
+        """The state by name, read-only: `[...]`, or `[B, ...]` after a call with a batch axis.
+
+        Setting it takes an array for every name, and forgets the history.
+        """
+        at = self._at
+        batched = at.like is not None and at.like.batched
+        batch = at.like.batch if at.like is not None else 1
+        carry = self._carry(at, batch)
+        return MappingProxyType({n: _view(a if batched else a[0]) for n, a in carry.items()})
+
+    @state.setter
+    def state(self, given: Mapping[str, Any]) -> None:
+        with self._alone():
+            carry, lead = read_carry(self._cell, self._dtype, given, f"the state of {self}", None)
+            standing = _Standing(step=self._at.step)
+            if carry:
+                like = Call((), 0, *(lead or (1,)), bool(lead), False, self._inputs.batch_first)
+                standing = replace(standing, carry=carry, like=like)
+            self._at = standing
+
+    @property
+    def params(self) -> Mapping[str, Array]:
+        """The parameters and consts by path, read-only; `load_params` replaces them."""
+        return MappingProxyType(self._params)
+
+    def load_params(self, given: Mapping[str, Any]) -> None:
+        """Replace parameters by name, all or none; those not named stay.
+
+        Recorded steps keep the parameters they ran with.
+
+        Raises:
+            NamesError, ShapeError, DTypeError: every parameter is as it was.
+        """
+        with self._alone():
+            check_names(given, self._params, f"{self}", all_needed=False)
+            loaded = dict(self._params)
+            for name, value in given.items():
+                array = as_array(value, name)
+                if array.shape != loaded[name].shape:
+                    raise ShapeError(
+                        f"{name} is {describe(loaded[name].shape)}, got {describe(array.shape)}"
+                    )
+                loaded[name] = frozen(as_real(array, self._dtype, name))
+            self._params = loaded
+
+    @property
+    def cell(self) -> BoundCell:
+        """The cell with the present parameters, a function that keeps no state."""
+        return self._bound.starting_with(self._params, self._dtype)
+
+    def __copy__(self) -> Recur:
+        """A net that goes on from here by itself; the compiled program is shared."""
+        with self._alone():
+            twin = object.__new__(type(self))
+            twin.__dict__.update(self.__dict__)
+            twin._owner = {}
+            twin._at = replace(self._at, history=self._at.history.copied())
+            return twin
+
+    def __deepcopy__(self, _memo: Any) -> Recur:
+        return self.__copy__()
+
+    def __repr__(self) -> str:
+        return f"Recur({self._bound})"
+
+
+def _view(array: Array) -> Array:
+    view = array.view()
+    view.setflags(write=False)
+    return view

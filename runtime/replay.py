@@ -1,0 +1,80 @@
+"""Running back over a history.
+
+In: a program, what was recorded, cotangents of outputs and of the last state. Out: sums for the
+parameters, cotangents of all inputs and of the first state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array
+from .history import History
+from .program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """What `backward` returns."""
+
+    params: dict[str, Array]  # of the trained parameters, by path
+    inputs: Any  # stacked over all recorded steps: an array, or a tuple for several inputs
+    state: dict[str, Array]  # of the state before the first recorded step, by name
+    steps: int  # how many steps were run back
+
+
+class Sums:
+    """Gradients of the trained parameters, added up."""
+
+    def __init__(self, program: Program, params: Mapping[str, Array]) -> None:
+        trained = [param.name for param in program.cell.params if param.trained]
+        self.params = {name: np.zeros_like(params[name]) for name in trained}
+
+    def add(self, more: Mapping[str, Array]) -> None:
+        for name, array in more.items():
+            self.params[name] = self.params[name] + array
+
+
+def run_back(
+    program: Program,
+    history: History,
+    d_ys: tuple[Array | None, ...],
+    d_carry: dict[str, Array] | None,
+    sums: Sums,
+) -> tuple[tuple[Array | None, ...], dict[str, Array]]:
+    """Run back over every segment, the last one first.
+
+    Args:
+        d_ys: for each output [N, B, ...] over all recorded steps, or None.
+        d_carry: of the state after the last step; None for 0.
+        sums: what the parameters' gradients are added to.
+    Returns:
+        Cotangents of each input, [N, B, ...] or None, and of the state before the first step.
+    Cost: N backward steps.
+    """
+    cell = program.cell
+    pieces: list[tuple[Array | None, ...]] = []
+    stop = history.steps
+    found: dict[str, Array] = {}
+    for segment in reversed(history.segments):
+        start = stop - len(segment.buffer)
+        rows: Any = tuple(None if d is None else d[start:stop] for d in d_ys)
+        rows = rows if cell.output_is_tuple else rows[0]
+        d_params, found, d_xs = program.backward(segment.params, segment.tape(), rows, d_carry)
+        sums.add(d_params)
+        pieces.append(d_xs if cell.input_is_tuple else (d_xs,))
+        d_carry, stop = found if segment.linked else None, start
+    if history.segments[0].fresh:
+        sums.add(program.initial_pullback(history.segments[0].params, found))
+    return tuple(_joined(parts) for parts in zip(*pieces[::-1], strict=True)), found
+
+
+def _joined(parts: tuple[Array | None, ...]) -> Array | None:
+    arrays = [part for part in parts if part is not None]
+    if len(arrays) < 2:
+        return arrays[0] if arrays else None
+    return np.concatenate(arrays)

@@ -1,0 +1,88 @@
+"""The masks of a sequence: resets, lengths and truncation boundaries.
+
+In: what a user passes as `starts`, `lengths` and `boundaries`. Out: bool[T,B], int64[B], bool[T,B].
+
+    starts      row b is reset before step t: its state becomes the initial state
+    boundaries  row b's state goes on, its cotangent is cut between t - 1 and t
+    lengths     row b's state is held from step lengths[b] on, and its outputs are 0
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, as_array, as_flags, describe
+from .errors import DTypeError, RangeError, SettingError, ShapeError
+from .inputs import Call
+
+
+def read_mask(given: Any, call: Call, name: str) -> Array:
+    """Truth values for each step and row, or each step and every row -> bool[T,B], a copy."""
+    flags = as_flags(given, name)
+    wide = (call.steps, call.batch)
+    if flags.shape == (call.steps,):
+        return np.array(np.broadcast_to(flags[:, None], wide), order="C")
+    shown = wide[::-1] if call.swapped else wide
+    if not call.batched or flags.shape != shown:
+        choices = [describe([call.steps])] + ([describe(shown)] if call.batched else [])
+        raise ShapeError(f"{name} is bool{' or '.join(choices)}, got {describe(flags.shape)}")
+    return np.array(flags.T if call.swapped else flags, order="C")
+
+
+def read_lengths(given: Any, call: Call) -> Array:
+    """How many steps of each row count -> int64[B]."""
+    lengths = as_array(given, "lengths")
+    if lengths.dtype.kind not in "iu" and lengths.size:
+        raise DTypeError(f"lengths holds {lengths.dtype.name}, but it counts steps: pass integers")
+    shape = (call.batch,) if call.batched else ()
+    if lengths.shape != shape and not (not call.batched and lengths.shape == (1,)):
+        wanted = f"one integer for each of {call.batch} rows" if call.batched else "one integer"
+        raise ShapeError(f"lengths is {wanted}, got {describe(lengths.shape)}")
+    lengths = lengths.reshape(call.batch).astype(np.int64)
+    if lengths.size and not 0 <= lengths.min() <= lengths.max() <= call.steps:
+        wrong = int(lengths.min()) if lengths.min() < 0 else int(lengths.max())
+        raise RangeError(f"lengths holds {wrong}, but the sequence has {call.steps} steps")
+    return lengths
+
+
+def read_boundaries(given: Any, call: Call, stream_step: int) -> Array:
+    """Where cotangents are cut -> bool[T,B].
+
+    Args:
+        given: a period, which counts the steps of the stream, whichever calls they came in; a list
+            of steps of this call; or a mask like `starts`.
+        stream_step: the number of steps run before this call.
+    """
+    period = _period(given)
+    if period is not None:
+        cuts = (np.arange(call.steps) + stream_step % period) % period == 0
+        return np.array(np.broadcast_to(cuts[:, None], (call.steps, call.batch)), order="C")
+    array = as_array(given, "boundaries")
+    if array.ndim == 1 and (array.dtype.kind in "iu" or not array.size):
+        return _at_steps(array, call)
+    return read_mask(array, call, "boundaries")
+
+
+def _period(given: Any) -> int | None:
+    """`given` as a period, or None if it is something else."""
+    if np.ndim(given) != 0 or isinstance(given, bool | np.bool_):
+        return None
+    try:
+        period = operator.index(given)
+    except TypeError:
+        raise DTypeError("boundaries is a period (an integer), a list of steps or a mask") from None
+    if period < 1:
+        raise SettingError(f"the period of boundaries is at least 1 step, got {period}")
+    return period
+
+
+def _at_steps(steps: Array, call: Call) -> Array:
+    if steps.size and not 0 <= steps.min() <= steps.max() < call.steps:
+        wrong = int(steps.min()) if steps.min() < 0 else int(steps.max())
+        raise RangeError(f"boundaries names step {wrong}, but the sequence has {call.steps} steps")
+    cuts = np.zeros((call.steps, call.batch), bool)
+    cuts[steps.astype(np.int64)] = True
+    return cuts

@@ -1,0 +1,118 @@
+"""Resets, lengths and boundaries inside a sequence, against a loop by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnc.runtime.inputs import Call
+from rnnc.runtime.truncation import read_boundaries
+from tests.runtime.models import ByHand, bound, close, elman, random
+
+
+def masks(seed: int, steps: int = 9, batch: int = 3) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    boundaries = rng.random((steps, batch)) < 0.25
+    boundaries[0] = False
+    return {
+        "starts": rng.random((steps, batch)) < 0.25,
+        "boundaries": boundaries,
+        "lengths": rng.integers(0, steps + 1, batch),
+    }
+
+
+@pytest.mark.parametrize("used", ["starts", "boundaries", "lengths", "starts lengths", "all"])
+@pytest.mark.parametrize("seed", range(3))
+def test_masks_mean_what_the_loop_by_hand_does(used: str, seed: int) -> None:
+    given = {name: mask for name, mask in masks(seed).items() if name in used or used == "all"}
+    net, xs = elman(), random(9, 3, 3)
+    d_ys, d_state = random(9, 3, 4, seed=1), random(3, 4, seed=2)
+    hand = ByHand(net.params, xs, **given)
+    close(net.scan(xs, **given), hand.ys)
+    close(net.state["h"], hand.state)
+    grads = net.backward(d_ys, {"h": d_state})
+    d_params, d_xs, d_first = hand.backward(d_ys, d_state)
+    close(grads.params, d_params)
+    close(grads.inputs, d_xs)
+    close(grads.state["h"], d_first)
+
+
+def test_padding_may_be_nan() -> None:
+    net, xs, lengths = elman(), random(6, 2, 3), np.array([2, 6])
+    want = net.scan(xs, lengths=lengths)
+    d_ys = random(6, 2, 4)
+    grads = net.backward(d_ys)
+    net.reset()
+    xs[2:, 0] = np.nan
+    close(net.scan(xs, lengths=lengths), want, 0)
+    close(net.backward(d_ys).params, grads.params, 0)
+    assert not net.backward(d_ys).inputs[2:, 0].any()
+
+
+def test_padding_tokens_may_be_anything() -> None:
+    from rnnc import Recur
+
+    net = Recur(bound("Embedding", 5, 3))
+    tokens = np.array([[1, 4], [-1, 2], [99, 0]])
+    ys = net.scan(tokens, lengths=[1, 3])
+    close(ys[0, 0], net.params["E"][1], 0)
+    assert not ys[1:, 0].any()
+    grads = net.backward(np.ones_like(ys))
+    assert grads.inputs is None
+    np.testing.assert_array_equal(grads.params["E"][:, 0], [1, 1, 1, 0, 1])
+
+
+def test_one_flag_for_a_step_holds_for_every_row_and_integers_are_flags() -> None:
+    net, xs = elman(), random(4, 2, 3)
+    want = ByHand(net.params, xs, starts=np.array([[0, 0], [0, 0], [1, 1], [0, 0]], bool)).ys
+    close(net.scan(xs, starts=[False, False, True, False]), want)
+    net.reset()
+    close(net.scan(xs, starts=[0, 0, 1, 0]), want)
+    net.reset()
+    close(net.scan(xs[:, 0], starts=[0, 0, 1, 0]), want[:, 0])
+
+
+def test_a_period_counts_the_steps_of_the_stream_and_a_list_those_of_the_call() -> None:
+    net, xs, d_ys = elman(), random(10, 2, 3), random(10, 2, 4, seed=1)
+    net.scan(xs[:3], boundaries=4)
+    net.reset(rows=[0])  # does not rewind the stream
+    net.scan(xs[3:6], boundaries=4)
+    net.scan(xs[6:], boundaries=[2])
+    cuts, starts = np.zeros((10, 2), bool), np.zeros((10, 2), bool)
+    cuts[[4, 8]], starts[3, 0] = True, True
+    d_params, d_xs, _ = ByHand(net.params, xs, boundaries=cuts, starts=starts).backward(d_ys)
+    grads = net.backward(d_ys)
+    close(grads.params, d_params)
+    close(grads.inputs, d_xs)
+
+
+def test_a_boundary_before_the_first_recorded_step_cuts_nothing() -> None:
+    net, xs, d_ys = elman(), random(4, 2, 3), random(4, 2, 4)
+    net.scan(xs)
+    want = net.backward(d_ys)
+    for boundaries in (4, [0], np.eye(4, 1, dtype=bool)[:, 0]):
+        net.reset()
+        net.scan(xs, boundaries=boundaries)
+        close(net.backward(d_ys).params, want.params)
+        close(net.backward(d_ys).state, want.state)
+
+
+def test_a_stream_may_be_longer_than_any_machine_integer() -> None:
+    cuts = read_boundaries(3, Call((), 7, 2, True, False), stream_step=2**63)
+    np.testing.assert_array_equal(np.flatnonzero(cuts[:, 0]), [1, 4])
+
+
+@pytest.mark.parametrize("period", [1, 2, 5, 8])
+def test_a_period_equals_truncating_by_hand(period: int) -> None:
+    whole, cut, xs, d_ys = elman(), elman(), random(8, 2, 3), random(8, 2, 4, seed=1)
+    close(whole.scan(xs, boundaries=period), cut.scan(xs))
+    cut.reset()
+    total: dict[str, Any] = {}
+    for start in range(0, 8, period):
+        cut.scan(xs[start : start + period])
+        for name, d in cut.backward(d_ys[start : start + period]).params.items():
+            total[name] = total.get(name, 0) + d
+        cut.truncate()
+    close(whole.backward(d_ys).params, total)
