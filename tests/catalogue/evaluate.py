@@ -1,0 +1,105 @@
+"""What an entry's equations say, in float64 NumPy: one batch row, one step after another.
+
+The equations are Python once `h'` is respelled, so Python itself reads them; the functions they
+name are defined here. Nothing of the compiler takes part.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from types import CodeType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tests.catalogue.entry import Entry
+
+Array = npt.NDArray[np.float64]
+
+_NEXT = "__next"  # h' is h__next
+
+
+def _sigmoid(v: Array) -> Any:
+    return 1.0 / (1.0 + np.exp(-v))
+
+
+def _layer_norm(v: Array, gain: Array, bias: Array | float = 0.0) -> Any:
+    centred = v - v.mean()
+    return gain * centred / np.sqrt(np.mean(centred * centred) + 1e-5) + bias
+
+
+def _skew_minus_identity(m: Array, decay: float) -> Array:
+    return m - m.T - decay * np.eye(len(m))
+
+
+def _structured(m: Array, skew: float, decay: float) -> Array:
+    return skew * (m - m.T) + (1.0 - skew) * (m + m.T) - decay * np.eye(len(m))
+
+
+def _split(v: Array, parts: int) -> Sequence[Array]:
+    return np.split(v, parts)
+
+
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "LN": _layer_norm,
+    "absv": np.abs,
+    "antiW": _skew_minus_identity,
+    "cat": lambda *parts: np.concatenate(parts),
+    "dot": lambda a, b: np.sum(a * b),
+    "exp": np.exp,
+    "hsig": lambda v: np.clip(v / 6.0 + 0.5, 0.0, 1.0),
+    "logsig": lambda v: -np.log1p(np.exp(-v)),
+    "maxi": np.maximum,
+    "mini": np.minimum,
+    "norm": lambda v: np.sqrt(np.sum(v * v)),
+    "offdiag": lambda m: np.where(np.eye(len(m), dtype=bool), 0.0, m),
+    "outer": np.outer,
+    "range": range,
+    "relu": lambda v: np.where(v > 0.0, v, 0.0),
+    "roll": np.roll,
+    "row": lambda v: v.reshape(1, -1),
+    "rsum_last": lambda v: np.sum(v, axis=-1),
+    "sig": _sigmoid,
+    "silu": lambda v: v * _sigmoid(v),
+    "softplus": lambda v: np.log1p(np.exp(v)),
+    "split": _split,
+    "sqrt": np.sqrt,
+    "structW": _structured,
+    "tanh": np.tanh,
+    "transp": np.transpose,
+    "where": np.where,
+}
+
+
+@cache
+def _code(equations: str) -> CodeType:
+    return compile(re.sub(r"(\w+)'", rf"\1{_NEXT}", equations), "<catalogue>", "exec")
+
+
+def evaluate(
+    entry: Entry,
+    sizes: Mapping[str, int],
+    tensors: Mapping[str, Array],
+    carry: Mapping[str, Array],
+    xs: Sequence[Array],
+) -> tuple[dict[str, Array], Array]:
+    """Run an entry over a sequence.
+
+    Args:
+        entry: real, and free of the step index, random draws and gradients.
+        sizes: a number for every name in `entry.sizes`.
+        tensors: parameters and constant tensors by name.
+        carry: the initial state by name, f64[...].
+        xs: one f64[T, ...] per input.
+    Returns:
+        The last state by name, and the outputs f64[T, ...].
+    """
+    state, ys = dict(carry), []
+    for inputs in zip(*xs, strict=True):
+        names: dict[str, Any] = {**_FUNCTIONS, **sizes, **entry.options, **tensors, **state}
+        names.update(zip((tensor.name for tensor in entry.inputs), inputs, strict=True))
+        exec(_code(entry.equations), names)
+        state = {tensor.name: np.asarray(names[tensor.name + _NEXT]) for tensor in entry.states}
+        ys.append(names["y"])
+    return state, np.stack(ys)
