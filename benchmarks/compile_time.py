@@ -1,0 +1,160 @@
+"""What the compiler itself costs: importing it, compiling a cell, checking a file.
+
+`python -m benchmarks.compile_time` (`--help` lists the options). Everything is measured in fresh
+processes, because a second compilation in one process finds modules loaded and caches filled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import (
+    Contender,
+    Protocol,
+    Spread,
+    add_options,
+    compare,
+    milliseconds,
+    print_machine,
+    protocol_of,
+    start,
+    table,
+    write_json,
+)
+
+IMPORT_LIMIT = 0.25  # seconds more than numpy
+COMPILE_LIMIT = 0.3  # seconds, LSTM
+CHECK_LIMIT = 1.5  # seconds of wall time, 30 lines
+BODY_LINES = (10, 100, 1000)
+SHAPES = ((1, 1), (16, 8), (1024, 8), (16, 512))  # time, batch
+
+LSTM = "import LSTM from std"
+
+
+def long_cell(lines: int) -> str:
+    """A cell whose body has about this many lines."""
+    body = [f"a{n} = tanh(a{n - 1} * h + x)" for n in range(1, lines)]
+    return "\n".join(
+        [
+            "cell Long(hidden): (h[hidden], x[hidden]) -> (h', h') {",
+            "    a0 = x",
+            *(f"    {line}" for line in body),
+            f"    h' = a{lines - 1}",
+            "}",
+            "",
+        ]
+    )
+
+
+def probe(task: Mapping[str, Any]) -> dict[str, float]:
+    """Runs in a process of its own: compile a cell, call it twice.
+
+    Args:
+        task: `source`, the `cell` in it, its `sizes`, and the `steps` and `rows` to call it with.
+    Returns:
+        Seconds of compiling, and of the first call beyond the second one: what is done lazily.
+    """
+    import numpy as np  # here, so that the processes that only import do not pay for it
+
+    import rnnc
+
+    begin = time.perf_counter()
+    cell = getattr(rnnc.loads(task["source"]), task["cell"])(*task["sizes"])
+    program = rnnc.compile(cell, backend="numpy", dtype="float32")
+    compiled = time.perf_counter() - begin
+
+    net = rnnc.Recur(cell, backend="numpy", seed=0)
+    xs = np.zeros((task["steps"], task["rows"], task["sizes"][0]), "float32")
+    d_ys = np.ones((task["steps"], task["rows"], task["sizes"][-1]), "float32")
+    carry = {name: np.zeros_like(value) for name, value in net.state.items()}
+    carry = {name: np.broadcast_to(c, (task["rows"], c.shape[-1])) for name, c in carry.items()}
+    calls = []
+    for _ in range(2):
+        begin = time.perf_counter()
+        last, _, tape = program.forward(net.params, carry, xs, record=True)
+        program.backward(net.params, tape, d_ys, last)
+        calls.append(time.perf_counter() - begin)
+    return {"compile": compiled, "first call": max(0.0, calls[0] - calls[1])}
+
+
+def in_fresh_processes(task: Mapping[str, Any], repeats: int) -> dict[str, Spread]:
+    """Run `probe` in several new processes."""
+    command = [sys.executable, "-m", "benchmarks.compile_time", "--probe", json.dumps(task)]
+    outputs = [subprocess.run(command, check=True, capture_output=True) for _ in range(repeats)]
+    results = [json.loads(output.stdout) for output in outputs]
+    return {key: Spread.of([result[key] for result in results]) for key in results[0]}
+
+
+def importing(protocol: Protocol) -> tuple[Spread, list[float]]:
+    """Wall time of a process that imports rnnc beyond one that imports numpy, pair by pair."""
+
+    def process(module: str) -> Contender:
+        command = [sys.executable, "-c", f"import {module}"]
+        return Contender(module, lambda: subprocess.run(command, check=True).returncode)
+
+    once = Protocol(protocol.rounds, 0, protocol.seed)
+    found = compare("import", [process("numpy"), process("rnnc")], tolerance=0, protocol=once)
+    numpy, ours = (timing.seconds for timing in found.timings)
+    extra = [b - a for a, b in zip(numpy, ours, strict=True)]
+    return Spread.of(extra), extra
+
+
+def checking(protocol: Protocol) -> Spread:
+    """Wall time of `rnnc check` on a file of 30 lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "long.rnn"
+        path.write_text(long_cell(28), encoding="utf-8")
+        command = [sys.executable, "-m", "rnnc", "check", str(path), "--set", "hidden=8"]
+        seconds = []
+        for _ in range(protocol.rounds):
+            begin = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True)
+            seconds.append(time.perf_counter() - begin)
+    return Spread.of(seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compile_time", description=__doc__)
+    add_options(parser)
+    parser.add_argument("--probe", help=argparse.SUPPRESS)
+    options = start(parser)
+    if options.probe:
+        print(json.dumps(probe(json.loads(options.probe))))
+        return
+    protocol = protocol_of(options)
+    repeats = max(3, protocol.rounds // 3)
+
+    print_machine()
+    rows, record = [], {}
+
+    def note(what: str, spread: Spread, limit: float | None = None) -> None:
+        verdict = "" if limit is None else "reached" if spread.median <= limit else "MISSED"
+        wanted = "" if limit is None else f"{1e3 * limit:.0f}"
+        rows.append([what, milliseconds(spread), wanted, verdict])
+        record[what] = vars(spread)
+
+    note("import rnnc, beyond numpy", importing(protocol)[0], IMPORT_LIMIT)
+    note("rnnc check, 30 lines", checking(protocol), CHECK_LIMIT)
+    for steps, batch in SHAPES:
+        task = {"source": LSTM, "cell": "LSTM", "sizes": [64, 64], "steps": steps, "rows": batch}
+        found = in_fresh_processes(task, repeats)
+        note(f"compile LSTM, then T={steps} B={batch}", found["compile"], COMPILE_LIMIT)
+        note("    first call beyond the second", found["first call"])
+    for lines in BODY_LINES[: 2 if options.quick else None]:
+        task = {"source": long_cell(lines), "cell": "Long", "sizes": [8], "steps": 2, "rows": 2}
+        note(f"compile a body of {lines} lines", in_fresh_processes(task, repeats)["compile"])
+    print(table(["what", "ms: median (quartiles)", "at most", ""], rows))
+    if options.json:
+        write_json(options.json, [], protocol, compile_time=record)
+
+
+if __name__ == "__main__":
+    main()
