@@ -56,12 +56,12 @@ class BoundCell:
     @cached_property
     def params(self) -> Mapping[str, Array]:
         """The parameters and consts it starts with, read-only, by path."""
-        return MappingProxyType(self.draw(self.seed, self.dtype))
+        return MappingProxyType(self.draw(self.dtype))
 
-    def draw(self, seed: int, dtype: np.dtype[Any]) -> dict[str, Array]:
-        """The values a net starts from: those given, or drawn from `seed`."""
-        if self._given is None:
-            return initialise(self.cell, seed, dtype)
+    def draw(self, dtype: np.dtype[Any], seed: int | None = None) -> dict[str, Array]:
+        """The values a net starts from: drawn from `seed`, or without one the cell's own."""
+        if seed is not None or self._given is None:
+            return initialise(self.cell, self.seed if seed is None else seed, dtype)
         return {name: frozen(array.astype(dtype)) for name, array in self._given.items()}
 
     def starting_with(self, params: Mapping[str, Array], dtype: np.dtype[Any]) -> BoundCell:
@@ -133,7 +133,7 @@ class BoundCell:
 def check_dtype(dtype: Any) -> np.dtype[Any]:
     """float32 or float64."""
     try:
-        found = np.dtype(dtype)
+        found: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
         found = np.dtype(object)
     if found not in (np.float32, np.float64):

@@ -8,7 +8,6 @@ grammar.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,9 @@ class CellMaker:
         Raises:
             CallError: a size or option does not fit; Problems: the cell is wrong at these sizes.
         """
-        return BoundCell(self.template(*sizes, **options), seed=seed, dtype=dtype)
+        given = [*map(str, sizes), *(f"{name}={value}" for name, value in options.items())]
+        label = f"{self.template.name}({', '.join(given)})"
+        return BoundCell(self.template(*sizes, **options), seed=seed, dtype=dtype, label=label)
 
     def __repr__(self) -> str:
         return repr(self.template)
@@ -48,13 +49,8 @@ class Cells:
     def __init__(self, read: Callable[[], Library]) -> None:
         self._read = read
 
-    @cached_property
-    def library(self) -> Library:
-        """What the compiler knows of them."""
-        return self._read()
-
     def __getitem__(self, name: str) -> CellMaker:
-        return CellMaker(self.library[name])
+        return CellMaker(self._read()[name])
 
     def __getattr__(self, name: str) -> CellMaker:
         if name.startswith("_"):
@@ -62,13 +58,13 @@ class Cells:
         return self[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.library)
+        return iter(self._read())
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
 
     def __repr__(self) -> str:
-        return f"<cells of {self.library.name}: {', '.join(self)}>"
+        return f"<cells of {self._read().name}: {', '.join(self)}>"
 
 
 def load(path: str | PathLike[str]) -> Cells:
@@ -99,6 +95,7 @@ def _read_already(library: Library) -> Cells:
 
 
 def _standard() -> Library:
+    """Kept by the compiler: all imports share it."""
     from ..compiler import library
 
     return library.std()

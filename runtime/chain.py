@@ -6,13 +6,11 @@ that the compiler sees through the borders between them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ..compiler.compose import compose
 from ..compiler.ir import Cell
 from ..compiler.shapes import TypeProblem
-from .arrays import Array
 from .cell import BoundCell, check_dtype
 from .errors import ChainError
 from .recur import Recur
@@ -23,7 +21,7 @@ def Chain(*members: Recur | BoundCell | Cell, dtype: Any = None, **keywords: Any
 
     States and parameters are named by path: `"0.h"`, `"1.W"`. The chain starts with the parameters
     its members have now and from its own initial state; afterwards it has nothing to do with them.
-    Members of one kind and seed start with equal parameters: give them different seeds.
+    Members of one kind and seed have equal parameters: `seed=` draws them all anew, each its own.
 
     Args:
         members: nets, or cells.
@@ -44,13 +42,11 @@ def Chain(*members: Recur | BoundCell | Cell, dtype: Any = None, **keywords: Any
     except TypeProblem as problem:
         assert problem.operand is not None
         raise ChainError(f"member {problem.operand} of the chain, {problem}") from None
-    params: Mapping[str, Array] | None = None
-    if "seed" not in keywords:
-        params = {
-            f"{at}.{name}": array
-            for at, cell in enumerate(cells)
-            for name, array in cell.draw(cell.seed, chosen).items()
-        }
+    params = {
+        f"{at}.{name}": array
+        for at, cell in enumerate(cells)
+        for name, array in cell.draw(chosen).items()
+    }
     label = f"Chain({', '.join(cell.label for cell in cells)})"
     return Recur(BoundCell(whole, dtype=chosen, params=params, label=label), **keywords)
 

@@ -64,9 +64,8 @@ class Inputs:
         self.dtype = dtype
         self.batch_first = batch_first
         self.rows = table_rows(cell)
-        self.row_bytes = dtype.itemsize * sum(
-            size(v.node.type.shape) for v in (*cell.inputs, *cell.states)
-        )
+        leaves = [*(value.node for value in cell.inputs), *(s.node for s in cell.states)]
+        self.row_bytes = dtype.itemsize * sum(size(node.type.shape) for node in leaves)
 
     def read(self, given: Any, *, single: bool) -> Call:
         """The sizes of a call; nothing is converted yet, so nothing large is allocated.

@@ -87,15 +87,15 @@ def _expression(init: Init, shape: tuple[int, ...]) -> Array:
 # -- the initialisers -----------------------------------------------------------------------------
 
 
-def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """(inputs, outputs) of one matrix."""
-    outputs, inputs = (1, 1, *shape)[-2:]
-    return max(1, inputs), max(1, outputs)
+def _matrix(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns: outputs and inputs."""
+    rows, columns = (1, 1, *shape)[-2:]
+    return rows, columns
 
 
 def _glorot(shape: tuple[int, ...]) -> float:
     """Standard deviation that keeps forward and backward variance. Glorot & Bengio 2010."""
-    return math.sqrt(2 / sum(_fans(shape)))
+    return math.sqrt(2 / max(1, sum(_matrix(shape))))
 
 
 def _tiled(matrix: Array, shape: tuple[int, ...]) -> Array:
@@ -112,7 +112,7 @@ def _orthogonal(
     The signs of R's diagonal make it uniform. Saxe et al. 2014, arXiv:1312.6120; Mezzadri 2007,
     arXiv:math-ph/0609050.
     """
-    rows, columns = (1, 1, *shape)[-2:]
+    rows, columns = _matrix(shape)
     count = math.prod(shape) // max(1, rows * columns)
     tall = rng.standard_normal((count, max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(tall)
@@ -124,14 +124,14 @@ def _block_identity(
     _rng: np.random.Generator, shape: tuple[int, ...], _args: tuple[float, ...]
 ) -> Array:
     """Identities side by side, or one above the other, as many as fit."""
-    rows, columns = (1, 1, *shape)[-2:]
+    rows, columns = _matrix(shape)
     size = max(1, min(rows, columns))
     row, column = np.indices((rows, columns))
     return _tiled(row % size == column % size, shape)
 
 
 def _identity(_rng: np.random.Generator, shape: tuple[int, ...], _args: tuple[float, ...]) -> Array:
-    return _tiled(np.eye(*(1, 1, *shape)[-2:]), shape)
+    return _tiled(np.eye(*_matrix(shape)), shape)
 
 
 def _hippo_legs(
@@ -142,7 +142,7 @@ def _hippo_legs(
     A[n, k] = -sqrt((2n + 1)(2k + 1)) below the diagonal, -(n + 1) on it, 0 above;
     B[n] = sqrt(2n + 1). Gu et al. 2020, arXiv:2008.07669.
     """
-    rows, columns = (1, 1, *shape)[-2:]
+    rows, columns = _matrix(shape)
     root = np.sqrt(2 * np.arange(max(rows, columns)) + 1)
     if len(shape) < 2:
         return _tiled(root[None], shape)
@@ -153,7 +153,7 @@ def _hippo_legs(
 
 def _linspace(_rng: np.random.Generator, shape: tuple[int, ...], args: tuple[float, ...]) -> Array:
     """From a to b in equal steps along the last axis."""
-    return _tiled(np.linspace(*args, (1, *shape)[-1])[None], shape)
+    return _tiled(np.linspace(args[0], args[1], _matrix(shape)[1])[None], shape)
 
 
 def _log_range(_rng: np.random.Generator, shape: tuple[int, ...], args: tuple[float, ...]) -> Array:
@@ -167,7 +167,7 @@ INITIALISERS: Mapping[str, Draw] = {
     "zeros": lambda rng, shape, args: np.zeros(shape),
     "ones": lambda rng, shape, args: np.ones(shape),
     "constant": lambda rng, shape, args: np.full(shape, args[0]),
-    "uniform": lambda rng, shape, args: rng.uniform(*args, shape),
+    "uniform": lambda rng, shape, args: rng.uniform(args[0], args[1], shape),
     "normal": lambda rng, shape, args: args[0] * rng.standard_normal(shape),
     "glorot_uniform": lambda rng, shape, args: (
         math.sqrt(3) * _glorot(shape) * rng.uniform(-1, 1, shape)
@@ -175,10 +175,10 @@ INITIALISERS: Mapping[str, Draw] = {
     "glorot_normal": lambda rng, shape, args: _glorot(shape) * rng.standard_normal(shape),
     # LeCun et al. 1998, Efficient BackProp; He et al. 2015, arXiv:1502.01852.
     "lecun_normal": lambda rng, shape, args: (
-        math.sqrt(1 / _fans(shape)[0]) * rng.standard_normal(shape)
+        math.sqrt(1 / max(1, _matrix(shape)[1])) * rng.standard_normal(shape)
     ),
     "he_normal": lambda rng, shape, args: (
-        math.sqrt(2 / _fans(shape)[0]) * rng.standard_normal(shape)
+        math.sqrt(2 / max(1, _matrix(shape)[1])) * rng.standard_normal(shape)
     ),
     "orthogonal": _orthogonal,
     "identity": _identity,

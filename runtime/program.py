@@ -21,6 +21,7 @@ from ..compiler.passes.simplify import simplify
 from ..compiler.pipeline import Goal, Programs, compile_cell
 from .arrays import Array, as_array, as_flags, as_indices, as_real, check_names, describe
 from .errors import SettingError, ShapeError
+from .inputs import table_rows
 from .launch import load
 
 Arrays: TypeAlias = Mapping[str, Array]
@@ -67,6 +68,7 @@ class Program:
         self._start: tuple[Module, Module] | None = None
         self._ready = threading.local()
         self._compiling = threading.RLock()
+        self._rows = table_rows(cell)
 
     @property
     def recurrence(self) -> Any:
@@ -107,7 +109,8 @@ class Program:
         module = self._starting()[1]
         if not module.outs:
             return {}
-        sums = [np.asarray(d_carry[n.removeprefix("ct.")]).sum(0, self.dtype) for n in module.inputs]
+        names = [n.removeprefix("ct.") for n in module.inputs]
+        sums = [np.asarray(d_carry[n]).sum(0, self.dtype) for n in names]
         values = self._run(module, 1, 0, self._params(params), (), sums)
         return {n.removeprefix("ct."): v for n, v in zip(module.outs, values, strict=True)}
 
@@ -143,6 +146,7 @@ class Program:
         given = self._inputs(xs)
         steps, batch = given[0].shape[:2]
         masks = self._masks(steps, batch, starts, lengths, boundaries)
+        self._check_indices(given, masks.get("valid"))
         names = tuple(masks)
         programs = self.variant(names, record=record)
         module = programs.forward
@@ -260,7 +264,7 @@ class Program:
     def _inputs(self, xs: Sequences) -> list[Array]:
         given = xs if self.cell.input_is_tuple else (xs,)
         if not self.cell.inputs:
-            raise SettingError(f"cell {self.cell.name} has no input, so nothing says how many steps")
+            raise SettingError(f"cell {self.cell.name} has no input: nothing says how many steps")
         if not isinstance(given, tuple) or len(given) != len(self.cell.inputs):
             names = ", ".join(x.name for x in self.cell.inputs)
             raise ShapeError(f"xs must be a tuple of {len(self.cell.inputs)} arrays: {names}")
@@ -278,6 +282,14 @@ class Program:
                 raise ShapeError(f"{source.name} is {describe(array.shape)}, it must be {wanted}")
             found.append(array)
         return found
+
+    def _check_indices(self, given: list[Array], valid: Array | None) -> None:
+        """Refuse integers that name no row; past a row's length they may be anything."""
+        for at, source in enumerate(self.cell.inputs):
+            if source.name in self._rows:
+                if valid is not None:
+                    given[at] = np.where(valid, given[at], 0)
+                as_indices(given[at], self._rows[source.name], source.name)
 
     def _masks(
         self, steps: int, batch: int, starts: Any, lengths: Any, boundaries: Any

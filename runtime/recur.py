@@ -8,7 +8,7 @@ In: a cell, then inputs. Out: outputs, and gradients of everything recorded sinc
     net.truncate()              keep the state, forget the history
     net.reset()                 back to the initial state, forget the history
 
-All that changes from call to call is one value, `_Standing`, replaced by one assignment at the end
+All that changes from call to call is one value, `Standing`, replaced by one assignment at the end
 of a call: a call that fails, for whatever reason, has changed nothing.
 """
 
@@ -17,9 +17,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -27,47 +27,32 @@ from ..compiler.ir import Cell
 from .arrays import Array, as_array, as_real, check_names, describe, frozen, owned
 from .carries import chosen, read_carry, read_d_carry, read_rows, zeros_like
 from .cell import BoundCell, check_dtype
+from .cells import CellMaker
 from .cotangents import Recorded
-from .errors import (
-    BusyError,
-    HistoryFullError,
-    NothingRecordedError,
-    SettingError,
-    ShapeError,
-    StateError,
-)
-from .function_cell import FunctionRecur
+from .errors import BusyError, NothingRecordedError, SettingError, ShapeError, StateError
+from .function_cell import Function, FunctionRecur
 from .history import History
 from .inputs import Call, Inputs
 from .replay import Gradients, Sums, run_back
+from .standing import Standing
 from .truncation import read_boundaries, read_lengths, read_mask
 
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """Where a net stands in its stream."""
-
-    carry: Mapping[str, Array] | None = None  # [B, ...]; None: the initial state, of any batch size
-    like: Call | None = None  # the sizes of the call that left the carry
-    step: int = 0  # steps run so far; nothing rewinds it
-    resets: Array | None = None  # bool[B]: rows that are reset before the next step
-    history: History = field(default_factory=History)
+HISTORY_LIMIT = 1 << 30  # bytes that a net may record, unless its `history_limit` says otherwise
 
 
 class Recur:
     """A stateful net around a cell."""
 
-    history_limit: ClassVar[int] = 1 << 30  # bytes; set it on a net to change that net's
-
     def __new__(cls, cell: Any, *args: Any, **keywords: Any) -> Any:
         """A plain Python function `(h, x) -> (h, y)` makes a `FunctionRecur`."""
-        if callable(cell) and not isinstance(cell, BoundCell | Cell):
+        if callable(cell) and not isinstance(cell, BoundCell | CellMaker | Recur):
             return FunctionRecur(cell, *args, **keywords)
         return super().__new__(cls)
 
     def __init__(
         self,
-        cell: BoundCell | Cell,
+        cell: BoundCell | Cell | Function,
+        initial: Any = None,
         *,
         backend: str = "auto",
         dtype: Any = None,
@@ -80,7 +65,9 @@ class Recur:
         """Draw the parameters and compile.
 
         Args:
-            cell: from a library, `rnnc.LSTMCell(10, 5)`, or the IR's.
+            cell: from a library, `rnnc.LSTMCell(10, 5)`, or the IR's; or a Python function
+                `(h, x) -> (h, y)`, which runs as it is and takes none of the keywords.
+            initial: the state a Python function starts from; a cell says its own.
             backend: what runs it; the fastest there is by default.
             dtype: "float32", the default, or "float64".
             seed: what the parameters are drawn from; the cell's own by default, which is 0.
@@ -92,20 +79,25 @@ class Recur:
             SettingError: naming the argument.
         """
         if not isinstance(cell, BoundCell | Cell):
-            raise SettingError(f"Recur takes a cell, such as rnnc.LSTMCell(10, 5), not {cell!r}")
+            raise SettingError(
+                f"Recur takes a cell with its sizes, such as rnnc.LSTMCell(10, 5), not {cell!r}"
+            )
+        if initial is not None:
+            raise SettingError("a cell says its own initial state: set net.state instead")
         if history is not None and (not isinstance(history, int) or history < 1):
             raise SettingError(f"history is a number of steps, at least 1, got {history!r}")
         bound = cell if isinstance(cell, BoundCell) else BoundCell(cell)
         self._dtype = bound.dtype if dtype is None else check_dtype(dtype)
         self._bound = bound
         self._cell = bound.cell
-        self._params = bound.draw(bound.seed if seed is None else seed, self._dtype)
+        self._params = bound.draw(self._dtype, seed)
         self._program = bound.program(self._dtype, backend=backend, exact=exact, fast=fast)
         self._inputs = Inputs(bound.cell, self._dtype, batch_first=batch_first)
+        self.history_limit = HISTORY_LIMIT  # bytes
         self._window = history
         self._training = True
         self._owner: dict[str, int] = {}
-        self._at = _Standing()
+        self._at = Standing()
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -134,9 +126,10 @@ class Recur:
 
     def _run(self, call: Call, starts: Any, lengths: Any, boundaries: Any) -> Any:
         at, recording = self._at, self._training
-        self._check_fit(at, call)
+        at.check_fit(call)
         if recording:
-            self._check_room(at, call, self._inputs.row_bytes * call.batch)
+            least = self._inputs.row_bytes * call.batch
+            at.check_room(call, least, self._window, self.history_limit)
         resets = None if starts is None else read_mask(starts, call, "starts")
         counts = None if lengths is None else read_lengths(lengths, call)
         cuts = None if boundaries is None else read_boundaries(boundaries, call, at.step)
@@ -148,7 +141,7 @@ class Recur:
             resets[0] |= at.resets
         carry, returned, tape = self._program.forward(
             self._params,
-            self._carry(at, call.batch),
+            at.entering(self._program, self._params, call.batch),
             xs if self._cell.input_is_tuple else xs[0],
             starts=resets,
             lengths=counts,
@@ -159,16 +152,20 @@ class Recur:
         lent = (*xs, *ys)
         history = at.history.interrupted()
         if tape is not None:
-            self._check_room(at, call, sum(a[:1].nbytes for a in tape.arrays.values()))
             fresh, window = at.carry is None, self._window
+            step_bytes = sum(array[:1].nbytes for array in tape.arrays.values())
+            at.check_room(call, step_bytes, window, self.history_limit)
             history = at.history.extended(
                 tape, call, self._params, fresh=fresh, window=window, lent=lent
             )
-        standing = _Standing(
+        waiting = None
+        if recording and at.resets is not None:  # rows that ran no step wait on
+            waiting = at.resets & (call.steps == 0 if counts is None else counts == 0)
+        standing = Standing(
             {name: owned(array, lent) for name, array in carry.items()},
             call.resized(0, single=False),
             at.step + call.steps,
-            at.resets if recording and not call.steps else None,
+            waiting,
             history,
         )
         if not self._cell.states and not recording:  # the next call may have another batch size
@@ -176,47 +173,6 @@ class Recur:
         outputs = tuple(call.returned(y) for y in ys)
         self._at = standing
         return outputs if self._cell.output_is_tuple else outputs[0]
-
-    def _carry(self, at: _Standing, batch: int) -> dict[str, Array]:
-        """The state before the next step, [B, ...], rows that wait for a reset being reset."""
-        if not self._cell.states:
-            return {}
-        if at.carry is not None and at.resets is None:
-            return dict(at.carry)
-        initial = self._program.initial(self._params, batch)
-        if at.carry is None or at.resets is None:
-            return initial
-        return chosen(at.resets, initial, at.carry)
-
-    def _check_fit(self, at: _Standing, call: Call) -> None:
-        if at.carry is None or at.like is None:
-            return
-        if at.like.batched != call.batched:
-            here, there = ("a", "none") if call.batched else ("no", "one")
-            raise StateError(
-                f"this call has {here} batch axis, the state of {self} has {there}; call reset() "
-                "before it"
-            )
-        if at.like.batch != call.batch:
-            text = (
-                f"the state of {self} holds {at.like.batch} rows, this call has {call.batch}; "
-                "call reset() before it"
-            )
-            if not call.single and at.like.batch == call.steps:
-                text += ", or swap its time and batch axes"
-            raise StateError(text)
-
-    def _check_room(self, at: _Standing, call: Call, step_bytes: int) -> None:
-        steps = at.history.steps + call.steps
-        if self._window is not None:
-            steps = min(steps, self._window)
-        if steps * step_bytes > self.history_limit:
-            needed, limit = (count / 2**20 for count in (steps * step_bytes, self.history_limit))
-            raise HistoryFullError(
-                f"recording {steps} steps takes {needed:,.0f} MiB, the limit is {limit:,.0f} MiB: "
-                "call truncate() after backward, keep fewer steps with history=, or call eval() "
-                "where no gradient is wanted"
-            )
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -257,17 +213,16 @@ class Recur:
             cotangents = recorded.read(d_ys)
             sums = Sums(program, self._params)
             d_carry = None if d_state is None else self._last_cotangent(at, d_state, sums)
-            before = program.counts["backward"]
-            d_xs, d_start = run_back(program, at.history, cotangents, d_carry, sums)
+            d_xs, d_start, ran = run_back(program, at.history, cotangents, d_carry, sums)
             d_inputs = tuple(None if d is None else recorded.whole.returned(d) for d in d_xs)
             return Gradients(
                 sums.params,
                 d_inputs if self._cell.input_is_tuple else d_inputs[0],
                 {name: d if at.like.batched else d[0] for name, d in d_start.items()},
-                program.counts["backward"] - before,
+                ran,
             )
 
-    def _last_cotangent(self, at: _Standing, given: Any, sums: Sums) -> dict[str, Array]:
+    def _last_cotangent(self, at: Standing, given: Any, sums: Sums) -> dict[str, Array]:
         """The cotangent of what the last recorded step returned; a reset row's goes to `sums`."""
         if not at.history.connected:
             raise StateError(f"the state of {self} is not what its last recorded step returned")
@@ -299,7 +254,7 @@ class Recur:
         with self._alone():
             at = self._at
             if rows is None:
-                self._at = _Standing(step=at.step)
+                self._at = Standing(step=at.step)
                 return
             if at.carry is None or at.like is None:
                 return  # every row is at the initial state already
@@ -339,16 +294,17 @@ class Recur:
         at = self._at
         batched = at.like is not None and at.like.batched
         batch = at.like.batch if at.like is not None else 1
-        carry = self._carry(at, batch)
+        carry = at.entering(self._program, self._params, batch)
         return MappingProxyType({n: _view(a if batched else a[0]) for n, a in carry.items()})
 
     @state.setter
     def state(self, given: Mapping[str, Any]) -> None:
         with self._alone():
             carry, lead = read_carry(self._cell, self._dtype, given, f"the state of {self}", None)
-            standing = _Standing(step=self._at.step)
+            standing = Standing(step=self._at.step)
             if carry:
-                like = Call((), 0, *(lead or (1,)), bool(lead), False, self._inputs.batch_first)
+                batch, batch_first = lead[0] if lead else 1, self._inputs.batch_first
+                like = Call((), 0, batch, bool(lead), single=False, batch_first=batch_first)
                 standing = replace(standing, carry=carry, like=like)
             self._at = standing
 

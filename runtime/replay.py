@@ -45,7 +45,7 @@ def run_back(
     d_ys: tuple[Array | None, ...],
     d_carry: dict[str, Array] | None,
     sums: Sums,
-) -> tuple[tuple[Array | None, ...], dict[str, Array]]:
+) -> tuple[tuple[Array | None, ...], dict[str, Array], int]:
     """Run back over every segment, the last one first.
 
     Args:
@@ -53,24 +53,27 @@ def run_back(
         d_carry: of the state after the last step; None for 0.
         sums: what the parameters' gradients are added to.
     Returns:
-        Cotangents of each input, [N, B, ...] or None, and of the state before the first step.
+        Cotangents of each input, [N, B, ...] or None, and of the state before the first step; and
+        the number of steps run.
     Cost: N backward steps.
     """
     cell = program.cell
     pieces: list[tuple[Array | None, ...]] = []
-    stop = history.steps
+    stop, ran = history.steps, 0
     found: dict[str, Array] = {}
     for segment in reversed(history.segments):
         start = stop - len(segment.buffer)
         rows: Any = tuple(None if d is None else d[start:stop] for d in d_ys)
         rows = rows if cell.output_is_tuple else rows[0]
-        d_params, found, d_xs = program.backward(segment.params, segment.tape(), rows, d_carry)
+        tape = segment.tape()
+        d_params, found, d_xs = program.backward(segment.params, tape, rows, d_carry)
+        ran += tape.steps
         sums.add(d_params)
         pieces.append(d_xs if cell.input_is_tuple else (d_xs,))
         d_carry, stop = found if segment.linked else None, start
     if history.segments[0].fresh:
         sums.add(program.initial_pullback(history.segments[0].params, found))
-    return tuple(_joined(parts) for parts in zip(*pieces[::-1], strict=True)), found
+    return tuple(_joined(parts) for parts in zip(*pieces[::-1], strict=True)), found, ran
 
 
 def _joined(parts: tuple[Array | None, ...]) -> Array | None:

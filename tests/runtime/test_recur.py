@@ -105,6 +105,7 @@ def test_any_way_of_cutting_110_steps_into_calls_gives_the_gradient_of_the_whole
 
 def test_100_calls_then_10_more_cost_110_steps_and_10_after_truncate() -> None:
     net, xs = elman(), random(120, 3)
+    before = net._program.counts["backward"]
     ys = [net(x) for x in xs[:100]]
     assert net.backward(ys).steps == 100
     ys += [net(x) for x in xs[100:110]]
@@ -115,6 +116,7 @@ def test_100_calls_then_10_more_cost_110_steps_and_10_after_truncate() -> None:
     rest = [net(x) for x in xs[110:]]
     grads = net.backward(rest)
     assert grads.steps == 10
+    assert net._program.counts["backward"] - before == 100 + 110 + 10
 
     hand = ByHand(net.params, xs[110:, None], first=state[None])
     d_params, d_xs, d_first = hand.backward(np.stack(rest)[:, None])
@@ -309,6 +311,27 @@ def test_two_calls_at_once_are_refused() -> None:
     assert net(random(3)).shape == (4,)
 
 
+def test_nets_that_share_a_program_run_side_by_side() -> None:
+    xs = random(40, 2, 3)
+    want = elman().scan(xs)
+    nets, found = [elman() for _ in range(4)], {}
+
+    def run(at: int) -> None:
+        ys = np.stack([nets[at](x) for x in xs])
+        found[at] = ys, nets[at].backward(ys)
+
+    threads = [threading.Thread(target=run, args=(at,)) for at in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(net._program) for net in nets}) == 1
+    for ys, grads in found.values():
+        close(ys, want)
+        close(grads.params, found[0][1].params, 0)
+        assert grads.steps == 40
+
+
 def test_a_stateless_net_takes_any_batch_size_once_its_history_is_forgotten() -> None:
     net = dense()
     y = net(random(3, 4))
@@ -331,10 +354,23 @@ def test_an_empty_batch_is_legal() -> None:
     assert not any(d.any() for d in grads.params.values())
 
 
+@pytest.mark.parametrize("cuts", [[1], [8], [3, 4, 12], list(range(1, 17))])
+def test_an_exact_net_gives_the_same_bits_however_a_sequence_is_cut(cuts: list[int]) -> None:
+    xs, d_ys = random(17, 3, 5), random(17, 3, 33, seed=1)
+    whole, cut = (elman(5, 33, dtype="float32", exact=True) for _ in range(2))
+    ys = [cut.scan(chunk) for chunk in np.split(xs, cuts)]
+    close(np.concatenate(ys), whole.scan(xs), 0)
+    close(cut.backward(d_ys).params, whole.backward(d_ys).params, 0)
+
+
 def test_floats_of_any_width_layout_and_order_give_the_same_bits() -> None:
     xs = random(4, 2, 3).astype(np.float32)
     want = elman(dtype="float32").scan(xs)
+    fixed = xs.copy()
+    fixed.setflags(write=False)
+    misaligned = np.frombuffer(b"x" + xs.tobytes(), np.float32, offset=1).reshape(xs.shape)
     forms: list[Any] = [
+        fixed, misaligned,
         xs.astype(np.float64), xs.astype(np.longdouble), xs.astype(">f4"), np.asfortranarray(xs),
         np.repeat(xs, 2, axis=0)[::2], xs[::-1][::-1], xs.tolist(), list(xs),
     ]  # fmt: skip
@@ -353,7 +389,7 @@ def test_the_history_limit_is_an_error_that_names_the_ways_out() -> None:
     net, xs = elman(), random(50, 2, 3)
     net.scan(xs)
     before = net.state["h"]
-    net.history_limit = 20_000  # type: ignore[misc]
+    net.history_limit = 20_000
     with pytest.raises(MemoryError, match=r"truncate\(\).*history=.*eval\(\)") as caught:
         for _ in range(50):
             before = net.state["h"]

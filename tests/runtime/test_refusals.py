@@ -148,9 +148,12 @@ def test_settings_are_checked(keywords: dict[str, Any]) -> None:
 
 
 def test_recur_of_something_else_says_what_it_takes() -> None:
-    wrong: Any = 3
-    with pytest.raises(ValueError, match="takes a cell"):
-        Recur(wrong)
+    wrong: Any
+    for wrong in (3, rnnc.cells.GRU, elman()):
+        with pytest.raises(ValueError, match="takes a cell with its sizes"):
+            Recur(wrong)
+    with pytest.raises(ValueError, match=r"set net\.state"):
+        Recur(bound("Elman", 3, 4), np.zeros(4))
 
 
 def interrupted_at(count: int) -> Callable[..., Any]:

@@ -1,0 +1,42 @@
+"""`rnnc run`: a cell over a file of numbers.
+
+In: a cell, its sizes, and steps. Out: its outputs, a step a line.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .cli_data import as_inputs, columns_of, from_outputs, read_params, read_steps, write_steps
+from .cli_errors import FINE, DataError
+from .cli_settings import Settings, bind, pick, read_library
+from .runtime.recur import Recur
+
+
+def run(
+    path: str, name: str | None, settings: Settings, *, source: str, target: str,
+    params: str | None, seed: int, dtype: str,
+) -> int:  # fmt: skip
+    """Run the command.
+
+    Args:
+        path: a file, or "std".
+        name: a cell; None for the only one.
+        settings: its sizes and options.
+        source, target: files, or "-".
+        params: an `.npz` file; None to draw parameters from `seed`.
+    Returns:
+        The exit status.
+    """
+    cell = bind(pick(read_library(path), name), settings)
+    if not cell.inputs:
+        raise DataError(f"{cell.name} reads no input: nothing says how many steps to run")
+    net = Recur(cell, seed=seed, dtype=dtype)
+    if params is not None:
+        net.load_params(read_params(params))
+    net.eval()
+    steps = read_steps(source, columns_of(cell))
+    ys = net.scan(as_inputs(steps, cell, np.dtype(dtype)))
+    columns = columns_of(cell, outputs=True)
+    write_steps(target, from_outputs(ys, cell, steps.shape[:-1]), columns)
+    return FINE

@@ -1,0 +1,72 @@
+"""Where a net stands in its stream of calls.
+
+In: what a call left. Out: what the next one starts from, or why it cannot. A `Standing` is a value:
+a net moves on by taking another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .arrays import Array
+from .carries import chosen
+from .errors import HistoryFullError, StateError
+from .history import History
+from .inputs import Call
+from .program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The state after the last call, and what is recorded."""
+
+    carry: Mapping[str, Array] | None = None  # [B, ...]; None: the initial state, of any batch size
+    like: Call | None = None  # the sizes of the call that left the carry
+    step: int = 0  # steps run so far; nothing rewinds it
+    resets: Array | None = None  # bool[B]: rows that are reset before the next step
+    history: History = field(default_factory=History)
+
+    def entering(
+        self, program: Program, params: Mapping[str, Array], batch: int
+    ) -> dict[str, Array]:
+        """The state before the next step, [B, ...], rows that wait for a reset being reset."""
+        if not program.cell.states:
+            return {}
+        if self.carry is not None and self.resets is None:
+            return dict(self.carry)
+        initial = program.initial(params, batch)
+        if self.carry is None or self.resets is None:
+            return initial
+        return chosen(self.resets, initial, self.carry)
+
+    def check_fit(self, call: Call) -> None:
+        """Raise a `StateError` unless `call` has the batch axis and size of the state."""
+        if self.carry is None or self.like is None:
+            return
+        if self.like.batched != call.batched:
+            here, there = ("a", "none") if call.batched else ("no", "one")
+            raise StateError(
+                f"this call has {here} batch axis, the state has {there}; call reset() before it"
+            )
+        if self.like.batch != call.batch:
+            text = (
+                f"the state holds {self.like.batch} rows, this call has {call.batch}; "
+                "call reset() before it"
+            )
+            if not call.single and self.like.batch == call.steps:
+                text += ", or swap its time and batch axes"
+            raise StateError(text)
+
+    def check_room(self, call: Call, step_bytes: int, window: int | None, limit: int) -> None:
+        """Raise a `HistoryFullError` if recording `call` takes more than `limit` bytes."""
+        steps = self.history.steps + call.steps
+        if window is not None:
+            steps = min(steps, window)
+        if steps * step_bytes > limit:
+            needed, most = (count / 2**20 for count in (steps * step_bytes, limit))
+            raise HistoryFullError(
+                f"recording {steps} steps takes {needed:,.0f} MiB, the limit is {most:,.0f} MiB: "
+                "call truncate() after backward, keep fewer steps with history=, or call eval() "
+                "where no gradient is wanted"
+            )

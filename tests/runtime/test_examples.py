@@ -1,0 +1,74 @@
+"""Every example runs, and prints what it is there to show."""
+
+from __future__ import annotations
+
+import io
+import re
+import runpy
+import sys
+from contextlib import chdir, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NAMES = sorted(path.name for path in EXAMPLES.glob("*.py"))
+
+# Settings that keep a run short; an example that has none is short by itself.
+SETTINGS = {"02_char_lm.py": "--updates 20 --hidden 8 --rows 4 --chunk 8"}
+
+
+class Runs:
+    """Examples run as programs, each once and in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._printed: dict[str, str] = {}
+
+    def printed(self, name: str) -> str:
+        """What an example prints."""
+        if name not in self._printed:
+            with (
+                pytest.MonkeyPatch.context() as patch,
+                chdir(self.folder),
+                redirect_stdout(io.StringIO()) as out,
+            ):
+                patch.setenv("MPLBACKEND", "agg")
+                patch.setattr(sys, "argv", [name, *SETTINGS.get(name, "").split()])
+                runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+            self._printed[name] = out.getvalue()
+        return self._printed[name]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(tmp_path_factory.mktemp("examples"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs(name: str, runs: Runs) -> None:
+    assert runs.printed(name)
+
+
+def test_the_flux_guide_counts_110_steps_and_10_after_truncate(runs: Runs) -> None:
+    printed = runs.printed("01_flux_guide.py")
+    assert re.findall(r"(\d+) steps back", printed) == ["100", "110", "10"]
+
+
+def test_the_character_model_learns_and_leaves_a_picture(runs: Runs) -> None:
+    printed = runs.printed("02_char_lm.py")
+    before, after = map(float, re.findall(r"([\d.]+) bits per character", printed))
+    assert after < before - 0.1
+    assert (runs.folder / "char_lm.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_cell_of_ones_own_takes_few_lines_and_learns(runs: Runs) -> None:
+    cell = (EXAMPLES / "own_cell.rnn").read_text("utf-8").splitlines()
+    assert len([line for line in cell if line and not line.startswith("#")]) <= 8
+    _, _, training = (EXAMPLES / "03_own_cell.py").read_text("utf-8").partition("\ncells = ")
+    assert 0 < len(training.splitlines()) <= 12
+
+    printed = runs.printed("03_own_cell.py")
+    losses = [float(loss) for loss in re.findall(r"error ([\d.]+)", printed)]
+    (unchanged,) = map(float, re.findall(r"'no change' would be ([\d.]+)", printed))
+    assert losses[-1] < unchanged < losses[0]
