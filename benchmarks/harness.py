@@ -20,7 +20,6 @@ import os
 import platform
 import random
 import shlex
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -331,10 +330,9 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def milliseconds(spread: Spread) -> str:
     """`1.23 (1.20 to 1.31)`: median and quartiles, in ms."""
-    low, middle, high = (
-        1e3 * value for value in (spread.lower_quartile, spread.median, spread.upper_quartile)
-    )
-    return f"{middle:.3g} ({low:.3g} to {high:.3g})"
+    seconds = (spread.median, spread.lower_quartile, spread.upper_quartile)
+    middle, low, high = (f"{1e3 * s:.0f}" if s >= 1 else f"{1e3 * s:.3g}" for s in seconds)
+    return f"{middle} ({low} to {high})"
 
 
 def print_machine() -> None:
@@ -342,8 +340,3 @@ def print_machine() -> None:
     for key, value in describe_machine().items():
         print(f"{key}: {value}")
     print()
-
-
-def median_seconds(run: Callable[[], object], repeats: int) -> float:
-    """The median time of single runs, for work too long or too rare to be paired."""
-    return statistics.median(_sample(run, 1, time.perf_counter) for _ in range(repeats))

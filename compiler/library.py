@@ -80,7 +80,7 @@ class Template:
         if problems.errors:
             raise CallError(_call_message(self.signature, problems.errors))
         cell = elaborate(self.definition, values, problems)
-        problems.raise_errors()
+        _raise_errors(problems)
         assert cell is not None
         return cell
 
@@ -139,15 +139,15 @@ class Library:
         Returns:
             Warnings.
         Raises:
-            Problems: everything that is wrong, warnings included.
+            Problems: everything that is wrong.
         """
         problems = Collector()
         for warning in self.warnings:
             problems.add(warning)
         for template in self._templates.values():
             elaborate_at_witnesses(template.definition, dict(sizes or {}), problems)
-        problems.raise_errors()
-        return tuple(problems.problems)
+        _raise_errors(problems)
+        return tuple(problems.warnings)
 
 
 def load(path: str | PathLike[str]) -> Library:
@@ -187,8 +187,14 @@ def _library(loader: Loader, module: Module | None, name: str) -> Library:
                     hints=["a cell is 'cell NAME(sizes): (carry, input) -> (carry', output) { }'"],
                 )
             )
-    problems.raise_errors()
+    _raise_errors(problems)
     return Library(cells, name, problems.warnings)
+
+
+def _raise_errors(problems: Collector) -> None:
+    """Raise the errors alone: while there are some, warnings are noise."""
+    if problems.errors:
+        raise Problems(problems.errors)
 
 
 @cache

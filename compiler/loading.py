@@ -41,6 +41,10 @@ class FileError(Error, OSError):
 
     code: ClassVar[str] = "unreadable-file"
 
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
+
 
 def read_text(path: Path) -> str:
     """The text of a source file.
@@ -51,21 +55,20 @@ def read_text(path: Path) -> str:
     try:
         # A device or a pipe would never end, and opening one may wait for its other side.
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise FileError(f"{path} is no regular file")
+            raise FileError(path, "this is no regular file")
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except FileError:
         raise
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FileError(f"{path} cannot be read: {reason}") from None
+        raise FileError(path, getattr(error, "strerror", None) or str(error)) from None
     if len(data) > MOST_BYTES:
-        raise FileError(f"{path} is larger than 256 KiB")
+        raise FileError(path, "this is larger than 256 KiB")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         looks = " (it looks like UTF-16)" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
-        raise FileError(f"{path} is not UTF-8 at byte {error.start}{looks}") from None
+        raise FileError(path, f"this is not UTF-8 at byte {error.start}{looks}") from None
 
 
 @cache
@@ -128,11 +131,11 @@ class Loader:
         check_names(module, self.problems)
         return module
 
-    def _define(
-        self, definition: Definition, module: Module, imported: Name | None = None
-    ) -> None:
+    def _define(self, definition: Definition, module: Module, imported: Name | None = None) -> None:
         """Add a definition to a module; `imported` is its name in an import."""
         span = imported.span if imported else definition.name_span
+        if imported is None:
+            module.declared.append(definition)
         first = module.spans.setdefault(definition.name, span)
         if first is span:
             module.definitions[definition.name] = definition
@@ -151,7 +154,7 @@ class Loader:
     def _import(self, declaration: Import, module: Module, folder: Path | None) -> None:
         if declaration.file is None:
             where, names = "the standard library", grammar.std_names()
-            found = {name: standard(name) for name in names}
+            found: dict[str, Definition] = {name: standard(name) for name in names}
             unknown = set[str]()
         else:
             where = f"'{declaration.file}'"
@@ -218,16 +221,18 @@ class Loader:
                     ImportNotFound(
                         f"'{file}' {'does not exist' if missing else 'cannot be read'}",
                         span,
-                        notes=[] if missing else [str(error)],
-                        hints=self._beside(file, folder),
+                        notes=[] if missing else [error.reason],
+                        hints=_beside(file, folder),
                     )
                 )
         return None
 
-    def _beside(self, file: str, folder: Path) -> list[str]:
-        """A hint with the closest file name in the same folder."""
-        try:
-            names = sorted(path.name for path in folder.glob("*.rnn"))
-        except OSError:
-            names = []
-        return did_you_mean(file, names)
+
+def _beside(file: str, folder: Path) -> list[str]:
+    """A hint with the closest name of a source in the folder that `file` names."""
+    inner, name = os.path.split(file)
+    try:
+        names = sorted(path.name for path in (folder / inner).glob("*.rnn"))
+    except (OSError, ValueError):
+        return []
+    return did_you_mean(file, [os.path.join(inner, each) for each in names if each != name])

@@ -4,7 +4,8 @@ In: a cell, parameters, sequences. Out: values and gradients that everything els
 It evaluates the unoptimised step with each op's `reference`, sees no leading axes, and walks time
 and batch in plain loops; resets, lengths and boundaries are `if`s here, not nodes. It shares no
 spelling, pass or schedule with any backend: only the op records and, for gradients, `derive`,
-whose rules the tests hold against central differences of `run`.
+whose rules the tests hold against central differences of `run`. Asked for float32 it makes the
+rounding errors of a plain evaluation, which say how much a cell amplifies such errors.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .derive import add_up, vjp
 from .ir import Cell, Node, leaf, toposort
@@ -50,14 +52,17 @@ class Gradients:
     inputs: dict[str, Array] = field(default_factory=dict)
 
 
-def evaluate(roots: Sequence[Node], values: Mapping[Node, Array]) -> dict[Node, Array]:
-    """Every node beneath `roots`, for one example, in float64."""
+def evaluate(
+    roots: Sequence[Node], values: Mapping[Node, Array], dtype: npt.DTypeLike = np.float64
+) -> dict[Node, Array]:
+    """Every node beneath `roots`, for one example; each real one is rounded to `dtype`."""
     found: dict[Node, Array] = dict(values)
     with np.errstate(all="ignore"):
         for node in toposort(roots, lambda n: n in values):
             if node not in found:
                 operands = (found[a] for a in node.args)
-                found[node] = np.asarray(node.op.reference(node.attr, *operands))
+                width = dtype if node.type.kind == "real" else None
+                found[node] = np.asarray(node.op.reference(node.attr, *operands), width)
     return found
 
 
@@ -69,8 +74,9 @@ def initial(cell: Cell, params: Arrays, batch: int) -> dict[str, Array]:
 
 
 def run(
-    cell: Cell, params: Arrays, carry: Arrays, xs: Arrays, masks: Masks | None = None
-) -> tuple[dict[str, Array], dict[str, Array]]:
+    cell: Cell, params: Arrays, carry: Arrays, xs: Arrays, masks: Masks | None = None,
+    dtype: npt.DTypeLike = np.float64,
+) -> tuple[dict[str, Array], dict[str, Array]]:  # fmt: skip
     """Apply the cell along time.
 
     Args:
@@ -78,16 +84,17 @@ def run(
         carry: real[B, ...] by state name.
         xs: [T, B, ...] by input name.
         masks: resets, boundaries, lengths.
+        dtype: what it computes in.
     Returns:
         The carry after the last step, real[B, ...], and the outputs, real[T, B, ...], by name.
     """
-    carries, ys, _ = _walk(cell, params, carry, xs, masks or Masks())
+    carries, ys, _ = _walk(cell, params, carry, xs, masks or Masks(), dtype)
     return carries, ys
 
 
 def gradients(
     cell: Cell, params: Arrays, carry: Arrays, xs: Arrays, d_ys: Arrays, d_carry: Arrays,
-    masks: Masks | None = None,
+    masks: Masks | None = None, dtype: npt.DTypeLike = np.float64,
 ) -> Gradients:  # fmt: skip
     """Cotangents of params, initial carry and inputs, given those of outputs and last carry.
 
@@ -98,23 +105,27 @@ def gradients(
         parameters; a boundary drops it; past its length a row passes it on unchanged.
     """
     masks = masks or Masks()
-    _, _, before = _walk(cell, params, carry, xs, masks)
-    step = _Pullback(cell)
-    fixed = _given(cell, params)
+    _, _, before = _walk(cell, params, carry, xs, masks, dtype)
+    step = _Pullback(cell, dtype)
+    fixed = _given(cell, params, dtype)
     found = Gradients(
-        {p.name: np.zeros(p.node.type.shape) for p in cell.params if p.trained},
-        {s.name: np.zeros(carry[s.name].shape) for s in cell.states},
-        {x.name: np.zeros(xs[x.name].shape) for x in cell.inputs if x.node.type.kind == "real"},
+        {p.name: np.zeros(p.node.type.shape, dtype) for p in cell.params if p.trained},
+        {s.name: np.zeros(carry[s.name].shape, dtype) for s in cell.states},
+        {
+            x.name: np.zeros(xs[x.name].shape, dtype)
+            for x in cell.inputs
+            if x.node.type.kind == "real"
+        },
     )
     for (t, b), inputs in reversed(before.items()):
         if (t, b) == (_steps(xs) - 1, b):
-            ct = {s.name: np.asarray(d_carry[s.name][b], float) for s in cell.states}
+            ct = {s.name: np.asarray(d_carry[s.name][b], dtype) for s in cell.states}
             found.carry |= {n: _put(found.carry[n], b, v) for n, v in ct.items()}
         ct = {n: found.carry[n][b] for n in found.carry}
         if masks.holds(t, b):
             continue
         seeds = {f"state.{n}": v for n, v in ct.items()}
-        seeds |= {f"out.{n}": np.asarray(d[t, b], float) for n, d in d_ys.items()}
+        seeds |= {f"out.{n}": np.asarray(d[t, b], dtype) for n, d in d_ys.items()}
         back = step(fixed | inputs, seeds)
         for p in cell.params:
             if p.trained and p.node in back:
@@ -123,13 +134,13 @@ def gradients(
             if x.node in back:
                 found.inputs[x.name][t, b] = back[x.node]
         for s in cell.states:
-            ct_s = back.get(s.node, np.zeros(s.node.type.shape))
+            ct_s = back.get(s.node, np.zeros(s.node.type.shape, dtype))
             if masks.resets(t, b):
-                _into_initial(cell, s.initial, ct_s, fixed, found)
+                _into_initial(cell, s.initial, ct_s, fixed, found, dtype)
                 ct_s = np.zeros_like(ct_s)
             found.carry[s.name][b] = np.zeros_like(ct_s) if masks.cuts(t, b) else ct_s
     if _steps(xs) == 0:
-        found.carry = {s.name: np.array(d_carry[s.name], float) for s in cell.states}
+        found.carry = {s.name: np.array(d_carry[s.name], dtype) for s in cell.states}
     return found
 
 
@@ -142,19 +153,19 @@ def _put(array: Array, row: int, value: Array) -> Array:
     return array
 
 
-def _given(cell: Cell, params: Arrays) -> dict[Node, Array]:
-    return {p.node: np.asarray(params[p.name], float) for p in cell.params}
+def _given(cell: Cell, params: Arrays, dtype: npt.DTypeLike = np.float64) -> dict[Node, Array]:
+    return {p.node: np.asarray(params[p.name], dtype) for p in cell.params}
 
 
 def _walk(
-    cell: Cell, params: Arrays, carry: Arrays, xs: Arrays, masks: Masks
+    cell: Cell, params: Arrays, carry: Arrays, xs: Arrays, masks: Masks, dtype: npt.DTypeLike
 ) -> tuple[dict[str, Array], dict[str, Array], dict[tuple[int, int], dict[Node, Array]]]:
     """Run forward; also what each step of each row read: {(t, b): {leaf: value}}."""
-    fixed = _given(cell, params)
-    starts = evaluate([s.initial for s in cell.states], fixed)
-    state = {s.name: np.array(carry[s.name], float) for s in cell.states}
+    fixed = _given(cell, params, dtype)
+    starts = evaluate([s.initial for s in cell.states], fixed, dtype)
+    state = {s.name: np.array(carry[s.name], dtype) for s in cell.states}
     steps, batch = next(iter(xs.values())).shape[:2]
-    ys = {o.name: np.zeros((steps, batch, *o.node.type.shape)) for o in cell.outputs}
+    ys = {o.name: np.zeros((steps, batch, *o.node.type.shape), dtype) for o in cell.outputs}
     roots = [*(s.new for s in cell.states), *(o.node for o in cell.outputs)]
     before: dict[tuple[int, int], dict[Node, Array]] = {}
     for t in range(steps):
@@ -163,12 +174,12 @@ def _walk(
             read = {s.node: starts[s.initial] if reset else state[s.name][b].copy()
                     for s in cell.states}  # fmt: skip
             for x in cell.inputs:
-                kind = float if x.node.type.kind == "real" else int
+                kind = dtype if x.node.type.kind == "real" else int
                 read[x.node] = np.asarray(xs[x.name][t, b]).astype(kind)
             before[t, b] = read
             if masks.holds(t, b):
                 continue
-            found = evaluate(roots, fixed | read)
+            found = evaluate(roots, fixed | read, dtype)
             for s in cell.states:
                 state[s.name][b] = found[s.new]
             for o in cell.outputs:
@@ -179,7 +190,8 @@ def _walk(
 class _Pullback:
     """The derivative of one step of one example, built once."""
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, dtype: npt.DTypeLike) -> None:
+        self.dtype = dtype
         results = [(f"state.{s.name}", s.new) for s in cell.states]
         results += [(f"out.{o.name}", o.node) for o in cell.outputs]
         self.seeds = {name: leaf("input", name, node.type) for name, node in results}
@@ -193,18 +205,19 @@ class _Pullback:
 
     def __call__(self, given: dict[Node, Array], seeds: Arrays) -> dict[Node, Array]:
         values = given | {self.seeds[name]: value for name, value in seeds.items()}
-        results = evaluate(list(self.found.values()), values)
+        results = evaluate(list(self.found.values()), values, self.dtype)
         return {source: results[ct] for source, ct in self.found.items()}
 
 
 def _into_initial(
-    cell: Cell, value: Node, ct: Array, fixed: dict[Node, Array], found: Gradients
-) -> None:
+    cell: Cell, value: Node, ct: Array, fixed: dict[Node, Array], found: Gradients,
+    dtype: npt.DTypeLike,
+) -> None:  # fmt: skip
     """A reset's cotangent goes to the parameters the initial value is made of."""
     seed = leaf("input", "seed", value.type)
     trained = [p for p in cell.params if p.trained]
     back = vjp({value: seed}, [p.node for p in trained])
-    results = evaluate(list(back.values()), fixed | {seed: ct})
+    results = evaluate(list(back.values()), fixed | {seed: ct}, dtype)
     for p in trained:
         if p.node in back:
             found.params[p.name] += results[back[p.node]]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from . import knobs
 from .backends.to_numpy import Module, to_numpy
 from .ir import Cell, Plan, Scan, Scans
 from .passes.boundaries import boundaries
@@ -24,7 +25,10 @@ from .passes.scan import scan
 from .passes.schedule import schedule
 from .passes.simplify import simplify
 from .passes.sink import sink
+from .passes.split import split
 from .passes.stack import stack
+from .text import read, same, show
+from .trace import Trace
 from .verify import verify
 
 
@@ -39,6 +43,11 @@ class Goal:
     masks: tuple[str, ...] = ()
     record: bool = True
     exact: bool = False
+
+    def __str__(self) -> str:
+        """What distinguishes it from the usual goal: "forward, starts"; usually nothing."""
+        words = [] if self.record else ["forward"]
+        return ", ".join([*words, *(["exact"] if self.exact else []), *self.masks])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,8 @@ PIPELINE = (
     Pass("residuals", _residuals, "save what is dear to compute, compute again what is cheap",
          ("differentiate",)),
     Pass("stack", _each(stack), "gates of one operand in one product", ("residuals",)),
-    Pass("merge", _each(merge), "all gates squashed at once", ("residuals",)),
+    Pass("split", _each(split), "gates apart, so that each is regrouped in its own way", ("stack",)),
+    Pass("simplify", _each(simplify), "parts of parts", ("scan",)),
     Pass("regroup", _each(regroup), "add and multiply first what does not read the carry",
          ("scan",), exact=False),
     Pass("hoist", _each(hoist), "W @ x for all t in one product", ("residuals",), exact=False),
@@ -120,14 +130,15 @@ class Stage:
     seconds: float
 
 
-def stages(cell: Cell, goal: Goal, *, check: bool = True) -> Iterator[Stage]:
-    """Run the pipeline, pausing after every pass.
+def stages(cell: Cell, goal: Goal) -> Iterator[Stage]:
+    """Run the pipeline, pausing after every pass; `RNNC_VERIFY` says how much is checked.
 
     Raises:
         AssertionError: a pass left an invalid scan; the message shows it.
     """
     value: Any = cell
     done: set[str] = set()
+    level = knobs.current().verify
     for step in PIPELINE:
         if goal.exact and not step.exact:
             continue
@@ -135,13 +146,21 @@ def stages(cell: Cell, goal: Goal, *, check: bool = True) -> Iterator[Stage]:
         begun = time.perf_counter()
         try:
             value = step.run(value, goal)
-            if check:
+            if level >= 1:
                 verify(value)
+            if level >= 2:
+                _read_back(value)
         except Exception as error:
             error.add_note(f"while running '{step.name}' on cell '{cell.name}'")
             raise
         done.add(step.name)
         yield Stage(step, value, time.perf_counter() - begun)
+
+
+def _read_back(value: Any) -> None:
+    """The text of what a pass left behind says all there is to it."""
+    if isinstance(value, Scans):
+        assert same(read(show(value)), value), f"reads back as another thing:\n{show(value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +173,18 @@ class Programs:
     recurrence: Recurrence
 
 
-def compile_cell(cell: Cell, goal: Goal, *, check: bool = True) -> Programs:
+def compile_cell(cell: Cell, goal: Goal) -> Programs:
     """From a cell to NumPy source."""
-    for stage in stages(cell, goal, check=check):
+    trace = Trace(cell.name, str(goal))
+    for stage in stages(cell, goal):
+        trace.stage(stage.pass_.name, stage.value, stage.seconds)
         last = stage
-    scans, forward, backward = last.value
-    return Programs(
-        scans,
-        to_numpy(forward, exact=goal.exact),
-        to_numpy(backward, exact=goal.exact) if backward else None,
-        scans.facts["recurrence"],
-    )
+    scans, *plans = last.value
+    modules = [to_numpy(plan, exact=goal.exact) if plan else None for plan in plans]
+    for name, module in zip(("forward", "backward"), modules, strict=True):
+        if module is not None:
+            trace.source(name, module.source)
+    trace.done()
+    forward, backward = modules
+    assert forward is not None, "every cell has a forward program"
+    return Programs(scans, forward, backward, scans.facts["recurrence"])

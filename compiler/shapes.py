@@ -29,6 +29,11 @@ class Dim(int):
         self.text = text or str(int(value))
         return self
 
+    @property
+    def is_named(self) -> bool:
+        """Whether it came from more than a number."""
+        return self.text != str(int(self))
+
 
 class TypeProblem(ValueError):
     """A type rule refused its operands. It knows no spans: whoever applied the op adds them.

@@ -75,15 +75,15 @@ def check(paths: Sequence[str], settings: Settings, *, as_json: bool) -> int:
         errors += [_gradient_error(cell) for cell in cells if not cell.gradient.passed]
         status = WRONG if errors else status
         if as_json:
-            said = [item for error in (*warnings, *errors) for item in report_as_data(error)]
+            problems = [item for said in (*warnings, *errors) for item in report_as_data(said)]
             documents.append(
-                {"file": path, "problems": said, "cells": [_as_data(cell) for cell in cells]}
+                {"file": path, "problems": problems, "cells": [_as_data(cell) for cell in cells]}
             )
             continue
         for at, cell in enumerate(cells):
             out(("\n" if at else "") + "\n".join(_lines(cell)))
-        for error in (*warnings, *errors):
-            report(error)
+        for said in (*warnings, *errors):
+            report(said)
     if as_json:
         out(json.dumps({"files": documents, "ok": status == FINE}, indent=2, ensure_ascii=False))
     return status

@@ -23,6 +23,7 @@ from .runtime.arrays import Array
 
 NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.I | re.A)
 MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "?"})
+LARGEST_INDEX: Final = 2**53  # beyond it a float skips integers
 MOST_NAMED: Final = 8  # columns that a message names one by one
 
 
@@ -60,14 +61,16 @@ def _parse(text: str, name: str, columns: Sequence[str]) -> Array:
     rows: list[list[float]] = []
     width, first = len(columns), True
     for number, line in enumerate(text.splitlines(), 1):
-        words = _split(line)
+        where = f"{name}, line {number}"
+        words = _split(line, where)
         if not words:
             continue
-        if first and not any(map(_is_number, words)) and not _is_missing(words):
-            first = False
-            continue  # a row of names
+        is_named = first and not any(map(_is_number, words)) and not _is_missing(words)
         first = False
-        where = f"{name}, line {number}"
+        if is_named:
+            if words != list(columns) and sorted(words) == sorted(columns):
+                raise DataError(f"{where}: the columns are in another order than {_named(columns)}")
+            continue
         if len(words) != width:
             what = "1 number" if len(words) == 1 else f"{len(words)} numbers"
             raise DataError(f"{where}: {what}, but a step has {_named(columns)}")
@@ -75,11 +78,14 @@ def _parse(text: str, name: str, columns: Sequence[str]) -> Array:
     return np.array(rows, float).reshape(len(rows), width)
 
 
-def _split(line: str) -> list[str]:
+def _split(line: str, where: str) -> list[str]:
     line = line.strip()
-    for sign in ",;":
-        if sign in line:
-            return [word.strip() for word in next(csv.reader([line], delimiter=sign))]
+    try:
+        for sign in ",;":
+            if sign in line:
+                return [word.strip() for word in next(csv.reader([line], delimiter=sign))]
+    except csv.Error as error:
+        raise DataError(f"{where}: {error}") from None
     return line.split()
 
 
@@ -150,7 +156,7 @@ def as_inputs(steps: Array, cell: Cell, dtype: np.dtype[Any]) -> Any:
         part = steps[..., start : start + count].reshape(*steps.shape[:-1], *shape)
         start += count
         if value.node.type.kind == "int":
-            if not np.array_equal(part, np.floor(part)) or np.isinf(part).any():
+            if not np.array_equal(part, np.floor(part)) or (np.abs(part) > LARGEST_INDEX).any():
                 raise DataError(f"{value.name} picks a row of a table, so it must be an integer")
             found.append(part.astype(np.int64))
         else:
@@ -162,8 +168,10 @@ def as_inputs(steps: Array, cell: Cell, dtype: np.dtype[Any]) -> Any:
 def from_outputs(ys: Any, cell: Cell, lead: tuple[int, ...]) -> Array:
     """What a net returned -> columns."""
     parts = ys if cell.output_is_tuple else (ys,)
-    flat = [np.asarray(y).reshape(*lead, -1) for y in parts]
-    return np.concatenate(flat, axis=-1)
+    widths = [int(np.prod(y.node.type.shape, dtype=int)) for y in cell.outputs]
+    return np.concatenate(
+        [y.reshape(*lead, width) for y, width in zip(parts, widths, strict=True)], axis=-1
+    )
 
 
 def read_params(path: str) -> dict[str, Array]:
@@ -199,10 +207,11 @@ def write_steps(path: str, steps: Array, columns: Sequence[str]) -> None:
             sys.stdout.write(text)
         else:
             Path(path).write_text(text, encoding="utf-8")
-    except BrokenPipeError:
+    except (BrokenPipeError, DataError):
         raise
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be written: {reason}") from None
 
 
 def _csv(steps: Array, columns: Sequence[str]) -> str:

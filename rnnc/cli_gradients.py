@@ -7,7 +7,7 @@ In: a cell with small sizes. Out: how far compiled outputs and gradients are fro
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any, Final
 
@@ -59,13 +59,15 @@ class _Point:
 
     def moved(self, by: Mapping[str, Arrays], step: float) -> _Point:
         """The point `step` times the direction `by` further on."""
-        return _Point(
-            *(
-                {n: a + step * by[kind][n] if n in by[kind] else a for n, a in arrays.items()}
-                for kind, arrays in (("params", self.params), ("carry", self.carry), ("xs", self.xs))
-            ),
-            self.d_ys,
-            self.d_carry,
+
+        def along(kind: str, arrays: Arrays) -> Arrays:
+            return {n: a + step * by[kind][n] if n in by[kind] else a for n, a in arrays.items()}
+
+        return replace(
+            self,
+            params=along("params", self.params),
+            carry=along("carry", self.carry),
+            xs=along("xs", self.xs),
         )
 
 
@@ -113,7 +115,7 @@ def _point(cell: Cell, program: Program, positive: bool) -> _Point:
         o.name: rng.standard_normal((STEPS, BATCH, *map(int, o.node.type.shape)))
         for o in cell.outputs
     }
-    d_carry = {name: rng.standard_normal(value.shape) for name, value in carry.items()}
+    d_carry = {n: np.asarray(rng.standard_normal(a.shape)) for n, a in carry.items()}
     return _Point(params, carry, xs, d_ys, d_carry)
 
 
@@ -126,14 +128,10 @@ def _compare(cell: Cell, program: Program, point: _Point) -> GradientCheck:
     given = d_outputs if cell.output_is_tuple else d_outputs[0] if d_outputs else ()
     d_params, d_carry, d_xs = program.backward(point.params, tape, given, point.d_carry)
     parts = d_xs if cell.input_is_tuple else (d_xs,)
-    d_inputs = {
-        x.name: d for x, d in zip(cell.inputs, parts, strict=True) if d is not None
-    }
+    d_inputs = {x.name: d for x, d in zip(cell.inputs, parts, strict=True) if d is not None}
     found: dict[str, Arrays] = {"params": d_params, "carry": d_carry, "xs": d_inputs}
 
-    exact = oracle.gradients(
-        cell, point.params, point.carry, point.xs, point.d_ys, point.d_carry
-    )
+    exact = oracle.gradients(cell, point.params, point.carry, point.xs, point.d_ys, point.d_carry)
     backward = max(
         _distance(d_params, exact.params),
         _distance(d_carry, exact.carry),
@@ -160,8 +158,8 @@ def _along(
 ) -> float:
     """How far the derivative along one random direction is from its central difference."""
     rng = np.random.default_rng(seed)
-    by = {
-        kind: {name: rng.standard_normal(value.shape) for name, value in arrays.items()}
+    by: dict[str, Arrays] = {
+        kind: {name: np.asarray(rng.standard_normal(value.shape)) for name, value in arrays.items()}
         for kind, arrays in found.items()
     }
     after, before = (_weighted(*_run(cell, program, point.moved(by, s))[:2], point)

@@ -31,6 +31,8 @@ def run(
     cell = bind(pick(read_library(path), name), settings)
     if not cell.inputs:
         raise DataError(f"{cell.name} reads no input: nothing says how many steps to run")
+    if not cell.outputs:
+        raise DataError(f"{cell.name} gives no output")
     net = Recur(cell, seed=seed, dtype=dtype)
     if params is not None:
         net.load_params(read_params(params))

@@ -47,7 +47,7 @@ def _timed(build: Callable[..., Any]) -> Callable[..., Any]:
             begun = perf_counter()
             results = run(steps, *arrays)
             milliseconds = 1e3 * (perf_counter() - begun)
-            name = build.__globals__["__name__"]  # type: ignore[attr-defined]
+            name = build.__globals__["__name__"]
             say(f"ran {name}: {steps} steps of {batch} rows in {milliseconds:.3f} ms")
             return results
 

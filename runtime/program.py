@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..compiler import knobs
 from ..compiler.backends.to_numpy import Module, to_numpy
 from ..compiler.ir import Cell
 from ..compiler.passes.initial import initial, initial_pullback
@@ -339,6 +340,8 @@ def compile(
         exact: bit for bit the same numbers however a sequence is cut into calls; slower.
         fast: allow approximate products and activations where a backend has them; NumPy has none.
     """
+    if backend == "auto":
+        backend = knobs.current().backend
     if backend not in ("auto", "numpy"):
         raise SettingError(f"backend is {backend!r}; there are 'auto' and 'numpy'")
     del fast

@@ -1,7 +1,7 @@
 """Syntax to IR: the cell that a definition makes with its sizes bound.
 
 In: a `CellDefinition`, checked by `names.py`, and a value for each of its settings. Out: an
-`ir.Cell`, or `Problems`. Read it from here: `cells.py` (what a cell takes and gives), then
+`ir.Cell`, or `Problems`. Read it from here: `cells.py` (one step of a cell), then
 `statements.py`, `expressions.py`, `calls.py` and `functions.py` (the built-in ones), each beneath
 the one before. `tensors.py` is where nodes are made.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from ...grammar.problems import Collector
 from ..ir import Cell, Node, State, Value, leaf
-from . import cells, tuples, values
+from . import links, tuples, values
 from .modules import CellDefinition as CellDefinition
 from .modules import FunctionDefinition as FunctionDefinition
 from .modules import Module as Module
@@ -41,10 +41,8 @@ def elaborate(
     return None if problems.errors else cell
 
 
-def _cell(
-    definition: CellDefinition, settings: Mapping[str, values.Value], run: Run
-) -> Work:
-    instance = yield cells.instance_of(definition, settings, run)
+def _cell(definition: CellDefinition, settings: Mapping[str, values.Value], run: Run) -> Work:
+    instance = yield links.instance_of(definition, settings, run)
     if isinstance(instance, Bad):
         return None
     carry = [_leaf("carry", slot) for slot in tuples.flatten(instance.carry)]

@@ -130,7 +130,9 @@ def axis(site: Site, operand: Operand, rank: int, of: Operand | None = None) -> 
     raise BadAxis(
         f"'{site.name}' has no axis {value} to work on",
         operand.span,
-        f"axes are 0 to {rank - 1}, or -1 to -{rank} from the end",
+        "the only axis is 0, or -1"
+        if rank == 1
+        else f"axes are 0 to {rank - 1}, or -1 to -{rank} from the end",
         related=related,
         notes=["batch and time do not count"],
     )

@@ -29,9 +29,7 @@ def concat(site: Site, parts: tuple[Operand, ...], axis: Operand) -> Value:
     expected = nodes[0].type.shape
     for part, node in zip(parts, nodes, strict=True):
         shape = node.type.shape
-        if len(shape) != rank or any(
-            shape[i] != expected[i] for i in range(rank) if i != at
-        ):
+        if len(shape) != rank or any(shape[i] != expected[i] for i in range(rank) if i != at):
             raise ShapeMismatch(
                 f"'concat' joins along axis {at}, so all other axes must be equal",
                 first.span,
@@ -182,7 +180,9 @@ def eye(site: Site, n: Operand) -> Value:
     """The identity matrix."""
     length = int(arguments.positive(n, "the size of a matrix"))
     same = _compare_positions(site, (length, length), "eq")
-    return site.apply("where", same, constant(1.0, (length, length)), constant(0.0, (length, length)))
+    return site.apply(
+        "where", same, constant(1.0, (length, length)), constant(0.0, (length, length))
+    )
 
 
 def tril(site: Site, value: Operand) -> Value:
@@ -198,9 +198,7 @@ def triu(site: Site, value: Operand) -> Value:
 def _triangle(site: Site, value: Operand, keep: str) -> Node:
     node = tensor(site, value)
     if node.type.rank < 2:
-        raise RankMismatch(
-            f"'{site.name}' needs a matrix", value.span, f"this is {describe(node)}"
-        )
+        raise RankMismatch(f"'{site.name}' needs a matrix", value.span, f"this is {describe(node)}")
     shape = node.type.shape
     return site.apply("where", _compare_positions(site, shape, keep), node, constant(0.0, shape))
 
@@ -238,4 +236,3 @@ def stop_gradient(site: Site, value: Operand) -> Value:
     if is_known(value.value):
         return value.value
     return site.apply("stop_gradient", tensor(site, value))
-

@@ -152,7 +152,9 @@ def _built_in(function: Function, site: Site, bound: _Bound, scope: Scope) -> Wo
             return result
         if function.over == "keeps":
             return reductions.from_last(site, result, at)
-        return reductions.keep(site, result, bound["keepdims"], node, at)
+        keepdims = bound["keepdims"]
+        assert isinstance(keepdims, Operand)
+        return reductions.keep(site, result, keepdims, at)
     except Problem as problem:
         scope.run.problems.add(problem)
         return BAD

@@ -17,7 +17,6 @@ from ...grammar.syntax import (
     Attribute,
     Binary,
     Call,
-    Expression,
     Group,
     Index,
     Name,
@@ -30,12 +29,13 @@ from ...grammar.syntax import (
     Truth,
     Unary,
 )
+from ..shapes import Dim, Kind
 from . import arguments, arrange, hints, numbers, products
 from .calls import call
 from .indexing import Part, index
 from .scope import Scope
 from .tensors import Site, fit, joint_shape, need_kind, pointwise
-from .values import BAD, Bad, Operand, Sizes, Value, Work, is_known
+from .values import BAD, Bad, Operand, Sizes, Value, Work, is_known, shape_of
 
 _ARITHMETIC: Mapping[str, str] = {
     "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "^": "pow",
@@ -80,8 +80,8 @@ def _leftmost(expression: Argument, scope: Scope, in_shape: bool) -> Work:
         case Name() | Primed():
             return _guarded(scope, _read, expression, scope)
         case Unary(operand=inner):
-            value = Operand((yield evaluate(inner, scope, in_shape)), inner.span)
-            return _guarded(scope, _unary, expression, value, scope)
+            given = yield operand(inner, scope, in_shape)
+            return _guarded(scope, _unary, expression, given, scope)
         case Call():
             return (yield call(expression, scope))
         case Shape():
@@ -127,15 +127,13 @@ def _unary(node: Unary, value: Operand, scope: Scope) -> Value:
         need_kind(site, value, "bool")
         if isinstance(known, bool):
             return not known
-        return site.apply("not", fit(site, known, known.type.shape))
-    if is_known(known) and not isinstance(known, bool):
+        return site.apply("not", fit(site, known, shape_of(known)))
+    if isinstance(known, int | float) and not isinstance(known, bool):
         return -known
     return pointwise(site, "neg", value)
 
 
-def _binary(
-    node: Binary, left: Operand, right: Operand, scope: Scope, in_shape: bool
-) -> Value:
+def _binary(node: Binary, left: Operand, right: Operand, scope: Scope, in_shape: bool) -> Value:
     site = Site(scope.run, node.span, node.op)
     if node.op == "@":
         try:
@@ -143,7 +141,7 @@ def _binary(
         except ShapeMismatch as problem:
             problem.hints += tuple(hints.for_product(scope, left, right))
             raise
-    kind = "bool" if node.op in ("and", "or") else "real"
+    kind: Kind = "bool" if node.op in ("and", "or") else "real"
     for side in (left, right):
         need_kind(site, side, kind)
     if is_known(left.value) and is_known(right.value):
@@ -173,7 +171,7 @@ def _known(site: Site, left: Operand, right: Operand, in_shape: bool) -> Value:
     try:
         result = numbers.arithmetic(site.name, a, b)
     except numbers.NotANumber as problem:
-        raise BadArgument(f"'{site.span.text}': {problem}", site.span) from None
+        raise BadArgument(str(problem), site.span) from None
     if in_shape and site.name == "/" and isinstance(a, int) and isinstance(b, int):
         if not isinstance(result, int):
             raise BadSize(
@@ -202,10 +200,9 @@ def _index(node: Index, value: Operand, scope: Scope) -> Work:
             case NewAxis(span=span):
                 parts.append(Part("new", span))
             case Slice(start=start, stop=stop, span=span):
-                ends = []
-                for end in (start, stop):
-                    ends.append(end and (yield operand(end, scope, True)))
-                parts.append(Part("range", span, *ends))
+                low = None if start is None else (yield operand(start, scope, True))
+                high = None if stop is None else (yield operand(stop, scope, True))
+                parts.append(Part("range", span, low, high))
             case _:
                 parts.append(Part("at", item.span, (yield operand(item, scope, True))))
     spoiled = [
@@ -225,10 +222,11 @@ def shape(node: Shape, scope: Scope) -> Work:
     for item in node.dims:
         size = yield operand(item, scope, True)
         dims.append(_guarded(scope, arguments.dim, size))
-    return BAD if any(isinstance(dim, Bad) for dim in dims) else Sizes(dims)
+    sizes = [dim for dim in dims if isinstance(dim, Dim)]
+    return Sizes(sizes) if len(sizes) == len(dims) else BAD
 
 
-def known(expression: Expression, scope: Scope, what: str) -> Work:
+def known(expression: Argument, scope: Scope, what: str) -> Work:
     """The number or truth value of `expression`; BAD if it is not known while compiling."""
     value = yield evaluate(expression, scope)
     if is_known(value) or isinstance(value, Bad):

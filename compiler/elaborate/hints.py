@@ -26,7 +26,7 @@ def closest(word: str, names: Iterable[str]) -> str | None:
     lower = {name.lower(): name for name in reversed(known)}
     if word.lower() in lower:
         return lower[word.lower()]
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.66)
     return found[0] if found else None
 
 
@@ -34,6 +34,38 @@ def did_you_mean(word: str, names: Iterable[str]) -> list[str]:
     """A hint with the closest name, if one is close."""
     name = closest(word, names)
     return [f"did you mean '{name}'?"] if name else []
+
+
+# What other languages call things, and what to write here.
+_FOREIGN = {
+    "dot": "write 'a @ b'",
+    "matmul": "write 'a @ b'",
+    "mm": "write 'a @ b'",
+    "transpose": "write 'a.T'",
+    "cat": "write 'concat(a, b)'",
+    "concatenate": "write 'concat(a, b)'",
+    "stack": "write 'concat(a[None], b[None])'",
+    "pow": "write 'a ^ b'",
+    "power": "write 'a ^ b'",
+    "unsqueeze": "write 'a[:, None]'",
+    "sig": "write 'sigmoid(x)'",
+    "logistic": "write 'sigmoid(x)'",
+    "swish": "write 'silu(x)'",
+    "clip": "write 'clamp(x, lo, hi)'",
+    "detach": "write 'stop_gradient(x)'",
+    "amax": "write 'max(x)'",
+    "amin": "write 'min(x)'",
+    "zeros_like": "write the number 0: it fills any shape",
+    "ones_like": "write the number 1: it fills any shape",
+    "zeros": "write the number 0: it fills any shape",
+    "ones": "write the number 1: it fills any shape",
+    "batch": "batch and time are never written: a cell speaks of one example at one step",
+}
+
+
+def meant_by(word: str) -> list[str]:
+    """A hint for a name that other languages have."""
+    return [_FOREIGN[word]] if word in _FOREIGN else []
 
 
 def not_bound_here(name: Name, scope: Scope) -> Problem:
@@ -80,7 +112,8 @@ def for_product(scope: Scope, left: Operand, right: Operand) -> list[str]:
     if not (_is_plain(first) and _is_plain(second)):
         return []
     if len(a) == 2 and product_shape(a[::-1], b):
-        return [f"did you mean '{first}.T @ {second}'?"]
+        turned = first.removesuffix(".T") if first.endswith(".T") else f"{first}.T"
+        return [f"did you mean '{turned} @ {second}'?"]
     for vector, is_left in ((left, True), (right, False)):
         if len(shape_of(vector.value)) == 1:
             matrix = right if is_left else left
@@ -89,13 +122,11 @@ def for_product(scope: Scope, left: Operand, right: Operand) -> list[str]:
                 text = vector.span.text
                 return [f"did you mean '{text} @ {name}'?" if is_left else
                         f"did you mean '{name} @ {text}'?"]  # fmt: skip
-    if product_shape(b, a):
-        return [f"did you mean '{second} @ {first}'?"]
     if len(a) > 2 and len(b) == len(a) - 1 and a[:-2] + a[-1:] == b:
         letters = "abcdefghijklmnop"[: len(a)]
         taken = letters[:-2] + letters[-1]
         return [f"did you mean 'einsum(\"{letters},{taken}->{letters[:-1]}\", {first}, {second})'?"]
-    return []
+    return [f"did you mean '{second} @ {first}'?"] if product_shape(b, a) else []
 
 
 def _result(matrix: Shape, from_left: bool) -> Shape:

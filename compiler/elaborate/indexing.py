@@ -40,15 +40,13 @@ def index(site: Site, value: Operand, parts: Sequence[Part]) -> Value:
         raise problem
     node = value.value
     if not isinstance(node, Node):
-        raise BadIndex(
-            "a number has no parts", value.span, f"this is {describe(node)}"
-        )
+        raise BadIndex("a number has no parts", value.span, f"this is {describe(node)}")
     used = [part for part in parts if part.kind != "new"]
     rank = node.type.rank
     if len(used) > rank:
         axes = f"{rank} axes" if rank > 1 else ("one axis" if rank else "no axes")
         raise BadIndex(
-            f"{len(used)} indices, and the value has {axes}",
+            f"{len(used)} {'indices' if len(used) > 1 else 'index'}, and the value has {axes}",
             used[rank].span,
             "this one is too many",
             related=[(value.span, f"this is {describe(node)}")],

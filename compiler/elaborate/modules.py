@@ -64,9 +64,10 @@ Definition: TypeAlias = CellDefinition | FunctionDefinition
 
 @dataclass(eq=False)
 class Module:
-    """One file. `definitions` holds its own cells and functions and the imported ones."""
+    """One file. `declared` is all it declares, `definitions` what a name means in it."""
 
     file: File
+    declared: list[Definition] = field(default_factory=list)
     definitions: dict[str, Definition] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)  # where each got its name in this file
     unknown: set[str] = field(default_factory=set)  # imported in vain: a problem says so already

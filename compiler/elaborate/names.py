@@ -8,10 +8,8 @@ branch of an `if` is taken, is left to the elaboration.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from ...grammar.problems import Collector, Problem
-from ...grammar.problems_of_names import DuplicateName, HidesBuiltin, StateNotSet, UnusedName
+from ...grammar.problems_of_names import StateNotSet, UnusedName
 from ...grammar.problems_of_values import (
     BadArgument,
     CarryMismatch,
@@ -26,9 +24,10 @@ from ...grammar.syntax import (
     FunctionDeclaration,
     Item,
     Items,
-    Name,
+    ItemTuple,
     Output,
     Outputs,
+    OutputTuple,
     Primed,
     Setting,
 )
@@ -38,13 +37,12 @@ from .hints import did_you_mean
 from .modules import CellDefinition, Module
 from .recursion import check_recursion
 from .settings import KINDS, settings_of
-from .tuples import text_of
 from .walk import items_in, outputs_in, statements_in
 
 
 def check_names(module: Module, problems: Collector) -> None:
     """Check every declaration of `module`; problems and warnings are added to `problems`."""
-    for definition in module.own():
+    for definition in module.declared:
         found = Collector()
         declaration = definition.declaration
         names = BodyNames(module, found)
@@ -59,8 +57,7 @@ def check_names(module: Module, problems: Collector) -> None:
             case ChainDeclaration():
                 assert isinstance(definition, CellDefinition)
                 _check_settings(definition, names)
-                for link in declaration.links:
-                    names.check_link(link)
+                names.check_links(declaration.links)
         if not found.errors:
             for name, bound in names.unread():
                 found.add(UnusedName(f"'{name}' is never read", bound.span, f"this {bound.sort}"))
@@ -128,15 +125,13 @@ def _check_cell(declaration: CellDeclaration, names: BodyNames) -> None:
     names.check_body(declaration.body)
     for state in states:
         if state.initial is not None:
-            names.check_initial(state.initial)
+            names.check_initial(state.initial, of_state=True)
         if state.name not in names.environment.states_set:
             names.problems.add(
                 StateNotSet(
                     f"no equation sets state '{state.name}'",
                     state.name_span,
-                    hints=[
-                        f"a state that stays as it is says so: '{state.name}' = {state.name}'"
-                    ],
+                    hints=[f"a state that stays as it is says so: {state.name}' = {state.name}"],
                 )
             )
     _check_carry(declaration, names)
@@ -152,7 +147,9 @@ def _check_cell(declaration: CellDeclaration, names: BodyNames) -> None:
 def _check_kind(item: Item, names: BodyNames, is_input: bool) -> None:
     if item.kind is None or (item.kind == "int" and is_input):
         return
-    names.problems.add(_refused_kind(item.kind, item.span, "" if is_input else "what is declared here"))
+    names.problems.add(
+        _refused_kind(item.kind, item.span, "" if is_input else "what is declared here")
+    )
 
 
 def _refused_kind(kind: str, span: Span, what: str) -> Problem:
@@ -175,31 +172,50 @@ def _refused_kind(kind: str, span: Span, what: str) -> Problem:
 
 def _check_carry(declaration: CellDeclaration, names: BodyNames) -> None:
     """The right of `->` lists every state, primed, nested as on the left."""
-    before, after = _state_tree(declaration.carry), _new_tree(declaration.new_carry)
-    if before == after:
+    wanted = _carry_text(declaration.carry)
+    if wanted != _carry_text(declaration.new_carry):
+        names.problems.add(
+            CarryMismatch(
+                "the new carry does not list the states",
+                declaration.new_carry.span,
+                related=[(declaration.carry.span, "each of these, primed, in this order")],
+                hints=[f"write {wanted}"],
+            )
+        )
+
+
+def _carry_text(tree: Items | Outputs) -> str:
+    """`(h', c')`: the states of either side of `->`."""
+    match tree:
+        case Item(name=name):
+            return f"{name}'"
+        case Output(variable=variable):
+            return f"{variable.id}'"  # the parser has refused one without
+        case ItemTuple(items=parts) | OutputTuple(items=parts):
+            return f"({', '.join(map(_carry_text, parts))})"
+
+
+def _check_output(output: Output, names: BodyNames) -> None:
+    """An output is a name that the body defines, or a new state."""
+    variable = output.variable
+    names.check_reads([variable])
+    bound = names.environment.find(variable.id)
+    if isinstance(variable, Primed) or bound is None or bound.sort == "equation":
         return
-    wanted = before if isinstance(before, str) else _text(before)
+    name = variable.id
+    if bound.sort == "state":
+        hints = [f"write {name}' for its new value; for the old one, 'y = {name}' and y"]
+    else:
+        hints = [f"define one: 'y = {name}', and write y here"]
     names.problems.add(
-        CarryMismatch(
-            "the new carry does not list the states",
-            declaration.new_carry.span,
-            related=[(declaration.carry.span, "every state of this, primed, in this order")],
-            hints=[f"write '{wanted}'"],
+        OutputMismatch(
+            f"output '{name}' is {_article(bound.sort)}, not defined by an equation",
+            variable.span,
+            related=[(bound.span, "defined here")],
+            hints=hints,
         )
     )
 
 
-def _state_tree(items: Items) -> object:
-    if isinstance(items, Item):
-        return f"{items.name}'"
-    return tuple([_state_tree(item) for item in items.items])
-
-
-def _new_tree(outputs: Outputs) -> object:
-    if isinstance(outputs, Output):
-        return f"{outputs.variable.id}{chr(39) * isinstance(outputs.variable, Primed)}"
-    return tuple([_new_tree(item) for item in outputs.items])
-
-
-def _text(tree: object) -> str:
-    return f"({', '.join(map(_text, tree))})" if isinstance(tree, tuple) else str(tree)
+def _article(word: str) -> str:
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"

@@ -70,7 +70,7 @@ def _divide(a: float, b: float) -> float:
 def _power(a: float, b: float) -> float:
     if isinstance(a, int) and isinstance(b, int) and b >= 0:
         if abs(a) <= 1 or b * math.log2(abs(a)) <= 53:
-            return int(a) ** int(b)
+            return int(math.pow(a, b))  # exact below 2^53
     try:
         return math.pow(a, b)
     except OverflowError:

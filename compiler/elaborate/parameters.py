@@ -20,7 +20,7 @@ from . import expressions, hints
 from .arguments import LARGEST_SIZE, known_only_later
 from .scope import Scope
 from .tensors import Site, fit, kind_of, not_a_tensor
-from .values import Bad, Operand, Sizes, Work, describe, is_known, shape_of, sizes_note
+from .values import Bad, Operand, Work, describe, is_known, shape_of, sizes_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +112,20 @@ def _named(word: str, expression: Expression, shape: Shape, scope: Scope) -> Wor
     initialiser, problems = INITIALISERS[word], scope.run.problems
     call = f"{word}({', '.join(initialiser.numbers)})" if initialiser.numbers else word
     given = expression.arguments if isinstance(expression, Call) else ()
-    numbers: list[float] = []
+    numbers: list[float | Bad] = []
     for argument in given:
         if isinstance(argument, Keyword):
             problems.add(BadInitialiser(f"'{word}' takes no names", argument.name_span,
                                         hints=[f"write '{call}'"]))  # fmt: skip
             return Init("zeros")
-        value = yield expressions.known(argument, scope, f"an argument of '{word}'")
-        if isinstance(value, Bad):
-            return Init("zeros")
-        numbers.append(float(value))
+        numbers.append((yield expressions.known(argument, scope, f"an argument of '{word}'")))
+    if any(isinstance(number, Bad) for number in numbers):
+        return Init("zeros")
     problem = _misfit(word, call, len(numbers), shape, expression.span)
     if problem:
         problems.add(problem)
         return Init("zeros")
-    return Init(word, tuple(numbers))
+    return Init(word, tuple(float(number) for number in numbers if not isinstance(number, Bad)))
 
 
 def _misfit(word: str, call: str, numbers: int, shape: Shape, span: Span) -> Problem | None:
@@ -154,7 +153,7 @@ def _expression(value: Operand, item: Item, shape: Shape, scope: Scope) -> Init:
     if isinstance(found, Bad):
         return Init("zeros")
     if is_known(found) and not isinstance(found, bool):
-        return Init("constant", (float(found),))  # type: ignore[arg-type]
+        return Init("constant", (float(found),))
     if getattr(found, "noun", ""):
         raise BadInitialiser(
             f"'{value.span.text}' is no initialiser",
@@ -165,9 +164,7 @@ def _expression(value: Operand, item: Item, shape: Shape, scope: Scope) -> Init:
     if problem:
         raise problem
     if kind_of(found) != "real":
-        raise BadInitialiser(
-            "a tensor starts as numbers", value.span, f"this is {describe(found)}"
-        )
+        raise BadInitialiser("a tensor starts as numbers", value.span, f"this is {describe(found)}")
     assert isinstance(found, Node)
     if any(node.op.name in ("param", "input", "carry") for node in toposort([found])):
         raise known_only_later(f"the initial value of '{item.name}'", value.span, found)
@@ -190,6 +187,6 @@ def check_fits(value: Operand, shape: Shape, what: str, declared: Span) -> None:
             f"the initial value does not have the shape of {what}",
             value.span,
             f"this is {describe(value.value)}",
-            related=[(declared, f"declared as {Type(Sizes(shape))}")],
+            related=[(declared, f"declared as {Type(shape)}")],
             notes=sizes_note(own, shape),
         )

@@ -137,7 +137,9 @@ def _read(site: Site, pattern: Operand, count: int) -> tuple[list[str], str]:
     text = "".join(string(site, pattern).split())
     before, arrow, out = text.partition("->")
     inputs = before.split(",")
-    strange = [sign for sign in before.replace(",", "") + out if sign not in letters_of.ascii_letters]
+    strange = [
+        sign for sign in before.replace(",", "") + out if sign not in letters_of.ascii_letters
+    ]
     if not arrow:
         problem = "has no '->'"
     elif strange:
@@ -153,7 +155,7 @@ def _read(site: Site, pattern: Operand, count: int) -> tuple[list[str], str]:
     raise BadEinsum(
         f"the pattern {problem}",
         pattern.span,
-        hints=["a product of matrix and vector is \"ij,j->i\""],
+        hints=['a product of matrix and vector is "ij,j->i"'],
     )
 
 

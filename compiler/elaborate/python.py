@@ -33,16 +33,16 @@ def values_from_python(
 ) -> dict[str, Value]:
     """A value for each setting, by name; problems are added to `problems`."""
     scope = Scope(Run(problems), definition.module)
-    spans = {setting.name: setting.declared.name_span for setting in settings.settings_of(definition)}
+    spans = {
+        setting.name: setting.declared.name_span for setting in settings.settings_of(definition)
+    }
     in_order = [*spans.values()] + [definition.name_span] * len(sizes)
     positional = [_given(value, span, scope) for value, span in zip(sizes, in_order, strict=False)]
     by_name = {
         name: _given(value, spans.get(name, definition.name_span), scope)
         for name, value in named.items()
     }
-    found = finish(
-        settings.bind(definition, positional, by_name, definition.name_span, scope)
-    )
+    found = finish(settings.bind(definition, positional, by_name, definition.name_span, scope))
     assert isinstance(found, dict)
     return found
 
@@ -76,6 +76,8 @@ def _function(name: str, span: Span, scope: Scope) -> Function | FunctionDefinit
     found = own.get(name) or FUNCTIONS.get(name)
     if found is None:
         raise UnknownFunction(
-            f"there is no function '{name}'", span, hints=hints.did_you_mean(name, [*own, *FUNCTIONS])
+            f"there is no function '{name}'",
+            span,
+            hints=hints.did_you_mean(name, [*own, *FUNCTIONS]),
         )
     return found

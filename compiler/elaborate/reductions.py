@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...grammar.problems_of_values import BadSize
+from ...grammar.problems_of_values import BadSize, NotConstant
 from ..ir import Node
 from . import arguments
 from .arrange import part, reshaped
@@ -23,18 +23,23 @@ def reduction(reduce: Reduction) -> Callable[[Site, Operand, Operand, Operand], 
 
     def build(site: Site, value: Operand, axis: Operand, keepdims: Operand) -> Value:
         node = tensor(site, value)
-        at = arguments.axis(site, axis, node.type.rank, value)
-        return keep(site, reduce(site, node, at), keepdims, node, at)
+        try:
+            at = arguments.axis(site, axis, node.type.rank, value)
+        except NotConstant as problem:
+            if site.name in ("max", "min"):
+                problem.hints += (f"'{site.name}imum(a, b)' compares two values",)
+            raise
+        return keep(site, reduce(site, node, at), keepdims, at)
 
     return build
 
 
-def keep(site: Site, result: Node, keepdims: Operand, node: Node, axis: int) -> Node:
-    """`result` of reducing `axis` of `node`, with that axis left at size 1 if `keepdims` is true."""
+def keep(site: Site, result: Node, keepdims: Operand, axis: int) -> Node:
+    """`result`, in which `axis` is gone; with `keepdims` it stays, at size 1."""
     if not arguments.truth(site, keepdims, "'keepdims'"):
         return result
-    shape = node.type.shape
-    return reshaped(site, result, (*shape[:axis], 1, *shape[axis + 1 :]))
+    shape = result.type.shape
+    return reshaped(site, result, (*shape[:axis], 1, *shape[axis:]))
 
 
 def _sum(site: Site, node: Node, axis: int) -> Node:
@@ -95,9 +100,7 @@ def to_last(site: Site, value: Operand, axis: Operand) -> tuple[Node, int]:
     node = tensor(site, value)
     at = arguments.axis(site, axis, node.type.rank, value)
     if not node.type.shape[at]:
-        raise BadSize(
-            f"'{site.name}' of no elements", value.span, f"this is {describe(node)}"
-        )
+        raise BadSize(f"'{site.name}' of no elements", value.span, f"this is {describe(node)}")
     if at == node.type.rank - 1:
         return node, at
     order = (*(i for i in range(node.type.rank) if i != at), at)

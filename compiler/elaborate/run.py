@@ -11,7 +11,8 @@ from ...grammar.source import Span
 from ..ir import Node, Param, apply
 from .modules import FunctionDefinition
 
-MOST_OPERATIONS = 100_000
+MOST_NODES = 100_000
+MOST_STEPS = 200_000
 
 
 class TooManyOperations(Exception):
@@ -30,6 +31,7 @@ class Run:
     params: dict[str, Param] = field(default_factory=dict)  # by path, in order of declaration
     nodes: int = 0
     steps: int = 0  # equations, calls and sums of numbers, which may make no node
+    depth: int = 0  # how many cells the link that is being read stands in
     inlining: list[FunctionDefinition] = field(default_factory=list)  # being written out
 
     def apply(self, op: str, *args: Node, attr: Any = None, span: Span) -> Node:
@@ -39,25 +41,25 @@ class Run:
             TooManyOperations: it is one too many.
         """
         self.nodes += 1
-        if self.nodes > MOST_OPERATIONS:
-            raise _too_many(span)
+        if self.nodes > MOST_NODES:
+            raise _too_many(f"{MOST_NODES:,} operations", span)
         return apply(op, *args, attr=attr, span=span)
 
-    def step(self, span: Span) -> None:
-        """Count a step of work.
+    def step(self, span: Span, steps: int = 1) -> None:
+        """Count steps of work.
 
         Raises:
             TooManyOperations: it is one too many.
         """
-        self.steps += 1
-        if self.steps > MOST_OPERATIONS:
-            raise _too_many(span)
+        self.steps += steps
+        if self.steps > MOST_STEPS:
+            raise _too_many(f"{MOST_STEPS:,} equations and calls", span)
 
 
-def _too_many(span: Span) -> TooManyOperations:
+def _too_many(what: str, span: Span) -> TooManyOperations:
     return TooManyOperations(
         UnrolledTooLarge(
-            f"the cell unrolls into more than {MOST_OPERATIONS:,} operations",
+            f"the cell unrolls into more than {what}",
             span,
             "the limit is reached here",
             notes=["loops, functions and sub-cells are written out while compiling"],

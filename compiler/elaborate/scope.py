@@ -54,7 +54,7 @@ class Scope:
             scope = scope.outer
 
     def find(self, name: str) -> Value | None:
-        """The value of `name`: of this body, of the file, or a built-in's; None if there is none."""
+        """The value of `name`: in this body, in the file, or built in; None if there is none."""
         for scope in self.chain():
             if name in scope.entries:
                 return scope.entries[name].value
@@ -105,10 +105,17 @@ class Scope:
             StateSetTwice: it has one already.
         """
         if name in self.new:
+            before = self.new[name].span
+            if before == span:
+                raise StateSetTwice(
+                    f"state '{name}' is set in every round of the loop",
+                    span,
+                    hints=["carry a name through the loop, and set the state below it"],
+                )
             raise StateSetTwice(
                 f"state '{name}' is set twice",
                 span,
-                related=[(self.new[name].span, "first set here")],
+                related=[(before, "first set here")],
                 hints=["set a state once; give intermediate values names of their own"],
             )
         self.new[name] = Entry(value, span)

@@ -58,7 +58,7 @@ def settings_of(definition: CellDefinition) -> tuple[Setting, ...]:
     found: dict[str, Setting] = {}
     for declared in definition.declaration.settings:
         kind = KINDS.get(declared.kind or "") or _kind_of(declared, found, definition.module)
-        default = declared.default and " ".join(declared.default.span.text.split())
+        default = " ".join(declared.default.span.text.split()) if declared.default else None
         found[declared.name] = Setting(declared.name, kind, default, declared)
     return tuple(found.values())
 
@@ -122,7 +122,8 @@ def bind(
     for value in positional[len(settings) :][:1]:
         problems.add(
             WrongArgumentCount(
-                f"'{definition.name}' takes {len(settings)} sizes and options, not {len(positional)}",
+                f"'{definition.name}' takes {len(settings)} sizes and options, "
+                f"not {len(positional)}",
                 value.operand.span,
                 "this one is too many",
                 notes=[f"it is '{definition.signature}'"],
@@ -196,12 +197,14 @@ def _checked(setting: Setting, given: Operand) -> Value:
         case "size":
             if not isinstance(value, int) or isinstance(value, bool):
                 raise BadSize(
-                    f"{what} is a size, a positive integer", given.span, f"this is {describe(value)}"
+                    f"{what} is a size, a positive integer",
+                    given.span,
+                    f"this is {describe(value)}",
                 )
             return Dim(arguments.positive(given, what), setting.name)
         case "float":
             if is_known(value) and not isinstance(value, bool):
-                return float(value)  # type: ignore[arg-type]
+                return float(value)
             sort = "a number"
         case "bool":
             if isinstance(value, bool):

@@ -27,7 +27,7 @@ from ..ir import Node, label
 from ..shapes import Shape
 
 # Sub-cells have bodies, and bodies make sub-cells: hence whole modules.
-from . import arguments, cells, expressions, parameters, tuples
+from . import arguments, expressions, links, parameters, tuples
 from .arrange import part, reshaped
 from .scope import Entry, Scope
 from .tensors import Site, fit, kind_of, not_a_tensor
@@ -93,6 +93,13 @@ def _spoil(target: Pattern, scope: Scope) -> None:
 
 def _named(name: Name, value: Operand, scope: Scope) -> Value:
     """`value`, labelled with the name it gets."""
+    if isinstance(value.value, tuple):
+        raise TupleMismatch(
+            f"'{name.id}' cannot hold a tuple",
+            value.span,
+            f"this is {tuples.nesting(value)}",
+            hints=["take it apart on the left of '=', as in '(h', c'), y = ...'"],
+        )
     problem = not_a_tensor(value)
     if problem:
         raise problem
@@ -166,7 +173,7 @@ def _take_apart(target: TuplePattern, value: Operand, scope: Scope) -> None:
 
 
 def _use(statement: Use, scope: Scope) -> Work:
-    made = yield cells.use(statement.links, scope, f"{scope.path}{statement.name}.")
+    made = yield links.use(statement.links, scope, f"{scope.path}{statement.name}.")
     try:
         scope.bind(statement.name, made, statement.name_span, equation=False)
     except Problem as problem:

@@ -19,7 +19,6 @@ from ...grammar.problems_of_values import (
 )
 from ...grammar.source import Span
 from ..ir import Node, const
-from ..ops import OPS
 from ..shapes import Kind, Shape, TypeProblem, broadcast
 from . import numbers
 from .run import Run
@@ -188,23 +187,11 @@ def pointwise(site: Site, op: str, *operands: Operand) -> Value:
     """
     for operand in operands:
         need_kind(site, operand, "real")
-    if all(is_known(operand.value) for operand in operands):
-        return fold(site, op, operands)
+    known = [operand.value for operand in operands if is_known(operand.value)]
+    if len(known) == len(operands):
+        try:
+            return numbers.function(op, tuple(known))
+        except numbers.NotANumber as problem:
+            raise BadArgument(f"'{site.name}': {problem}", site.span) from None
     shape = joint_shape(site, operands)
     return site.apply(op, *(fit(site, operand.value, shape) for operand in operands))
-
-
-def fold(site: Site, op: str, operands: Sequence[Operand]) -> Known:
-    """The op on numbers, as a number.
-
-    Raises:
-        BadArgument: there is no result.
-    """
-    values = tuple(operand.value for operand in operands)
-    sign = OPS[op].infix
-    try:
-        if sign in numbers.ARITHMETIC:
-            return numbers.arithmetic(sign, *values)  # type: ignore[arg-type]
-        return numbers.function(op, values)  # type: ignore[arg-type]
-    except numbers.NotANumber as problem:
-        raise BadArgument(f"'{site.name}': {problem}", site.span) from None

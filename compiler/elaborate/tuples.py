@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from ...grammar.problems_of_values import TupleMismatch
 from ...grammar.source import Span
 from ...grammar.syntax import Name, Pattern, Primed, TuplePattern
-from .values import Operand, Slot, Slots, Value
+from .values import Operand, Sizes, Slot, Slots, Value
 
 Tree: TypeAlias = Any  # a leaf, or a tuple of trees
 
@@ -55,7 +55,7 @@ def text_of(tree: Tree) -> str:
 
 def of_operand(operand: Operand) -> Tree:
     """The tree of operands that a value holds."""
-    if isinstance(operand.value, tuple) and all(isinstance(p, Operand) for p in operand.value):
+    if isinstance(operand.value, tuple) and not isinstance(operand.value, Sizes):
         return tuple([of_operand(part) for part in operand.value])
     return operand
 
@@ -123,6 +123,11 @@ def _like(parts: Tree) -> str:
     if not isinstance(parts, tuple):
         return "."
     return f"({', '.join(map(_like, parts))})"
+
+
+def nesting(value: Operand) -> str:
+    """`((., .), .)`: how a value nests, for a message."""
+    return _like(tidy(of_operand(value)))
 
 
 def as_value(tree: Tree, span: Span) -> Value:

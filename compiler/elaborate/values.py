@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeGuard, final
 
 from ...grammar.source import Span
 from ..ir import Node
@@ -78,7 +78,7 @@ class Slot:
 Slots: TypeAlias = "Slot | tuple[Slots, ...]"
 
 
-def is_known(value: Value) -> bool:
+def is_known(value: Value) -> TypeGuard[Known]:
     """Whether `value` is a number or truth value that is known while compiling."""
     return isinstance(value, bool | int | float)
 
@@ -109,8 +109,12 @@ def describe(value: Value) -> str:
 
 def sizes_note(*shapes: Shape) -> list[str]:
     """What the named sizes of `shapes` are bound to: ["here hidden = 5 and inputs = 7"]."""
-    names = {d.text: int(d) for s in shapes for d in s if isinstance(d, Dim) and not d.text.isdigit()}
+    names = {
+        d.text: int(d) for s in shapes for d in s if isinstance(d, Dim) and not d.text.isdigit()
+    }
     words = [f"{text} = {value}" for text, value in names.items()]
-    return [f"here {', '.join(words[:-1])} and {words[-1]}"] if words[1:] else (
-        [f"here {words[0]}"] if words else []
+    return (
+        [f"here {', '.join(words[:-1])} and {words[-1]}"]
+        if words[1:]
+        else ([f"here {words[0]}"] if words else [])
     )

@@ -22,7 +22,7 @@ from .settings import settings_of
 
 # Distinct, and no small multiples of each other or of the numbers that cells are written with.
 _PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
-_DIVISORS = (2, 3, 4, 6)
+_DIVISORS = (2, 4, 3, 6)
 _MULTIPLES = tuple(12 * factor for factor in (1, *_PRIMES))
 _MOST_TRIES = 40
 
@@ -56,11 +56,12 @@ def elaborate_at_witnesses(
             if len(cells) == 2 or not open_sizes:
                 return cells
         elif not any(isinstance(problem, BadSize) for problem in tried.errors):
-            first = tried
+            first, cells = tried, []
             break
-    assert first is not None
-    for problem in first.problems:
-        problems.add(problem)
+    if not cells:
+        assert first is not None
+        for problem in first.problems:
+            problems.add(problem)
     return cells
 
 

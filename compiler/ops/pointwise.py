@@ -6,22 +6,28 @@ from typing import Any
 
 import numpy as np
 
-from ..shapes import Kind, Type, TypeProblem, axes_of
+from ..shapes import Dim, Kind, Shape, Type, TypeProblem, axes_of
 from . import op
 
 
-def _same_shape(types: tuple[Type, ...]) -> None:
+def _same_shape(types: tuple[Type, ...]) -> Shape:
     if len({t.shape for t in types}) != 1:
         raise TypeProblem(f"operands must have one shape, got {' and '.join(map(str, types))}")
+    # A number's shape has no names: print the one that has.
+    return max((t.shape for t in types), key=_names)
+
+
+def _names(shape: Shape) -> int:
+    return sum(isinstance(dim, Dim) and dim.is_named for dim in shape)
 
 
 def _rule(operand: Kind, result: Kind) -> Any:
     def type_(_attr: Any, *types: Type) -> Type:
-        _same_shape(types)
+        shape = _same_shape(types)
         for at, t in enumerate(types):
             if t.kind != operand:
                 raise TypeProblem(f"this needs {operand} values, got {t}", operand=at)
-        return Type(types[0].shape, result, axes_of(*types))
+        return Type(shape, result, axes_of(*types))
 
     return type_
 
@@ -37,6 +43,11 @@ def _ufunc(name: str) -> dict[str, str]:
 
 def _ufunc2(name: str) -> dict[str, str]:
     return {"numpy": f"np.{name}({{0}}, {{1}}, {{out}})"}
+
+
+def _extremum(name: str) -> dict[str, str]:
+    # NumPy takes a third positional operand of these for a mistake, and warns.
+    return {"numpy": f"np.{name}({{0}}, {{1}}, out={{out}})"}
 
 
 # -- arithmetic --------------------------------------------------------------------------------
@@ -95,13 +106,13 @@ op(
 )  # fmt: skip
 op(
     "maximum", doc="the larger; equal ones share the derivative half and half; NaN wins", arity=2,
-    type=_real, cheap=True, spell=_ufunc2("maximum"),
+    type=_real, cheap=True, spell=_extremum("maximum"),
     reference=lambda _, a, b: np.where(np.isnan(a) | (a >= b), a, b),
     partials=lambda y, a, b: _shares(a, b),
 )  # fmt: skip
 op(
     "minimum", doc="the smaller; equal ones share the derivative half and half; NaN wins", arity=2,
-    type=_real, cheap=True, spell=_ufunc2("minimum"),
+    type=_real, cheap=True, spell=_extremum("minimum"),
     reference=lambda _, a, b: np.where(np.isnan(a) | (a <= b), a, b),
     partials=lambda y, a, b: _shares(b, a),
 )  # fmt: skip
@@ -178,7 +189,7 @@ op(
 
 op(
     "relu", doc="max(a, 0); its derivative at 0 is 0", type=_real, cheap=True,
-    spell={"numpy": "np.maximum({0}, 0.0, {out})"},
+    spell={"numpy": "np.maximum({0}, 0.0, out={out})"},
     reference=lambda _, a: np.where(np.isnan(a), a, np.where(a > 0, a, 0.0)),
     partials=lambda y, a: (a.then("gt", 0.0).then("where", 1.0, 0.0),),
 )  # fmt: skip
@@ -197,12 +208,12 @@ op(
 
 
 def _choice(_attr: Any, test: Type, a: Type, b: Type) -> Type:
-    _same_shape((test, a, b))
+    shape = _same_shape((test, a, b))
     if test.kind != "bool":
         raise TypeProblem(f"the first operand must be a truth value, got {test}", operand=0)
     if a.kind != b.kind:
         raise TypeProblem(f"both choices need one kind, got {a} and {b}", operand=2)
-    return Type(a.shape, a.kind, axes_of(test, a, b))
+    return Type(shape, a.kind, axes_of(test, a, b))
 
 
 op(

@@ -122,7 +122,13 @@ def _slice_type(bounds: Any, a: Type) -> Type:
     for axis, ((start, stop), dim) in enumerate(zip(bounds, a.shape, strict=True)):
         if not 0 <= start <= stop <= dim:
             raise TypeProblem(f"{start}:{stop} leaves axis {axis} of {a}")
-    return a.with_shape(tuple(stop - start for start, stop in bounds))
+    # A whole axis keeps the name of its size.
+    return a.with_shape(
+        tuple(
+            dim if stop - start == dim else stop - start
+            for (start, stop), dim in zip(bounds, a.shape, strict=True)
+        )
+    )
 
 
 def _pad_type(attr: Any, a: Type) -> Type:

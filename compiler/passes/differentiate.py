@@ -59,9 +59,11 @@ def differentiate(scan: Scan) -> Scan:
     wanted = [c.node for c in scan.carries] + [r for r in reads if r.type.kind == "real"]
     inside = vjp({n: add_up(cts) for n, cts in step.items()}, [*wanted, *fixed])
 
-    # The step's own values, at the states it had.
+    # The step's own values, at the states it had; the results' too, where they are sums of them.
     before = {c.node: leaf("input", f"state.{c.name}", _over_time(c.node)) for c in scan.carries}
-    values = substitute(inside.values(), {c: apply("at", s) for c, s in before.items()})
+    values = substitute(
+        [*inside.values(), *late.values()], {c: apply("at", s) for c, s in before.items()}
+    )
     carries = tuple(
         Carry(
             f"ct.state.{c.name}", carried[c.name],
@@ -74,13 +76,15 @@ def differentiate(scan: Scan) -> Scan:
     given = {r.args[0]: r for r in reads}
     for source in scan.inputs:
         if source in given and given[source] in inside:
-            found.append(Value(f"ct.{_name(source)}", apply("stack", values[inside[given[source]]])))
+            found.append(
+                Value(f"ct.{_name(source)}", apply("stack", values[inside[given[source]]]))
+            )
     whole: dict[Node, list[Node]] = {}
     for node in fixed:
         if node in inside:
             whole.setdefault(node, []).append(apply("accumulate", values[inside[node]]))
         if node in late:
-            whole.setdefault(node, []).append(late[node])
+            whole.setdefault(node, []).append(values[late[node]])
     ends = {n: add_up(cts) for n, cts in whole.items()}
     for source, ct in vjp(ends, [*scan.params, *_timeless(scan)]).items():
         found.append(Value(f"ct.{_name(source)}", ct))
@@ -100,6 +104,7 @@ def linearize(scan: Scan, names: tuple[str, ...] = ()) -> Scan:
     Returns:
         A scan with further params/inputs `d.x`, carries `d.state.c` and outs `d.y`.
     """
+
     def varies(node: Node) -> bool:
         return node.type.kind == "real" and (not names or node.attr in names)
 

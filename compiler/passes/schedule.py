@@ -48,5 +48,7 @@ def _place(node: Node, place: dict[Node, str]) -> str:
         return "late"
     if node.op.name in ("carry", "at") or "step" in operands:
         return "step"
-    return "block" if "T" in node.type.axes else "once"
+    if "T" in node.type.axes:
+        return "block"
+    return "whole" if operands & {"block", "whole"} else "once"  # a sum over time needs all of it
 

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.baselines import BASELINES, Work, make_work
+from benchmarks.harness import Contender, check
+from benchmarks.numpy_loop import MODES, by_hand, compiled
+from benchmarks.numpy_loop import TOLERANCE as LOOP_TOLERANCE
 
 TOLERANCE = 1e-12
 
@@ -55,6 +58,18 @@ def test_float32_stays_float32(name: str) -> None:
     d_params, d_carry, d_xs = baseline.backward(work.params, tape, work.d_ys, work.d_carry)
     arrays = [ys, d_xs, *carry.values(), *d_params.values(), *d_carry.values()]
     assert {array.dtype for array in arrays} == {np.dtype("float32")}
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_compiled_cells_compute_what_the_baselines_do(name: str, mode: str, rows: int) -> None:
+    work = make_work(BASELINES[name], 20, rows, 6, 6)
+    contenders = [
+        Contender("by hand", by_hand(name, work, mode)),
+        Contender("compiled", compiled(name, work, mode)),
+    ]
+    check(contenders, LOOP_TOLERANCE)  # raises for a difference, and names it
 
 
 def _with_torch(torch: Any, name: str, work: Work, inputs: int, hidden: int) -> dict[str, Any]:

@@ -1,0 +1,180 @@
+"""What a cell's header says: the types of states and inputs, where states start, the outputs.
+
+In: the parts of a header and a scope. Out: slots to fill, and the values that the body has given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...grammar.problems import Problem
+from ...grammar.problems_of_names import StateNotSet
+from ...grammar.problems_of_values import (
+    BadInitialiser,
+    KindMismatch,
+    OutputMismatch,
+    ShapeMismatch,
+)
+from ...grammar.syntax import Item, Items, Output, Outputs, Primed
+from ..ir import Node, const
+from ..shapes import Kind, Type
+from . import expressions
+from .parameters import check_fits
+from .run import Run
+from .scope import Scope
+from .tensors import Site, fit, kind_of, not_a_tensor
+from .values import BAD, Bad, Operand, Sizes, Slot, Value, Work, describe, shape_of, sizes_note
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An output: its name in the header, and its value, a node or BAD."""
+
+    name: str
+    value: Value
+
+
+def slots(items: Items, scope: Scope) -> Work:
+    """The states or inputs of a header, as a tree of slots; BAD in the place of a wrong one."""
+    if not isinstance(items, Item):
+        parts = []
+        for item in items.items:
+            parts.append((yield slots(item, scope)))
+        return tuple(parts)
+    assert items.shape is not None
+    dims = yield expressions.shape(items.shape, scope)
+    if isinstance(dims, Bad):
+        return BAD
+    kind: Kind = "int" if items.kind == "int" else "real"
+    return Slot(items.name, Type(tuple(dims), kind, frozenset("B")), items.name_span)
+
+
+def filled(slot: Slot, given: Operand, name: str, run: Run, verb: str = "this is") -> Value:
+    """What a slot of sub-cell `name` is given; a number fills the whole shape.
+
+    BAD if it does not fit, which is recorded. `verb` says what the value is to its place.
+    """
+    if isinstance(given.value, Bad):
+        return BAD
+    try:
+        _check_fits_slot(slot, given, name, verb)
+    except Problem as problem:
+        run.problems.add(problem)
+        return BAD
+    return fit(Site(run, given.span, name), given.value, slot.type.shape)
+
+
+def _check_fits_slot(slot: Slot, given: Operand, name: str, verb: str) -> None:
+    value, wanted = given.value, slot.name.rpartition(".")[2]
+    problem = not_a_tensor(given)
+    if problem:
+        raise problem
+    related = [(slot.span, f"'{wanted}' is {slot.type}")]
+    if kind_of(value) != slot.type.kind:
+        raise KindMismatch(
+            f"'{wanted}' of '{name}' holds other values",
+            given.span,
+            f"{verb} {describe(value)}",
+            related=related,
+        )
+    if isinstance(value, Node) and value.type.shape != slot.type.shape:
+        raise ShapeMismatch(
+            f"'{wanted}' of '{name}' has another shape",
+            given.span,
+            f"{verb} {describe(value)}",
+            related=related,
+            notes=sizes_note(value.type.shape, slot.type.shape),
+        )
+
+
+def new_value(slot: Slot, scope: Scope) -> Value:
+    """The new value of a state; BAD if no equation has set it, which is recorded."""
+    if slot.name in scope.new:
+        return scope.new[slot.name].value
+    scope.run.problems.add(
+        StateNotSet(
+            f"no equation sets state '{slot.name}' at these sizes and options",
+            slot.span,
+            notes=["it is set in a branch of 'if' that is not taken, or in a 'for' with no rounds"],
+            hints=[f"a state that stays as it is says so: {slot.name}' = {slot.name}"],
+        )
+    )
+    return BAD
+
+
+def initial(item: Item, slot: Slot, scope: Scope) -> Work:
+    """A state's value before the first step; BAD if it has a problem, which is recorded."""
+    shape = slot.type.shape
+    if item.initial is None:
+        return const(0.0, shape)
+    value = yield expressions.operand(item.initial, scope)
+    if isinstance(value.value, Bad):
+        return BAD
+    try:
+        _check_initial(value, item, slot)
+    except Problem as problem:
+        scope.run.problems.add(problem)
+        return BAD
+    return fit(Site(scope.run, value.span, "="), value.value, shape)
+
+
+def _check_initial(value: Operand, item: Item, slot: Slot) -> None:
+    problem = not_a_tensor(value)
+    if problem:
+        raise problem
+    if kind_of(value.value) != "real":
+        raise KindMismatch("a state holds numbers", value.span, f"this is {describe(value.value)}")
+    if isinstance(value.value, Node) and value.value.type.axes:
+        raise BadInitialiser(
+            f"the initial value of '{item.name}' depends on an input or a state",
+            value.span,
+            notes=["before the first step, parameters, constants, sizes and options are known"],
+        )
+    check_fits(value, slot.type.shape, f"state '{item.name}'", item.name_span)
+
+
+def outputs(wanted: Outputs, scope: Scope) -> Work:
+    """The outputs, or the new carry, of a header as a tree of `Named`."""
+    if not isinstance(wanted, Output):
+        parts = []
+        for part in wanted.items:
+            parts.append((yield outputs(part, scope)))
+        return tuple(parts)
+    variable = wanted.variable
+    name = variable.id + "'" * isinstance(variable, Primed)
+    value = yield expressions.operand(variable, scope)
+    shape = None
+    if wanted.shape is not None:
+        shape = yield expressions.shape(wanted.shape, scope)
+    if isinstance(value.value, Bad) or isinstance(shape, Bad):
+        return Named(name, BAD)
+    try:
+        return Named(name, _output(value, wanted, shape, scope))
+    except Problem as problem:
+        scope.run.problems.add(problem)
+        return Named(name, BAD)
+
+
+def _output(value: Operand, output: Output, shape: Sizes | None, scope: Scope) -> Value:
+    """The value of an output, as the header has it."""
+    name = value.span.text
+    problem = not_a_tensor(value)
+    if problem:
+        raise problem
+    if kind_of(value.value) != "real":
+        raise OutputMismatch(
+            f"an output holds numbers, and {name} does not",
+            value.span,
+            f"this is {describe(value.value)}",
+            hints=["'where(test, 1, 0)' makes numbers of truth values"],
+        )
+    own = shape_of(value.value)
+    declared = own if shape is None else tuple(shape)
+    if isinstance(value.value, Node) and own != declared:
+        raise OutputMismatch(
+            f"{name} has another shape than the header says",
+            output.span,
+            f"the equation gives {describe(value.value)}",
+            notes=sizes_note(own, declared),
+        )
+    return fit(Site(scope.run, value.span, name), value.value, declared)

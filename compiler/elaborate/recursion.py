@@ -1,0 +1,81 @@
+"""Cells that contain themselves, functions that call themselves.
+
+In: a module. Out: a problem for each circle, at the place that closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ...grammar.problems import Collector
+from ...grammar.problems_of_names import RecursiveCell, RecursiveFunction
+from ...grammar.syntax import (
+    Call,
+    ChainDeclaration,
+    FunctionDeclaration,
+    Link,
+    Name,
+    Syntax,
+)
+from .modules import CellDefinition, Definition, Module
+from .walk import expressions_in, statements_in, walk
+
+
+def check_recursion(module: Module, problems: Collector) -> None:
+    """Find circles among the definitions of one file; files cannot form one."""
+    own = {definition.name: definition for definition in module.own()}
+    edges = {definition: list(_mentioned(definition, own)) for definition in own.values()}
+    done: set[Definition] = set()
+    for start in edges:
+        path: dict[Definition, Iterator[tuple[Name, Definition]]] = {}
+        if start not in done:
+            path[start] = iter(edges[start])
+        while path:
+            current = next(reversed(path))
+            name, target = next(path[current], (None, None))
+            if name is None or target is None:
+                del path[current]
+                done.add(current)
+            elif target in path:
+                names = list(path)
+                _report(name, names[names.index(target) :], problems)
+            elif target not in done:
+                path[target] = iter(edges[target])
+
+
+def _mentioned(
+    definition: Definition, own: Mapping[str, Definition]
+) -> Iterator[tuple[Name, Definition]]:
+    """The definitions of its own file that one mentions, each with its name there."""
+    declaration = definition.declaration
+    roots: list[Syntax] = []
+    if isinstance(declaration, ChainDeclaration):
+        roots += declaration.links
+    else:
+        for statement in statements_in(declaration.body):
+            roots += expressions_in(statement)
+    if isinstance(declaration, FunctionDeclaration):
+        roots.append(declaration.result)
+    for node in walk(roots):
+        match node:
+            case Link(cell=name) | Call(function=name) | (Name() as name):
+                target = own.get(name.id)
+                same_kind = isinstance(target, CellDefinition) == isinstance(node, Link)
+                if target is not None and same_kind:
+                    yield name, target
+
+
+def _report(name: Name, circle: list[Definition], problems: Collector) -> None:
+    kind = RecursiveCell if isinstance(circle[0], CellDefinition) else RecursiveFunction
+    verb = "contains" if kind is RecursiveCell else "calls"
+    words = " -> ".join(definition.name for definition in (*circle, circle[0]))
+    problems.add(
+        kind(
+            f"'{circle[0].name}' {verb} itself",
+            name.span,
+            notes=[words] if len(circle) > 1 else [],
+            hints=["write 'repeat(3, ...)' for a number of copies"]
+            if kind is RecursiveCell
+            else ["use 'for i in 0..n { ... }' for a fixed number of repetitions"],
+        )
+    )

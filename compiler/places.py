@@ -1,0 +1,31 @@
+"""Where each node of a scan lives: before the loop, in the step, or after the loop.
+
+In: a scan's nodes. Out: their places, told by the border ops alone (see `ir`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from .ir import Node
+
+
+class Place(IntEnum):
+    """In the order in which a run computes them."""
+
+    BEFORE = 0  # also what depends on parameters alone
+    STEP = 1
+    AFTER = 2
+
+
+BORDERS = {"carry": Place.STEP, "at": Place.STEP, "stack": Place.AFTER, "accumulate": Place.AFTER}
+
+
+def places(order: Iterable[Node]) -> dict[Node, Place]:
+    """The place of each node of `order`, operands first: that of its latest operand."""
+    found: dict[Node, Place] = {}
+    for node in order:
+        latest = max((found[a] for a in node.args), default=Place.BEFORE)
+        found[node] = BORDERS.get(node.op.name, latest)
+    return found

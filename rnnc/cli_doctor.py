@@ -1,0 +1,120 @@
+"""`rnnc doctor`: whether rnnc can work on this machine, and with what.
+
+In: the machine. Out: versions, folders and options; each with what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+
+from .cli_errors import FINE, WRONG
+from .cli_print import out
+from .grammar.problems import Error
+
+
+def doctor() -> int:
+    """Run the command; its status tells whether all is well."""
+    wrong: list[str] = []
+    for name, value, problem in _findings():
+        out(f"{name:<14} {value}{f'   <- {problem}' if problem else ''}")
+        if problem:
+            wrong.append(name)
+    out(f"\nwrong: {', '.join(wrong)}" if wrong else "\nall is well")
+    return WRONG if wrong else FINE
+
+
+def _findings() -> Iterator[tuple[str, str, str]]:
+    """(what, how it is, what is wrong with it or "")."""
+    yield "rnnc", _rnnc_version(), ""
+    yield "python", f"{platform.python_version()} on {platform.platform()}", ""
+    yield "processors", str(_processors()), ""
+    yield "numpy", f"{_version('numpy')}, BLAS {_blas()}", ""
+    yield "lark", _version("lark") or "missing", ""
+    for name in ("torch", "triton"):
+        yield name, _version(name) or "not installed", ""
+    yield "backends", "numpy", _numpy_problem()
+    yield from _options()
+    yield from _cache()
+
+
+def _rnnc_version() -> str:
+    from . import __version__
+
+    return __version__
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _version(name: str) -> str:
+    """The version of an installed distribution, without importing it."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _blas() -> str:
+    import numpy as np
+
+    try:
+        found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        return f"{found['name']} {found['version']}"
+    except (KeyError, TypeError):
+        return "unknown"
+
+
+def _numpy_problem() -> str:
+    """Compile and run a standard cell; what went wrong, or ""."""
+    import numpy as np
+
+    from .compiler import library
+    from .runtime.recur import Recur
+
+    try:
+        net = Recur(library.std().LSTM(3, 4))
+        finite = np.isfinite(net.scan(np.ones((2, 3), np.float32))).all()
+    except Exception as error:
+        return f"an LSTM does not run: {type(error).__name__}: {error}"
+    return "" if finite else "an LSTM gives numbers that are not finite"
+
+
+def _options() -> Iterator[tuple[str, str, str]]:
+    from .compiler import knobs
+
+    problem = ""
+    try:
+        values = knobs.current()
+    except Error as error:
+        values, problem = knobs.Options(), str(error)
+    for name, knob in knobs.KNOBS.items():
+        mine = problem if problem.startswith(knob.variable) else ""
+        value = getattr(values, name)
+        yield knob.variable, os.environ.get(knob.variable) or f"{value or 'not set'}", mine
+    for name in sorted(os.environ):
+        if name.startswith("RNNC_") and name not in {k.variable for k in knobs.KNOBS.values()}:
+            yield name, os.environ[name], "there is no such option"
+
+
+def _cache() -> Iterator[tuple[str, str, str]]:
+    from .runtime.launch import cache_folder
+
+    try:
+        folder = cache_folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except Error:
+        return
+    except OSError as error:
+        yield "cache", str(folder), f"cannot be written: {error.strerror or error}"
+    else:
+        count = len(list(folder.glob("rnnc_*.py")))
+        yield "cache", f"{folder}, {count} modules", ""

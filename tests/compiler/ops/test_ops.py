@@ -1,0 +1,367 @@
+"""Every op, by its own record: the same checks for all, so that a new op is tested by existing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from rnnc.compiler.derive import jvp, vjp
+from rnnc.compiler.ir import Node, Scan, Value, apply, const, leaf
+from rnnc.compiler.ops import OPS, Op
+from rnnc.compiler.rewrite import Term, read_law, simplified
+from rnnc.compiler.shapes import Kind, Type, TypeProblem
+from rnnc.compiler.text import read, same, show
+from tests.compiler.interpret_scan import evaluate
+
+Array = npt.NDArray[Any]
+
+ROWS = 2  # of a value that varies over the batch
+NUDGE = 1e-6  # for central differences
+SPECIAL = (0.0, -0.0, 1.0, -1.0, 50.0, -50.0, np.inf, -np.inf, np.nan)
+LEAVES = ("param", "input", "carry")
+NUMPY_TYPE = {"real": float, "int": int, "bool": bool}
+
+
+@dataclass(frozen=True)
+class Case:
+    """An op on operands of certain types."""
+
+    op: Op
+    attr: Any
+    types: tuple[Type, ...]
+
+    def __str__(self) -> str:
+        return f"{self.op.name}({', '.join(map(str, self.types))})"
+
+    def operands(self) -> list[Node]:
+        return [leaf("input", "abc"[at], type_) for at, type_ in enumerate(self.types)]
+
+    def apply(self, operands: Sequence[Node]) -> Node:
+        return apply(self.op, *operands, attr=self.attr)
+
+    def draw(self, draws: np.random.Generator) -> list[Array]:
+        """Values within the op's domain; an index is a row that its table has."""
+        return [_draw(type_, draws, self.op.domain) for type_ in self.types]
+
+
+def _draw(type_: Type, draws: np.random.Generator, domain: tuple[float, float]) -> Array:
+    shape = (*(ROWS,) * len(type_.axes), *type_.shape)
+    if type_.kind == "real":
+        return draws.uniform(*domain, shape)
+    return draws.integers(0, 2 if type_.kind == "bool" else 3, shape).astype(NUMPY_TYPE[type_.kind])
+
+
+def _cases(op: Op) -> list[Case]:
+    if op.samples or not op.pointwise:
+        return [Case(op, attr, types) for attr, types in op.samples]
+    return [Case(op, None, _pointwise_types(op))]
+
+
+def _pointwise_types(op: Op) -> tuple[Type, ...]:
+    """Operands of one shape, of the first kinds that the op accepts."""
+    accepted: tuple[Kind, ...] = ("real", "bool")
+    for kinds in itertools.product(accepted, repeat=op.arity):
+        types = tuple(Type((3,), kind) for kind in kinds)
+        try:
+            op.type(None, *types)
+        except TypeProblem:
+            continue
+        return types
+    raise AssertionError(f"{op.name} accepts no kinds")
+
+
+def _is_evaluated(case: Case) -> bool:
+    return case.op.name not in ("at", "stack", "accumulate")
+
+
+OPERATIONS = [op for op in OPS.values() if op.name not in LEAVES]
+CASES = [case for op in OPERATIONS for case in _cases(op)]
+EVALUATED = [case for case in CASES if _is_evaluated(case)]
+DIFFERENTIABLE = [case for case in EVALUATED if not case.op.nograd]
+LAWS = [(op, law) for op in OPS.values() for law in op.laws]
+
+each_op = pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
+each_case = pytest.mark.parametrize("case", CASES, ids=str)
+each_evaluated = pytest.mark.parametrize("case", EVALUATED, ids=str)
+each_differentiable = pytest.mark.parametrize("case", DIFFERENTIABLE, ids=str)
+each_law = pytest.mark.parametrize(("op", "law"), LAWS, ids=lambda value: str(value))
+each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+# -- records -------------------------------------------------------------------------------------
+
+
+@each_op
+def test_has_exactly_one_derivative(op: Op) -> None:
+    assert [op.partials is not None, op.pullback is not None, op.nograd].count(True) == 1
+
+
+@each_op
+def test_says_in_a_line_what_it_is(op: Op) -> None:
+    assert op.doc and "\n" not in op.doc
+
+
+@each_op
+def test_structured_ops_have_samples(op: Op) -> None:
+    assert op.samples or op.pointwise or op.name in LEAVES
+
+
+@each_case
+def test_type_is_what_the_reference_computes(case: Case) -> None:
+    node = case.apply(case.operands())
+    if not _is_evaluated(case):
+        assert case.op.reference is None
+        return
+    values = dict(zip(node.args, case.draw(np.random.default_rng(0)), strict=True))
+    of_one_row = [v[0] if a.type.axes else v for a, v in values.items()]
+    result = np.asarray(case.op.reference(case.attr, *of_one_row))
+    assert result.shape == node.type.shape
+    assert result.dtype == NUMPY_TYPE[node.type.kind]
+
+
+@each_case
+def test_text_of_it_reads_back(case: Case) -> None:
+    operands = case.operands()
+    node = case.apply(operands)
+    if case.op.name == "at":  # a value of the step: an out needs all of them
+        node = apply("stack", node)
+    scan = Scan("Probe", (), tuple(operands), (), (Value("y", node),))
+    assert same(read(show(scan)), scan)
+    assert show(read(show(scan))) == show(scan)
+
+
+# -- derivatives ---------------------------------------------------------------------------------
+
+
+def _slope(
+    of: Callable[[dict[Node, Array]], float],
+    at: dict[Node, Array],
+    along: dict[Node, Array],
+) -> float:
+    """The directional derivative of a number by central differences."""
+    above, below = (
+        of({n: v + step * along[n] if n in along else v for n, v in at.items()})
+        for step in (NUDGE, -NUDGE)
+    )
+    return (above - below) / (2 * NUDGE)
+
+
+def _inner(values: dict[Node, Array], weights: dict[Node, Array]) -> float:
+    return float(sum(np.sum(values[n] * w) for n, w in weights.items()))
+
+
+def _number(draws: np.random.Generator, node: Node) -> Array:
+    return draws.standard_normal((*(ROWS,) * len(node.type.axes), *node.type.shape))
+
+
+@dataclass(frozen=True)
+class Differentiated:
+    """An op on leaves with values, the leaf of its cotangent, and directions for all of them."""
+
+    node: Node
+    cotangent: Node
+    values: dict[Node, Array]
+    real: list[Node]  # the operands a derivative is asked of
+    draws: np.random.Generator
+
+    @staticmethod
+    def of(case: Case) -> Differentiated:
+        draws = np.random.default_rng(1)
+        operands = case.operands()
+        node = case.apply(operands)
+        cotangent = leaf("input", "ct", node.type)
+        values = dict(zip(operands, case.draw(draws), strict=True))
+        values[cotangent] = _number(draws, cotangent)
+        real = [a for a in operands if a.type.kind == "real"]
+        return Differentiated(node, cotangent, values, real, draws)
+
+    def directions(self, nodes: Sequence[Node]) -> dict[Node, Array]:
+        return {n: _number(self.draws, n) for n in nodes}
+
+    def numbers(self, roots: Sequence[Node], values: dict[Node, Array]) -> dict[Node, Array]:
+        return evaluate(roots, values, ROWS)
+
+
+@each_differentiable
+def test_vjp_agrees_with_central_differences(case: Case) -> None:
+    d = Differentiated.of(case)
+    along = d.directions(d.real)
+    weights = {d.node: d.values[d.cotangent]}
+    wanted = _slope(lambda at: _inner(d.numbers([d.node], at), weights), d.values, along)
+
+    cotangents = vjp({d.node: d.cotangent}, d.real)
+    found = d.numbers(list(cotangents.values()), d.values)
+    got = _inner({a: found[ct] for a, ct in cotangents.items()}, {a: along[a] for a in cotangents})
+    assert got == pytest.approx(wanted, rel=1e-7, abs=1e-8)
+    assert all(ct.type == a.type for a, ct in cotangents.items())
+
+
+@each_differentiable
+def test_second_derivative_agrees_with_central_differences(case: Case) -> None:
+    d = Differentiated.of(case)
+    first = vjp({d.node: d.cotangent}, d.real)
+    weights = d.directions(list(dict.fromkeys(first.values())))
+    wrt = [*d.real, d.cotangent]
+    along = d.directions(wrt)
+    wanted = _slope(lambda at: _inner(d.numbers(list(weights), at), weights), d.values, along)
+
+    seeds = {ct: leaf("input", f"w{at}", ct.type) for at, ct in enumerate(weights)}
+    second = vjp(seeds, wrt)
+    values = d.values | {seeds[ct]: weight for ct, weight in weights.items()}
+    found = d.numbers(list(second.values()), values)
+    got = _inner({a: found[ct] for a, ct in second.items()}, {a: along[a] for a in second})
+    assert got == pytest.approx(wanted, rel=1e-6, abs=1e-8)
+
+
+@each_differentiable
+def test_jvp_is_the_transpose_of_vjp(case: Case) -> None:
+    d = Differentiated.of(case)
+    moving = {a: leaf("input", f"d{at}", a.type) for at, a in enumerate(d.real)}
+    along = d.directions(d.real)
+    tangent = jvp(moving, [d.node])[d.node]
+    cotangents = vjp({d.node: d.cotangent}, d.real)
+    values = d.values | {moving[a]: along[a] for a in d.real}
+    found = d.numbers([tangent, *cotangents.values()], values)
+    forward = np.sum(found[tangent] * d.values[d.cotangent])
+    reverse = sum(np.sum(found[ct] * along[a]) for a, ct in cotangents.items())
+    assert tangent.type == d.node.type
+    assert forward == pytest.approx(reverse, rel=1e-12, abs=1e-12)
+
+
+# Ties, kinks and corners: (op, operands, their partials).
+CONVENTIONS: tuple[tuple[str, tuple[float, ...], tuple[float, ...]], ...] = (
+    ("relu", (0.0,), (0.0,)),
+    ("abs", (0.0,), (0.0,)),
+    ("maximum", (1.0, 1.0), (0.5, 0.5)),
+    ("minimum", (1.0, 1.0), (0.5, 0.5)),
+    ("maximum", (-np.inf, -np.inf), (0.5, 0.5)),
+    ("maximum", (-np.inf, 2.0), (0.0, 1.0)),
+    ("minimum", (-np.inf, 2.0), (1.0, 0.0)),
+    ("pow", (0.0, 2.0), (0.0, 0.0)),
+    ("pow", (0.0, 1.0), (1.0, 0.0)),
+    ("pow", (0.0, 0.0), (0.0, 0.0)),
+    ("sigmoid", (np.inf,), (0.0,)),
+    ("sigmoid", (-np.inf,), (0.0,)),
+    ("tanh", (-np.inf,), (0.0,)),
+    ("softplus", (np.inf,), (1.0,)),
+    ("softplus", (-np.inf,), (0.0,)),
+)
+
+
+@pytest.mark.parametrize(("name", "operands", "partials"), CONVENTIONS, ids=str)
+def test_partials_at_ties_and_extremes(
+    name: str, operands: tuple[float, ...], partials: tuple[float, ...]
+) -> None:
+    leaves = [leaf("input", "ab"[at], Type()) for at in range(len(operands))]
+    node = apply(name, *leaves)
+    cotangents = vjp({node: const(1.0)}, leaves)
+    values = {a: np.array(v) for a, v in zip(leaves, operands, strict=True)}
+    found = evaluate(list(cotangents.values()), values)
+    assert tuple(float(found[cotangents[a]]) for a in leaves) == partials
+
+
+def test_equal_maxima_share_the_derivative_in_equal_parts() -> None:
+    a = leaf("input", "a", Type((4,)))
+    node = apply("amax", a, attr=0)
+    (cotangent,) = vjp({node: const(1.0)}, [a]).values()
+    found = evaluate([cotangent], {a: np.array([3.0, 1.0, 3.0, 3.0])})
+    np.testing.assert_allclose(found[cotangent], [1 / 3, 0, 1 / 3, 1 / 3])
+
+
+# -- laws ----------------------------------------------------------------------------------------
+
+
+def _letters(term: Term) -> set[str]:
+    match term:
+        case str():
+            return {term}
+        case (_, operands):
+            return set().union(*map(_letters, operands))
+    return set()
+
+
+def _build(term: Term, leaves: dict[str, Node]) -> Node:
+    match term:
+        case str():
+            return leaves[term]
+        case (name, operands):
+            return apply(name, *(_build(t, leaves) for t in operands))
+    assert isinstance(term, float)
+    return const(term, next(iter(leaves.values())).type.shape)
+
+
+@each_law
+def test_law_fires(op: Op, law: str) -> None:
+    left, right = read_law(law)
+    leaves = {x: leaf("input", x, Type((3,))) for x in sorted(_letters(left))}
+    node = _build(left, leaves)
+    assert node.op is op, f"{law} is no law of {op.name}"
+    assert simplified([node])[node] is _build(right, leaves)
+
+
+@each_law
+def test_law_holds_at_special_values_too(op: Op, law: str) -> None:
+    left, right = read_law(law)
+    names = sorted(_letters(left))
+    drawn = np.random.default_rng(2).uniform(*op.domain, 20)
+    grid = np.array(list(itertools.product([*SPECIAL, *drawn], repeat=len(names)))).T
+    leaves = {x: leaf("input", x, Type((grid.shape[1],))) for x in names}
+    roots = [_build(left, leaves), _build(right, leaves)]
+    found = evaluate(roots, {leaves[x]: grid[at] for at, x in enumerate(names)})
+    a, b = (found[root] for root in roots)
+    np.testing.assert_allclose(a, b, rtol=1e-15)
+    np.testing.assert_array_equal(np.signbit(a[~np.isnan(a)]), np.signbit(b[~np.isnan(b)]))
+
+
+# -- spellings -----------------------------------------------------------------------------------
+
+
+def _operands_of(case: Case, dtype: str) -> list[Array]:
+    """All combinations of special values and a few drawn ones, a row for each operand."""
+    drawn = np.random.default_rng(3).uniform(*case.op.domain, 4 if len(case.types) > 1 else 200)
+    choices = [
+        [False, True] if t.kind == "bool" else [*SPECIAL, *drawn.astype(dtype).tolist()]
+        for t in case.types
+    ]
+    rows = zip(*itertools.product(*choices), strict=True)
+    kinds = (bool if t.kind == "bool" else dtype for t in case.types)
+    return [np.array(row, kind) for row, kind in zip(rows, kinds, strict=True)]
+
+
+@each_dtype
+@pytest.mark.parametrize("case", [c for c in EVALUATED if "numpy" in c.op.spell], ids=str)
+def test_numpy_spelling_is_the_reference(case: Case, dtype: str) -> None:
+    operands = _operands_of(case, dtype)
+    kind = case.apply(case.operands()).type.kind
+    out = np.empty(operands[0].shape, bool if kind == "bool" else dtype)
+    names = {f"x{at}": value for at, value in enumerate(operands)}
+    source = case.op.spell["numpy"].format(*names, out="out")
+    with np.errstate(all="ignore"):  # as programs run
+        exec(source, {"np": np, "out": out, **names})
+        precise = (v if v.dtype == bool else v.astype(float) for v in operands)
+        wanted = np.asarray(case.op.reference(None, *precise)).astype(out.dtype)
+    if kind == "bool":
+        np.testing.assert_array_equal(out, wanted)
+        return
+    precision = float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(out, wanted, rtol=8 * precision, atol=precision)
+
+
+def test_tanh_keeps_the_sign_of_zero_and_the_limits() -> None:
+    values = np.array([-0.0, 0.0, np.inf, -np.inf, 1e-320, 710.0])
+    result = OPS["tanh"].reference(None, values)
+    np.testing.assert_array_equal(result, np.tanh(values))
+    np.testing.assert_array_equal(np.signbit(result), np.signbit(values))
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "softplus", "relu", "maximum", "amax"])
+def test_nan_stays_nan(name: str) -> None:
+    op = OPS[name]
+    operands = [np.array([np.nan, 1.0])] * max(op.arity, 1)
+    assert np.isnan(np.ravel(op.reference(0, *operands))[0])

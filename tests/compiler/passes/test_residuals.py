@@ -1,0 +1,51 @@
+"""`residuals` hands values over instead of computing them again, and changes none."""
+
+from __future__ import annotations
+
+import pytest
+
+from rnnc.compiler.ir import Scans
+from rnnc.compiler.passes.boundaries import boundaries
+from rnnc.compiler.passes.differentiate import differentiate
+from rnnc.compiler.passes.residuals import residuals
+from rnnc.compiler.passes.scan import scan
+from rnnc.compiler.passes.simplify import simplify
+from rnnc.compiler.passes.sink import sink
+from tests.compiler.hand_built import CELLS, Numbers, draw_masks
+from tests.compiler.run_scans import assert_alike, by_oracle, by_scans, each
+
+DEAR = ("tanh", "sigmoid", "exp", "einsum")
+
+
+def saved(name: str, masks: tuple[str, ...] = ()) -> Scans:
+    forward = boundaries(simplify(scan(CELLS[name]())), masks)
+    return residuals(Scans(simplify(forward), simplify(differentiate(forward))))
+
+
+@pytest.mark.parametrize("masks", [(), ("starts", "boundaries", "valid")], ids="+".join)
+@pytest.mark.parametrize("name", CELLS)
+def test_values_and_gradients_are_kept(name: str, masks: tuple[str, ...]) -> None:
+    cell = CELLS[name]()
+    n = Numbers.draw(cell, rows=3)
+    drawn = draw_masks(masks, n.steps, n.rows)
+    assert_alike(by_scans(cell, saved(name, masks), n, drawn), by_oracle(cell, n, drawn))
+
+
+def test_gates_are_not_computed_again() -> None:
+    backward = saved("lstm").backward
+    assert backward is not None
+    assert not {"tanh", "sigmoid"} & {n.op.name for n in backward}
+
+
+def test_what_the_backward_scan_does_not_read_is_not_saved() -> None:
+    scans = each(sink)(saved("elman"))
+    assert scans.backward is not None
+    read = {str(i.attr) for i in scans.backward.inputs}
+    assert set(scans.saved) <= read
+    assert {o.name for o in scans.forward.outs} == {"h", *scans.saved}
+
+
+def test_a_stateless_cell_saves_what_its_derivative_needs() -> None:
+    scans = saved("dense")
+    assert scans.forward.carries == ()
+    assert len(scans.saved) <= 1
