@@ -265,6 +265,8 @@ class Plan:
     whole: tuple[Node, ...]
     block: tuple[Node, ...]
     step: tuple[Node, ...]
+    kept: tuple[Node, ...]
+    tail: tuple[Node, ...]
     late: tuple[Node, ...]
     private: frozenset[str] = frozenset()  # outs no user sees: they may share memory
 

@@ -17,6 +17,7 @@ from .ir import Cell, Plan, Scan, Scans
 from .passes.boundaries import boundaries
 from .passes.classify import Recurrence, classify
 from .passes.differentiate import differentiate
+from .passes.gather import gather
 from .passes.hoist import hoist
 from .passes.merge import merge
 from .passes.regroup import regroup
@@ -113,9 +114,10 @@ PIPELINE = (
     Pass("regroup", _each(regroup), "add and multiply first what does not read the carry",
          ("scan",), exact=False),
     Pass("hoist", _each(hoist), "W @ x for all t in one product", ("residuals",), exact=False),
-    Pass("merge", _each(merge), "pieces of a cotangent that share a factor", ("hoist",), exact=False),
-    Pass("hoist", _each(hoist), "the factors this brought together", ("merge",), exact=False),
+    Pass("merge", _each(merge), "all gates squashed at once", ("split",)),
     Pass("sink", _each(sink), "dW as one contraction over T*B", ("residuals",), exact=False),
+    Pass("gather", _each(gather), "cotangents of gates, which share a factor, at once", ("hoist",), exact=False),
+    Pass("hoist", _each(hoist), "the factors this brought together", ("gather",), exact=False),
     Pass("simplify", _each(simplify), "views of views", ("scan",)),
     Pass("schedule", _schedule, "which node is computed when", ("residuals",)),
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """Where each node of a scan lives: before the loop, in the step, or after the loop.
 
-In: a scan's nodes. Out: their places, told by the border ops alone (see `ir`).
+In: a scan's nodes. Out: their places, told by the border ops alone (see `ir`), and which of them
+wait for the step before.
 """
 
 from __future__ import annotations
@@ -28,4 +29,15 @@ def places(order: Iterable[Node]) -> dict[Node, Place]:
     for node in order:
         latest = max((found[a] for a in node.args), default=Place.BEFORE)
         found[node] = BORDERS.get(node.op.name, latest)
+    return found
+
+
+def serial(order: Iterable[Node]) -> set[Node]:
+    """The nodes of the step that read a carry: what must be done one step after the other."""
+    found: set[Node] = set()
+    for node in order:
+        if node.op.name == "carry" or (
+            node.op.name not in BORDERS and any(a in found for a in node.args)
+        ):
+            found.add(node)
     return found

@@ -15,7 +15,7 @@ what such a text says (see `text_reader`).
     result    = ("init" | "initial" | "state" | "carry" | "output" | "out") NAME "=" operand
     equation  = NAME ":" type "=" expr ["#" LINE ":" COLUMN]
     expr      = operand INFIX operand | NAME "[t]" | operand "[" {FROM ":" TO} "]"
-              | OP ["(" ATTRIBUTE ")"] {operand}
+              | OP ["(" ATTRIBUTE ")"] {operand} | operand "@" operand          see MATMUL
     operand   = NAME | NUMBER | NUMBER "[" SHAPE "]"                        a tensor of one number
     type      = KIND "[" {LEADING AXIS} {SIZE} "]"                          real[T,B,4,hidden]
 
@@ -34,6 +34,7 @@ from typing import Any
 from .ir import Cell, Node, Plan, Scan, Scans, Value, toposort
 from .places import Place, places
 from .shapes import LEADING, Dim, Type
+from .text_reader import MATMUL
 from .text_reader import read as read
 from .text_reader import same as same
 
@@ -66,6 +67,8 @@ def show_plan(plan: Plan) -> str:
         "for all t before the loop": plan.whole,
         "before the loop, for some steps at a time": plan.block,
         "in the loop": plan.step,
+        "what the loop leaves behind": plan.kept,
+        "after the loop, for some steps at a time": plan.tail,
         "after the loop": plan.late,
     }
     order = [node for nodes in sections.values() for node in nodes]
@@ -231,6 +234,8 @@ class _Writer:
         args = [self.operand(a, short) for a in node.args]
         if node.op.infix is not None:
             return f"{args[0]} {node.op.infix} {args[1]}"
+        if node.op.name == "einsum" and _is_matmul(node):
+            return f"{args[0]} @ {args[1]}"
         if node.op.name == "at":
             return f"{args[0]}[t]"
         if node.op.name == "slice":
@@ -272,6 +277,12 @@ class _Writer:
                 texts = ",".join(map(self.literal, value))
                 return f"({texts},)" if len(value) == 1 else f"({texts})"
         raise AssertionError(f"no text for {value!r}")
+
+
+def _is_matmul(node: Node) -> bool:
+    """Whether an einsum is what the language writes `a @ b`."""
+    first, second = node.args
+    return bool(node.attr == (MATMUL.get((first.type.rank, second.type.rank)), ""))
 
 
 def _number(value: float) -> str:

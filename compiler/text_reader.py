@@ -37,6 +37,12 @@ _RESULT = re.compile(r"(init|initial|state|carry|output|out) (\S+) = (\S+)")
 _CALL = re.compile(r"(\w+)(\(.*\))?")
 _KINDS: Mapping[str, Kind] = {"real": "real", "int": "int", "bool": "bool"}
 
+# The einsums written `a @ b`, by the ranks of a and b.
+MATMUL: Mapping[tuple[int, int], str] = {
+    (1, 1): "a,a->", (2, 1): "ab,b->a", (3, 1): "abc,c->ab", (1, 2): "a,ab->b",
+    (2, 2): "ab,bc->ac",
+}  # fmt: skip
+
 Lines = list[tuple[int, str]]
 
 
@@ -169,6 +175,11 @@ class _Reader:
 
     def expr(self, text: str) -> Node:
         words = text.split(" ")
+        if len(words) == 3 and words[1] == "@":
+            first, second = (self.operand(word, None) for word in (words[0], words[2]))
+            return apply(
+                "einsum", first, second, attr=(MATMUL[first.type.rank, second.type.rank], "")
+            )
         if len(words) == 3 and words[1] in _INFIX:
             return self.apply(_INFIX[words[1]], None, [words[0], words[2]])
         if len(words) == 1 and text.endswith("]"):

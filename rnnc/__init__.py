@@ -9,6 +9,7 @@ net.load_params(rnnc.SGD(0.1).step(net.params, grads.params))
 net.truncate()
 """
 
+from .compiler.knobs import options as options
 from .grammar.problems import Error as Error
 from .grammar.problems import Problem as Problem
 from .grammar.problems import Problems as Problems
@@ -55,5 +56,6 @@ __all__ = [
     "cross_entropy",
     "load",
     "loads",
+    "options",
     "squared_error",
 ]

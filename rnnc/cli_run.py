@@ -35,7 +35,11 @@ def run(
         raise DataError(f"{cell.name} gives no output")
     net = Recur(cell, seed=seed, dtype=dtype)
     if params is not None:
-        net.load_params(read_params(params))
+        given = read_params(params)
+        missing = [p.name for p in cell.params if p.name not in given]
+        if missing:
+            raise DataError(f"{params} has no {', '.join(missing)}, which {cell.name} has")
+        net.load_params(given)
     net.eval()
     steps = read_steps(source, columns_of(cell))
     ys = net.scan(as_inputs(steps, cell, np.dtype(dtype)))

@@ -24,8 +24,8 @@ INSIDE_COMPILER = {
     "ops": ("shapes", "ops"),
     "ir": ("shapes", "ops"),
     "elaborate": ("shapes", "ops", "ir", "rewrite", "elaborate"),
-    "passes": ("shapes", "ops", "ir", "rewrite"),
-    "passes.differentiate": ("shapes", "ops", "ir", "rewrite", "derive"),
+    "passes": ("shapes", "ops", "ir", "rewrite", "places"),
+    "passes.differentiate": ("shapes", "ops", "ir", "rewrite", "places", "derive"),
     "passes.initial": ("shapes", "ops", "ir", "rewrite", "derive"),
     "backends": ("shapes", "ops", "ir", "backends"),
 }

@@ -3,12 +3,12 @@
 In: how an array lies in memory. Out: expressions for its views. Every view carries a small sample
 array that went through the same steps: whether NumPy would copy is asked of NumPy, not guessed.
 
-A step's values are written with a leading time axis or without: `rows` says whether the array a
-view is taken of has one. Steps never touch it.
+An array may have a leading time axis that its views never touch: `rows` says which rows of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -16,110 +16,226 @@ import numpy as np
 
 Axis: TypeAlias = str | int  # "B", or the index of a trailing axis
 Order: TypeAlias = tuple[Axis, ...]
+Dim: TypeAlias = str | int  # "B", "B * 3", or a number
+Item: TypeAlias = slice | int
+Sample: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
 SAMPLE_BATCH = 3  # any number above 1: with one row NumPy sees more views than hold in general
+EVERYTHING = slice(None)
+
+# Which rows of an array a view is of, as an index of all of them and as one of a block's. "head"
+# and "tail" are those of an array of T + 1 rows, but the last and but the first.
+ALL_ROWS = {"T": ":", "head": ":-1", "tail": "1:", "q": ":q"}
+BLOCK_ROWS = {"T": "t0:t1", "head": "t0:t1", "tail": "t0 + 1:t1 + 1", "q": ":q"}
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view of the array `base`: `steps` applied one after the other.
+    """A view of the array `base`: parts of it, its axes in another order, then `steps`.
 
-    `rows` is "" for an array without time, "T" for one with a row for every step of the run, "q"
-    for one with a row for every step of a block. `axes` is the order in memory, time left out.
+    `rows` is "" for an array without time; `axes` names what the view's axes are, time left out.
     """
 
     base: str
     rows: str
     axes: Order
-    sample: Any  # of the array without time
+    sample: Sample  # of the view, without time
+    items: tuple[Item, ...]  # one for every axis of the array
+    order: tuple[int, ...]  # of the axes that are left
     steps: tuple[tuple[str, Any], ...] = ()
     scope: str = "run"  # "build": the array lives as long as the batch size does
 
-    def transposed(self, order: Order) -> View:
-        """The same axes in another order."""
-        if order == self.axes:
-            return self
-        perm = tuple(self.axes.index(axis) for axis in order)
-        return self._with(("transpose", perm), order, self.sample.transpose(perm))
+    @staticmethod
+    def of(base: str, rows: str, axes: Order, sample: Sample, scope: str = "run") -> View:
+        """All of an array."""
+        everything: tuple[Item, ...] = (EVERYTHING,) * sample.ndim
+        return View(base, rows, axes, sample, everything, tuple(range(sample.ndim)), (), scope)
 
-    def indexed(self, items: tuple[slice | int | None, ...], axes: Order) -> View:
-        """`view[items]`, one item for every axis in memory order; None inserts an axis."""
-        if all(item == slice(None) for item in items):
-            return replace(self, axes=axes)
-        return self._with(("index", items), axes, self.sample[items])
-
-    def reshaped(self, dims: tuple[str | int, ...], axes: Order) -> View | None:
-        """In another shape, or None where that would be a copy. `dims` may name "B"."""
-        sizes = tuple(SAMPLE_BATCH if d == "B" else int(d) for d in dims)
-        if sizes == self.sample.shape:
-            return replace(self, axes=axes)
-        sample = self.sample.reshape(sizes)
-        if not np.shares_memory(sample, self.sample):
-            return None
-        return self._with(("reshape", dims), axes, sample)
-
-    def logical(self) -> View:
-        """Batch first, then the trailing axes in their order."""
-        return self.transposed(tuple(sorted(self.axes, key=lambda a: -1 if a == "B" else int(a))))
-
-    def widened(self, dims: tuple[str | int, ...]) -> View:
-        """Axes of size 1 repeated, as a view that must not be written."""
-        sizes = tuple(SAMPLE_BATCH if d == "B" else int(d) for d in dims)
-        if sizes == self.sample.shape:
-            return self
-        return self._with(("widen", dims), self.axes, np.broadcast_to(self.sample, sizes))
-
-    def _with(self, step: tuple[str, Any], axes: Order, sample: Any) -> View:
-        return replace(self, steps=(*self.steps, step), axes=axes, sample=sample)
+    @property
+    def is_all(self) -> bool:
+        """Whether the view is the array itself (some rows of it, if it has rows)."""
+        plain = all(item == EVERYTHING for item in self.items)
+        return plain and self.order == tuple(range(len(self.items))) and not self.steps
 
     @property
     def contiguous(self) -> bool:
         return bool(self.sample.flags.c_contiguous)
 
-    def expression(self, base: str | None = None, count: str | None = None) -> str:
-        """The view as source, of the whole array or of `count` rows of it called `base`."""
-        text = base or self.base
-        timed = bool(self.rows)
-        count = count or {"T": "T", "q": "N"}.get(self.rows, "")
+    # -- views of it -----------------------------------------------------------------------------
+
+    def transposed(self, axes: Order) -> View:
+        """The same axes in another order."""
+        if axes == self.axes:
+            return self
+        return self.permuted(tuple(self.axes.index(axis) for axis in axes), axes)
+
+    def permuted(self, perm: tuple[int, ...], axes: Order) -> View:
+        """Axis i of the result is axis perm[i] of this view."""
+        sample = self.sample.transpose(perm)
+        if self.steps:
+            return self._with(("transpose", perm), axes, sample)
+        order = tuple(self.order[at] for at in perm)
+        return replace(self, order=order, axes=axes, sample=sample)
+
+    def indexed(self, items: Sequence[Item], axes: Order) -> View:
+        """`view[items]`, one item for every axis; an integer drops it."""
+        if all(item == EVERYTHING for item in items):
+            return self.named(axes)
+        sample = self.sample[tuple(items)]
+        if self.steps:
+            return self._with(("index", tuple(items)), axes, sample)
+        mine = list(self.items)
+        left = [at for at, item in enumerate(mine) if isinstance(item, slice)]
+        for at, item in zip(self.order, items, strict=True):
+            place = left[at]
+            found = _within(mine[place], item)
+            if found is None:
+                return self._with(("index", tuple(items)), axes, sample)
+            mine[place] = found
+        kept = [at for at, item in zip(self.order, items, strict=True) if isinstance(item, slice)]
+        order = tuple(sorted(kept).index(at) for at in kept)
+        return replace(self, items=tuple(mine), order=order, axes=axes, sample=sample)
+
+    def inserted(self, lacking: Sequence[bool], axes: Order) -> View:
+        """With axes of size 1 where `lacking`."""
+        if not any(lacking):
+            return self.named(axes)
+        items = tuple(None if lack else EVERYTHING for lack in lacking)
+        return self._with(("index", items), axes, self.sample[items])
+
+    def reshaped(self, dims: tuple[Dim, ...], axes: Order) -> View | None:
+        """In another shape, or None where that would be a copy."""
+        sizes = tuple(map(extent, dims))
+        if sizes == self.sample.shape:
+            return self.named(axes)
+        sample = self.sample.reshape(sizes)
+        if not np.shares_memory(sample, self.sample):
+            return None
+        dropped = _ones_left_out(self.sample.shape, sizes)
+        if dropped is not None:
+            return self.indexed(dropped, axes)
+        added = _ones_left_out(sizes, self.sample.shape)
+        if added is not None:
+            return self.inserted([item == 0 for item in added], axes)
+        return self._with(("reshape", dims), axes, sample)
+
+    def widened(self, dims: tuple[Dim, ...]) -> View:
+        """Axes of size 1 repeated, as a view that must not be written."""
+        sizes = tuple(map(extent, dims))
+        if sizes == self.sample.shape:
+            return self
+        return self._with(("widen", dims), self.axes, np.broadcast_to(self.sample, sizes))
+
+    def logical(self) -> View:
+        """Batch first, then the trailing axes in their order."""
+        return self.transposed(logical(self.axes))
+
+    def named(self, axes: Order) -> View:
+        """The same array with other names for its axes."""
+        return replace(self, axes=axes)
+
+    def _with(self, step: tuple[str, Any], axes: Order, sample: Sample) -> View:
+        return replace(self, steps=(*self.steps, step), axes=axes, sample=sample)
+
+    # -- as source -------------------------------------------------------------------------------
+
+    def text(self, rows: str = "", count: str = "") -> str:
+        """The view as source; of an array with time those `rows`, `count` of them."""
+        timed = [rows] if self.rows else []
+        items = [*timed, *map(_item, self.items)]
+        while items and items[-1] == ":":
+            items.pop()
+        text = f"{self.base}[{', '.join(items)}]" if items else self.base
+        if self.order != tuple(range(len(self.order))):
+            text += _transpose(self.order, bool(self.rows))
         for kind, what in self.steps:
             match kind:
                 case "transpose":
-                    order = (0, *(at + 1 for at in what)) if timed else what
-                    text = f"{text}.transpose({', '.join(map(str, order))})"
+                    text += _transpose(what, bool(self.rows))
                 case "index":
-                    items = [_item(i) for i in what]
-                    text = f"{text}[{', '.join([':', *items] if timed else items)}]"
+                    items = [*([":"] if self.rows else []), *map(_item, what)]
+                    text += f"[{', '.join(items)}]"
                 case "reshape":
-                    dims = [count] * timed + [str(d) for d in what]
-                    text = f"{text}.reshape({', '.join(dims) or '()'})"
+                    dims = [*([count] if self.rows else []), *map(str, what)]
+                    text += f".reshape({', '.join(dims) or '()'})"
                 case "widen":
-                    dims = [count] * timed + [str(d) for d in what]
-                    text = f"np.broadcast_to({text}, ({', '.join(dims)},))"
+                    dims = [*([count] if self.rows else []), *map(str, what)]
+                    text = f"np.broadcast_to({text}, {shape_text(*dims)})"
         return text
 
 
-def _item(item: slice | int | None) -> str:
-    if isinstance(item, slice):
-        start = "" if item.start is None else str(item.start)
-        stop = "" if item.stop is None else str(item.stop)
-        step = "" if item.step is None else f":{item.step}"
-        return f"{start}:{stop}{step}"
-    return str(item)
+def extent(dim: Dim) -> int:
+    """How large a sample is along an axis of this size."""
+    total = 1
+    for factor in str(dim).split(" * "):
+        total *= SAMPLE_BATCH if factor == "B" else int(factor)
+    return total
 
 
-def aligned(view: View, order: Order) -> View:
-    """`view` with its axes in `order`; those it lacks inserted with size 1."""
-    present = tuple(axis for axis in order if axis in view.axes)
-    moved = view.transposed(present)
-    # Missing axes in front need no insertion: NumPy aligns at the end. With a time axis they do.
-    lacking = [axis not in view.axes for axis in order]
-    if not any(lacking):
-        return moved
+def sample_of(dims: Sequence[Dim]) -> Sample:
+    return np.empty([extent(d) for d in dims], np.float32)
+
+
+def logical(axes: Order) -> Order:
+    """Batch first, then the trailing axes in their order."""
+    return tuple(sorted(axes, key=lambda axis: -1 if axis == "B" else int(axis)))
+
+
+def shape_text(*dims: object) -> str:
+    """A shape as source."""
+    return f"({', '.join(map(str, dims))}{',' if len(dims) == 1 else ''})"
+
+
+def facing(view: View, axes: Order) -> View:
+    """`view` with its axes in this order, and with axes of size 1 for those it lacks.
+
+    NumPy aligns shapes at the end, so that nothing is missing in front of an array without time.
+    """
+    moved = view.transposed(tuple(axis for axis in axes if axis in view.axes))
+    lacking = [axis not in view.axes for axis in axes]
     if not view.rows:
-        first = lacking.index(False) if False in lacking else len(order)
-        lacking = lacking[first:]
-        order = order[first:]
-        if not any(lacking):
-            return moved
-    items = tuple(None if lack else slice(None) for lack in lacking)
-    return moved.indexed(items, order)
+        first = lacking.index(False) if False in lacking else len(axes)
+        lacking, axes = lacking[first:], axes[first:]
+    return moved.inserted(lacking, axes)
+
+
+def _within(mine: Item, item: Item) -> Item | None:
+    """The item that picks `item` of what `mine` picks; None if neither slice says it."""
+    if isinstance(mine, int) or mine.step is not None:
+        return mine if item == EVERYTHING else None
+    start = mine.start or 0
+    if isinstance(item, int):
+        return start + item if item >= 0 else None
+    if item == EVERYTHING:
+        return mine
+    if item.step is not None:
+        return item if mine == EVERYTHING else None
+    return slice(start + (item.start or 0), mine.stop if item.stop is None else start + item.stop)
+
+
+def _ones_left_out(shape: Sequence[int], wanted: Sequence[int]) -> list[Item] | None:
+    """The index that takes `shape` to `wanted` by dropping axes of size 1, if that is all."""
+    items: list[Item] = []
+    left = list(wanted)
+    for dim in shape:
+        if left and dim == left[0] and (dim != 1 or len(left) == len(shape) - len(items)):
+            items.append(EVERYTHING)
+            left.pop(0)
+        elif dim == 1:
+            items.append(0)
+        else:
+            return None
+    return None if left else items
+
+
+def _item(item: Item | None) -> str:
+    if not isinstance(item, slice):
+        return str(item)
+    start = "" if item.start is None else str(item.start)
+    stop = "" if item.stop is None else str(item.stop)
+    return f"{start}:{stop}" + ("" if item.step is None else f":{item.step}")
+
+
+def _transpose(order: Sequence[int], timed: bool) -> str:
+    whole = [0, *(at + 1 for at in order)] if timed else list(order)
+    return f".transpose({', '.join(map(str, whole))})"

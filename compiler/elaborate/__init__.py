@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...grammar.problems import Collector
-from ..ir import Cell, Node, State, Value, leaf
+from ..ir import Cell, Node, State, Value
 from . import links, tuples, values
 from .modules import CellDefinition as CellDefinition
 from .modules import FunctionDefinition as FunctionDefinition
@@ -45,8 +45,8 @@ def _cell(definition: CellDefinition, settings: Mapping[str, values.Value], run:
     instance = yield links.instance_of(definition, settings, run)
     if isinstance(instance, Bad):
         return None
-    carry = [_leaf("carry", slot) for slot in tuples.flatten(instance.carry)]
-    inputs = [_leaf("input", slot) for slot in tuples.flatten(instance.input)]
+    carry = [_leaf(run, "carry", slot) for slot in tuples.flatten(instance.carry)]
+    inputs = [_leaf(run, "input", slot) for slot in tuples.flatten(instance.input)]
     step = yield instance.step(
         run,
         "",
@@ -75,8 +75,8 @@ def _cell(definition: CellDefinition, settings: Mapping[str, values.Value], run:
     )
 
 
-def _leaf(op: str, slot: Slot) -> Node:
-    return leaf(op, slot.name, slot.type, slot.span)
+def _leaf(run: Run, op: str, slot: Slot) -> Node:
+    return run.leaf(op, slot.name, slot.type, slot.span)
 
 
 def _plain(value: values.Value) -> object:

@@ -398,7 +398,8 @@ def _bound_by(statement: Statement) -> Iterator[tuple[str, Span]]:
     match statement:
         case Bind(target=target):
             for name in names_in(target):
-                yield name.id + "'" * isinstance(name, Primed), name.span
+                if name.id != DISCARDED:
+                    yield name.id + "'" * isinstance(name, Primed), name.span
         case Param(items=items) | Const(items=items):
             for item in items:
                 yield item.name, item.name_span

@@ -23,6 +23,8 @@ from .scope import Scope
 from .tensors import Site, not_a_tensor
 from .values import BAD, Bad, Operand, SubCell, Work, describe
 
+DEEPEST = 100  # calls of one function within itself: by a function that it is given, say
+
 _Named = Sequence[tuple[Keyword, Operand]]
 _Bound = Mapping[str, Operand | tuple[Operand, ...]]
 
@@ -163,7 +165,7 @@ def _built_in(function: Function, site: Site, bound: _Bound, scope: Scope) -> Wo
 def inline(definition: FunctionDefinition, site: Site, bound: _Bound, scope: Scope) -> Work:
     """The result of a `fn` with its parameters bound."""
     run, declaration = site.run, definition.declaration
-    if definition in run.inlining:
+    if run.inlining[definition] == DEEPEST:
         run.problems.add(RecursiveFunction(f"'{definition.name}' calls itself", site.span))
         return BAD
     body = Scope(run, definition.module, scope.path)
@@ -171,18 +173,26 @@ def inline(definition: FunctionDefinition, site: Site, bound: _Bound, scope: Sco
         value = bound[parameter.id]
         assert isinstance(value, Operand)
         body.bind(parameter.id, value.value, parameter.span, equation=False)
-    run.inlining.append(definition)
+    run.inlining[definition] += 1
     outer, run.problems = run.problems, Collector()
+    caller = run.built_in_call
+    if _is_built_in(definition):
+        run.built_in_call = caller or site.span
     yield statements.block(declaration.body, body)
     result = yield expressions.operand(declaration.result, body)
+    run.built_in_call = caller
     inner, run.problems = run.problems, outer
-    run.inlining.pop()
-    problem = not isinstance(result.value, Bad) and not_a_tensor(result)
+    run.inlining[definition] -= 1
+    problem = None if isinstance(result.value, Bad) else not_a_tensor(result)
     if problem:
         inner.add(problem)
     for found in inner.problems:
         run.problems.add(_seen_from(found, definition, site, bound))
     return BAD if problem else result.value
+
+
+def _is_built_in(definition: FunctionDefinition) -> bool:
+    return definition.module.file.span.source is prelude_source()
 
 
 def _seen_from(
@@ -192,7 +202,7 @@ def _seen_from(
 
     The source of a built-in function is not the user's: the call is at fault as a whole.
     """
-    if definition.module.file.span.source is not prelude_source():
+    if not _is_built_in(definition):
         problem.related += ((site.span, f"in this call of '{definition.name}'"),)
         return problem
     given = [value for value in bound.values() if isinstance(value, Operand)]

@@ -25,6 +25,7 @@ from ...grammar.syntax import (
     Item,
     Items,
     ItemTuple,
+    Name,
     Output,
     Outputs,
     OutputTuple,
@@ -32,12 +33,14 @@ from ...grammar.syntax import (
     Setting,
 )
 from .body_names import BodyNames
-from .environment import Sort
 from .hints import did_you_mean
 from .modules import CellDefinition, Module
 from .recursion import check_recursion
-from .settings import KINDS, settings_of
-from .walk import items_in, outputs_in, statements_in
+from .run import Run
+from .scope import Scope
+from .settings import KINDS, default_of, settings_of
+from .walk import items_in, outputs_in, statements_in, walk
+from .work import finish
 
 
 def check_names(module: Module, problems: Collector) -> None:
@@ -74,14 +77,20 @@ def _check_function(declaration: FunctionDeclaration, names: BodyNames) -> None:
 
 
 def _check_settings(definition: CellDefinition, names: BodyNames) -> None:
-    kinds = {setting.name: setting.kind for setting in settings_of(definition)}
-    for setting in definition.declaration.settings:
-        if setting.default is not None:
-            names.check_reads([setting.default])
-        if setting.kind is not None and setting.kind not in KINDS:
-            names.problems.add(_unknown_kind_of_setting(setting))
-        sort: Sort = "size" if kinds[setting.name] == "size" else "option"
-        names.bind(setting.name, setting.name_span, sort)
+    before: set[str] = set()
+    settings = {setting.name: setting for setting in settings_of(definition)}
+    for declared in definition.declaration.settings:
+        setting, known = settings[declared.name], len(names.problems.errors)
+        if declared.default is not None:
+            names.check_reads([declared.default])
+        if declared.kind is not None and declared.kind not in KINDS:
+            names.problems.add(_unknown_kind_of_setting(declared))
+        if declared.default is not None and len(names.problems.errors) == known:
+            read = {node.id for node in walk([declared.default]) if isinstance(node, Name)}
+            if not read & before:  # else it depends on what the cell is called with
+                finish(default_of(setting, definition, Scope(Run(names.problems), names.module)))
+        names.bind(setting.name, declared.name_span, "size" if setting.kind == "size" else "option")
+        before.add(setting.name)
 
 
 def _unknown_kind_of_setting(setting: Setting) -> Problem:

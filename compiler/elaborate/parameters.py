@@ -14,7 +14,7 @@ from ...grammar.problems import Problem
 from ...grammar.problems_of_values import BadInitialiser, BadSize, ShapeMismatch
 from ...grammar.source import Span
 from ...grammar.syntax import Call, Expression, Item, Keyword, Name
-from ..ir import Init, Node, Param, leaf, toposort
+from ..ir import Init, Node, Param, toposort
 from ..shapes import Shape, Type, size
 from . import expressions, hints
 from .arguments import LARGEST_SIZE, known_only_later
@@ -71,7 +71,7 @@ def declare(item: Item, scope: Scope, trained: bool) -> Work:
         )
     if path not in run.params:
         init = yield _initial(item, shape, scope)
-        node = leaf("param", path, Type(shape), item.name_span)
+        node = run.leaf("param", path, Type(shape), item.name_span)
         run.params[path] = Param(path, node, init, trained)
     try:
         scope.bind(item.name, run.params[path].node, item.name_span, equation=False)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...grammar.problems import Collector
-from ...grammar.problems_of_values import UnrolledTooLarge
+from ...grammar.problems_of_values import ShapeMismatch, UnrolledTooLarge
 from ...grammar.source import Span
-from ..ir import Node, Param, apply
+from ..ir import Node, Param, apply, label, leaf
+from ..shapes import Type, TypeProblem
 from .modules import FunctionDefinition
 
 MOST_NODES = 100_000
@@ -32,18 +34,41 @@ class Run:
     nodes: int = 0
     steps: int = 0  # equations, calls and sums of numbers, which may make no node
     depth: int = 0  # how many cells the link that is being read stands in
-    inlining: list[FunctionDefinition] = field(default_factory=list)  # being written out
+    inlining: Counter[FunctionDefinition] = field(default_factory=Counter)  # being written out
+    built_in_call: Span | None = None  # where the built-in function that is being inlined is called
+    owned: set[Node] = field(default_factory=set)  # the nodes that depend on a leaf of the cell
 
     def apply(self, op: str, *args: Node, attr: Any = None, span: Span) -> Node:
-        """The node of `op` on `args`, counted. Operands must be of the right types already.
+        """The node of `op` on `args`, counted.
 
         Raises:
             TooManyOperations: it is one too many.
+            ShapeMismatch: the operands are not what `op` takes, and nobody said so before.
         """
         self.nodes += 1
         if self.nodes > MOST_NODES:
             raise _too_many(f"{MOST_NODES:,} operations", span)
-        return apply(op, *args, attr=attr, span=span)
+        # What depends on no leaf, such as eye(3), is shared with other cells: it has no place here.
+        own = any(arg in self.owned for arg in args)
+        try:
+            place = self.built_in_call or span
+            node = apply(op, *args, attr=attr, span=place if own else None)
+        except TypeProblem as problem:
+            advice = [problem.hint] if problem.hint else []
+            raise ShapeMismatch(str(problem), span, hints=advice) from None
+        if own:
+            self.owned.add(node)
+        return node
+
+    def leaf(self, op: str, name: str, type_: Type, span: Span) -> Node:
+        """A new leaf of the cell."""
+        node = leaf(op, name, type_, span)
+        self.owned.add(node)
+        return node
+
+    def name(self, node: Node, name: str) -> Node:
+        """Give `node` the name its source has for it, unless it is shared or built in."""
+        return label(node, name) if node in self.owned and not self.built_in_call else node
 
     def step(self, span: Span, steps: int = 1) -> None:
         """Count steps of work.

@@ -155,16 +155,13 @@ def bind(
     missing: list[str] = []
     for setting in settings:
         value_of: Value = BAD
-        declared = setting.declared
         if setting.name in given:
             value_of = _accepted(setting, given[setting.name].operand, definition, scope)
-        elif declared.default is not None:
-            sized = setting.kind == "size"
-            default = yield expressions.operand(declared.default, own, sized)
-            value_of = _accepted(setting, default, definition, scope)
+        elif setting.default is not None:
+            value_of = yield default_of(setting, definition, own)
         else:
             missing.append(setting.name)
-        own.bind(setting.name, value_of, declared.name_span, equation=False)
+        own.bind(setting.name, value_of, setting.declared.name_span, equation=False)
     if missing:
         words = " and ".join(f"'{name}'" for name in missing)
         problems.add(
@@ -175,6 +172,20 @@ def bind(
             )
         )
     return {name: entry.value for name, entry in own.entries.items()}
+
+
+def default_of(setting: Setting, definition: CellDefinition, before: Scope) -> Work:
+    """The default of a setting; BAD if it is of another kind, which is recorded.
+
+    Args:
+        setting: one with a default.
+        definition: the cell.
+        before: a scope that has the settings before it.
+    """
+    assert setting.declared.default is not None
+    sized = setting.kind == "size"
+    value = yield expressions.operand(setting.declared.default, before, sized)
+    return _accepted(setting, value, definition, before)
 
 
 def _accepted(setting: Setting, given: Operand, definition: CellDefinition, scope: Scope) -> Value:

@@ -23,7 +23,7 @@ from ...grammar.syntax import (
     TuplePattern,
     Use,
 )
-from ..ir import Node, label
+from ..ir import Node
 from ..shapes import Shape
 
 # Sub-cells have bodies, and bodies make sub-cells: hence whole modules.
@@ -75,6 +75,8 @@ def _bind(target: Pattern, value: Operand, scope: Scope) -> None:
     elif isinstance(value.value, tuple):
         for item, of in tuples.match_pattern(target, value):
             bind(item, of, scope)
+    elif alone := tuples.only_name(target):
+        bind(alone, value, scope)
     else:
         _take_apart(target, value, scope)
 
@@ -87,7 +89,7 @@ def _spoil(target: Pattern, scope: Scope) -> None:
                 _spoil(item, scope)
         case Primed(id=name, span=span):
             scope.new.setdefault(name, Entry(BAD, span))
-        case Name(id=name, span=span):
+        case Name(id=name, span=span) if name != DISCARDED:
             scope.spoil(name, span)
 
 
@@ -111,7 +113,7 @@ def _named(name: Name, value: Operand, scope: Scope) -> Value:
             hints=[f"'E[{value.span.text}]' picks a row of E"],
         )
     if isinstance(value.value, Node):
-        label(value.value, scope.path + name.id)
+        scope.run.name(value.value, scope.path + name.id)
     return value.value
 
 
@@ -139,7 +141,7 @@ def _new_state(state: Primed, value: Operand, scope: Scope) -> Value:
             related=[(slot.span, f"'{state.id}' is {slot.type}")],
             notes=sizes_note(slot.type.shape, value.value.type.shape),
         )
-    return label(fit(site, value.value, slot.type.shape), f"{scope.path}{state.id}'")
+    return scope.run.name(fit(site, value.value, slot.type.shape), f"{scope.path}{state.id}'")
 
 
 def _take_apart(target: TuplePattern, value: Operand, scope: Scope) -> None:

@@ -66,6 +66,12 @@ def _of_pattern(pattern: Pattern) -> Tree:
     return pattern
 
 
+def only_name(target: TuplePattern) -> Name | Primed | None:
+    """The one name of `((), y)`, which takes a whole value; None where there are several."""
+    tree = tidy(_of_pattern(target))
+    return tree if isinstance(tree, Name | Primed) else None
+
+
 def match_pattern(target: TuplePattern, value: Operand) -> list[tuple[Pattern, Operand]]:
     """Each name of `target` with its part of a tuple.
 

@@ -67,10 +67,9 @@ def elaborate_at_witnesses(
 
 def _candidates(names: list[str]) -> Iterator[dict[str, int]]:
     """Sets of sizes to try, in pairs that share no value: primes, then sizes that divide others."""
-    pools = itertools.product((_MULTIPLES, _DIVISORS), repeat=len(names))
-    for choice in itertools.islice(pools, _MOST_TRIES):
-        if choice == (_MULTIPLES,) * len(names):
-            choice = (_PRIMES,) * len(names)
+    dividing = itertools.product((_MULTIPLES, _DIVISORS), repeat=len(names))
+    choices = itertools.chain([(_PRIMES,) * len(names)], dividing)
+    for choice in itertools.islice(choices, _MOST_TRIES):
         for pair in (0, 1):
             used: Counter[tuple[int, ...]] = Counter()
             sizes = {}

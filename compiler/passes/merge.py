@@ -6,166 +6,189 @@ is paid once for all gates.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
 from ..ir import Node, Scan, apply, const, rebuild
 
-SQUASHING = ("sigmoid", "tanh")
+VIEWS = ("slice", "reshape", "at", "stack")
+SQUASHING = {"sigmoid": (0.5, 0.5), "tanh": (1.0, 0.0)}  # s * tanh(s * x) + t
+
+Rest: TypeAlias = tuple[int, ...]
 
 
 def merge(scan: Scan) -> Scan:
-    """Squash all gates at once; compute the pieces of a concat together.
+    """One operation on the whole for operations on its parts, from the operands upwards.
 
-    Before  i, f, g, o = sigmoid(a[0]), sigmoid(a[1]), tanh(a[2]), sigmoid(a[3])
-    After   s = [.5, .5, 1, .5];  i, f, g, o = s * tanh(s * a) + [.5, .5, 0, .5]
-
-    Before  concat(dc * ei, dc * ef, dc * eg)
-    After   dc * concat(ei, ef, eg)
+    Before  i, f, g, o = sigmoid(p[0] + u[0]), sigmoid(p[1] + u[1]), tanh(p[2] + u[2]), ...
+    After   s = [.5, .5, 1, .5];  i, f, g, o = s * tanh(s * (p + u)) + [.5, .5, 0, .5]
 
     Args:
         scan: verified.
     Returns:
-        A scan with equal outputs up to rounding: sigmoid(x) = tanh(x / 2) / 2 + 1/2.
-    Cost: one operation fewer per step for every part.
+        A scan with equal outputs; up to rounding where sigmoid(x) = tanh(x / 2) / 2 + 1/2 is used.
+    Cost: one operation fewer for every part.
     """
-    return _pieces(_gates(scan))
-
-
-# -- gates -----------------------------------------------------------------------------------------
-
-
-def _gates(scan: Scan) -> Scan:
-    readers: dict[Node, list[tuple[Node, int, int]]] = {}  # whole -> (gate, start, stop)
-    for node in scan:
-        if node.op.name in SQUASHING and "B" in node.type.axes:
-            part = _part_of(node.args[0])
-            if part is not None:
-                whole, start, stop = part
-                readers.setdefault(whole, []).append((node, start, stop))
-    member: dict[Node, list[tuple[Node, int, int]]] = {}
-    for gates in readers.values():
-        gates.sort(key=lambda gate: gate[1])
-        if len(gates) > 1 and all(a[2] <= b[1] for a, b in zip(gates, gates[1:], strict=False)):
-            for run in _runs(gates):
-                member |= {gate: run for gate, _, _ in run}
     found: dict[Node, Node] = {}
-    done: dict[Node, Node] = {}
-    for node in scan:
-        if node in member and node not in done:
-            whole = _part_of(node.args[0])
-            assert whole is not None
-            done |= _squashed(found[whole[0]], member[node])
-        found[node] = done.get(node) or rebuild(node, tuple(found[a] for a in node.args))
+    for level in _levels(list(scan)):
+        merged = _merged([n for n in level if n.op.name not in VIEWS], found)
+        for node in level:
+            found[node] = merged.get(node) or rebuild(node, tuple(found[a] for a in node.args))
     return scan.rebuilt(found)
 
 
-def _runs(gates: list[tuple[Node, int, int]]) -> list[list[tuple[Node, int, int]]]:
-    """Maximal stretches of gates side by side, of two and more."""
-    runs = [[gates[0]]]
-    for gate in gates[1:]:
-        if gate[1] == runs[-1][-1][2]:
-            runs[-1].append(gate)
+def _levels(order: list[Node]) -> list[list[Node]]:
+    """Nodes by how many operations lie beneath them, views behind what they are views of."""
+    depth: dict[Node, int] = {}
+    levels: list[list[Node]] = []
+    for node in order:
+        below = max((depth[a] for a in node.args), default=0)
+        depth[node] = below + (node.op.name not in VIEWS)
+        while len(levels) <= depth[node]:
+            levels.append([])
+        levels[depth[node]].append(node)
+    return [sorted(level, key=lambda n: n.op.name in VIEWS) for level in levels]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows `start` to `stop` of the first axis of a value."""
+
+    whole: Node
+    start: int
+    stop: int
+
+    @property
+    def rest(self) -> Rest:
+        return tuple(int(d) for d in self.whole.type.shape[1:])
+
+
+Operand: TypeAlias = _Part | Node
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """An old node and its new operands; a part is given as such."""
+
+    node: Node
+    operands: tuple[Operand, ...]
+
+    @property
+    def parts(self) -> tuple[_Part, ...]:
+        return tuple(o for o in self.operands if isinstance(o, _Part))
+
+    @property
+    def key(self) -> Any:
+        """What members that can be merged have in common."""
+        op = "squash" if self.node.op.name in SQUASHING else self.node.op.name
+        rows = {(p.stop - p.start, p.rest) for p in self.parts}
+        operands = (o.whole if isinstance(o, _Part) else _common(o) for o in self.operands)
+        return (op, self.node.attr, rows if len(rows) > 1 else self.parts[0].rest, *operands)
+
+
+def _common(node: Node) -> Any:
+    """An operand that is no part is the same one, or a number."""
+    return "const" if node.op.name == "const" else node
+
+
+def _merged(level: list[Node], found: dict[Node, Node]) -> dict[Node, Node]:
+    """Each of the nodes that can be merged -> its part of the merged one."""
+    groups: dict[Any, list[_Member]] = {}
+    for node in level:
+        if node.op.pointwise and len(node.args) > 0:
+            member = _Member(node, tuple(_part_of(found[a]) or found[a] for a in node.args))
+            if member.parts and len({(p.stop - p.start, p.rest) for p in member.parts}) == 1:
+                groups.setdefault(member.key, []).append(member)
+    merged: dict[Node, Node] = {}
+    for group in groups.values():
+        group.sort(key=lambda m: m.parts[0].start)
+        for run in _runs(group):
+            if len(run) > 1:
+                merged |= _one(run)
+    return merged
+
+
+def _runs(members: list[_Member]) -> Iterable[list[_Member]]:
+    """Maximal stretches of members that lie side by side in every whole."""
+    run = [members[0]]
+    for member in members[1:]:
+        pairs = zip(run[-1].parts, member.parts, strict=True)
+        if all(before.stop == behind.start for before, behind in pairs):
+            run.append(member)
         else:
-            runs.append([gate])
-    return [run for run in runs if len(run) > 1]
+            yield run
+            run = [member]
+    yield run
 
 
-def _part_of(node: Node) -> tuple[Node, int, int] | None:
-    """`node` as rows start to stop of the first axis of a value, if it is such a part."""
-    while node.op.name == "reshape":
+def _part_of(node: Node) -> _Part | None:
+    """`node` as rows of the first axis of a value, if it is such a part."""
+    borders: list[Node] = []
+    while node.op.name in ("reshape", "at", "stack"):
+        if node.op.name != "reshape":
+            borders.append(node)
         node = node.args[0]
     if node.op.name != "slice" or node.type.rank < 1:
         return None
     rest = zip(node.attr[1:], node.args[0].type.shape[1:], strict=True)
     if any(bounds != (0, dim) for bounds, dim in rest):
         return None
-    start, stop = node.attr[0]
-    return node.args[0], start, stop
+    whole = node.args[0]
+    for border in reversed(borders):
+        whole = apply(border.op, whole)
+    return _Part(whole, *node.attr[0])
 
 
-def _squashed(whole: Node, gates: list[tuple[Node, int, int]]) -> dict[Node, Node]:
-    first, last = gates[0][1], gates[-1][2]
-    rest = tuple(int(d) for d in whole.type.shape[1:])
-    bounds = ((first, last), *((0, d) for d in rest))
-    part = apply("slice", whole, attr=bounds) if (first, last) != (0, whole.type.shape[0]) else whole
-    if len({gate.op.name for gate, _, _ in gates}) == 1:
-        value = apply(gates[0][0].op, part)
+def _one(run: list[_Member]) -> dict[Node, Node]:
+    """The merged operation; each member as a part of it."""
+    rest = run[0].parts[0].rest
+    counts = [m.parts[0].stop - m.parts[0].start for m in run]
+    rows: Rest = (sum(counts),)
+    if any(isinstance(o, Node) and o.op.name != "const" for o in run[0].operands):
+        rows = (len(run), counts[0])  # a common operand is repeated along an axis of its own
+    operands = []
+    for at, operand in enumerate(run[0].operands):
+        others = [m.operands[at] for m in run]
+        if isinstance(operand, _Part):
+            stop = max(o.stop for o in others if isinstance(o, _Part))
+            operands.append(_shaped(_rows(operand.whole, operand.start, stop, rest), (*rows, *rest)))
+        elif operand.op.name == "const":
+            values = [o.attr[0] for o in others if isinstance(o, Node)]
+            numbers = _by_part(values, counts, rest, operand.type.kind)
+            operands.append(_shaped(numbers, (*rows, *rest)))
+        else:
+            one = _shaped(operand, (1, counts[0], *rest))
+            operands.append(apply("broadcast", one, attr=(*rows, *rest)))
+    names = [m.node.op.name for m in run]
+    if len(set(names)) == 1:
+        whole = apply(run[0].node.op, *operands, attr=run[0].node.attr, span=run[0].node.span)
     else:
-        scale = _by_gate(gates, rest, {"sigmoid": 0.5, "tanh": 1.0})
-        shift = _by_gate(gates, rest, {"sigmoid": 0.5, "tanh": 0.0})
-        value = apply("tanh", part * scale) * scale + shift
-    found = {}
-    for gate, start, stop in gates:
-        bounds = ((start - first, stop - first), *((0, d) for d in rest))
-        piece = apply("slice", value, attr=bounds)
-        shape = tuple(int(d) for d in gate.type.shape)
-        found[gate] = piece if shape == piece.type.shape else apply("reshape", piece, attr=shape)
+        scale, shift = (_by_part([SQUASHING[n][i] for n in names], counts, rest) for i in (0, 1))
+        whole = apply("tanh", operands[0] * scale) * scale + shift
+    whole = _shaped(whole, (sum(counts), *rest))
+    found: dict[Node, Node] = {}
+    start = 0
+    for member, count in zip(run, counts, strict=True):
+        part = _rows(whole, start, start + count, rest)
+        found[member.node] = _shaped(part, tuple(int(d) for d in member.node.type.shape))
+        start += count
     return found
 
 
-def _by_gate(
-    gates: list[tuple[Node, int, int]], rest: tuple[int, ...], value: dict[str, float]
-) -> Node:
-    parts = [const(value[gate.op.name], (stop - start, *rest)) for gate, start, stop in gates]
+def _shaped(node: Node, shape: Rest) -> Node:
+    return node if node.type.shape == shape else apply("reshape", node, attr=shape)
+
+
+def _rows(whole: Node, start: int, stop: int, rest: Rest) -> Node:
+    if (start, stop) == (0, whole.type.shape[0]):
+        return whole
+    return apply("slice", whole, attr=((start, stop), *((0, d) for d in rest)))
+
+
+def _by_part(values: list[float], counts: list[int], rest: Rest, kind: str = "real") -> Node:
+    """A number for each part."""
+    if len({repr(v) for v in values}) == 1:
+        return const(values[0], (sum(counts), *rest), kind)
+    parts = [const(v, (n, *rest), kind) for v, n in zip(values, counts, strict=True)]
     return apply("concat", *parts, attr=0)
-
-
-# -- pieces of a concat --------------------------------------------------------------------------
-
-
-def _pieces(scan: Scan) -> Scan:
-    found: dict[Node, Node] = {}
-    for node in scan:
-        new = rebuild(node, tuple(found[a] for a in node.args))
-        if node.op.name == "concat" and node.attr == 0:
-            new = _joined(new)
-        found[node] = new
-    return scan.rebuilt(found)
-
-
-def _joined(node: Node) -> Node:
-    """A concat whose neighbouring pieces are one operation on a common operand."""
-    pieces: list[list[Node]] = []
-    for piece in node.args:
-        if pieces and _common(pieces[-1][0], piece) is not None:
-            pieces[-1].append(piece)
-        else:
-            pieces.append([piece])
-    if all(len(group) == 1 for group in pieces):
-        return node
-    return apply("concat", *(_one(g) if len(g) > 1 else g[0] for g in pieces), attr=0)
-
-
-def _common(a: Node, b: Node) -> tuple[Node, int] | None:
-    """The operand two products share, and its position in the first."""
-    p, q = _inner(a), _inner(b)
-    if p.op.name != "mul" or q.op.name != "mul" or p is q:
-        return None
-    if a.type.shape[0] != 1 or b.type.shape[0] != 1 or p.type.shape != q.type.shape:
-        return None
-    for at, arg in enumerate(p.args):
-        if arg in q.args and arg.op.name not in ("at", "const"):
-            return arg, at
-    return None
-
-
-def _inner(piece: Node) -> Node:
-    return piece.args[0] if piece.op.name == "reshape" else piece
-
-
-def _one(group: list[Node]) -> Node:
-    shared = _common(group[0], group[1])
-    assert shared is not None
-    operand, _ = shared
-    first = group[0].type.shape
-    rest = tuple(int(d) for d in first[1:])
-    others = []
-    for piece in group:
-        a, b = _inner(piece).args
-        other = b if a is operand else a
-        others.append(apply("reshape", other, attr=(1, *rest)))
-    if any(operand not in _inner(p).args for p in group):
-        return apply("concat", *group, attr=0)
-    wide = apply("reshape", operand, attr=(1, *rest))
-    wide = apply("broadcast", wide, attr=(len(group), *rest))
-    return apply("mul", wide, apply("concat", *others, attr=0))
-
-

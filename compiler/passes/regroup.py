@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..ir import Node, Scan, apply, const, rebuild
+from ..places import serial
 from ..rewrite import elements
 
-BORDER = ("at", "stack", "accumulate")
 WIDENING = ("at", "broadcast", "reshape")
 
 # A factor made of at most this many times fewer numbers is itself stored for all t.
@@ -56,7 +56,7 @@ class _Regrouping:
         self.order = list(scan)
         self.readers = Counter(a for n in self.order for a in n.args)
         self.readers.update(scan.roots())
-        self.serial = _serial(self.order)
+        self.serial = serial(self.order)
         self.inner = {
             a for n in self.order if self._is_sum(n) for a in n.args
             if self._is_sum(a) and self.readers[a] == 1
@@ -82,7 +82,7 @@ class _Regrouping:
         return rebuild(node, tuple(self.found[a] for a in node.args))
 
     def _is_sum(self, node: Node) -> bool:
-        return node.op.name in ("add", "sub", "neg") and node in self.serial
+        return node.op.name in ("add", "sub", "neg") and bool(node.type.axes)
 
     # -- products --------------------------------------------------------------------------------
 
@@ -112,8 +112,8 @@ class _Regrouping:
         groups: dict[Node, list[_Term]] = {}
         for term in bound:
             groups.setdefault(term.value, []).append(term)
-        free.sort(key=lambda t: "T" in t.value.type.axes)  # parameters' sums first
-        parts = [self._added(_collected(g) for g in groups.values())]
+        free.sort(key=lambda t: bool(t.value.type.axes))  # parameters' sums first
+        parts = [self._added(_collected(g) for g in groups.values())] if groups else []
         if free:
             parts.append(self._added(free))
         total, negative = _total(parts)
@@ -146,17 +146,6 @@ class _Regrouping:
                 value = self._times(value, term.factor, value)
             values.append((value, term.negative))
         return _total(values)
-
-
-def _serial(order: list[Node]) -> set[Node]:
-    """What reads a carry in the step."""
-    serial: set[Node] = set()
-    for node in order:
-        if node.op.name == "carry" or (
-            node.op.name not in BORDER and any(a in serial for a in node.args)
-        ):
-            serial.add(node)
-    return serial
 
 
 def _collected(terms: list[_Term]) -> _Term:

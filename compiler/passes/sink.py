@@ -17,6 +17,7 @@ LINEAR = ("add", "sub", "neg", "pad", "reshape", "transpose", "concat", "sum", "
           "slice", "diag", "diagonal", "flip", "cumsum")  # fmt: skip
 
 PARTING = ("slice", "reshape")  # views of one value
+RESHAPING = ("reshape", "transpose", "flip", "stop_gradient")  # all of a value, seen in another way
 
 
 def sink(scan: Scan) -> Scan:
@@ -47,7 +48,7 @@ def sink(scan: Scan) -> Scan:
                 after[node] = node.args[0]
             elif node.op.name not in ("stack", "accumulate"):
                 after[node] = node
-        elif node in parted:
+        elif node in parted or (node.op.name in RESHAPING and node.args[0] in step):
             after[node] = rebuild(node, tuple(after[a] for a in node.args))
         elif node in serial or node.op.name == "carry" or not _shrinks(node, after, kept):
             after[node] = apply("stack", node)

@@ -60,8 +60,8 @@ param h0: real[hidden] = normal(0.5)
 state h: real[B,hidden]
 input x: real[B,inputs]
 step
-  %0 : real[B,hidden] = einsum('ab,b->a','') W x
-  %1 : real[B,hidden] = einsum('ab,b->a','') U h
+  %0 : real[B,hidden] = W @ x
+  %1 : real[B,hidden] = U @ h
   %2 : real[B,hidden] = %0 + %1
   %3 : real[B,hidden] = %2 + b
   h' : real[B,hidden] = tanh %3

@@ -158,6 +158,21 @@ def test_nodes_carry_the_names_and_places_of_the_source() -> None:
     assert gate.span is not None and gate.span.text == "sigmoid(x)"
 
 
+def test_nodes_of_built_in_functions_stand_where_they_are_called() -> None:
+    made = body("h' = h\ny = softmax(2 * x)")
+    nodes = toposort([made.outputs[0].node])
+    places = {node.span.text for node in nodes if node.span and node.args}
+    assert places == {"2 * x", "softmax(2 * x)"}
+    assert {node.label for node in nodes} == {"x", "y", None}
+
+
+def test_what_other_cells_share_has_no_place_and_no_name() -> None:
+    made = body("unit = eye(n)\nh' = unit @ h\ny = 2 * x")
+    for node in toposort([made.states[0].new]):
+        if not node.type.axes:
+            assert node.span is None and node.label is None
+
+
 @pytest.mark.parametrize(
     ("equation", "code"),
     [

@@ -1,0 +1,236 @@
+"""One program of the fuzzer, compiled and held against the oracle.
+
+In: a source. Out: a `Report`. Sensitivity is measured first: a program that amplifies rounding
+errors is compared step by step, each step from the state the oracle has come to.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, replace
+from random import Random
+from zlib import crc32
+
+import numpy as np
+
+import rnnc
+from rnnc.compiler import oracle
+from rnnc.compiler.ir import Cell, Node, toposort
+from rnnc.compiler.oracle import Masks
+from tests.central_differences import slope
+from tests.compiler.hand_built import Array, Numbers
+from tests.compiler.run_scans import NO_MASKS, Outcome, by_oracle
+from tests.fuzz.generator import Source
+from tests.runtime.run_program import by_program, rounded
+from tests.tolerance import CENTRAL_DIFFERENCES, FLOAT64, adaptive_bound, errors, excesses
+
+NUDGE = 1e-7  # the relative change that sensitivity is measured with
+SENSITIVE = 30.0  # times that change: more is compared step by step
+
+
+@dataclass(frozen=True)
+class Run:
+    """A cell and what it is run on."""
+
+    cell: Cell
+    numbers: Numbers
+    masks: Masks
+    exact: bool
+    narrow: bool  # in float32 too
+
+    @property
+    def words(self) -> str:
+        """What is special about it."""
+        n, masks = self.numbers, self.masks
+        used = [name for name in ("starts", "boundaries", "lengths") if hasattr(masks, name)]
+        used = [name for name in used if getattr(masks, name) is not None]
+        return " ".join([f"T={n.steps}", f"B={n.rows}", *used, *["exact"] * self.exact])
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of one program."""
+
+    source: Source
+    run: Run | None
+    sensitivity: float
+    failures: tuple[str, ...]
+
+    @property
+    def sensitive(self) -> bool:
+        return self.sensitivity > SENSITIVE
+
+    def __str__(self) -> str:
+        words = self.run.words if self.run else ""
+        text = [f"seed {self.source.seed}: {words} sensitivity {self.sensitivity:.1f}"]
+        return "\n".join([*text, *self.failures, "", self.source.text])
+
+
+def build(source: Source) -> Cell:
+    """The cell of a source."""
+    bound = rnnc.loads(source.text)[source.cell](*source.sizes, **source.options)
+    cell: Cell = bound.cell
+    return cell
+
+
+def run_of(source: Source) -> Run:
+    """The cell with numbers, masks and settings, all drawn from the seed."""
+    cell, random = build(source), Random(f"run {source.seed}")
+    steps, rows = random.choice(((5, 2), (5, 2), (4, 3), (8, 1), (2, 2), (1, 3), (0, 2), (3, 0)))
+    numbers = rounded(draw(cell, source, steps, rows))
+    masks = NO_MASKS
+    if random.random() < 0.5:
+        masks = draw_masks(source.seed, steps, rows, random.sample(range(3), random.randrange(1, 4)))
+    return Run(cell, numbers, masks, random.random() < 0.25, random.random() < 0.35)
+
+
+def draw(cell: Cell, source: Source, steps: int, rows: int) -> Numbers:
+    """Numbers by name, so that taking one away leaves the others."""
+
+    def one(kind: str, name: str, node: Node, *lead: int) -> Array:
+        draws = np.random.default_rng([source.seed, crc32(f"{kind}.{name}".encode())])
+        shape = (*lead, *map(int, node.type.shape))
+        if node.type.kind == "int":
+            return draws.integers(0, source.rows, shape)
+        if kind == "param":
+            gain = (0.5, 0.9, 1.2)[source.seed % 3]
+            return draws.uniform(-1, 1, shape) * gain * (shape[-1] if shape else 1) ** -0.5
+        return draws.normal(0.0, 0.8, shape)
+
+    return Numbers(
+        {p.name: one("param", p.name, p.node) for p in cell.params},
+        {s.name: one("carry", s.name, s.node, rows) for s in cell.states},
+        {x.name: one("input", x.name, x.node, steps, rows) for x in cell.inputs},
+        {y.name: one("d_ys", y.name, y.node, steps, rows) for y in cell.outputs},
+        {s.name: one("d_carry", s.name, s.node, rows) for s in cell.states},
+    )
+
+
+def draw_masks(seed: int, steps: int, rows: int, used: list[int]) -> Masks:
+    """Resets, boundaries and lengths, those whose number is among `used`."""
+    draws = np.random.default_rng(seed)
+    starts, cuts = draws.random((2, steps, rows)) < 0.3
+    lengths = draws.integers(0, steps + 1, rows)
+    return Masks(
+        starts if 0 in used else None, cuts if 1 in used else None, lengths if 2 in used else None
+    )
+
+
+def check(source: Source) -> Report:
+    """Compile a program, run it, and hold it against the oracle and against its own slopes."""
+    run, sensitivity = None, 0.0
+    try:
+        run = run_of(source)
+        sensitivity = sensitivity_of(run)
+        failures = _failures(by_steps(run) if sensitivity > SENSITIVE else run)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        failures = (f"{type(error).__name__} in {where.name}: {error}",)
+    return Report(source, run, sensitivity, failures)
+
+
+def sensitivity_of(run: Run) -> float:
+    """How many times larger a relative change of all inputs is in the results."""
+    n, cell = run.numbers, run.cell
+    draws = np.random.default_rng(11)
+
+    def nudged(arrays: dict[str, Array]) -> dict[str, Array]:
+        return {
+            name: array * (1 + NUDGE * draws.choice([-1.0, 1.0], array.shape))
+            if array.dtype.kind == "f"
+            else array
+            for name, array in arrays.items()
+        }
+
+    near = replace(n, params=nudged(n.params), carry=nudged(n.carry), xs=nudged(n.xs))
+    here, there = (by_oracle(cell, at, run.masks) for at in (n, near))
+    worst = [max(errors(there, here, part).values()) for part in ("values", "gradients")]
+    return max(worst) / NUDGE
+
+
+def by_steps(run: Run) -> Run:
+    """Every step of a run as a row of its own: one step from the state the oracle has come to."""
+    n, masks, cell = run.numbers, run.masks, run.cell
+    carry = n.carry
+    reached: dict[str, list[Array]] = {name: [] for name in carry}
+    holding = []
+    for t in range(n.steps):
+        for name, state in carry.items():
+            reached[name].append(state)
+        now = Masks(
+            None if masks.starts is None else masks.starts[t : t + 1],
+            None if masks.boundaries is None else masks.boundaries[t : t + 1],
+            None if masks.lengths is None else np.clip(masks.lengths - t, 0, 1),
+        )
+        holding.append(now.lengths)
+        xs = {name: x[t : t + 1] for name, x in n.xs.items()}
+        carry, _ = oracle.run(cell, n.params, carry, xs, now)
+
+    def as_rows(array: Array) -> Array:
+        return array.reshape(1, -1, *array.shape[2:])
+
+    rows = n.steps * n.rows
+    draws = np.random.default_rng(13)
+    numbers = Numbers(
+        n.params,
+        {name: np.concatenate(states) for name, states in reached.items()},
+        {name: as_rows(x) for name, x in n.xs.items()},
+        {name: as_rows(d) for name, d in n.d_ys.items()},
+        {name: draws.normal(size=(rows, *d.shape[1:])) for name, d in n.d_carry.items()},
+    )
+    stepwise = Masks(
+        None if masks.starts is None else as_rows(masks.starts),
+        None if masks.boundaries is None else as_rows(masks.boundaries),
+        None if masks.lengths is None else np.concatenate(holding),
+    )
+    return replace(run, numbers=rounded(numbers), masks=stepwise)
+
+
+def _failures(run: Run) -> tuple[str, ...]:
+    cell, n, masks = run.cell, run.numbers, run.masks
+    wanted = by_oracle(cell, n, masks)
+    found = by_program(rnnc.compile(cell, "numpy", "float64", exact=run.exact), n, masks)
+    failures = [f"float64: {line}" for line in excesses(found, wanted, FLOAT64)]
+    if run.narrow:
+        narrow = by_program(rnnc.compile(cell, "numpy", "float32", exact=run.exact), n, masks)
+        bound = adaptive_bound(plain_float32(run), wanted)
+        failures += [f"float32: {line}" for line in excesses(narrow, wanted, bound)]
+    if _differentiable(run):
+        failures += _slope_failures(run, wanted)
+    return tuple(failures)
+
+
+def plain_float32(run: Run) -> Outcome:
+    """What an unfused evaluation in float32 gives."""
+    cell, n = run.cell, run.numbers
+    carry, ys = oracle.run(cell, n.params, n.carry, n.xs, run.masks, np.float32)
+    g = oracle.gradients(cell, n.params, n.carry, n.xs, n.d_ys, n.d_carry, run.masks, np.float32)
+    return Outcome(carry, ys, g.params, g.carry, g.inputs)
+
+
+def _differentiable(run: Run) -> bool:
+    """Whether the gradient is the slope of the values: nothing stops or cuts it."""
+    roots = [*(s.new for s in run.cell.states), *(y.node for y in run.cell.outputs)]
+    stops = {"stop_gradient"} & {node.op.name for node in toposort(roots)}
+    return run.masks.boundaries is None and not stops
+
+
+def _slope_failures(run: Run, wanted: Outcome) -> list[str]:
+    """The oracle's own gradients, along one direction of everything at once."""
+    n, draws = run.numbers, np.random.default_rng(17)
+    gradients = {"params": wanted.d_params, "carry": wanted.d_carry, "xs": wanted.d_xs}
+    along = {
+        group: {name: draws.standard_normal(array.shape) for name, array in arrays.items()}
+        for group, arrays in gradients.items()
+    }
+    mine = sum(
+        float(np.sum(array * along[group][name]))
+        for group, arrays in gradients.items()
+        for name, array in arrays.items()
+    )
+    size = np.sqrt(sum(np.sum(a**2) for arrays in gradients.values() for a in arrays.values()))
+    theirs = slope(run.cell, n, along, run.masks)
+    off = abs(mine - theirs) / max(abs(theirs), float(size), 1e-3)
+    if off <= CENTRAL_DIFFERENCES:
+        return []
+    return [f"the oracle's gradient is off its slope by {off:.1e}"]
