@@ -121,7 +121,7 @@ def gradients(
         if (t, b) == (_steps(xs) - 1, b):
             ct = {s.name: np.asarray(d_carry[s.name][b], dtype) for s in cell.states}
             found.carry |= {n: _put(found.carry[n], b, v) for n, v in ct.items()}
-        ct = {n: found.carry[n][b] for n in found.carry}
+        ct = {n: found.carry[n][b].copy() for n in found.carry}
         if masks.holds(t, b):
             continue
         seeds = {f"state.{n}": v for n, v in ct.items()}

@@ -4,6 +4,7 @@ https://fluxml.ai/Flux.jl/v0.6/models/recurrence.html
 """
 
 import numpy as np
+
 import rnnc
 
 draw = np.random.default_rng(0)
@@ -12,7 +13,7 @@ print("# Recurrent cells: a function from a state and an input to a new state an
 Wxh, Whh, b = draw.normal(size=(5, 10)), draw.normal(size=(5, 5)), draw.normal(size=5)
 
 
-def rnn(h, x):  # type: ignore[no-untyped-def]
+def rnn(h: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     h = np.tanh(Wxh @ x + Whh @ h + b)
     return h, h
 

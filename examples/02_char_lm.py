@@ -5,13 +5,15 @@ chunk to chunk; `truncate` cuts the gradient. Leaves a loss curve as PNG and pri
 """
 
 import argparse
+import math
 from pathlib import Path
 from pydoc_data.topics import topics
 
 import numpy as np
-import rnnc
 from matplotlib.figure import Figure
 from tqdm import tqdm
+
+import rnnc
 
 parser = argparse.ArgumentParser(description=__doc__)
 for name, default in {"updates": 1200, "hidden": 128, "rows": 32, "chunk": 64}.items():
@@ -33,7 +35,7 @@ optimiser = rnnc.Adam(4e-3)
 def bits_per_character() -> float:
     reader = rnnc.Recur(net.cell).eval()
     loss, _ = rnnc.cross_entropy(reader.scan(held_out[:-1]), held_out[1:])
-    return loss / np.log(2)
+    return loss / math.log(2)
 
 
 print(f"held out before: {bits_per_character():.2f} bits per character")
@@ -48,7 +50,7 @@ for update in (bar := tqdm(range(set_.updates), disable=None)):
     gradients = rnnc.clip_by_norm(net.backward(d_ys).params, 1.0)
     net.load_params(optimiser.step(net.params, gradients))
     net.truncate()
-    losses.append(loss / np.log(2))
+    losses.append(loss / math.log(2))
     bar.set_postfix(bits=f"{np.mean(losses[-50:]):.2f}")
 print(f"held out after:  {bits_per_character():.2f} bits per character")
 

@@ -5,12 +5,12 @@ It learns to predict the next sample of a recorded EEG (four channels, matplotli
 
 from pathlib import Path
 
-import matplotlib.cbook
+import matplotlib
 import numpy as np
+
 import rnnc
 
-with matplotlib.cbook.get_sample_data("eeg.dat") as file:
-    eeg = np.frombuffer(file.read()).reshape(-1, 4)
+eeg = np.fromfile(Path(matplotlib.get_data_path(), "sample_data", "eeg.dat")).reshape(-1, 4)
 eeg = (eeg - eeg.mean(0)) / eeg.std(0)  # [800 steps, 4 channels]
 
 cells = rnnc.load(Path(__file__).with_name("own_cell.rnn"))

@@ -67,8 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _broken(error: Exception) -> int:
     first = str(error).partition("\n")[0]
+    notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
     print(
-        f"rnnc: internal error: {type(error).__name__}: {first}\n"
+        f"rnnc: internal error: {type(error).__name__}: {first}{notes}\n"
         "This is a mistake in rnnc, not in what you wrote. Please report it with the command, the\n"
         "source and what RNNC_DEBUG=1 adds to this message.",
         file=sys.stderr,

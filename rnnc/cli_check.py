@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any
 
 from .cli_cost import Cost, Count, Sizes
@@ -40,6 +41,21 @@ class Checked:
     gradient: GradientCheck
 
 
+@dataclass(slots=True)
+class _File:
+    """What the command finds out about one file."""
+
+    path: str
+    library: Library | None = None
+    warnings: Sequence[Problem] = ()
+    errors: list[Error] = field(default_factory=list)
+    cells: list[Checked] = field(default_factory=list)
+
+    @property
+    def said(self) -> list[Error]:
+        return [*self.warnings, *self.errors]
+
+
 def check(paths: Sequence[str], settings: Settings, *, as_json: bool) -> int:
     """Run the command.
 
@@ -50,43 +66,53 @@ def check(paths: Sequence[str], settings: Settings, *, as_json: bool) -> int:
     Returns:
         The exit status.
     """
-    libraries: list[Library | Error] = []
-    for path in paths:
-        try:
-            libraries.append(read_library(path))
-        except Error as error:
-            libraries.append(error)
-    templates = [t for found in libraries if isinstance(found, Library) for t in _cells(found)]
+    files = [_read(path) for path in paths]
+    templates = [t for file in files if file.library for t in _cells(file.library)]
     if templates:
         check_names(settings, templates)
-    status, documents = FINE, []
-    for path, found in zip(paths, libraries, strict=True):
-        errors: list[Error] = []
-        cells: list[Checked] = []
-        warnings: Sequence[Problem] = ()
-        if isinstance(found, Error):
-            errors.append(found)
-        else:
-            try:
-                warnings = found.check(settings)
-                cells = [_checked(template, settings) for template in _cells(found)]
-            except Error as error:
-                errors.append(error)
-        errors += [_gradient_error(cell) for cell in cells if not cell.gradient.passed]
-        status = WRONG if errors else status
-        if as_json:
-            problems = [item for said in (*warnings, *errors) for item in report_as_data(said)]
-            documents.append(
-                {"file": path, "problems": problems, "cells": [_as_data(cell) for cell in cells]}
-            )
-            continue
-        for at, cell in enumerate(cells):
-            out(("\n" if at else "") + "\n".join(_lines(cell)))
-        for said in (*warnings, *errors):
-            report(said)
+    for file in files:
+        if file.library:
+            _look_into(file, file.library, settings)
+        if not as_json:
+            _print(file)
+    status = WRONG if any(file.errors for file in files) else FINE
     if as_json:
-        out(json.dumps({"files": documents, "ok": status == FINE}, indent=2, ensure_ascii=False))
+        documents = [
+            {
+                "file": file.path,
+                "problems": [item for error in file.said for item in report_as_data(error)],
+                "cells": [_as_data(cell) for cell in file.cells],
+            }
+            for file in files
+        ]
+        document = _plain({"files": documents, "ok": status == FINE})
+        out(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
     return status
+
+
+def _read(path: str) -> _File:
+    file = _File(path)
+    try:
+        file.library = read_library(path)
+    except Error as error:
+        file.errors.append(error)
+    return file
+
+
+def _look_into(file: _File, found: Library, settings: Settings) -> None:
+    try:
+        file.warnings = found.check(settings)
+        file.cells = [_checked(template, settings) for template in _cells(found)]
+    except Error as error:
+        file.errors.append(error)
+    file.errors += [_gradient_error(cell) for cell in file.cells if not cell.gradient.passed]
+
+
+def _print(file: _File) -> None:
+    for cell in file.cells:
+        out("\n".join(_lines(cell)) + "\n")
+    for error in file.said:
+        report(error)
 
 
 def _cells(found: Library) -> list[Template]:
@@ -248,6 +274,17 @@ def _as_data(checked: Checked) -> dict[str, Any]:
         },
         "gradient": {**asdict(checked.gradient), "passed": checked.gradient.passed},
     }
+
+
+def _plain(value: Any) -> Any:
+    """`value` with its infinities and NaNs as strings: JSON has none."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    return value
 
 
 def _init_text(init: Init) -> str:

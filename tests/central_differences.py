@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -45,16 +45,23 @@ def _directions(n: Numbers, found: Outcome) -> Iterator[tuple[str, str, Array]]:
             yield group, name, np.where(np.isfinite(value), along, 0.0)  # an infinity stays one
 
 
-def slope(cell: Cell, n: Numbers, along: dict[str, Arrays], masks: Masks = NO_MASKS) -> float:
+SIDES = {"both": (NUDGE, -NUDGE), "ahead": (NUDGE, 0.0), "behind": (0.0, -NUDGE)}
+
+
+def slope(
+    cell: Cell, n: Numbers, along: Mapping[str, Arrays], masks: Masks = NO_MASKS, side: str = "both"
+) -> float:
     """How fast the weighted sum of all results changes along a direction.
 
     Args:
         n: where; its `d_ys` and `d_carry` are the weights.
         along: the direction, by group ("params", "carry", "xs") and name; others stay.
+        side: "both", or "ahead" or "behind" alone: these two differ at a kink.
     """
+    upper, lower = SIDES[side]
     above, below = (
         oracle.run(cell, at.params, at.carry, at.xs, masks)
-        for at in (_moved(n, along, NUDGE), _moved(n, along, -NUDGE))
+        for at in (_moved(n, along, upper), _moved(n, along, lower))
     )
     # Differences first, then weights: what the nudge leaves alone cancels exactly.
     change = sum(
@@ -62,7 +69,7 @@ def slope(cell: Cell, n: Numbers, along: dict[str, Arrays], masks: Masks = NO_MA
         for weights, up, down in zip((n.d_carry, n.d_ys), above, below, strict=True)
         for name in weights
     )
-    return change / (2 * NUDGE)
+    return change / (upper - lower)
 
 
 def _difference(up: Array, down: Array) -> Array:
@@ -70,7 +77,7 @@ def _difference(up: Array, down: Array) -> Array:
     return np.subtract(up, down, out=np.zeros(up.shape), where=up != down)
 
 
-def _moved(n: Numbers, along: dict[str, Arrays], step: float) -> Numbers:
+def _moved(n: Numbers, along: Mapping[str, Arrays], step: float) -> Numbers:
     groups = {
         group: {**getattr(n, group), **{k: getattr(n, group)[k] + step * d[k] for k in d}}
         for group, d in along.items()

@@ -47,7 +47,7 @@ def rms(array: Array) -> float:
     return float(np.sqrt(np.mean(np.square(array, dtype=float)))) if array.size else 0.0
 
 
-def error(found: Array, wanted: Array, scale: float) -> float:
+def error(found: Array, wanted: Array, scale: float, floor: float = FLOOR) -> float:
     """The error of one array; infinite where a NaN or another infinity stands in one of them."""
     if found.shape != wanted.shape:
         return np.inf
@@ -56,18 +56,18 @@ def error(found: Array, wanted: Array, scale: float) -> float:
     if not difference.any():
         return 0.0
     finite = np.where(np.isfinite(wanted), wanted, 0.0)
-    usual = rms(difference) / max(rms(finite), FLOOR * scale, np.finfo(float).tiny)
+    usual = rms(difference) / max(rms(finite), floor * scale, np.finfo(float).tiny)
     single = float(np.max(np.abs(difference))) / max(rms(finite), scale, np.finfo(float).tiny)
     worst = max(usual, single / GUARD)
     return np.inf if np.isnan(worst) else worst
 
 
-def errors(found: Outcome, wanted: Outcome, part: str) -> dict[str, float]:
+def errors(found: Outcome, wanted: Outcome, part: str, floor: float = FLOOR) -> dict[str, float]:
     """The errors of the "values" or of the "gradients", by name: `d_params.W`."""
     mine, theirs = _arrays(found, part), _arrays(wanted, part)
     assert mine.keys() == theirs.keys()
     scale = max((rms(a[np.isfinite(a)]) for a in theirs.values()), default=0.0)
-    return {name: error(mine[name], theirs[name], scale) for name in theirs}
+    return {name: error(mine[name], theirs[name], scale, floor) for name in theirs}
 
 
 def _arrays(outcome: Outcome, part: str) -> dict[str, Array]:
@@ -78,20 +78,20 @@ def _arrays(outcome: Outcome, part: str) -> dict[str, Array]:
     return found
 
 
-def excesses(found: Outcome, wanted: Outcome, bound: Bound) -> list[str]:
+def excesses(found: Outcome, wanted: Outcome, bound: Bound, floor: float = FLOOR) -> list[str]:
     """A line for every array that is further off than `bound` allows."""
     lines = []
     for part in PARTS:
         allowed = getattr(bound, part)
-        for name, value in errors(found, wanted, part).items():
+        for name, value in errors(found, wanted, part, floor).items():
             if not value <= allowed:
                 lines.append(f"{name} is off by {value:.1e}, allowed are {allowed:.1e}")
     return lines
 
 
-def adaptive_bound(plain: Outcome, wanted: Outcome) -> Bound:
+def adaptive_bound(plain: Outcome, wanted: Outcome, floor: float = FLOOR) -> Bound:
     """What float32 may be off by, from what a plain evaluation in float32 is."""
-    worst = {part: max(errors(plain, wanted, part).values(), default=0.0) for part in PARTS}
+    worst = {part: max(errors(plain, wanted, part, floor).values(), default=0.0) for part in PARTS}
     return Bound(**{part: TIMES_PLAIN * value + BESIDES_PLAIN for part, value in worst.items()})
 
 

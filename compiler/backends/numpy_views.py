@@ -9,7 +9,7 @@ An array may have a leading time axis that its views never touch: `rows` says wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -39,11 +39,12 @@ class View:
     base: str
     rows: str
     axes: Order
-    sample: Sample  # of the view, without time
+    sample: Sample = field(compare=False)  # of the view, without time
     items: tuple[Item, ...]  # one for every axis of the array
     order: tuple[int, ...]  # of the axes that are left
     steps: tuple[tuple[str, Any], ...] = ()
-    scope: str = "run"  # "build": the array lives as long as the batch size does
+    # Whose the array is: made in this "run"; made by "build", for every run; "given" by the caller.
+    scope: str = "run"
 
     @staticmethod
     def of(base: str, rows: str, axes: Order, sample: Sample, scope: str = "run") -> View:
@@ -56,6 +57,11 @@ class View:
         """Whether the view is the array itself (some rows of it, if it has rows)."""
         plain = all(item == EVERYTHING for item in self.items)
         return plain and self.order == tuple(range(len(self.items))) and not self.steps
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether the view is all of the array, in whatever shape."""
+        return replace(self, steps=()).is_all and all(kind == "reshape" for kind, _ in self.steps)
 
     @property
     def contiguous(self) -> bool:

@@ -5,64 +5,25 @@ does not grow with T, and returns `run(T, ...)`, which does the work:
 
     once      weight transforms
     whole     what is needed for all t
-    blocks of N steps:  what is hoisted, for the block;  then the steps, one by one
+    blocks of N steps:  what is hoisted, for the block;  the steps, one by one;  what follows them
     late      what was sunk
 
-In the loop there is nothing but ufuncs with an output, `dot`, and a `zip` over views that were
-made before it. Values with gates lie gate-major ([4,B,H]), so that one gate is contiguous.
+In the loop there is nothing but ufuncs with an output, `dot`, and a `zip` over views.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from ..ir import Node, Plan, Value
+from ..ir import Node, Plan
 from ..shapes import size
-from .numpy_emit import Emitter
-from .writer import Writer
-
-PRELUDE = '''\
-import numpy as np
-from numpy import copyto, dot, matmul
-
-BLOCK_ROWS = 512  # a product of fewer rows wastes time
-BLOCK_BYTES = 2**19  # what a block computes should stay in the second-level cache
-PACKED_BYTES = 2**20  # a matrix above this is read from memory either way
-
-
-def aligned(shape, dtype):
-    """An uninitialised array on a cache line."""
-    dtype = np.dtype(dtype)
-    count = dtype.itemsize
-    for dim in shape:
-        count *= dim
-    raw = np.empty(count + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + count].view(dtype).reshape(shape)
-
-
-def packed(w, T, B):
-    """`w` laid out for the loop's product, where T steps repay the copy."""
-    if T < (8 if B > 1 else 32) or (B == 1 and w.nbytes > PACKED_BYTES):
-        return w
-    if w.flags.c_contiguous and B > 1:
-        return w
-    out = aligned(w.shape, w.dtype)
-    for start in range(0, w.shape[1], 64):
-        copyto(out[:, start : start + 64], w[:, start : start + 64])
-    return out
-
-
-def scattered(rows, index, values):
-    """The sum of `values` by row: table[index[i]] += values[i]."""
-    table = np.zeros((rows, values.shape[1]), values.dtype)
-    if len(index):
-        order = np.argsort(index, kind="stable")
-        index, first = np.unique(index[order], return_index=True)
-        table[index] = np.add.reduceat(values[order], first, axis=0)
-    return table
-'''
+from .numpy_frame import BUILD, LATE, ONCE, WHOLE, Frame, dtype_of, number_text
+from .numpy_layout import dims_of, logical_order
+from .numpy_loop import Loop
+from .numpy_prelude import LEGEND, helpers_for, with_short_names
+from .numpy_statements import section
+from .numpy_views import View, sample_of, shape_text
+from .writer import WIDTH, Writer, in_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,32 +49,33 @@ def to_numpy(plan: Plan, *, exact: bool = False) -> Module:
         exact: never pack a matrix, so that a product has one bit pattern at any T.
     """
     scan = plan.scan
-    emitter = Emitter(plan, exact=exact)
-    emitter.emit()
-    writer = Writer()
-    header = PRELUDE
-    names = sorted(set(re.findall(r"\bnp\.(\w+)\(", str(emitter.loop))) - {"broadcast_to"})
-    loop = re.sub(r"\bnp\.(\w+)\(", r"\1(", str(emitter.loop))
-    if names:
-        header = header.replace(
-            "from numpy import copyto, dot, matmul",
-            "from numpy import " + ", ".join(sorted({"copyto", "dot", "matmul", *names})),
-        )
-    writer(header.rstrip("\n"))
-    writer("\n")
-    with writer.block("def build(B, dtype):"):
-        writer.extend(emitter.build)
-        writer("")
-        with writer.block(f"def run({', '.join(['T', *emitter.arguments])}):"):
-            writer.extend(emitter.before)
-            for line in loop.rstrip("\n").split("\n"):
-                writer(line)
-            writer.extend(emitter.after)
-            writer(f"return ({', '.join(emitter.results)},)")
-        writer("")
-        writer("return run")
+    f = Frame(plan, exact=exact)
+    arguments = _arguments(f)
+    if plan.block or plan.tail:
+        f.build(_block_length(plan))
+    constant = _constant(plan)
+    section(f, BUILD, [n for n in plan.once if n in constant])
+    section(f, ONCE, [n for n in plan.once if n not in constant])
+    section(f, WHOLE, plan.whole)
+    loop = Loop(f)
+    loop.arrays()
+    text = loop.emit()
+    section(f, LATE, plan.late)
+    results = [*(c.last for c in loop.carried), *_results(f)]
+
+    body = Writer()
+    with body.block("def build(B, dtype):"):
+        body.extend(f.build)
+        if f.build.lines:
+            body("")
+        with body.block(f"def run({', '.join(['T', *arguments])}):"):
+            for part in (f.before, text, f.after):
+                body.extend(part)
+            body(f"return {in_lines(results)}")
+        body("")
+        body("return run")
     return Module(
-        str(writer),
+        _module(str(body)),
         tuple(str(p.attr) for p in scan.params),
         tuple(c.name for c in scan.carries),
         tuple(str(i.attr) for i in scan.inputs),
@@ -122,4 +84,70 @@ def to_numpy(plan: Plan, *, exact: bool = False) -> Module:
     )
 
 
-_ = (Node, Value, size)
+def _module(body: str) -> str:
+    """The whole text: imports, legend, helpers, and the body with short names in its statements."""
+    body, names = with_short_names(body)
+    helpers = helpers_for(body)
+    imports = ["import numpy as np"] if "np." in helpers else []
+    if names:
+        line = ", ".join(names)
+        imports.append(f"from numpy import {line if len(line) < WIDTH else in_lines(names)}")
+    parts = ["\n".join(imports), LEGEND.rstrip("\n"), helpers.rstrip("\n"), body.rstrip("\n")]
+    return "\n\n\n".join(part for part in parts if part) + "\n"
+
+
+def _arguments(f: Frame) -> list[str]:
+    """Views of what `run` is given; its arguments in order."""
+    names: list[str] = []
+    given = [("p", node) for node in f.plan.scan.params]
+    given += [("s", carry.start) for carry in f.plan.scan.carries]
+    given += [("x", node) for node in f.plan.scan.inputs]
+    for prefix, node in given:
+        order, name = logical_order(node), f.fresh(prefix)
+        rows = "T" if "T" in node.type.axes else ""
+        f.views[node] = View.of(name, rows, order, sample_of(dims_of(node, order)), "given")
+        names.append(name)
+    return names
+
+
+def _block_length(plan: Plan) -> str:
+    """N, the steps of a block. Its scratch grows with N, not with T."""
+    nodes = [*plan.block, *plan.tail, *plan.kept]
+    largest = max(size(n.type.shape) for n in nodes)
+    rows = "512" if any(n.op.name == "einsum" for n in plan.block) else "4 * B"
+    return f"N = steps_of_a_block(B, dtype, {largest}, {rows})"
+
+
+def _constant(plan: Plan) -> set[Node]:
+    """What is made of numbers alone."""
+    found: set[Node] = set()
+    for node in plan.once:
+        if all(a in found or a.op.name in ("const", "iota") for a in node.args):
+            found.add(node)
+    return found
+
+
+def _results(f: Frame) -> list[str]:
+    """The outs as source. No two share memory, nor does one with an argument or a buffer.
+
+    Those that another program alone reads may share it with each other and with arguments.
+    """
+    outs, f.site = f.plan.scan.outs, LATE
+    views = {o.name: f.full(o.node).logical() for o in outs if o.node.op.name != "const"}
+    taken = {views[name].base for name in views if name in f.plan.private}
+    found: list[str] = []
+    for out in outs:
+        if out.name not in views:
+            lead = ["T"] * ("T" in out.node.type.axes) + ["B"] * ("B" in out.node.type.axes)
+            shape = shape_text(*lead, *map(int, out.node.type.shape))
+            number = number_text(out.node.attr[0])
+            found.append(f"np.full({shape}, {number}, {dtype_of(out.node)})")
+            continue
+        view = views[out.name]
+        if out.name in f.plan.private:
+            free = view.scope != "build"
+        else:
+            free = view.scope == "run" and view.is_compact and view.base not in taken
+        found.append(f.text(view) + ("" if free else ".copy()"))
+        taken.add(view.base)
+    return found

@@ -5,8 +5,24 @@ In: lines. Out: text, and fresh names that no user ever wrote.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+
+
+WIDTH = 88  # of what is broken into lines
+
+
+def in_lines(items: Sequence[str], opening: str = "(", closing: str = ")") -> str:
+    """A tuple as source, on one line if it fits."""
+    line = f"{opening}{', '.join(items)}{',' if len(items) == 1 else ''}{closing}"
+    if len(line) <= WIDTH:
+        return line
+    lines = [""]
+    for item in items:
+        if lines[-1] and len(lines[-1]) + len(item) > WIDTH:
+            lines.append("")
+        lines[-1] += f"{item}, "
+    return "\n".join([opening, *("    " + line.rstrip() for line in lines), closing])
 
 
 class Writer:

@@ -10,10 +10,9 @@ from ...grammar.problems_of_values import BadArgument, BadAxis, BadSize, NotCons
 from ...grammar.source import Span
 from ..ir import Node
 from ..shapes import Dim
+from .run import LARGEST_SIZE
 from .tensors import Site
 from .values import Operand, Sizes, Value, describe
-
-LARGEST_SIZE = 2**31 - 1
 
 
 def known_only_later(what: str, span: Span, value: Value) -> Problem:

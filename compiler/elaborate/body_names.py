@@ -5,7 +5,7 @@ In: statements and expressions, in the order of the source. Out: problems.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ...grammar import std_names
 from ...grammar.problems import Collector, Problem
@@ -13,14 +13,10 @@ from ...grammar.problems_of_names import (
     DeclaredInLoop,
     DuplicateName,
     HidesBuiltin,
-    NotAState,
     StateSetTwice,
     UnknownCell,
-    UnknownFunction,
-    UnknownName,
-    UseBeforeDefinition,
 )
-from ...grammar.problems_of_values import BadInitialiser, NotSupportedYet
+from ...grammar.problems_of_values import BadInitialiser
 from ...grammar.source import Span
 from ...grammar.syntax import (
     Bind,
@@ -29,22 +25,21 @@ from ...grammar.syntax import (
     Expression,
     For,
     If,
-    Keyword,
     Link,
     Name,
     Param,
     Primed,
     Statement,
-    Syntax,
     Use,
 )
 from .environment import Bound, Environment, Frame, Sort
 from .functions import FUNCTIONS, REFUSED
-from .hints import closest, did_you_mean, meant_by
+from .hints import did_you_mean
 from .modules import CellDefinition, Module
 from .parameters import INITIALISERS
+from .read_names import ReadNames
 from .scope import CONSTANTS
-from .walk import names_in, parts_of, statements_in
+from .walk import names_in, statements_in
 
 DISCARDED = "_"
 
@@ -55,18 +50,24 @@ class BodyNames:
     def __init__(self, module: Module, problems: Collector) -> None:
         self.module = module
         self.problems = problems
-        self.environment = Environment()
-        self.states: dict[str, Span] = {}
+        self.reads = ReadNames(module, problems)
         self._all: dict[str, Bound] = {}  # every name ever bound, at its first place
-        self._later: dict[str, Span] = {}  # every name the body binds, primed ones with the prime
-        self._read: set[str] = set()
-        self._refused: dict[str, Problem] = {}
+
+    @property
+    def environment(self) -> Environment:
+        """What is bound here."""
+        return self.reads.environment
+
+    def declare_state(self, name: str, span: Span) -> None:
+        """Bind a state's old value; its new one may be set below."""
+        self.reads.states[name] = span
+        self.bind(name, span, "state")
 
     def unread(self) -> Iterator[tuple[str, Bound]]:
         """Names that were bound and never read, but for those with a `_` in front."""
         for name, bound in self._all.items():
             quiet = name.startswith("_") or bound.sort in ("state", "argument", "loop variable")
-            if name not in self._read and not quiet:
+            if name not in self.reads.read and not quiet:
                 yield name, bound
 
     # -- statements ----------------------------------------------------------------------------
@@ -75,7 +76,7 @@ class BodyNames:
         """Check the statements of a whole body, in their order."""
         for statement in statements_in(body):
             for name, span in _bound_by(statement):
-                self._later.setdefault(name, span)
+                self.reads.later.setdefault(name, span)
         self._check_block(body)
 
     def _check_block(self, body: Sequence[Statement]) -> None:
@@ -85,7 +86,7 @@ class BodyNames:
     def _check_statement(self, statement: Statement) -> None:
         match statement:
             case Bind(target=target, value=value):
-                self.check_reads([value])
+                self.reads.check([value])
                 for name in names_in(target):
                     if isinstance(name, Primed):
                         self._set_state(name)
@@ -97,7 +98,7 @@ class BodyNames:
                 )
                 for item in items:
                     if item.shape is not None:
-                        self.check_reads([item.shape])
+                        self.reads.check([item.shape])
                     if item.initial is not None:
                         self.check_initial(item.initial)
                     sort: Sort = "parameter" if isinstance(statement, Param) else "constant"
@@ -107,20 +108,20 @@ class BodyNames:
                 self.check_links(links)
                 self.bind(name, span, "sub-cell")
             case For(variable=variable, start=start, stop=stop, body=body):
-                self.check_reads([start, stop])
+                self.reads.check([start, stop])
                 self.environment.frames.append(Frame())
                 self.bind(variable.id, variable.span, "loop variable")
                 self._check_block(body)
                 self.environment.frames.pop()
             case If(condition=condition, body=body, orelse=orelse):
-                self.check_reads([condition])
+                self.reads.check([condition])
                 before = self.environment
                 branches = []
                 for branch in (body, orelse):
-                    self.environment = before.copy()
+                    self.reads.environment = before.copy()
                     self._check_block(branch)
                     branches.append(self.environment)
-                self.environment = before
+                self.reads.environment = before
                 before.join(*branches)
 
     def _refuse_in_loop(self, statement: Statement, word: str) -> None:
@@ -160,8 +161,8 @@ class BodyNames:
             self.problems.add(HidesBuiltin(f"'{name}' hides the built-in '{name}'", span))
 
     def _set_state(self, state: Primed) -> None:
-        if state.id not in self.states:
-            self._no_state(state)
+        if state.id not in self.reads.states:
+            self.reads.no_state(state)
             return
         before = self.environment.states_set.get(state.id)
         if before is not None and before.surely:
@@ -175,17 +176,6 @@ class BodyNames:
             )
         self.environment.states_set[state.id] = Bound(state.span, "state")
 
-    def _no_state(self, state: Primed) -> None:
-        if self.states:
-            notes = [f"the states are {', '.join(self.states)}"]
-        else:
-            notes = ["only a cell has states: the items of the carry in its header"]
-        near = closest(state.id, self.states)
-        advice = [f"did you mean {near}'?"] if near else [f"drop the prime: '{state.id}'"]
-        self.problems.add(
-            NotAState(f"'{state.id}' is no state", state.span, notes=notes, hints=advice)
-        )
-
     # -- expressions ---------------------------------------------------------------------------
 
     def check_initial(self, expression: Expression, *, of_state: bool = False) -> None:
@@ -197,20 +187,20 @@ class BodyNames:
                     if of_state:
                         self.problems.add(_initialises_no_state(word, expression.span))
                     elif isinstance(expression, Call):
-                        self.check_reads(expression.arguments)
+                        self.reads.check(expression.arguments)
                     return
-                if isinstance(expression, Name) and not own and word not in self._later:
+                if isinstance(expression, Name) and not own and word not in self.reads.later:
                     if word not in CONSTANTS and word not in REFUSED and not of_state:
                         self.problems.add(
                             BadInitialiser(
                                 f"there is no initialiser '{word}'",
                                 span,
-                                hints=did_you_mean(word, [*INITIALISERS, *self._visible()])
+                                hints=did_you_mean(word, [*INITIALISERS, *self.reads.visible()])
                                 or ["'rnnc explain bad-initialiser' lists them"],
                             )
                         )
                         return
-        self.check_reads([expression])
+        self.reads.check([expression])
 
     def check_links(self, links: Sequence[Link]) -> None:
         """Check the cells and the arguments of a chain, and that no two members have one path."""
@@ -235,7 +225,7 @@ class BodyNames:
                 if isinstance(argument, Link):
                     todo.append(argument)
                 else:
-                    self.check_reads([argument])
+                    self.reads.check([argument])
 
     def _check_cell(self, cell: Name) -> None:
         name = cell.id
@@ -251,138 +241,6 @@ class BodyNames:
         else:
             advice = did_you_mean(name, [*known, *std_names()])
         self.problems.add(UnknownCell(f"there is no cell '{name}' here", cell.span, hints=advice))
-
-    def check_reads(self, roots: Iterable[Syntax]) -> None:
-        """Check that every name which is read has a value."""
-        todo = list(roots)[::-1]
-        while todo:
-            node = todo.pop()
-            parts = parts_of(node)
-            match node:
-                case Name():
-                    self._check_name(node)
-                case Primed():
-                    self._check_new_state(node)
-                case Call(function=function):
-                    if self._check_function(function) in REFUSED:
-                        parts = [part for part in parts if not isinstance(part, Keyword)]
-            todo += reversed(parts)
-
-    def _check_name(self, name: Name) -> None:
-        word = name.id
-        if self._is_known(word):
-            return
-        if word in REFUSED and word not in self._later:
-            self._refuse(name)
-            return
-        self.problems.add(
-            self._too_early(name)
-            or UnknownName(
-                f"there is no '{word}' here",
-                name.span,
-                hints=meant_by(word)
-                or self._meant_state(word)
-                or did_you_mean(word, [*self._visible(), *CONSTANTS, *FUNCTIONS]),
-            )
-        )
-
-    def _is_known(self, word: str) -> bool:
-        self._read.add(word)
-        return (
-            self.environment.find(word) is not None
-            or word in self.module.definitions
-            or word in self.module.unknown
-            or word in FUNCTIONS
-            or word in CONSTANTS
-        )
-
-    def _refuse(self, name: Name) -> None:
-        """Say that this version lacks a word; of its further uses, only where they are."""
-        if name.id in self._refused:
-            self._refused[name.id].related += ((name.span, "and here"),)
-            return
-        problem = NotSupportedYet(
-            f"'{name.id}' is not supported yet",
-            name.span,
-            REFUSED[name.id],
-            notes=["the word is part of the language, and this version does not compile it"],
-        )
-        self._refused[name.id] = problem
-        self.problems.add(problem)
-
-    def _too_early(self, name: Name) -> Problem | None:
-        """The problem with a name that the body does bind, but not for this place."""
-        span = self._later.get(name.id)
-        if span is None:
-            return None
-        if span.start > name.span.start:
-            return UseBeforeDefinition(
-                f"'{name.id}' is read above its definition",
-                name.span,
-                related=[(span, "defined here")],
-                hints=["move the definition up"],
-            )
-        if span.stop > name.span.start or self.environment.find(name.id):
-            return None
-        return UnknownName(
-            f"there is no '{name.id}' here",
-            name.span,
-            related=[(span, "this one stays within its block")],
-            hints=["what a loop binds stays inside: bind the name before the loop to carry it"],
-        )
-
-    def _meant_state(self, word: str) -> list[str]:
-        """A hint for `h_new` and its like."""
-        base = word.removesuffix("_new").removesuffix("_next").removeprefix("new_")
-        base = base.removeprefix("next_")
-        return [f"the new value of state '{base}' is {base}'"] if base in self.states else []
-
-    def _visible(self) -> list[str]:
-        return [
-            *(name for frame in reversed(self.environment.frames) for name in frame.names),
-            *self.module.definitions,
-        ]
-
-    def _check_new_state(self, state: Primed) -> None:
-        if state.id not in self.states:
-            self._no_state(state)
-            return
-        span = self._later.get(f"{state.id}'")
-        if state.id not in self.environment.states_set and span is not None:
-            self.problems.add(
-                UseBeforeDefinition(
-                    f"{state.id}' is read above the equation that sets it",
-                    state.span,
-                    related=[(span, "set here")],
-                    hints=[f"'{state.id}' is the old value of the state"],
-                )
-            )
-
-    def _check_function(self, function: Name) -> str:
-        """Check the name of a call. Returns it where it is refused, else nothing."""
-        word = function.id
-        if self._is_known(word):
-            return ""
-        if word in REFUSED and word not in self._later:
-            self._refuse(function)
-            return word
-        names = [
-            *FUNCTIONS,
-            *(n for n, d in self.module.definitions.items() if not isinstance(d, CellDefinition)),
-            *(n for f in self.environment.frames for n, b in f.names.items()
-              if b.sort in ("sub-cell", "option", "argument")),
-        ]  # fmt: skip
-        if word in std_names():
-            advice = [
-                f"'{word}' is a standard cell: 'import {word} from std', 'use inner = {word}(...)'"
-            ]
-        else:
-            advice = meant_by(word) or did_you_mean(word, names)
-        self.problems.add(
-            self._too_early(function)
-            or UnknownFunction(f"there is no function '{word}'", function.span, hints=advice)
-        )
-        return ""
 
 
 def _initialises_no_state(word: str, span: Span) -> Problem:

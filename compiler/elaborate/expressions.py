@@ -142,6 +142,8 @@ def _binary(node: Binary, left: Operand, right: Operand, scope: Scope, in_shape:
             problem.hints += tuple(hints.for_product(scope, left, right))
             raise
     kind: Kind = "bool" if node.op in ("and", "or") else "real"
+    if node.op in ("==", "!=") and isinstance(left.value, bool) and isinstance(right.value, bool):
+        return numbers.compare(node.op, left.value, right.value)
     for side in (left, right):
         need_kind(site, side, kind)
     if is_known(left.value) and is_known(right.value):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from ..ops import OPS
 from . import arrange, products, reductions
@@ -147,11 +147,6 @@ _declare("diagonal", "M", "the diagonal of a square matrix", arrange.diagonal)
 _declare("eye", "n", "the identity matrix [n, n]", arrange.eye)
 _declare("tril", "M", "zeros above the diagonal", arrange.tril)
 _declare("triu", "M", "zeros below the diagonal", arrange.triu)
-
-
-def operands_of(function: Function, given: dict[str, Any]) -> list[Any]:
-    """The arguments of `function.build`, in its order, from those bound by name."""
-    return [given[parameter.name] for parameter in function.parameters]
 
 
 # Words of the language that this version refuses, each with what it is.

@@ -20,7 +20,7 @@ from ..ir import Node, const
 from ..shapes import Kind, Type
 from . import expressions
 from .parameters import check_fits
-from .run import Run
+from .run import Run, check_size
 from .scope import Scope
 from .tensors import Site, fit, kind_of, not_a_tensor
 from .values import BAD, Bad, Operand, Sizes, Slot, Value, Work, describe, shape_of, sizes_note
@@ -44,6 +44,11 @@ def slots(items: Items, scope: Scope) -> Work:
     assert items.shape is not None
     dims = yield expressions.shape(items.shape, scope)
     if isinstance(dims, Bad):
+        return BAD
+    try:
+        check_size(f"'{items.name}'", tuple(dims), items.name_span)
+    except Problem as problem:
+        scope.run.problems.add(problem)
         return BAD
     kind: Kind = "int" if items.kind == "int" else "real"
     return Slot(items.name, Type(tuple(dims), kind, frozenset("B")), items.name_span)

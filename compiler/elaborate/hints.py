@@ -81,9 +81,9 @@ def not_bound_here(name: Name, scope: Scope) -> Problem:
 def not_set_here(state: Primed, scope: Scope) -> Problem:
     """The problem with a new state that no equation has set yet."""
     return UseBeforeDefinition(
-        f"'{state.id}'' has no value yet",
+        f"{state.id}' has no value yet",
         state.span,
-        notes=[f"the equation that sets '{state.id}'' is further down, or in a branch not taken"],
+        notes=[f"the equation that sets {state.id}' is further down, or in a branch not taken"],
         hints=[f"'{state.id}' is the old value of the state"],
     )
 
@@ -142,13 +142,11 @@ def for_sum(scope: Scope, left: Operand, right: Operand) -> list[str]:
             name = _matrix_for(scope, vector, wanted)
             if name:
                 return [f"did you mean '{name} @ {text}'?"]
-            if product_shape(shape_of(vector.value), wanted) is not None and len(wanted) == 2:
-                return []
     return []
 
 
 def _matrix_for(scope: Scope, vector: Operand, result: Shape) -> str | None:
-    """A parameter `M` for which `M @ vector` has the shape `result`; rather one not used yet."""
+    """A parameter `M` for which `M @ vector` has the shape `result`."""
     length = shape_of(vector.value)[0]
     for name in scope.names():
         value = scope.find(name)

@@ -73,7 +73,7 @@ def _check_function(declaration: FunctionDeclaration, names: BodyNames) -> None:
     for parameter in declaration.parameters:
         names.bind(parameter.id, parameter.span, "argument")
     names.check_body(declaration.body)
-    names.check_reads([declaration.result])
+    names.reads.check([declaration.result])
 
 
 def _check_settings(definition: CellDefinition, names: BodyNames) -> None:
@@ -82,7 +82,7 @@ def _check_settings(definition: CellDefinition, names: BodyNames) -> None:
     for declared in definition.declaration.settings:
         setting, known = settings[declared.name], len(names.problems.errors)
         if declared.default is not None:
-            names.check_reads([declared.default])
+            names.reads.check([declared.default])
         if declared.kind is not None and declared.kind not in KINDS:
             names.problems.add(_unknown_kind_of_setting(declared))
         if declared.default is not None and len(names.problems.errors) == known:
@@ -114,11 +114,10 @@ def _check_cell(declaration: CellDeclaration, names: BodyNames) -> None:
     states, inputs = items_in(declaration.carry), items_in(declaration.input)
     for item in (*states, *inputs):
         if item.shape is not None:
-            names.check_reads([item.shape])
+            names.reads.check([item.shape])
         _check_kind(item, names, item in inputs)
     for item in states:
-        names.states[item.name] = item.name_span
-        names.bind(item.name, item.name_span, "state")
+        names.declare_state(item.name, item.name_span)
     for item in inputs:
         names.bind(item.name, item.name_span, "input")
         if item.initial is not None:
@@ -148,7 +147,7 @@ def _check_cell(declaration: CellDeclaration, names: BodyNames) -> None:
         _check_output(output, names)
     for output in (*outputs_in(declaration.new_carry), *outputs_in(declaration.output)):
         if output.shape is not None:
-            names.check_reads([output.shape])
+            names.reads.check([output.shape])
         if output.kind is not None:
             names.problems.add(_refused_kind(output.kind, output.span, "an output"))
 
@@ -207,7 +206,7 @@ def _carry_text(tree: Items | Outputs) -> str:
 def _check_output(output: Output, names: BodyNames) -> None:
     """An output is a name that the body defines, or a new state."""
     variable = output.variable
-    names.check_reads([variable])
+    names.reads.check([variable])
     bound = names.environment.find(variable.id)
     if isinstance(variable, Primed) or bound is None or bound.sort == "equation":
         return

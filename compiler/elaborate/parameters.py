@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...grammar.problems import Problem
-from ...grammar.problems_of_values import BadInitialiser, BadSize, ShapeMismatch
+from ...grammar.problems_of_values import BadInitialiser, ShapeMismatch
 from ...grammar.source import Span
 from ...grammar.syntax import Call, Expression, Item, Keyword, Name
 from ..ir import Init, Node, Param, toposort
-from ..shapes import Shape, Type, size
+from ..shapes import Shape, Type
 from . import expressions, hints
-from .arguments import LARGEST_SIZE, known_only_later
+from .arguments import known_only_later
+from .run import check_size
 from .scope import Scope
 from .tensors import Site, fit, kind_of, not_a_tensor
 from .values import Bad, Operand, Work, describe, is_known, shape_of, sizes_note
@@ -61,22 +62,16 @@ def declare(item: Item, scope: Scope, trained: bool) -> Work:
         scope.spoil(item.name, item.name_span)
         return
     shape: Shape = tuple(dims)
-    if size(shape) > LARGEST_SIZE:
-        run.problems.add(
-            BadSize(
-                f"'{item.name}' has {size(shape):,} numbers, more than {LARGEST_SIZE:,}",
-                item.name_span,
-                notes=sizes_note(shape),
-            )
-        )
     if path not in run.params:
         init = yield _initial(item, shape, scope)
         node = run.leaf("param", path, Type(shape), item.name_span)
         run.params[path] = Param(path, node, init, trained)
     try:
+        check_size(f"'{item.name}'", shape, item.name_span)
         scope.bind(item.name, run.params[path].node, item.name_span, equation=False)
     except Problem as problem:
         run.problems.add(problem)
+        scope.spoil(item.name, item.name_span)
 
 
 def _initial(item: Item, shape: Shape, scope: Scope) -> Work:

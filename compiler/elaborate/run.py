@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...grammar.problems import Collector
-from ...grammar.problems_of_values import ShapeMismatch, UnrolledTooLarge
+from ...grammar.problems_of_values import BadSize, ShapeMismatch, UnrolledTooLarge
 from ...grammar.source import Span
 from ..ir import Node, Param, apply, label, leaf
-from ..shapes import Type, TypeProblem
+from ..shapes import Shape, Type, TypeProblem, size
 from .modules import FunctionDefinition
+from .values import sizes_note
 
 MOST_NODES = 100_000
 MOST_STEPS = 200_000
+LARGEST_SIZE = 2**31 - 1  # of an axis, and of a whole tensor
 
 
 class TooManyOperations(Exception):
@@ -56,6 +58,7 @@ class Run:
         except TypeProblem as problem:
             advice = [problem.hint] if problem.hint else []
             raise ShapeMismatch(str(problem), span, hints=advice) from None
+        check_size("this", node.type.shape, span)
         if own:
             self.owned.add(node)
         return node
@@ -79,6 +82,21 @@ class Run:
         self.steps += steps
         if self.steps > MOST_STEPS:
             raise _too_many(f"{MOST_STEPS:,} equations and calls", span)
+
+
+def check_size(what: str, shape: Shape, span: Span) -> None:
+    """Check that a tensor is not too large to be stored.
+
+    Raises:
+        BadSize: it is.
+    """
+    count = size(shape)
+    if count > LARGEST_SIZE:
+        raise BadSize(
+            f"{what} has {count:,} numbers, more than {LARGEST_SIZE:,}",
+            span,
+            notes=sizes_note(shape),
+        )
 
 
 def _too_many(what: str, span: Span) -> TooManyOperations:

@@ -93,11 +93,11 @@ def not_a_tensor(operand: Operand) -> Problem | None:
         f"'{text}' is {describe(value)}, not a value",
         operand.span,
         "a value is needed here",
-        hints=[f"call it: '{text}(...)'"] if callable_noun(value) else [],
+        hints=[f"call it: '{text}(...)'"] if _is_callable(value) else [],
     )
 
 
-def callable_noun(value: Value) -> bool:
+def _is_callable(value: Value) -> bool:
     """Whether `value` is something that is called with arguments."""
     return getattr(value, "noun", "") in ("function", "sub-cell")
 

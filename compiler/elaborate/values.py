@@ -103,18 +103,13 @@ def describe(value: Value) -> str:
     if isinstance(value, Bad):
         return "not known"
     if isinstance(value, int | float):
-        return f"the number {value!r}" if isinstance(value, float) else f"the number {int(value)}"
+        return f"the number {value!r}"
     return f"a {value.noun}"
 
 
 def sizes_note(*shapes: Shape) -> list[str]:
     """What the named sizes of `shapes` are bound to: ["here hidden = 5 and inputs = 7"]."""
-    names = {
-        d.text: int(d) for s in shapes for d in s if isinstance(d, Dim) and not d.text.isdigit()
-    }
-    words = [f"{text} = {value}" for text, value in names.items()]
-    return (
-        [f"here {', '.join(words[:-1])} and {words[-1]}"]
-        if words[1:]
-        else ([f"here {words[0]}"] if words else [])
-    )
+    dims = [dim for shape in shapes for dim in shape if isinstance(dim, Dim)]
+    named = dict.fromkeys(f"{dim.text} = {int(dim)}" for dim in dims if not dim.text.isdigit())
+    *first, last = named or [""]
+    return [f"here {', '.join(first)}{' and ' * bool(first)}{last}"] if last else []

@@ -7,7 +7,7 @@ derivatives: the cotangents of gates are products of one cotangent with a factor
 from __future__ import annotations
 
 from ..ir import Node, Scan, apply, rebuild
-from ..places import Place, places, serial
+from ..places import places, serial
 
 BORDER = ("stack", "accumulate")
 LEAVES = ("param", "input", "const")

@@ -7,7 +7,7 @@ the other its pullback. They are what a reset between calls runs.
 from __future__ import annotations
 
 from ..derive import vjp
-from ..ir import Cell, Scan, Value, leaf
+from ..ir import Cell, Node, Scan, Value, leaf
 
 
 def initial(cell: Cell) -> Scan:
@@ -24,7 +24,7 @@ def initial_pullback(cell: Cell) -> Scan:
     seeds = [leaf("input", f"ct.{s.name}", s.initial.type) for s in cell.states]
     params = tuple(p.node for p in cell.params)
     trained = {p.node: p.name for p in cell.params if p.trained}
-    cotangents = {}
+    cotangents: dict[Node, Node] = {}
     for state, seed in zip(cell.states, seeds, strict=True):
         known = cotangents.get(state.initial)
         cotangents[state.initial] = seed if known is None else known + seed

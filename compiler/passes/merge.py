@@ -152,7 +152,9 @@ def _one(run: list[_Member]) -> dict[Node, Node]:
         others = [m.operands[at] for m in run]
         if isinstance(operand, _Part):
             stop = max(o.stop for o in others if isinstance(o, _Part))
-            operands.append(_shaped(_rows(operand.whole, operand.start, stop, rest), (*rows, *rest)))
+            operands.append(
+                _shaped(_rows(operand.whole, operand.start, stop, rest), (*rows, *rest))
+            )
         elif operand.op.name == "const":
             values = [o.attr[0] for o in others if isinstance(o, Node)]
             numbers = _by_part(values, counts, rest, operand.type.kind)

@@ -48,10 +48,7 @@ def schedule(scan: Scan, private: frozenset[str] = frozenset()) -> Plan:
             place[node] = "whole"
         if place[node] in ("whole", "late"):
             beyond.update(node.args)
-    lists = {
-        name: tuple(n for n in order if place[n] == name and (n.args or n.op.name == "iota"))
-        for name in SECTIONS
-    }
+    lists = {name: tuple(n for n in order if place[n] == name and n.args) for name in SECTIONS}
     return Plan(scan=scan, private=private, **lists)
 
 
@@ -75,4 +72,3 @@ def _is_view(node: Node) -> bool:
 
 def _is_by_step(node: Node) -> bool:
     return "T" in node.type.axes and (node.op.pointwise or node.op.name in BY_STEP)
-

@@ -5,6 +5,9 @@ In: a scan. Out: a scan whose step holds what a carry needs, and little more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ..ir import Node, Scan, apply, rebuild, toposort
 from ..rewrite import elements
 
@@ -146,7 +149,7 @@ def _over_time(operands: tuple[Node, ...]) -> bool:
 
 
 # Ops that can sum over a leading axis themselves: how their attr says so.
-SUMMING = {
+SUMMING: dict[str, Callable[[Any], Any]] = {
     "einsum": lambda attr: (attr[0], "".join(sorted({*attr[1], "T"}))),
     "scatter": lambda attr: (attr[0], "".join(sorted({*attr[1], "T"}))),
     "total": lambda attr: "".join(sorted({*attr, "T"})),

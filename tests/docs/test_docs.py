@@ -25,10 +25,12 @@ from typing import Any
 
 import pytest
 
+import rnnc
 from rnnc.compiler import library
 from rnnc.grammar.problems import Problems
 
 ROOT = Path(__file__).parents[2]
+HOME = Path(rnnc.__file__).parents[1]  # of the package under test, installed or not
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGES = {"rnn", "python", "text", "console", "sh", ""}
 
@@ -82,7 +84,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(source, tmp_path / "examples")
     command = tmp_path / "bin" / "rnnc"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m rnnc "$@"\n')
+    command.write_text(f'#!/bin/sh\nPYTHONPATH="{HOME}" exec "{sys.executable}" -m rnnc "$@"\n')
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)

@@ -57,7 +57,8 @@ def with_progress(seeds: range) -> Iterable[int]:
         from tqdm import tqdm
     except ImportError:
         return seeds
-    return tqdm(seeds, disable=None, file=sys.stderr, unit="program")
+    watched: Iterable[int] = tqdm(seeds, disable=None, file=sys.stderr, unit="program")
+    return watched
 
 
 def kind_of(failure: str) -> str:

@@ -6,7 +6,7 @@ In: a scope. Out: the text of a cell, and what another cell must know to use it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -246,6 +246,8 @@ class CellWriter:
         scope.values += [Value(carried, shape), Value(f"{weight.text}[{step}]", shape)] * 3
         if scope.chance(0.5):
             self._bind()
+        if scope.chance(0.3):
+            self._choose([f"{step} < 1", f"{step} == {count - 1}", f"not ({step} >= 1)"])
         inner = expression(scope, shape, DEPTH - 1)
         mixed = tamed(scope, Value(f"({inner.text} + {carried})", shape, inner.reach + 1))
         self._line(f"{carried} = {mixed.text}")
@@ -253,10 +255,11 @@ class CellWriter:
         self._line("}")
         scope.values = [*kept, Value(carried, shape)]
 
-    def _choose(self) -> None:
+    def _choose(self, tests: Sequence[str] = ()) -> None:
         """`if` on something known while compiling; each branch binds the same name."""
         scope = self.scope
-        tests = [f"{scope.pick(list(scope.sizes))} {scope.pick(['>', '==', '<='])} 2", "not (1 > 2)"]
+        size, comparison = scope.pick(list(scope.sizes)), scope.pick([">", "==", "<="])
+        tests = [*tests, *tests, f"{size} {comparison} 2", "not (1 > 2)"]
         if any(option.name == "flag" for option in self.options):
             tests += ["flag", "flag", "not flag"]
         if "alpha" in scope.numbers:
@@ -331,9 +334,7 @@ class CellWriter:
             choices.append(scope.values[-1])
         given = {name for name, _, _ in self.inputs} | {state.name for state in self.states}
         choices += [
-            value
-            for value in scope.values
-            if value.text.isidentifier() and value.text not in given
+            value for value in scope.values if value.text.isidentifier() and value.text not in given
         ]
         count = 1 if self.small else scope.pick([1, 1, 1, 2, 3])
         chosen: dict[str, Shape] = {}

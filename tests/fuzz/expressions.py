@@ -124,6 +124,15 @@ def arithmetic(scope: Scope, shape: Shape, depth: int) -> Value:
     return Value(f"({left.text} {sign} {right.text})", shape, reach)
 
 
+def chained(scope: Scope, shape: Shape, depth: int) -> Value:
+    """Operators that bind more or less tightly, without brackets."""
+    a, b, c = (expression(scope, shape, depth - 1) for _ in range(3))
+    reach = a.reach + b.reach * c.reach
+    ways = [f"({a.text} - {b.text} * {c.text})", f"({a.text} * 0.5 ^ 2 + {b.text} - {c.text})",
+            f"(-{a.text} ^ 2 + {b.text} / 2 - 2 ^ -1 * {c.text})"]  # fmt: skip
+    return Value(scope.pick(ways), shape, reach + a.reach**2)
+
+
 def quotient(scope: Scope, shape: Shape, depth: int) -> Value:
     above, below = expression(scope, shape, depth), positive(scope, narrower(scope, shape), depth)
     return Value(f"({above.text} / {below.text})", shape, 4 * above.reach)
@@ -171,9 +180,7 @@ def bounded(scope: Scope, shape: Shape, depth: int) -> Value:
     if scope.chance(0.4):
         low, high = scope.number(-1, -0.2), scope.number(0.2, 1.2)
         return Value(f"clamp({left.text}, {low}, {high})", shape, 1.2)
-    return Value(
-        f"{scope.pick(['maximum', 'minimum'])}({left.text}, {right.text})", shape, reach
-    )
+    return Value(f"{scope.pick(['maximum', 'minimum'])}({left.text}, {right.text})", shape, reach)
 
 
 def choice(scope: Scope, shape: Shape, depth: int) -> Value:
@@ -200,6 +207,22 @@ def row(scope: Scope, shape: Shape, _depth: int) -> Value:
 # -- products ----------------------------------------------------------------------------------
 
 
+def weight(scope: Scope, shape: Shape) -> Value:
+    """A parameter, or something made of parameters alone."""
+    param = scope.param(shape)
+    text = param.text
+    if scope.chance(0.7):
+        return param
+    ways = [f"tanh({text})", f"(0.5 * {text})", f"({text} + {scope.param(shape).text})",
+            f"stop_gradient({text})" if scope.chance(0.2) else f"sigmoid({text})"]  # fmt: skip
+    if shape:
+        ways += [f"softmax({text})", f"({text} / (0.3 + norm({text}, keepdims=true)))"]
+    if len(shape) > 1:
+        ways += [f"tril({text})", f"flip({text})"]
+        ways += [f"({text} - {text}.T)"] * (3 * (shape[-1] == shape[-2]))
+    return Value(scope.pick(ways), shape, param.reach)
+
+
 def product(scope: Scope, shape: Shape, depth: int) -> Value:
     """`@` of vectors, matrices, or stacks of matrices."""
     inner = scope.dim()
@@ -215,7 +238,7 @@ def product(scope: Scope, shape: Shape, depth: int) -> Value:
         right = (*batch, *right) if scope.chance(0.5) else right
     if math.prod(left) > LARGEST or math.prod(right) > LARGEST:
         return arithmetic(scope, shape, depth)
-    a = scope.param(left) if scope.chance(0.6) else expression(scope, left, depth)
+    a = weight(scope, left) if scope.chance(0.6) else expression(scope, left, depth)
     b = expression(scope, right, depth)
     return Value(f"({a.text} @ {b.text})", shape, a.reach * b.reach * math.sqrt(inner))
 
@@ -239,7 +262,7 @@ def einsum(scope: Scope, shape: Shape, depth: int) -> Value:
     if any(math.prod(each) > LARGEST or len(each) > 4 for each in shapes):
         return product(scope, shape, depth)
     values = [
-        scope.param(each) if scope.chance(0.3) else expression(scope, each, depth - 1)
+        weight(scope, each) if scope.chance(0.3) else expression(scope, each, depth - 1)
         for each in shapes
     ]
     reach = math.prod(value.reach for value in values) * math.sqrt(math.prod(letters.values()))
@@ -391,6 +414,7 @@ def _always(_scope: Scope, _shape: Shape) -> bool:
 PRODUCTIONS: list[tuple[Production, Suits]] = [
     *[(arithmetic, _always)] * 3,
     *[(function, _always)] * 3,
+    (chained, _always),
     (quotient, _always),
     (power, _always),
     (partly_defined, _always),

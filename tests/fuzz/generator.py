@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from tests.fuzz.cells import CellWriter, Leaf, Signature
 from tests.fuzz.values import Shape
@@ -22,7 +23,7 @@ class Source:
     text: str
     cell: str
     sizes: tuple[int, ...]
-    options: dict[str, object]
+    options: dict[str, Any]
     rows: int  # of the smallest table that an integer input picks from
 
 
@@ -65,7 +66,7 @@ def generate(seed: int) -> Source:
     rows = min((rows for _, rows in writer.scope.tokens), default=1)
     body = "\n".join(_decorated(random, part) for part in parts)
     sizes: tuple[int, ...] = ()
-    options: dict[str, object] = {}
+    options: dict[str, Any] = {}
     if meant is signature:
         sizes = tuple(writer.scope.sizes.values())
         options = {o.name: _python_value(o.given) for o in writer.options if o.given}
@@ -82,7 +83,7 @@ def _python_value(text: str) -> object:
 def _function(random: Random, at: int, parts: list[str]) -> tuple[str, int]:
     """A `fn` of its own, as one expression or as a block."""
     count = random.choice((1, 1, 2))
-    names = random.sample(["a", "b", "x", "α"], count)
+    names = random.sample(["a", "b", "x", "β1"], count)
     body = random.choice(FUNCTIONS[count]).format(*names)
     name = f"own{at}"
     if random.random() < 0.5:

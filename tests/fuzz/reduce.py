@@ -94,4 +94,4 @@ def _parts(text: str) -> list[str]:
             cuts += [at, at + 1]
     cuts.append(len(text))
     parts = [text[a:b].strip() for a, b in zip(cuts[::2], cuts[1::2], strict=True)]
-    return [part for part in parts if part and part != text or inside]
+    return [part for part in parts if (part and part != text) or inside]

@@ -118,5 +118,20 @@ class Scope:
         return self.pick(ways)
 
 
-STRANGE_NAMES = ("σ", "α1", "lambda", "np", "self", "B", "T", "out", "run", "dtype", "x2", "class",
-                 "h_new", "__name__", "def")  # fmt: skip
+STRANGE_NAMES = (
+    "Δ",
+    "größe",
+    "lambda",
+    "np",
+    "self",
+    "B",
+    "T",
+    "out",
+    "run",
+    "dtype",
+    "x2",
+    "class",
+    "h_new",
+    "__name__",
+    "def",
+)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import rnnc
 from rnnc import cli_check
 from rnnc.cli import main
 from rnnc.cli_errors import BROKEN, FINE, INTERRUPTED, MISUSED, PIPE_CLOSED, WRONG
@@ -18,7 +19,8 @@ from rnnc.compiler.pipeline import PIPELINE
 from rnnc.grammar.problems import PROBLEMS
 from rnnc.runtime.errors import ERRORS
 
-ROOT = Path(__file__).parents[2]
+HOME = Path(rnnc.__file__).parents[1]  # of the package under test, installed or not
+BAD = str(Path(__file__).parents[1] / "grammar" / "bad" / "bad-name.rnn")
 COMMANDS = ("check", "show", "run", "ops", "passes", "cells", "explain", "doctor")
 
 
@@ -26,11 +28,10 @@ def started(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Po
     """`python -m rnnc ...` as a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "rnnc", *arguments],
-        cwd=ROOT,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=env,
+        env={**os.environ, "PYTHONPATH": str(HOME), **(env or {})},
     )
 
 
@@ -134,8 +135,7 @@ def test_a_closed_pipe_ends_quietly() -> None:
 
 
 def test_results_are_plain_text_where_nobody_watches() -> None:
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    with started("check", "tests/grammar/bad/bad-name.rnn", env=environment) as process:
+    with started("check", BAD, env={"PYTHONIOENCODING": "ascii"}) as process:
         shown, said = process.communicate()
     assert process.returncode == WRONG
     assert shown == ""
@@ -151,10 +151,10 @@ def test_colours_are_for_terminals_that_want_them(
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    main(["check", "tests/grammar/bad/bad-name.rnn"])
+    main(["check", BAD])
     assert "\x1b[1;31merror" in capsys.readouterr().err
     monkeypatch.setenv(variable, value)
-    main(["check", "tests/grammar/bad/bad-name.rnn"])
+    main(["check", BAD])
     assert "\x1b" not in capsys.readouterr().err
 
 

@@ -122,7 +122,7 @@ def test_sizes_and_options_stay_numbers_until_they_meet_a_tensor() -> None:
         "broken = n / (k + 2)\n"
         "a = reshape(x, [k, half]) * rate\n"
         "b = broken * x\n"
-        "c = where(deep and half == 3, x, 0)\n}"
+        "c = where(deep != false and half == 3, x, 0)\n}"
     )
     made = cell(text, 6)
     found = run(made, x=np.arange(6.0))

@@ -86,6 +86,20 @@ def test_a_bomb_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert codes(text, 3) == ["unrolled-too-large"]
 
 
+@pytest.mark.parametrize(
+    "equations",
+    [
+        "param W[n, 1000000, 1000000]\nh' = h\ny = 2 * x",
+        "h' = h\ny = broadcast(x, [1000000, 1000000, n])",
+        "h' = h\ny = sum(eye(1000000)) + x[0]",
+    ],
+)
+def test_a_tensor_that_no_machine_holds_is_refused(equations: str) -> None:
+    assert codes_of_body(equations) == ["bad-size"]
+    signature = "cell T(n): (h[n, 100000, 100000], x[n]) -> (h', y)"
+    assert codes_of_body("h' = h\ny = 2 * x", signature) == ["bad-size"]
+
+
 def test_cells_nest_so_deep_and_no_deeper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "DEEPEST", 3)
     end = "cell End(n): ((), x[n]) -> ((), y) {\ny = x\n}\n"

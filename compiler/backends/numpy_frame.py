@@ -1,0 +1,326 @@
+"""A NumPy module under construction: where every value lies, and how a statement names it.
+
+In: a plan. Out: lines of source, written by the emitters through a `Frame`.
+
+Names:  p parameters, s starts, x inputs, c carries, k what is kept of every step, a sums over the
+steps, v other values, m copies that products need, w views and f filled arrays made before the
+loop, n numbers, r the rows a step works on, t how a product is computed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from ..ir import Node, Plan
+from .numpy_buffers import Buffers
+from .numpy_layout import Layout, dims_of, logical_order
+from .numpy_views import (
+    ALL_ROWS,
+    BLOCK_ROWS,
+    Dim,
+    Order,
+    View,
+    facing,
+    sample_of,
+    shape_text,
+)
+from .writer import Names, Writer
+
+NUMBER = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where statements stand, and how time looks from there."""
+
+    name: str
+    writer: str  # the frame's
+    rows: str = ""  # of new values that vary over time
+    count: str = ""  # of these rows
+
+
+BUILD = Site("build", "build")
+ONCE = Site("once", "before")
+WHOLE = Site("whole", "before", "T", "T")
+BLOCK = Site("block", "block", "q", "q")
+STEP = Site("step", "step")
+TAIL = Site("tail", "tail", "q", "q")
+LATE = Site("late", "after", "T", "T")
+
+SECTIONS = ("once", "whole", "block", "step", "kept", "tail", "late")
+BY_BLOCK = (BLOCK, TAIL)
+KEPT = (BUILD, ONCE, BLOCK, STEP, TAIL)  # their buffers are made once for a batch size
+
+
+class Frame:
+    """The text so far, and the view of every node emitted so far."""
+
+    def __init__(self, plan: Plan, *, exact: bool) -> None:
+        self.plan = plan
+        self.exact = exact
+        self.build, self.before, self.block = Writer(), Writer(), Writer()
+        self.step, self.tail, self.after = Writer(), Writer(), Writer()
+        self.site = ONCE
+        self.views: dict[Node, View] = {}
+        self.homes: dict[Node, View] = {}  # where a node must be written
+        self.wishes: dict[Node, View] = {}  # where it should be, if nothing there is still read
+        self.buffers = Buffers()
+        self.columns: dict[tuple[str, str], tuple[str, View]] = {}  # -> loop variable
+        self.fresh = Names()
+        self.layout = Layout(plan)
+        self.lasting = _lasting(plan)
+        self._readers = _readers(plan)
+        self._changing = {*plan.step, *(c.node for c in plan.scan.carries)}
+        self._constant: set[Node] = set()
+        self._numbers: dict[tuple[str, str], str] = {}
+        self._named: dict[tuple[str, str], str] = {}  # (array, expression) -> name
+
+    # -- statements ------------------------------------------------------------------------------
+
+    def out(self, line: str) -> None:
+        """Append a line at the present site; numbers in it become 0-d arrays, which cost less."""
+        writer: Writer = getattr(self, self.site.writer)
+        writer(NUMBER.sub(lambda m: self.number(float(m[0])), line))
+
+    def number(self, value: float, dtype: str = "dtype") -> str:
+        """The name of a 0-d array."""
+        key = (repr(value), dtype)
+        if key not in self._numbers:
+            self._numbers[key] = self.fresh("n")
+            self.build(f"{self._numbers[key]} = np.array({number_text(value)}, {dtype})")
+        return self._numbers[key]
+
+    # -- where values are ------------------------------------------------------------------------
+
+    def place(self, node: Node, view: View) -> None:
+        """`node` lies there now."""
+        self.views[node] = view
+        self.buffers.move_in(view.base, node)
+        if self.site is BUILD:
+            self._constant.add(node)
+
+    def view(self, node: Node) -> View:
+        """The array of a node, as it lies; axes it is repeated along may be missing."""
+        found = self.views.get(node)
+        if found is None:
+            found = self.views[node] = self._leaf(node)
+        return found
+
+    def _leaf(self, node: Node) -> View:
+        """A constant written out, for those who cannot do with the number."""
+        assert node.op.name in ("const", "iota"), node
+        name, order = self.fresh("v"), logical_order(node)
+        shape = shape_text(*map(int, node.type.shape))
+        if node.op.name == "const":
+            filled = f"np.full({shape}, {number_text(node.attr[0])}, {dtype_of(node)})"
+        else:
+            axis, rank = int(node.attr[1]), node.type.rank
+            index = ", ".join(":" if at == axis else "None" for at in range(rank))
+            count = int(node.type.shape[axis])
+            filled = f"np.broadcast_to(np.arange({count}).astype(dtype)[{index}], {shape})"
+        self.build(f"{name} = {filled}")
+        return View.of(name, "", order, sample_of(dims_of(node, order)), "build")
+
+    def full(self, node: Node) -> View:
+        """The array of a node with every axis of its type, at its full size."""
+        view = self.view(node)
+        axes = view.axes
+        if "B" in node.type.axes and "B" not in axes:
+            axes = ("B", *axes)
+            view = view.inserted([at == 0 for at in range(len(axes))], axes)
+        wide = view.widened(dims_of(node, axes))
+        if "T" in node.type.axes and not wide.rows and self.site.rows:
+            name = self.fresh("v")
+            shape = shape_text(self.site.count, *dims_of(node, axes))
+            self.out(f"{name} = np.broadcast_to({self.text(wide)}, {shape})")
+            wide = View.of(name, self.site.rows, axes, wide.sample, "given")
+        return wide
+
+    def read_elsewhere(self, nodes: Sequence[Node], site: Site) -> set[Node]:
+        """Which of `nodes` and their operands something outside their section reads."""
+        if site is BUILD:
+            return set(nodes)
+        around = {*nodes, *(a for n in nodes for a in n.args)}
+        return {n for n in around if self._readers.get(n, set()) - {site.name}}
+
+    # -- where values go -------------------------------------------------------------------------
+
+    def target(self, node: Node, order: Order | None = None) -> View:
+        """Where a node is to be written: its home, an array that is done with, or a new one."""
+        home = self.homes.get(node)
+        if home is not None and order in (None, home.axes):
+            return home
+        order = order or self.layout(node)
+        wish = self.wishes.get(node)
+        if wish is not None and wish.axes == order and self._can_overwrite(node, wish.base):
+            return wish
+        return self._in_place(node, order) or self.scratch(node, order)
+
+    def _in_place(self, node: Node, order: Order) -> View | None:
+        """An operand's buffer, if it can be written over."""
+        for operand in node.args:
+            view = self.views.get(operand)
+            if view is not None and view.is_all and view.axes == order:
+                fits = self.buffers.kind(view.base) == self._kind(node, order)
+                if fits and self._can_overwrite(node, view.base):
+                    return view
+        return None
+
+    def _can_overwrite(self, node: Node, base: str) -> bool:
+        """Whether nothing in `base` is read once `node` is written there.
+
+        The first line of a spelling reads operands before it writes; later ones find the result.
+        """
+        if not node.op.pointwise:
+            return self.buffers.is_empty(base)
+        _, *later = node.op.spell["numpy"].split("\n")
+        for at, arg in enumerate(node.args):
+            view = self.views.get(arg)
+            if view is not None and view.base == base and any(f"{{{at}}}" in x for x in later):
+                return False
+        return self.buffers.dies_now(base)
+
+    def settle(self, node: Node, view: View) -> None:
+        """`node` was written to `view`; copy it home if that is elsewhere."""
+        home = self.homes.get(node)
+        if home is not None and home != view:
+            self.copy(home, view)
+            view = home
+        self.place(node, view)
+
+    def copy(self, target: View, source: View) -> None:
+        """Copy an array of the same axes."""
+        self.out(f"np.copyto({self.text(target)}, {self.text(facing(source, target.axes))})")
+
+    def scratch(self, node: Node, order: Order) -> View:
+        """A buffer for a node, with its axes in `order`."""
+        dims, rows = dims_of(node, order), self._rows(node)
+        sample = sample_of(dims)
+        kind = self._kind(node, order)
+        base = self.buffers.take(kind)
+        reused = self.site in KEPT and rows != "T"
+        if base is None:
+            base = self.fresh("v")
+            sizes = ({"": [], "T": ["T"], "q": ["N"]}[rows], dims)
+            shape = shape_text(*sizes[0], *sizes[1])
+            if reused:
+                self.build(f"{base} = aligned({shape}, {dtype_of(node)})")
+            else:
+                writer = self.before if self.site in BY_BLOCK else getattr(self, self.site.writer)
+                writer(f"{base} = np.empty({shape}, {dtype_of(node)})")
+            self.buffers.own(base, kind)
+        return View.of(base, rows, order, sample, "build" if reused else "run")
+
+    def _kind(self, node: Node, order: Order) -> Hashable:
+        """What a buffer must be to hold a node: nodes of one kind can use one after the other."""
+        return (self._rows(node), dims_of(node, order), node.type.kind)
+
+    def _rows(self, node: Node) -> str:
+        if "T" not in node.type.axes:
+            return ""
+        return "T" if node in self.lasting else self.site.rows
+
+    def temporary(self, dims: tuple[Dim, ...]) -> View:
+        """A buffer that only the present statement needs; to be given back."""
+        kind = ("temporary", dims)
+        base = self.buffers.take(kind)
+        if base is None:
+            base = self.fresh("m")
+            self.build(f"{base} = aligned({shape_text(*dims)}, dtype)")
+            self.buffers.own(base, kind)
+        return View.of(base, "", tuple(range(len(dims))), sample_of(dims), "build")
+
+    # -- how they are named ----------------------------------------------------------------------
+
+    def operand(self, node: Node, axes: Order) -> str:
+        """A node as an operand of an elementwise statement whose result has these axes."""
+        if node.op.name == "const":
+            return self.number(node.attr[0], dtype_of(node))
+        view = facing(self.view(node), axes)
+        if self.site is STEP and node in self._constant:
+            return self._written_out(view, node, axes)
+        return self.text(view)
+
+    def _written_out(self, view: View, node: Node, axes: Order) -> str:
+        """A constant repeated for every row: to repeat it in every step costs more."""
+        dims = dims_of(node, axes)
+        key = (view.base, f"{view.text()} in {dims}")
+        if key not in self._named:
+            self._named[key] = name = self.fresh("f")
+            self.build(f"{name} = aligned({shape_text(*dims)}, dtype)")
+            self.build(f"np.copyto({name}, {view.text()})")
+        return self._named[key]
+
+    def text(self, view: View) -> str:
+        """A view as source, seen from the present site."""
+        if self.site is STEP:
+            return self._column(view) if view.rows else self.name(view)
+        if view.rows and self.site in BY_BLOCK:
+            return view.text(BLOCK_ROWS[view.rows], "q")
+        return view.text(ALL_ROWS[view.rows], "T") if view.rows else view.text()
+
+    def name(self, view: View) -> str:
+        """A name for a view without time, made before the loop."""
+        return view.base if view.is_all else self.named(view, view.text(), "w")
+
+    def named(
+        self, view: View, expression: str, prefix: str, writer: Writer | None = None
+    ) -> str:
+        """A name for an expression of a view, made before the loop."""
+        key = (view.base, expression)
+        if key not in self._named:
+            self._named[key] = name = self.fresh(prefix)
+            writer = writer or (self.build if view.scope == "build" else self.before)
+            writer(f"{name} = {expression}")
+        return self._named[key]
+
+    def is_fixed(self, node: Node) -> bool:
+        """Whether a value without time is the same in every step."""
+        return node not in self._changing and "T" not in node.type.axes
+
+    def _column(self, view: View) -> str:
+        """The loop variable for the present row of a view."""
+        key = (view.base, view.text(BLOCK_ROWS[view.rows], "q"))
+        if key not in self.columns:
+            self.columns[key] = (self.fresh("r"), view)
+        return self.columns[key][0]
+
+
+def _lasting(plan: Plan) -> set[Node]:
+    """The values that are read when the loop is over, so that all their rows must be there."""
+    found = {a for n in (*plan.whole, *plan.late) for a in n.args}
+    found |= {o.node for o in plan.scan.outs}
+    for node in reversed(plan.tail):
+        if node in found and not node.op.pointwise:
+            found.update(node.args)  # it may be a view of them
+    return found
+
+
+def _readers(plan: Plan) -> dict[Node, set[str]]:
+    """Node -> the sections that read it."""
+    found: dict[Node, set[str]] = {}
+    for name in SECTIONS:
+        for node in getattr(plan, name):
+            for arg in node.args:
+                found.setdefault(arg, set()).add(name)
+    for node in plan.scan.roots():
+        found.setdefault(node, set()).add("results")
+    return found
+
+
+def dtype_of(node: Node) -> str:
+    """A node's element type as source."""
+    return {"real": "dtype", "bool": "bool", "int": "np.int64"}[node.type.kind]
+
+
+def number_text(value: float) -> str:
+    """A number as source: never anything but digits, or a name of NumPy's."""
+    if value != value:
+        return "np.nan"
+    if value in (float("inf"), float("-inf")):
+        return "np.inf" if value > 0 else "-np.inf"
+    return repr(float(value))
+
+

@@ -1,0 +1,198 @@
+"""The time loop: where carries and kept values lie, the steps, and the loop around them.
+
+In: a frame in which arguments have views. Out: lines of the loop, and of what stands before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir import Carry, Node
+from .numpy_frame import BLOCK, STEP, TAIL, Frame, dtype_of
+from .numpy_layout import dims_of, logical_order
+from .numpy_parts import behind
+from .numpy_statements import section
+from .numpy_views import ALL_ROWS, BLOCK_ROWS, View, facing, sample_of, shape_text
+from .writer import WIDTH, Writer, in_lines
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Where a carry is before a step and after it, and as source after the last one."""
+
+    carry: Carry
+    old: View
+    new: View
+    last: str
+
+
+class Loop:
+    """The loop of one plan. Call `arrays`, then `emit`."""
+
+    def __init__(self, f: Frame) -> None:
+        self.f = f
+        self.plan = f.plan
+        self.scan = f.plan.scan
+        self.in_step = set(self.plan.step)
+        self.by_block = bool(self.plan.block or self.plan.tail)
+        self.carried: list[Carried] = []
+        self.stacks: dict[Node, View] = {}  # those with an array of their own
+
+    # -- where things lie ------------------------------------------------------------------------
+
+    def arrays(self) -> None:
+        """Give every carry, and what the loop leaves behind, an array."""
+        stacked = {n.args[0] for n in self.plan.kept if n.op.name == "stack"}
+        for carry in self.scan.carries:
+            self.carried.append(self._carry(carry, not stacked.isdisjoint({carry.node, carry.next})))
+        for c in self.carried:
+            self.f.views[c.carry.node] = c.old
+            self._settle_in(c.carry.next, c.new, self.f.homes if c.new.rows else self.f.wishes)
+        rows = {c.carry.next: c.new for c in reversed(self.carried) if c.new.rows}
+        rows |= {c.carry.node: c.old for c in self.carried if c.old.rows}
+        for node in self.plan.kept:
+            (value,) = node.args
+            if node.op.name == "accumulate":
+                self.f.views[node] = self._sum(node)
+            elif value in rows:
+                self.f.views[node] = rows[value]
+            elif value in self.in_step:
+                self.f.views[node] = self.stacks[node] = self._stack(node)
+                self._settle_in(value, self.f.views[node], self.f.homes)
+            else:
+                self.f.views[node] = self.f.view(value)  # the same in every step
+
+    def _carry(self, carry: Carry, is_kept: bool) -> Carried:
+        """An array of T + 1 rows, of which a step reads one and writes the next; or one buffer."""
+        f, order = self.f, self.f.layout(carry.node)
+        dims, name = dims_of(carry.node, order), self.f.fresh("c")
+        sample, start = sample_of(dims), facing(f.views[carry.start], order).text()
+        if not is_kept:
+            f.build(f"{name} = aligned({shape_text(*dims)}, dtype)")
+            f.before(f"np.copyto({name}, {start})")
+            view = View.of(name, "", order, sample, "build")
+            return Carried(carry, view, view, f"{view.logical().text()}.copy()")
+        first, last = ("-1", "0") if self.scan.reverse else ("0", "-1")
+        f.before(f"{name} = np.empty({shape_text('T + 1', *dims)}, dtype)")
+        f.before(f"{name}[{first}] = {start}")
+        old, new = ("tail", "head") if self.scan.reverse else ("head", "tail")
+        end = View.of(f"{name}[{last}]", "", order, sample).logical().text()
+        return Carried(
+            carry, View.of(name, old, order, sample), View.of(name, new, order, sample),
+            f"{end}.copy()",
+        )  # fmt: skip
+
+    def _stack(self, node: Node) -> View:
+        """Rows for a value of every step; of a block's steps, if only the block reads them."""
+        f, value, name = self.f, node.args[0], self.f.fresh("k")
+        order = f.layout(value)
+        dims = dims_of(value, order)
+        if node in f.lasting:
+            f.before(f"{name} = np.empty({shape_text('T', *dims)}, {dtype_of(value)})")
+            return View.of(name, "T", order, sample_of(dims))
+        f.build(f"{name} = aligned({shape_text('N', *dims)}, {dtype_of(value)})")
+        return View.of(name, "q", order, sample_of(dims), "build")
+
+    def _sum(self, node: Node) -> View:
+        order, name = logical_order(node), self.f.fresh("a")
+        dims = dims_of(node, order)
+        self.f.before(f"{name} = np.zeros({shape_text(*dims)}, dtype)")
+        return View.of(name, "", order, sample_of(dims))
+
+    def _settle_in(self, value: Node, view: View, homes: dict[Node, View]) -> None:
+        """Let `value` be computed right there, if it is computed in the step."""
+        source, target = behind(value, view)
+        if target is not None and source in self.in_step and source not in self.f.homes:
+            homes.setdefault(source, target)
+
+    # -- the loop --------------------------------------------------------------------------------
+
+    def emit(self) -> Writer:
+        """The text of the loop; empty if there is nothing to do in it."""
+        f = self.f
+        section(f, BLOCK, self.plan.block)
+        section(f, STEP, self.plan.step, self._states())
+        self._finish()
+        section(f, TAIL, self.plan.tail)
+        loop = Writer()
+        if self.by_block:
+            self._blocks(loop)
+        elif f.step.lines:
+            self._steps(loop)
+        return loop
+
+    def _states(self) -> dict[str, Node]:
+        """Who lives in the carries' buffers when a step begins."""
+        return {c.old.base: c.carry.node for c in self.carried if not c.old.rows}
+
+    def _blocks(self, loop: Writer) -> None:
+        """Some steps at a time, so that what is computed for all of them stays in the cache."""
+        backwards = self.scan.reverse
+        with loop.block(f"for {'t1 in range(T, 0, -N)' if backwards else 't0 in range(0, T, N)'}:"):
+            loop("t0 = max(0, t1 - N)" if backwards else "t1 = min(T, t0 + N)")
+            loop("q = t1 - t0")
+            loop.extend(self.f.block)
+            if self.f.step.lines:
+                self._steps(loop)
+            loop.extend(self.f.tail)
+
+    def _steps(self, loop: Writer) -> None:
+        turn = "[::-1]" if self.scan.reverse else ""
+        names, columns = [], []
+        for name, view in self.f.columns.values():
+            rows = BLOCK_ROWS[view.rows] if self.by_block else ALL_ROWS[view.rows]
+            text = view.text(rows, "q" if self.by_block else "T") + turn
+            names.append(name)
+            columns.append(text if view.axes else f"[row.reshape(()) for row in {text}[:, None]]")
+        with loop.block(_head(names, columns, "q" if self.by_block else "T")):
+            loop.extend(self.f.step)
+
+    # -- the end of a step -----------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """What was not computed in its place is added or copied there."""
+        f = self.f
+        for node in self.plan.kept:
+            (value,), target = node.args, f.views[node]
+            if node.op.name == "accumulate":
+                into = f.text(target)
+                f.out(f"np.add({into}, {f.operand(value, target.axes)}, {into})")
+            elif node in self.stacks and f.view(value).base != target.base:
+                f.out(f"np.copyto({f.text(target)}, {f.operand(value, target.axes)})")
+        moves = [c for c in self.carried if not self._is_in_place(c)]
+        while moves:
+            ready = [c for c in moves if not any(self._reads(m, c.new) for m in moves if m is not c)]
+            if not ready:
+                self._hold(moves[0])
+                continue
+            for c in ready:
+                f.out(f"np.copyto({f.text(c.new)}, {f.operand(c.carry.next, c.new.axes)})")
+            moves = [c for c in moves if c not in ready]
+
+    def _is_in_place(self, c: Carried) -> bool:
+        if c.carry.next.op.name == "const":
+            return False
+        view = self.f.view(c.carry.next)
+        return view.base == c.new.base and view.rows == c.new.rows and view.is_all
+
+    def _reads(self, c: Carried, target: View) -> bool:
+        """Whether a carry's next value lies in a buffer about to be written."""
+        source = self.f.views.get(c.carry.next)
+        return source is not None and not target.rows and source.base == target.base
+
+    def _hold(self, c: Carried) -> None:
+        """Copy a carry's next value out of the way: states that swap places."""
+        f, value = self.f, c.carry.next
+        source = f.full(value)
+        held = f.scratch(value, source.axes)
+        f.copy(held, source)
+        f.views[value] = held
+
+
+def _head(names: list[str], columns: list[str], count: str) -> str:
+    """The line or lines that name the rows of a step."""
+    if not names:
+        return f"for _ in range({count}):"
+    if len(names) == 1:
+        return f"for {names[0]} in {columns[0]}:"
+    rows = ", ".join(names)
+    return f"for {rows if len(rows) < WIDTH else in_lines(names)} in zip{in_lines(columns)}:"

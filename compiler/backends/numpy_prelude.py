@@ -1,0 +1,72 @@
+"""What generated NumPy modules define for themselves: text, each piece only where it is used."""
+
+from __future__ import annotations
+
+import re
+
+LEGEND = '''\
+# p parameters, s starts, x inputs; c carries, k what is kept of every step, a sums over the steps;
+# v other values, w views of them, f filled arrays, m copies, n numbers; r the rows of one step.
+'''
+
+STEPS_OF_A_BLOCK = '''\
+def steps_of_a_block(B, dtype, numbers, rows):
+    """Steps to work on at a time: enough for a fast product, few enough for the cache."""
+    return max(-(-rows // max(B, 1)), 2**19 // (np.dtype(dtype).itemsize * numbers * max(B, 1)))
+'''
+
+ALIGNED = '''\
+def aligned(shape, dtype):
+    """An uninitialised array that begins on a cache line."""
+    count = np.dtype(dtype).itemsize
+    for dim in shape:
+        count *= dim
+    raw = np.empty(count + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + count].view(dtype).reshape(shape)
+'''
+
+PACKED = '''\
+def packed(w, T, B):
+    """`w` laid out for the loop's product, where T steps repay the copy."""
+    if T < (8 if B > 1 else 32) or (B == 1 and w.nbytes > 2**20):
+        return w
+    if w.flags.c_contiguous and B > 1:
+        return w
+    out = aligned(w.shape, w.dtype)
+    for start in range(0, w.shape[1], 64):
+        np.copyto(out[:, start : start + 64], w[:, start : start + 64])
+    return out
+'''
+
+SCATTERED = '''\
+def scattered(rows, index, values):
+    """The sum of `values` by row: table[index[i]] += values[i]."""
+    table = np.zeros((rows, values.shape[1]), values.dtype)
+    if len(index):
+        order = np.argsort(index, kind="stable")
+        index, first = np.unique(index[order], return_index=True)
+        table[index] = np.add.reduceat(values[order], first, axis=0)
+    return table
+'''
+
+# In an order in which each uses those behind it alone.
+HELPERS = {
+    "steps_of_a_block": STEPS_OF_A_BLOCK, "packed": PACKED, "scattered": SCATTERED,
+    "aligned": ALIGNED,
+}  # fmt: skip
+
+
+def helpers_for(body: str) -> str:
+    """The functions that `body` calls, directly or not."""
+    found: list[str] = []
+    for name, text in HELPERS.items():
+        if re.search(rf"\b{name}\(", body + "".join(found)):
+            found.append(text)
+    return "\n\n".join(found)
+
+
+def with_short_names(body: str) -> tuple[str, list[str]]:
+    """`np.tanh(...)` as `tanh(...)`; and the names this needs to import."""
+    names = sorted(set(re.findall(r"\bnp\.(\w+)", body)))
+    return re.sub(r"\bnp\.(\w+)", r"\1", body), names

@@ -1,0 +1,184 @@
+"""Reading names: in expressions, each name has a value where it stands, each call a function.
+
+In: expressions and what is bound so far. Out: problems, with the name that was meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...grammar import std_names
+from ...grammar.problems import Collector, Problem
+from ...grammar.problems_of_names import (
+    NotAState,
+    UnknownFunction,
+    UnknownName,
+    UseBeforeDefinition,
+)
+from ...grammar.problems_of_values import NotSupportedYet
+from ...grammar.source import Span
+from ...grammar.syntax import Call, Keyword, Name, Primed, Syntax
+from .environment import Environment
+from .functions import FUNCTIONS, REFUSED
+from .hints import closest, did_you_mean, meant_by
+from .modules import CellDefinition, Module
+from .scope import CONSTANTS
+from .walk import parts_of
+
+
+class ReadNames:
+    """What a body reads. Who binds names keeps `environment`, `states` and `later` up to date."""
+
+    def __init__(self, module: Module, problems: Collector) -> None:
+        self.module = module
+        self.problems = problems
+        self.environment = Environment()
+        self.states: dict[str, Span] = {}
+        self.later: dict[str, Span] = {}  # every name the body binds, new states with the prime
+        self.read: set[str] = set()
+        self._refused: dict[str, Problem] = {}
+
+    def check(self, roots: Iterable[Syntax]) -> None:
+        """Check that every name which is read has a value."""
+        todo = list(roots)[::-1]
+        while todo:
+            node = todo.pop()
+            parts = parts_of(node)
+            match node:
+                case Name():
+                    self._check_name(node)
+                case Primed():
+                    self._check_new_state(node)
+                case Call(function=function):
+                    if self._check_function(function) in REFUSED:
+                        parts = [part for part in parts if not isinstance(part, Keyword)]
+            todo += reversed(parts)
+
+    def _check_name(self, name: Name) -> None:
+        word = name.id
+        if self._is_known(word):
+            return
+        if word in REFUSED and word not in self.later:
+            self._refuse(name)
+            return
+        self.problems.add(
+            self._too_early(name)
+            or UnknownName(
+                f"there is no '{word}' here",
+                name.span,
+                hints=meant_by(word)
+                or self._meant_state(word)
+                or did_you_mean(word, [*self.visible(), *CONSTANTS, *FUNCTIONS]),
+            )
+        )
+
+    def _is_known(self, word: str) -> bool:
+        self.read.add(word)
+        return (
+            self.environment.find(word) is not None
+            or word in self.module.definitions
+            or word in self.module.unknown
+            or word in FUNCTIONS
+            or word in CONSTANTS
+        )
+
+    def _refuse(self, name: Name) -> None:
+        """Say that this version lacks a word; of its further uses, only where they are."""
+        if name.id in self._refused:
+            self._refused[name.id].related += ((name.span, "and here"),)
+            return
+        problem = NotSupportedYet(
+            f"'{name.id}' is not supported yet",
+            name.span,
+            REFUSED[name.id],
+            notes=["the word is part of the language, and this version does not compile it"],
+        )
+        self._refused[name.id] = problem
+        self.problems.add(problem)
+
+    def _too_early(self, name: Name) -> Problem | None:
+        """The problem with a name that the body does bind, but not for this place."""
+        span = self.later.get(name.id)
+        if span is None:
+            return None
+        if span.start > name.span.start:
+            return UseBeforeDefinition(
+                f"'{name.id}' is read above its definition",
+                name.span,
+                related=[(span, "defined here")],
+                hints=["move the definition up"],
+            )
+        if span.stop > name.span.start or self.environment.find(name.id):
+            return None
+        return UnknownName(
+            f"there is no '{name.id}' here",
+            name.span,
+            related=[(span, "this one stays within its block")],
+            hints=["what a loop binds stays inside: bind the name before the loop to carry it"],
+        )
+
+    def _meant_state(self, word: str) -> list[str]:
+        """A hint for `h_new` and its like."""
+        base = word.removesuffix("_new").removesuffix("_next").removeprefix("new_")
+        base = base.removeprefix("next_")
+        return [f"the new value of state '{base}' is {base}'"] if base in self.states else []
+
+    def visible(self) -> list[str]:
+        """Every name that can be read here, those of the file included."""
+        return [
+            *(name for frame in reversed(self.environment.frames) for name in frame.names),
+            *self.module.definitions,
+        ]
+
+    def _check_new_state(self, state: Primed) -> None:
+        if state.id not in self.states:
+            self.no_state(state)
+            return
+        span = self.later.get(f"{state.id}'")
+        if state.id not in self.environment.states_set and span is not None:
+            self.problems.add(
+                UseBeforeDefinition(
+                    f"{state.id}' is read above the equation that sets it",
+                    state.span,
+                    related=[(span, "set here")],
+                    hints=[f"'{state.id}' is the old value of the state"],
+                )
+            )
+
+    def no_state(self, state: Primed) -> None:
+        """Say that a primed name is no state."""
+        if self.states:
+            notes = [f"the states are {', '.join(self.states)}"]
+        else:
+            notes = ["only a cell has states: the items of the carry in its header"]
+        near = closest(state.id, self.states)
+        advice = [f"did you mean {near}'?"] if near else [f"drop the prime: '{state.id}'"]
+        self.problems.add(
+            NotAState(f"'{state.id}' is no state", state.span, notes=notes, hints=advice)
+        )
+
+    def _check_function(self, function: Name) -> str:
+        """Check the name of a call. Returns it where it is refused, else nothing."""
+        word = function.id
+        if self._is_known(word):
+            return ""
+        if word in REFUSED and word not in self.later:
+            self._refuse(function)
+            return word
+        names = [
+            *FUNCTIONS,
+            *(n for n, d in self.module.definitions.items() if not isinstance(d, CellDefinition)),
+            *(n for f in self.environment.frames for n, b in f.names.items()
+              if b.sort in ("sub-cell", "option", "argument")),
+        ]  # fmt: skip
+        if word in std_names():
+            advice = [
+                f"'{word}' is a standard cell: 'import {word} from std', 'use inner = {word}(...)'"
+            ]
+        else:
+            advice = meant_by(word) or did_you_mean(word, names)
+        self.problems.add(
+            self._too_early(function)
+            or UnknownFunction(f"there is no function '{word}'", function.span, hints=advice)
+        )
+        return ""
