@@ -10,25 +10,22 @@ one that varies over more is summed over them, one that varies over fewer is spr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from .ir import Node, apply, const, leaf, toposort
 
 
-def vjp(
-    cotangents: Mapping[Node, Node], wrt: Iterable[Node], stop: Callable[[Node], bool] | None = None
-) -> dict[Node, Node]:
+def vjp(cotangents: Mapping[Node, Node], wrt: Iterable[Node]) -> dict[Node, Node]:
     """Cotangents of `wrt`, given those of some results.
 
     Args:
         cotangents: of results, each with the type of its result.
         wrt: the nodes asked for; they need not be leaves. What lies beneath them is not visited.
-        stop: further nodes beneath which nothing is asked for.
     Returns:
         node of `wrt` -> its cotangent; a node that no result depends on is absent.
     """
     targets = set(wrt)
-    order = toposort(cotangents, lambda n: n in targets or (stop is not None and stop(n)))
+    order = toposort(cotangents, targets.__contains__)
     active = _depending_on(order, targets)
     pending: dict[Node, list[Node]] = {}
     for node, ct in cotangents.items():
@@ -115,6 +112,14 @@ def _times(ct: Node, partial: Node | float) -> Node:
     if partial == 1.0:
         return ct
     return -ct if partial == -1.0 else ct * partial
+
+
+def by_node(pairs: Iterable[tuple[Node, Node]]) -> dict[Node, Node]:
+    """node -> its cotangent, from pairs of the two; several of one node are added up."""
+    parts: dict[Node, list[Node]] = {}
+    for node, ct in pairs:
+        parts.setdefault(node, []).append(ct)
+    return {node: add_up(cts) for node, cts in parts.items()}
 
 
 def add_up(parts: list[Node]) -> Node:

@@ -1,8 +1,8 @@
 """The IR: one node, and one frozen dataclass per stage.
 
-    Cell   one step, as the source says it           (carry, input) -> (carry', output)
-    Scan   the step along time                        scan :: (c -> a -> (c, b)) -> c -> [a] -> (c, [b])
-    Scans  the programs of one cell: forward, backward, ...
+    Cell   one step, as the source says it   (carry, input) -> (carry', output)
+    Scan   the step along time               scan :: (c -> a -> (c, b)) -> c -> [a] -> (c, [b])
+    Scans  the programs of one cell: forward, and backward
 
 A node is an op applied to nodes. It is compared by identity and shared by construction: applying
 one op to the same operands twice gives one node, so common subexpressions never exist. Leaves are
@@ -79,6 +79,8 @@ class Node:
     def __repr__(self) -> str:
         return f"<{self.label or self.op.name}: {self.type}>"
 
+
+LEAVES = frozenset({"param", "input", "carry"})  # the ops of what a graph is given
 
 _shared: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
 

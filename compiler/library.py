@@ -40,8 +40,12 @@ class CallError(Error, TypeError):
     code: ClassVar[str] = "bad-call"
 
 
-class NoSuchCell(Error, AttributeError, KeyError):
-    """A library has no cell of this name."""
+class NoSuchCellError(Error, AttributeError, KeyError):
+    """A library has no cell of this name.
+
+    `rnnc cells` lists the standard ones, `rnnc check FILE` those of a file. Cells that a file
+    imports are not among its own.
+    """
 
     code: ClassVar[str] = "no-such-cell"
 
@@ -109,7 +113,7 @@ class Library:
             return self._templates[name]
         near = closest(name, self._templates)
         advice = f"did you mean {near}?" if near else f"it has {', '.join(self) or 'none'}"
-        raise NoSuchCell(f"{self.name} has no cell {name!r}; {advice}")
+        raise NoSuchCellError(f"{self.name} has no cell {name!r}; {advice}")
 
     def __getattr__(self, name: str) -> Template:
         if name.startswith("_"):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .derive import add_up, vjp
+from .derive import by_node, vjp
 from .ir import Cell, Node, leaf, toposort
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -108,23 +108,16 @@ def gradients(
     _, _, before = _walk(cell, params, carry, xs, masks, dtype)
     step = _Pullback(cell, dtype)
     fixed = _given(cell, params, dtype)
+    real = [x.name for x in cell.inputs if x.node.type.kind == "real"]
     found = Gradients(
         {p.name: np.zeros(p.node.type.shape, dtype) for p in cell.params if p.trained},
-        {s.name: np.zeros(carry[s.name].shape, dtype) for s in cell.states},
-        {
-            x.name: np.zeros(xs[x.name].shape, dtype)
-            for x in cell.inputs
-            if x.node.type.kind == "real"
-        },
+        {s.name: np.array(d_carry[s.name], dtype) for s in cell.states},
+        {name: np.zeros(xs[name].shape, dtype) for name in real},
     )
     for (t, b), inputs in reversed(before.items()):
-        if (t, b) == (_steps(xs) - 1, b):
-            ct = {s.name: np.asarray(d_carry[s.name][b], dtype) for s in cell.states}
-            found.carry |= {n: _put(found.carry[n], b, v) for n, v in ct.items()}
-        ct = {n: found.carry[n][b].copy() for n in found.carry}
         if masks.holds(t, b):
             continue
-        seeds = {f"state.{n}": v for n, v in ct.items()}
+        seeds = {f"state.{n}": ct[b].copy() for n, ct in found.carry.items()}
         seeds |= {f"out.{n}": np.asarray(d[t, b], dtype) for n, d in d_ys.items()}
         back = step(fixed | inputs, seeds)
         for p in cell.params:
@@ -139,18 +132,7 @@ def gradients(
                 _into_initial(cell, s.initial, ct_s, fixed, found, dtype)
                 ct_s = np.zeros_like(ct_s)
             found.carry[s.name][b] = np.zeros_like(ct_s) if masks.cuts(t, b) else ct_s
-    if _steps(xs) == 0:
-        found.carry = {s.name: np.array(d_carry[s.name], dtype) for s in cell.states}
     return found
-
-
-def _steps(xs: Arrays) -> int:
-    return len(next(iter(xs.values())))
-
-
-def _put(array: Array, row: int, value: Array) -> Array:
-    array[row] = value
-    return array
 
 
 def _given(cell: Cell, params: Arrays, dtype: npt.DTypeLike = np.float64) -> dict[Node, Array]:
@@ -195,13 +177,11 @@ class _Pullback:
         results = [(f"state.{s.name}", s.new) for s in cell.states]
         results += [(f"out.{o.name}", o.node) for o in cell.outputs]
         self.seeds = {name: leaf("input", name, node.type) for name, node in results}
-        parts: dict[Node, list[Node]] = {}
-        for name, node in results:
-            parts.setdefault(node, []).append(self.seeds[name])
+        cotangents = by_node((node, self.seeds[name]) for name, node in results)
         sources = [p.node for p in cell.params if p.trained]
         sources += [s.node for s in cell.states]
         sources += [x.node for x in cell.inputs if x.node.type.kind == "real"]
-        self.found = vjp({n: add_up(cts) for n, cts in parts.items()}, sources)
+        self.found = vjp(cotangents, sources)
 
     def __call__(self, given: dict[Node, Array], seeds: Arrays) -> dict[Node, Array]:
         values = given | {self.seeds[name]: value for name, value in seeds.items()}

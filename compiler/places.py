@@ -20,14 +20,16 @@ class Place(IntEnum):
     AFTER = 2
 
 
-BORDERS = {"carry": Place.STEP, "at": Place.STEP, "stack": Place.AFTER, "accumulate": Place.AFTER}
+# The ops whose value is in another place than their operand.
+BORDERS = {"at": Place.STEP, "stack": Place.AFTER, "accumulate": Place.AFTER}
 
 
 def places(order: Iterable[Node]) -> dict[Node, Place]:
     """The place of each node of `order`, operands first: that of its latest operand."""
     found: dict[Node, Place] = {}
     for node in order:
-        latest = max((found[a] for a in node.args), default=Place.BEFORE)
+        own = Place.STEP if node.op.name == "carry" else Place.BEFORE
+        latest = max((found[a] for a in node.args), default=own)
         found[node] = BORDERS.get(node.op.name, latest)
     return found
 

@@ -184,7 +184,9 @@ def _slice_of_concat(node: Node, whole: Node) -> Node | None:
         if begin <= start and stop <= end:
             bounds = list(node.attr)
             bounds[axis] = (start - begin, stop - begin)
-            return apply("slice", piece, attr=tuple(bounds))
+            part = apply("slice", piece, attr=tuple(bounds))
+            missing = node.type.axes - part.type.axes
+            return apply("spread", part, attr="".join(sorted(missing))) if missing else part
         begin = end
     return None
 

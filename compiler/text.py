@@ -31,17 +31,17 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from .ir import Cell, Node, Plan, Scan, Scans, Value, toposort
+from .ir import LEAVES, Cell, Node, Plan, Scan, Scans, Value, toposort
 from .places import Place, places
 from .shapes import LEADING, Dim, Type
 from .text_reader import MATMUL
 from .text_reader import read as read
 from .text_reader import same as same
 
-_NAME = re.compile(r"\w[\w.']*")
+_LEAF_NAME = re.compile(r"\w[\w.']*")  # of a chain's member it may begin with a digit: `0.W`
+_LABEL = re.compile(r"[^\W\d][\w.']*")
+_NOT_LABELS = frozenset({"and", "or", "not", "true", "false"})  # words of the text
 _SIZE = re.compile(r"[\w+*/%().-]+")  # a size's text that can stand in a type
-NOT_NAMES = frozenset({"and", "or", "not", "true", "false"})
-LABEL = re.compile(r"[^\W\d][\w.']*")
 WIDEST_NAME, WIDEST_TYPE = 10, 24  # columns kept for them; longer ones push their line out
 
 
@@ -193,7 +193,7 @@ class _Writer:
             if node in self.names:
                 continue
             name = node.label or ""
-            if not LABEL.fullmatch(name) or name in NOT_NAMES:
+            if not _LABEL.fullmatch(name) or name in _NOT_LABELS:
                 name, numbered = f"%{numbered}", numbered + 1
             while name in taken:
                 repeated[name] = repeated.get(name, 1) + 1
@@ -209,7 +209,7 @@ class _Writer:
     @staticmethod
     def equations(order: Iterable[Node]) -> Iterator[Node]:
         """The nodes that have a line of their own: neither leaves nor constants."""
-        return (n for n in order if n.op.name not in ("param", "input", "carry", "const"))
+        return (n for n in order if n.op.name not in LEAVES and n.op.name != "const")
 
     def sizes_line(self) -> Iterator[str]:
         if self.size_names:
@@ -217,7 +217,7 @@ class _Writer:
             yield f"sizes {', '.join(sizes)}"
 
     def declared(self, node: Node) -> str:
-        assert _NAME.fullmatch(self.names[node]), f"a leaf named {self.names[node]!r}"
+        assert _LEAF_NAME.fullmatch(self.names[node]), f"a leaf named {self.names[node]!r}"
         return f"{self.names[node]}: {self.type(node.type)}"
 
     def equation(self, node: Node) -> str:

@@ -10,13 +10,10 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
-from .ir import Cell, Node, Scan, Scans, toposort
-from .places import Place, places
+from .ir import LEAVES, Cell, Node, Scan, Scans, toposort
+from .places import BORDERS, Place, places
 from .shapes import TypeProblem
 from .text import excerpt, roots
-
-LEAVES = frozenset({"param", "input", "carry"})
-BORDERS = frozenset({"at", "stack", "accumulate"})
 
 
 def verify(stage: Cell | Scan | Scans) -> None:

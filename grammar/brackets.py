@@ -13,7 +13,7 @@ from .problems import Collector, Problem, Problems
 from .source import Source, Span
 from .words import Word
 
-DEEPEST = 200
+DEEPEST = 200  # brackets, blocks and operators within each other
 
 PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB"}
 SIGNS = {"RPAR": ")", "RSQB": "]", "RBRACE": "}"}

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from . import syntax
 from .source import Span
 from .words import Word
-
-Piece = Word | syntax.Syntax | None  # None: an optional part that was left out
-T = TypeVar("T", bound=syntax.Syntax)
 
 
 def _span(pieces: Sequence[Any]) -> Span:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 
 from . import problems_of_syntax as kinds
 from . import syntax
+from .brackets import DEEPEST
 from .problems import Collector, Problem
 from .source import Span
-
-DEEPEST = 200
+from .walk import items_in, outputs_in, statements_in
 
 
 def check_form(file: syntax.File, collector: Collector) -> None:
@@ -39,13 +39,13 @@ def check_form(file: syntax.File, collector: Collector) -> None:
 
 def _check_cell(cell: syntax.CellDeclaration) -> Iterator[Problem]:
     for part in (cell.carry, cell.input):
-        yield from _check_shapes(_items(part), "a state" if part is cell.carry else "an input")
-    for statement in _statements(cell.body):
+        yield from _check_shapes(items_in(part), "a state" if part is cell.carry else "an input")
+    for statement in statements_in(cell.body):
         if isinstance(statement, syntax.Param | syntax.Const):
             word = "a parameter" if isinstance(statement, syntax.Param) else "a constant"
             yield from _check_shapes(statement.items, word)
-    states = list(_items(cell.carry))
-    for at, output in enumerate(_outputs(cell.new_carry)):
+    states = items_in(cell.carry)
+    for at, output in enumerate(outputs_in(cell.new_carry)):
         if isinstance(output.variable, syntax.Name):
             yield _missing_prime(output.variable, states, at)
 
@@ -74,7 +74,7 @@ def _missing_prime(name: syntax.Name, states: list[syntax.Item], at: int) -> Pro
 
 
 def _check_function(function: syntax.FunctionDeclaration) -> Iterator[Problem]:
-    for statement in _statements(function.body):
+    for statement in statements_in(function.body):
         if isinstance(statement, syntax.Param | syntax.Const | syntax.Use):
             word = type(statement).__name__.lower()
             span = statement.span
@@ -83,35 +83,6 @@ def _check_function(function: syntax.FunctionDeclaration) -> Iterator[Problem]:
                 Span(span.source, span.start, span.start + len(word)),
                 hints=["declare it in the cell, and pass it to the function as an argument"],
             )
-
-
-def _statements(body: tuple[syntax.Statement, ...]) -> Iterator[syntax.Statement]:
-    """The statements of `body` and of the blocks within, in the order of the source."""
-    stack = list(reversed(body))
-    while stack:
-        statement = stack.pop()
-        yield statement
-        match statement:
-            case syntax.For():
-                stack += reversed(statement.body)
-            case syntax.If():
-                stack += reversed(statement.body + statement.orelse)
-
-
-def _items(items: syntax.Items) -> Iterator[syntax.Item]:
-    if isinstance(items, syntax.Item):
-        yield items
-    else:
-        for item in items.items:
-            yield from _items(item)
-
-
-def _outputs(outputs: syntax.Outputs) -> Iterator[syntax.Output]:
-    if isinstance(outputs, syntax.Output):
-        yield outputs
-    else:
-        for output in outputs.items:
-            yield from _outputs(output)
 
 
 def _too_deep(tree: syntax.Syntax) -> Span | None:

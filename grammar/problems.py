@@ -2,16 +2,16 @@
 
 In: spans and the words the user wrote. Out: `Problem`s that print as
 
-    error[shape-mismatch]: '+' needs equal shapes here
-      --> cells/mine.rnn:7:14
-     7 |   r = sigmoid(x @ W + h)
-       |               ^^^^^ this is real[B,3H]
-       |                       - this is real[B,H]
-     note: '+' does not broadcast over the feature axis.
-     hint: did you mean 'h @ U'?
+    error[shape-mismatch]: '+' needs shapes that fit each other
+      --> mine.rnn:3:15
+     3 |     h' = tanh(W @ x + x + U @ h)
+       |               ^^^^^ this is real[B,n]
+       |                       - this is real[B,m]
+     note: here n = 5 and m = 7
+     hint: did you mean 'W @ x'?
 
-The kinds of problem are in `problems_of_syntax.py` and `problems_of_meaning.py`, one class each.
-Structure after GT4Py's error guide.
+The kinds of problem, one class each, are in `problems_of_syntax.py`, `problems_of_names.py` and
+`problems_of_values.py`. Structure after GT4Py's error guide.
 """
 
 from __future__ import annotations
@@ -30,9 +30,14 @@ COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "strong": "\x1b[1m", 
 
 
 class Error(Exception):
-    """Base of everything that rnnc raises on purpose."""
+    """Base of everything that rnnc raises on purpose. A docstring says what to do about it."""
 
     code: ClassVar[str] = "error"
+
+    @classmethod
+    def explanation(cls) -> str:
+        """What `rnnc explain CODE` prints."""
+        return inspect.getdoc(cls) or ""
 
 
 class Problem(Error):
@@ -75,11 +80,6 @@ class Problem(Error):
         )
         assert cls.code not in PROBLEMS, f"two classes have the code {cls.code}"
         PROBLEMS[cls.code] = cls
-
-    @classmethod
-    def explanation(cls) -> str:
-        """What `rnnc explain CODE` prints."""
-        return inspect.getdoc(cls) or ""
 
     def __str__(self) -> str:
         return self.render()

@@ -1,6 +1,6 @@
 """The syntax tree of a `.rnn` file: one frozen dataclass per rule of `rnn.lark`, with its span.
 
-In: nothing. Out: plain data that `grammar.parse` builds and `compiler.passes.elaborate` reads.
+In: nothing. Out: plain data that `grammar.parse` builds and `compiler.elaborate` reads.
 Spans never count in equality, so two spellings of one program compare equal.
 A chain such as `a + b + c` leans left and may be thousands of nodes deep: walk its left spine
 with a loop, not with recursion. Bracket nesting is limited to 200, so all else may recurse.

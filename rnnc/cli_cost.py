@@ -15,8 +15,6 @@ from math import prod
 from .compiler.ir import Cell, Node, toposort
 from .compiler.shapes import Dim, Shape
 
-REDUCTIONS = ("sum", "amax", "cumsum")
-
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -147,7 +145,7 @@ class Sizes:
     def _flops(self, node: Node) -> Count:
         if node.op.pointwise:
             return self.product(node.type.shape)
-        if node.op.name in REDUCTIONS:
+        if node.op.reduces:
             return self.product(node.args[0].type.shape)
         if node.op.name != "einsum":
             return Count()

@@ -86,7 +86,8 @@ def pick(found: Library, name: str | None) -> Template:
     """The cell `name`, or the only one.
 
     Raises:
-        NoSuchCell: there is none of this name; UsageError: none is named, and there are several.
+        NoSuchCellError: there is none of this name.
+        UsageError: none is named, and there are several.
     """
     if name is not None:
         return found[name]

@@ -5,12 +5,19 @@ In: the compiler's own tables. Out: those tables, as text.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Sequence
 
-from .cli_errors import FINE, UnknownCodeError
+from .cli_errors import (
+    FINE,
+    DataError,
+    GradientError,
+    OpenSizesError,
+    UnknownCodeError,
+    UnknownSettingError,
+    UsageError,
+)
 from .cli_print import out
-from .grammar.problems import Error, Problem, Problems
+from .grammar.problems import PROBLEMS, Error, Problem
 
 
 def ops() -> int:
@@ -61,7 +68,7 @@ def explain(code: str | None) -> int:
     """
     kinds = _kinds()
     if code is None:
-        table([(kind.code, _explanation(kind).split("\n")[0]) for kind in kinds.values()])
+        table([(kind.code, kind.explanation().split("\n")[0]) for kind in kinds.values()])
         return FINE
     code = code.strip().removeprefix("error[").removeprefix("warning[").removesuffix("]")
     if code not in kinds:
@@ -72,29 +79,24 @@ def explain(code: str | None) -> int:
         raise UnknownCodeError(f"there is no code {code!r}; {advice}")
     kind = kinds[code]
     severity = kind.severity if issubclass(kind, Problem) else "error"
-    out(f"{severity}[{code}]\n\n{_explanation(kind)}")
+    out(f"{severity}[{code}]\n\n{kind.explanation()}")
     return FINE
 
 
 def _kinds() -> dict[str, type[Error]]:
-    """Everything that has a code of its own, by code, problems of sources first."""
-    from . import compiler, runtime
-    from .compiler import knobs, library
-    from .runtime import errors
+    """Everything that has a code of its own, by code."""
+    from .compiler.knobs import OptionError
+    from .compiler.library import CallError, NoSuchCellError
+    from .compiler.loading import FileError
+    from .runtime.errors import ERRORS
 
-    del compiler, runtime, knobs, library, errors  # imported for the classes they define
-    found: dict[str, type[Error]] = {}
-    todo: list[type[Error]] = [Error]
-    while todo:
-        kind = todo.pop(0)
-        todo[:0] = kind.__subclasses__()
-        if kind not in (Error, Problem, Problems):
-            found.setdefault(kind.code, kind)
+    others = (
+        CallError, NoSuchCellError, FileError, OptionError,
+        UsageError, UnknownSettingError, OpenSizesError, DataError, GradientError,
+        UnknownCodeError,
+    )  # fmt: skip
+    found = {**PROBLEMS, **ERRORS, **{error.code: error for error in others}}
     return dict(sorted(found.items()))
-
-
-def _explanation(kind: type[Error]) -> str:
-    return inspect.getdoc(kind) or ""
 
 
 def table(rows: Iterable[Sequence[str]]) -> None:

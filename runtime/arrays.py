@@ -1,8 +1,8 @@
 """Checking and converting what users pass as arrays.
 
 In: anything. Out: a NumPy array of the wanted dtype, native, aligned and contiguous, which may be
-the user's own: nobody writes into it, and whoever keeps it copies it. Or a `DTypeError`,
-`ShapeError` or `NamesError` that names the argument and the way out.
+the user's own: nobody writes into it, and whoever keeps it copies it. Or an error that names the
+argument and the way out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .errors import DTypeError, NamesError, RangeError, ShapeError
+from .errors import DTypeError, NamesError, RangeError, SettingError, ShapeError
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -111,6 +111,17 @@ def owned(array: Array, others: Iterable[Array]) -> Array:
     array = array.copy() if shared else array
     array.setflags(write=False)
     return array
+
+
+def check_dtype(dtype: Any) -> np.dtype[Any]:
+    """float32 or float64, by whatever NumPy takes for one of them; else raise a `SettingError`."""
+    try:
+        found: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if found not in (np.float32, np.float64):
+        raise SettingError(f"dtype is float32 or float64, got {dtype!r}")
+    return found
 
 
 def check_names(given: Any, names: Iterable[str], what: str, *, all_needed: bool) -> None:

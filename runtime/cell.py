@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.ir import Cell
-from .arrays import Array, frozen
+from .arrays import Array, check_dtype, frozen
 from .carries import read_carry
 from .errors import SettingError, ShapeError
 from .inputs import Call, Inputs
@@ -128,17 +128,6 @@ class BoundCell:
 
     def __repr__(self) -> str:
         return self.label
-
-
-def check_dtype(dtype: Any) -> np.dtype[Any]:
-    """float32 or float64."""
-    try:
-        found: np.dtype[Any] = np.dtype(dtype)
-    except TypeError:
-        found = np.dtype(object)
-    if found not in (np.float32, np.float64):
-        raise SettingError(f"dtype is float32 or float64, got {dtype!r}")
-    return found
 
 
 def _label(cell: Cell) -> str:

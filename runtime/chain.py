@@ -11,7 +11,8 @@ from typing import Any
 from ..compiler.compose import compose
 from ..compiler.ir import Cell
 from ..compiler.shapes import TypeProblem
-from .cell import BoundCell, check_dtype
+from .arrays import check_dtype
+from .cell import BoundCell
 from .errors import ChainError
 from .recur import Recur
 

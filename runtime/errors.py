@@ -54,7 +54,11 @@ class RangeError(Error, IndexError):
 
 
 class SettingError(Error, ValueError):
-    """An argument that is no array has a value it cannot have."""
+    """An argument that is no array has a value it cannot have.
+
+    The message names the argument and what it takes: a dtype is float32 or float64, a seed an
+    integer, a learning rate a finite number.
+    """
 
     code: ClassVar[str] = "bad-setting"
 
@@ -100,13 +104,21 @@ class HistoryFullError(Error, MemoryError):
 
 
 class NoGradientError(Error, RuntimeError):
-    """A cell that is a Python function has no derivative: write it as a `.rnn` cell."""
+    """A cell that is a Python function has no derivative.
+
+    `Recur(f, h0)` runs any function `(h, x) -> (h, y)` as it is. To train one, write its equations
+    as a cell in a `.rnn` file, and use that.
+    """
 
     code: ClassVar[str] = "no-gradient"
 
 
 class ChainError(Error, ValueError):
-    """The members of a chain do not fit each other: see the message."""
+    """The members of a chain do not fit each other.
+
+    What a member returns is what the next one takes: as many values, of the same shapes. Members
+    are nets or cells that compute in one dtype; for others say which: `Chain(..., dtype=...)`.
+    """
 
     code: ClassVar[str] = "chain-mismatch"
 

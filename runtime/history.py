@@ -33,10 +33,6 @@ class TimeBuffer:
     def __len__(self) -> int:
         return self.stop - self.start
 
-    @property
-    def row_bytes(self) -> int:
-        return sum(a[:1].nbytes if len(a) else 0 for a in self.arrays.values())
-
     def rows(self) -> dict[str, Array]:
         return {name: array[self.start : self.stop] for name, array in self.arrays.items()}
 
@@ -99,10 +95,6 @@ class History:
     @property
     def steps(self) -> int:
         return sum(len(segment.buffer) for segment in self.segments)
-
-    @property
-    def nbytes(self) -> int:
-        return sum(len(s.buffer) * s.buffer.row_bytes for s in self.segments)
 
     def call_sizes(self) -> list[tuple[int, bool]]:
         """For each call, how many of its steps are recorded, and whether it was a single step."""

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.ir import Cell, Init, Param, toposort
+from ..compiler.ir import Cell, Init, Param
+from ..compiler.oracle import evaluate
 from .arrays import Array, frozen
 from .errors import SettingError
 
@@ -76,12 +77,7 @@ def torch_fan(cell: Cell, param: Param) -> int:
 def _expression(init: Init, shape: tuple[int, ...]) -> Array:
     """An expression of sizes and options: its nodes read nothing but numbers."""
     assert init.value is not None, "an expression has a node"
-    found: dict[Any, Array] = {}
-    with np.errstate(all="ignore"):
-        for node in toposort([init.value]):
-            operands = (found[a] for a in node.args)
-            found[node] = np.asarray(node.op.reference(node.attr, *operands))
-    return np.array(np.broadcast_to(found[init.value], shape), float)
+    return np.array(np.broadcast_to(evaluate([init.value], {})[init.value], shape), float)
 
 
 # -- the initialisers -----------------------------------------------------------------------------

@@ -20,7 +20,16 @@ from ..compiler.passes.initial import initial, initial_pullback
 from ..compiler.passes.schedule import schedule
 from ..compiler.passes.simplify import simplify
 from ..compiler.pipeline import Goal, Programs, compile_cell
-from .arrays import Array, as_array, as_flags, as_indices, as_real, check_names, describe
+from .arrays import (
+    Array,
+    as_array,
+    as_flags,
+    as_indices,
+    as_real,
+    check_dtype,
+    check_names,
+    describe,
+)
 from .errors import SettingError, ShapeError
 from .inputs import table_rows
 from .launch import load
@@ -35,20 +44,13 @@ KEPT_BATCHES = 4  # batch sizes whose buffers a thread keeps for one module
 class Tape:
     """What `backward` reads of a run: [T, B, ...] arrays by the backward module's names.
 
-    Tapes of one variant and batch size that follow each other in time can be joined.
+    Tapes of one variant and batch size that follow each other in time can be joined along it.
     """
 
     variant: tuple[str, ...]
     steps: int
     batch: int
     arrays: dict[str, Array]
-
-    @staticmethod
-    def join(tapes: Sequence[Tape]) -> Tape:
-        """One tape for runs that followed each other."""
-        first = tapes[0]
-        arrays = {n: np.concatenate([t.arrays[n] for t in tapes]) for n in first.arrays}
-        return Tape(first.variant, sum(t.steps for t in tapes), first.batch, arrays)
 
 
 class Program:
@@ -60,9 +62,7 @@ class Program:
 
     def __init__(self, cell: Cell, dtype: Any = "float32", *, exact: bool = False) -> None:
         self.cell = cell
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.dtype("float32"), np.dtype("float64")):
-            raise SettingError(f"dtype is {self.dtype.name}; NumPy computes in float32 or float64")
+        self.dtype = check_dtype(dtype)
         self.exact = exact
         self.counts = {"forward": 0, "backward": 0}  # steps executed
         self._variants: dict[tuple[tuple[str, ...], bool], Programs] = {}

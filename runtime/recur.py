@@ -24,9 +24,18 @@ from typing import Any
 import numpy as np
 
 from ..compiler.ir import Cell
-from .arrays import Array, as_array, as_real, check_names, describe, frozen, owned
+from .arrays import (
+    Array,
+    as_array,
+    as_real,
+    check_dtype,
+    check_names,
+    describe,
+    frozen,
+    owned,
+)
 from .carries import chosen, read_carry, read_d_carry, read_rows, zeros_like
-from .cell import BoundCell, check_dtype
+from .cell import BoundCell
 from .cells import CellMaker
 from .cotangents import Recorded
 from .errors import BusyError, NothingRecordedError, SettingError, ShapeError, StateError

@@ -25,6 +25,7 @@ INSIDE_COMPILER = {
     "ir": ("shapes", "ops"),
     "elaborate": ("shapes", "ops", "ir", "rewrite", "elaborate"),
     "passes": ("shapes", "ops", "ir", "rewrite", "places"),
+    "passes.classify": ("shapes", "ops", "ir", "dependence"),
     "passes.differentiate": ("shapes", "ops", "ir", "rewrite", "places", "derive"),
     "passes.initial": ("shapes", "ops", "ir", "rewrite", "derive"),
     "backends": ("shapes", "ops", "ir", "backends"),

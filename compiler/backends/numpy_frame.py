@@ -10,7 +10,7 @@ loop, n numbers, r the rows a step works on, t how a product is computed.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from ..ir import Node, Plan
@@ -138,12 +138,11 @@ class Frame:
             wide = View.of(name, self.site.rows, axes, wide.sample, "given")
         return wide
 
-    def read_elsewhere(self, nodes: Sequence[Node], site: Site) -> set[Node]:
-        """Which of `nodes` and their operands something outside their section reads."""
+    def read_elsewhere(self, nodes: Iterable[Node], site: Site) -> set[Node]:
+        """Which of `nodes` something outside the section of `site` reads."""
         if site is BUILD:
             return set(nodes)
-        around = {*nodes, *(a for n in nodes for a in n.args)}
-        return {n for n in around if self._readers.get(n, set()) - {site.name}}
+        return {n for n in nodes if self._readers.get(n, set()) - {site.name}}
 
     # -- where values go -------------------------------------------------------------------------
 
@@ -249,7 +248,7 @@ class Frame:
         key = (view.base, f"{view.text()} in {dims}")
         if key not in self._named:
             self._named[key] = name = self.fresh("f")
-            self.build(f"{name} = aligned({shape_text(*dims)}, dtype)")
+            self.build(f"{name} = aligned({shape_text(*dims)}, {dtype_of(node)})")
             self.build(f"np.copyto({name}, {view.text()})")
         return self._named[key]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..ir import Node
 from .numpy_frame import STEP, Frame
-from .numpy_views import Axis, Dim, Order, View, facing
+from .numpy_views import Axis, Dim, Order, View, facing, sample_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,36 @@ class _Emission:
         self.f = f
         self.node = node
         spec = node.attr[0]
-        operands = [(f.full(arg), f.is_fixed(arg)) for arg in node.args]
-        self.p = product(spec, *(self._lead(v) for v, _ in operands), self._lead_of_result())
+        views = [f.full(arg) for arg in node.args]
+        leads = [self._lead(v) for v in views]
+        for at, (mine, other) in enumerate((leads, leads[::-1])):
+            alone = set(mine) - set(other) - set(self._lead_of_result())
+            views[at] = self._summed(views[at], alone) if alone else views[at]
+        operands = [(v, f.is_fixed(a)) for v, a in zip(views, node.args, strict=True)]
+        lead_a, lead_b = (self._lead(v) for v in views)
+        self.p = product(spec, lead_a, lead_b, self._lead_of_result())
         self.a, self.b = reversed(operands) if self.p.swapped else operands
         letters, out = spec.split("->")
         self.axes: dict[str, Axis] = {"B": "B", **{x: at for at, x in enumerate(out)}}
         self.sizes: dict[str, Dim] = {"T": f.site.count, "B": "B"}
         for names, arg in zip(letters.split(","), node.args, strict=True):
             self.sizes |= {x: int(d) for x, d in zip(names, arg.type.shape, strict=True)}
+
+    def _summed(self, view: View, alone: set[str]) -> View:
+        """An operand summed over the leading axes that neither the other one nor the result has."""
+        f, timed = self.f, self._lead(view).startswith("T")
+        axes = (0,) * ("T" in alone) + (view.axes.index("B") + timed,) * ("B" in alone)
+        left = [at for at, axis in enumerate(view.axes) if axis not in alone]
+        rows = view.rows if f.site is STEP or "T" not in alone else ""
+        dims: list[Dim] = ["B" if view.axes[at] == "B" else view.sample.shape[at] for at in left]
+        order = tuple(view.axes[at] for at in left)
+        if f.site is STEP:
+            held = f.temporary(tuple(dims)).named(order)
+            f.out(f"np.add.reduce({f.text(view)}, {axes}, None, {f.text(held)})")
+            return held
+        name = f.fresh("v")
+        f.out(f"{name} = np.add.reduce({f.text(view)}, {axes})")
+        return View.of(name, f.site.rows if rows else "", order, sample_of(dims))
 
     def _lead(self, view: View) -> str:
         return "T" * bool(self.f.site.rows and view.rows) + "B" * ("B" in view.axes)
@@ -144,7 +166,8 @@ class _Emission:
         dims = self._dims(groups)
         flat = moved.reshaped(dims, tuple(range(len(dims))))
         if is_fixed:
-            return self._fixed(flat or moved, dims)
+            shape = "" if flat is not None else f".reshape({', '.join(map(str, dims))})"
+            return self._fixed(flat or moved, shape)
         if flat is not None:
             return f.text(flat)
         copy = f.temporary(tuple(self.sizes[x] for x in order))
@@ -154,11 +177,9 @@ class _Emission:
         assert flat is not None, "a fresh buffer is contiguous"
         return f.text(flat)
 
-    def _fixed(self, matrix: View, dims: tuple[Dim, ...]) -> str:
+    def _fixed(self, matrix: View, reshaped: str) -> str:
         """A matrix that the loop does not write, as its product likes it."""
-        text = matrix.text()
-        if len(matrix.axes) != len(dims):
-            text += f".reshape({', '.join(map(str, dims))})"
+        text = matrix.text() + reshaped
         if not self.f.exact:
             text = f"packed({text}, T, B)"
         return self.f.named(matrix, text, "w", self.f.before)
@@ -200,7 +221,7 @@ class _Emission:
         text = self.f.text(view)
         used = self._used(groups)
         if memory != order:
-            if len(used) == len(order) == 2 and memory == order[::-1]:
+            if len(order) == 2 and all(used) and memory == order[::-1]:
                 return f"{text}.T"
             text += f".transpose({', '.join(str(memory.index(x)) for x in order)})"
         if any(len(g) != 1 for g in used):

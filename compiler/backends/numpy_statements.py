@@ -25,8 +25,9 @@ def section(
 ) -> None:
     """Emit `nodes` at `site`; `living` says who is in which array when the section begins."""
     f.site = site
-    f.buffers = Buffers(nodes, f.read_elsewhere(nodes, site))
-    for base, node in (living or {}).items():
+    living = living or {}
+    f.buffers = Buffers(nodes, f.read_elsewhere([*nodes, *living.values()], site))
+    for base, node in living.items():
         f.buffers.move_in(base, node)
     _join(f, nodes)
     for node in nodes:

@@ -147,23 +147,25 @@ def _together(f: Frame, table: View, lead: int) -> str:
 
 
 def scatter(f: Frame, node: Node) -> None:
-    """Rows put, or added up, where an index says."""
+    """Rows put, or added up, where an index says: a table for each row of the axes not summed."""
     rows, summed = node.attr
     index, values = f.full(node.args[0]), f.full(node.args[1]).logical()
     width = size(node.args[1].type.shape)
     target = f.target(node, logical_order(node))
-    into = f.text(target)
-    count = f"{f.text(index)}.size"
-    flat = f"{f.text(values)}.reshape({count}, {width})"
-    picked = f"{f.text(index)}.reshape(-1)"
-    if summed:
-        lead = (1 if index.rows and f.site.rows else 0) + ("B" in index.axes)
-        assert lead == len(summed), "a sum over some of the leading axes"
-        f.out(f"np.copyto({into}, scattered({rows}, {picked}, {flat}).reshape({into}.shape))")
-    else:
-        f.out(f"np.copyto({into}, 0.0)")
-        table = f"{into}.reshape({count}, {rows}, {width})"
-        f.out(f"{table}[np.arange({count}), {picked}] = {flat}")
+    into, picked = f.text(target), f.text(index)
+    sizes = ([f.site.count] if index.rows and f.site.rows else []) + ["B"] * ("B" in index.axes)
+    names = ("T" if index.rows and f.site.rows else "") + "B" * ("B" in index.axes)
+    kept = [dim for dim, name in zip(sizes, names, strict=True) if name not in summed]
+    if kept:
+        shape = [dim if dim in kept else "1" for dim in sizes]
+        tables = f"np.arange({' * '.join(kept)}).reshape({', '.join(shape)})"
+        picked = f"({tables} * {rows} + {picked})"
+    count = " * ".join(kept + [str(rows)])
+    flat = f"{f.text(values)}.reshape({' * '.join(sizes)}, {width})"
+    f.out(
+        f"np.copyto({into}, scattered({count}, {picked}.reshape(-1), {flat})"
+        f".reshape({into}.shape))"
+    )
     f.settle(node, target)
 
 

@@ -148,10 +148,7 @@ class View:
     def text(self, rows: str = "", count: str = "") -> str:
         """The view as source; of an array with time those `rows`, `count` of them."""
         timed = [rows] if self.rows else []
-        items = [*timed, *map(_item, self.items)]
-        while items and items[-1] == ":":
-            items.pop()
-        text = f"{self.base}[{', '.join(items)}]" if items else self.base
+        text = self.base + _index([*timed, *map(_item, self.items)])
         if self.order != tuple(range(len(self.order))):
             text += _transpose(self.order, bool(self.rows))
         for kind, what in self.steps:
@@ -159,8 +156,7 @@ class View:
                 case "transpose":
                     text += _transpose(what, bool(self.rows))
                 case "index":
-                    items = [*([":"] if self.rows else []), *map(_item, what)]
-                    text += f"[{', '.join(items)}]"
+                    text += _index([*([":"] if self.rows else []), *map(_item, what)])
                 case "reshape":
                     dims = [*([count] if self.rows else []), *map(str, what)]
                     text += f".reshape({', '.join(dims) or '()'})"
@@ -240,6 +236,15 @@ def _item(item: Item | None) -> str:
     start = "" if item.start is None else str(item.start)
     stop = "" if item.stop is None else str(item.stop)
     return f"{start}:{stop}" + ("" if item.step is None else f":{item.step}")
+
+
+def _index(items: list[str]) -> str:
+    """An index as source; nothing where it would pick everything."""
+    while items and items[-1] == ":":
+        items.pop()
+    if items and all(item.isdigit() for item in items):
+        items.append("...")  # an element would be a copy, this is a view
+    return f"[{', '.join(items)}]" if items else ""
 
 
 def _transpose(order: Sequence[int], timed: bool) -> str:

@@ -15,7 +15,17 @@ from ..ir import Node
 from ..shapes import Dim, Shape, size
 from . import arguments
 from .products import diagonal as diagonal_of
-from .tensors import Site, constant, fit, joint_shape, kind_of, need_kind, not_a_tensor, tensor
+from .tensors import (
+    Site,
+    constant,
+    fit,
+    fits,
+    joint_shape,
+    kind_of,
+    need_kind,
+    not_a_tensor,
+    tensor,
+)
 from .values import Operand, Value, describe, is_known, shape_of, sizes_note
 
 
@@ -87,9 +97,7 @@ def broadcast(site: Site, value: Operand, shape: Operand) -> Value:
     """Axes of size 1, and new ones in front, repeated."""
     dims = tuple(arguments.sizes(site, shape))
     need_kind(site, value, "real")
-    own = shape_of(value.value)
-    behind = dims[len(dims) - len(own) :]
-    if len(own) > len(dims) or any(d not in (1, wide) for d, wide in zip(own, behind, strict=True)):
+    if not fits(value.value, dims):
         raise ShapeMismatch(
             "the value does not broadcast to this shape",
             value.span,
@@ -97,7 +105,7 @@ def broadcast(site: Site, value: Operand, shape: Operand) -> Value:
             related=[(shape.span, f"this is [{', '.join(str(int(d)) for d in dims)}]")],
             notes=[
                 "axes are matched from the last one backwards and must be equal, or 1",
-                *sizes_note(own, dims),
+                *sizes_note(shape_of(value.value), dims),
             ],
         )
     return fit(site, value.value, dims)

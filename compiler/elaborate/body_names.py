@@ -32,6 +32,7 @@ from ...grammar.syntax import (
     Statement,
     Use,
 )
+from ...grammar.walk import names_in, statements_in
 from .environment import Bound, Environment, Frame, Sort
 from .functions import FUNCTIONS, REFUSED
 from .hints import did_you_mean
@@ -39,9 +40,7 @@ from .modules import CellDefinition, Module
 from .parameters import INITIALISERS
 from .read_names import ReadNames
 from .scope import CONSTANTS
-from .walk import names_in, statements_in
-
-DISCARDED = "_"
+from .tuples import DISCARDED
 
 
 class BodyNames:

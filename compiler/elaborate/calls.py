@@ -61,7 +61,7 @@ def call(node: Call, scope: Scope) -> Work:
             return BAD if spoiled else (yield callee.call(scope, node.span, tuple(positional)))
         if isinstance(callee, Bad):
             return BAD
-        raise hints.not_callable(node, callee, scope)
+        raise hints.not_callable(node, callee)
     except Problem as problem:
         scope.run.problems.add(problem)
         return BAD

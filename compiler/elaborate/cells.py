@@ -14,13 +14,13 @@ from ...grammar.problems import Problem
 from ...grammar.problems_of_values import TupleMismatch
 from ...grammar.source import Span
 from ...grammar.syntax import CellDeclaration, ChainDeclaration
+from ...grammar.walk import items_in
 from . import header, statements, tuples
 from .modules import Module
 from .run import Run
 from .scope import Scope
 from .tuples import Tree
 from .values import BAD, Bad, Operand, Slot, Slots, SubCell, Value, Work
-from .walk import items_in
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,11 +112,11 @@ def _read(name: Name | Primed, scope: Scope) -> Value:
     if isinstance(name, Primed):
         entry = scope.new.get(name.id)
         if entry is None:
-            raise hints.not_set_here(name, scope)
+            raise hints.not_set_here(name)
         return entry.value
     value = scope.find(name.id)
     if value is None:
-        raise hints.not_bound_here(name, scope)
+        raise hints.not_bound_here(name)
     return value
 
 

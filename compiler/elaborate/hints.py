@@ -68,7 +68,7 @@ def meant_by(word: str) -> list[str]:
     return [_FOREIGN[word]] if word in _FOREIGN else []
 
 
-def not_bound_here(name: Name, scope: Scope) -> Problem:
+def not_bound_here(name: Name) -> Problem:
     """The problem with a name that is bound somewhere, but not for the sizes at hand."""
     return UnknownName(
         f"'{name.id}' has no value here",
@@ -78,7 +78,7 @@ def not_bound_here(name: Name, scope: Scope) -> Problem:
     )
 
 
-def not_set_here(state: Primed, scope: Scope) -> Problem:
+def not_set_here(state: Primed) -> Problem:
     """The problem with a new state that no equation has set yet."""
     return UseBeforeDefinition(
         f"{state.id}' has no value yet",
@@ -88,7 +88,7 @@ def not_set_here(state: Primed, scope: Scope) -> Problem:
     )
 
 
-def not_callable(node: Call, callee: Value | None, scope: Scope) -> Problem:
+def not_callable(node: Call, callee: Value | None) -> Problem:
     """The problem with calling something that is no function."""
     name = node.function.id
     if callee is None:

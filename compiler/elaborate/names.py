@@ -32,6 +32,7 @@ from ...grammar.syntax import (
     Primed,
     Setting,
 )
+from ...grammar.walk import items_in, outputs_in, statements_in, walk
 from .body_names import BodyNames
 from .hints import did_you_mean
 from .modules import CellDefinition, Module
@@ -39,7 +40,6 @@ from .recursion import check_recursion
 from .run import Run
 from .scope import Scope
 from .settings import KINDS, default_of, settings_of
-from .walk import items_in, outputs_in, statements_in, walk
 from .work import finish
 
 

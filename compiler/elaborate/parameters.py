@@ -14,13 +14,13 @@ from ...grammar.problems import Problem
 from ...grammar.problems_of_values import BadInitialiser, ShapeMismatch
 from ...grammar.source import Span
 from ...grammar.syntax import Call, Expression, Item, Keyword, Name
-from ..ir import Init, Node, Param, toposort
+from ..ir import LEAVES, Init, Node, Param, toposort
 from ..shapes import Shape, Type
 from . import expressions, hints
 from .arguments import known_only_later
 from .run import check_size
 from .scope import Scope
-from .tensors import Site, fit, kind_of, not_a_tensor
+from .tensors import Site, fit, fits, kind_of, not_a_tensor
 from .values import Bad, Operand, Work, describe, is_known, shape_of, sizes_note
 
 
@@ -161,7 +161,7 @@ def _expression(value: Operand, item: Item, shape: Shape, scope: Scope) -> Init:
     if kind_of(found) != "real":
         raise BadInitialiser("a tensor starts as numbers", value.span, f"this is {describe(found)}")
     assert isinstance(found, Node)
-    if any(node.op.name in ("param", "input", "carry") for node in toposort([found])):
+    if any(node.op.name in LEAVES for node in toposort([found])):
         raise known_only_later(f"the initial value of '{item.name}'", value.span, found)
     check_fits(value, shape, f"'{item.name}'", item.name_span)
     return Init("expr", value=fit(Site(scope.run, value.span, "="), found, shape))
@@ -173,15 +173,11 @@ def check_fits(value: Operand, shape: Shape, what: str, declared: Span) -> None:
     Raises:
         ShapeMismatch: it does not.
     """
-    own = shape_of(value.value)
-    behind = shape[len(shape) - len(own) :] if len(own) <= len(shape) else ()
-    if len(own) > len(shape) or any(
-        d not in (1, wide) for d, wide in zip(own, behind, strict=True)
-    ):
+    if not fits(value.value, shape):
         raise ShapeMismatch(
             f"the initial value does not have the shape of {what}",
             value.span,
             f"this is {describe(value.value)}",
             related=[(declared, f"declared as {Type(shape)}")],
-            notes=sizes_note(own, shape),
+            notes=sizes_note(shape_of(value.value), shape),
         )

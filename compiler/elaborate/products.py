@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 from ...grammar.problems_of_values import BadEinsum, RankMismatch, ShapeMismatch
 from ..ir import Node
+from ..rewrite import canonical
 from ..shapes import Shape
 from .arguments import string
 from .tensors import Site, tensor
-from .values import Operand, Value, describe, sizes_note
+from .values import Operand, Value, describe, shape_of, sizes_note
 
 
 def product(site: Site, a: Node, b: Node, spec: str) -> Node:
@@ -24,11 +25,7 @@ def product(site: Site, a: Node, b: Node, spec: str) -> Node:
     Before  "gnij,nj->gni"
     After   "abcd,bd->abc"
     """
-    names: dict[str, str] = {}
-    for letter in spec:
-        if letter.isalpha():
-            names.setdefault(letter, letters_of.ascii_letters[len(names)])
-    return site.apply("einsum", a, b, attr=("".join(names.get(sign, sign) for sign in spec), ""))
+    return site.apply("einsum", a, b, attr=(canonical(spec), ""))
 
 
 def matmul(site: Site, left: Operand, right: Operand) -> Value:
@@ -111,7 +108,7 @@ def einsum(site: Site, pattern: Operand, operands: tuple[Operand, ...]) -> Value
     """
     inputs, out = _read(site, pattern, len(operands))
     nodes = [tensor(site, operand) for operand in operands]
-    _check_sizes(site, pattern, inputs, out, operands, nodes)
+    _check_sizes(pattern, inputs, operands, nodes)
     for at, node in enumerate(nodes):
         elsewhere = out + "".join(inputs[:at] + inputs[at + 1 :])
         inputs[at], nodes[at] = _reduce(site, inputs[at], node, elsewhere)
@@ -160,12 +157,7 @@ def _read(site: Site, pattern: Operand, count: int) -> tuple[list[str], str]:
 
 
 def _check_sizes(
-    site: Site,
-    pattern: Operand,
-    inputs: Sequence[str],
-    out: str,
-    operands: Sequence[Operand],
-    nodes: Sequence[Node],
+    pattern: Operand, inputs: Sequence[str], operands: Sequence[Operand], nodes: Sequence[Node]
 ) -> None:
     sizes: dict[str, tuple[int, Operand]] = {}
     for names, operand, node in zip(inputs, operands, nodes, strict=True):
@@ -186,12 +178,8 @@ def _check_sizes(
                     related=[(owner.span, f"this is {describe(owner.value)}")]
                     if owner is not operand
                     else [],
-                    notes=sizes_note(node.type.shape, _shape(owner.value)),
+                    notes=sizes_note(node.type.shape, shape_of(owner.value)),
                 )
-
-
-def _shape(value: Value) -> Shape:
-    return value.type.shape if isinstance(value, Node) else ()
 
 
 def _reduce(site: Site, names: str, node: Node, elsewhere: str) -> tuple[str, Node]:

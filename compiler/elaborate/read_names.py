@@ -18,12 +18,12 @@ from ...grammar.problems_of_names import (
 from ...grammar.problems_of_values import NotSupportedYet
 from ...grammar.source import Span
 from ...grammar.syntax import Call, Keyword, Name, Primed, Syntax
+from ...grammar.walk import parts_of
 from .environment import Environment
 from .functions import FUNCTIONS, REFUSED
 from .hints import closest, did_you_mean, meant_by
 from .modules import CellDefinition, Module
 from .scope import CONSTANTS
-from .walk import parts_of
 
 
 class ReadNames:

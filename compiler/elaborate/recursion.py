@@ -17,8 +17,8 @@ from ...grammar.syntax import (
     Name,
     Syntax,
 )
+from ...grammar.walk import expressions_in, statements_in, walk
 from .modules import CellDefinition, Definition, Module
-from .walk import expressions_in, statements_in, walk
 
 
 def check_recursion(module: Module, problems: Collector) -> None:

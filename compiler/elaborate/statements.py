@@ -31,9 +31,8 @@ from . import arguments, expressions, links, parameters, tuples
 from .arrange import part, reshaped
 from .scope import Entry, Scope
 from .tensors import Site, fit, kind_of, not_a_tensor
+from .tuples import DISCARDED
 from .values import BAD, Bad, Operand, Value, Work, describe, is_known, sizes_note
-
-DISCARDED = "_"
 
 
 def block(statements: Sequence[Statement], scope: Scope) -> Work:

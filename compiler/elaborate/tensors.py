@@ -59,6 +59,15 @@ def fit(site: Site, value: Value, shape: Shape) -> Node:
     return value
 
 
+def fits(value: Value, shape: Shape) -> bool:
+    """Whether `value` broadcasts to the trailing shape `shape`."""
+    own = shape_of(value)
+    behind = shape[len(shape) - len(own) :]
+    return len(own) <= len(shape) and all(
+        dim in (1, wide) for dim, wide in zip(own, behind, strict=True)
+    )
+
+
 def constant(value: Known, shape: Shape = ()) -> Node:
     """A tensor filled with a number or a truth value."""
     return const(float(value), shape, "bool" if isinstance(value, bool) else "real")

@@ -16,6 +16,8 @@ from .values import Operand, Sizes, Slot, Slots, Value
 
 Tree: TypeAlias = Any  # a leaf, or a tuple of trees
 
+DISCARDED = "_"  # on the left of `=`: takes a part, or a whole tuple, and binds nothing
+
 
 def tidy(tree: Tree) -> Tree:
     """`tree` without empty parts, and without brackets around one thing."""
@@ -113,9 +115,7 @@ def match_slots(
 def _pair(left: Tree, right: Tree, pairs: list[Any]) -> bool:
     """Collect the pairs of leaves; False if the trees nest differently."""
     if isinstance(left, tuple) != isinstance(right, tuple):
-        if isinstance(left, Name) and left.id == "_":
-            return True  # discards a whole part
-        return False
+        return isinstance(left, Name) and left.id == DISCARDED
     if not isinstance(left, tuple):
         pairs.append((left, right))
         return True

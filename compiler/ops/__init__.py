@@ -34,6 +34,9 @@ class Op:
     laws: tuple[str, ...] = ()  # "a * 1 -> a": used by simplify, and tested
     domain: tuple[float, float] = (-2.0, 2.0)  # where tests sample operands
     cheap: bool = False  # dearer to keep for the backward step than to compute again
+    linear: bool = False  # of all its operands together
+    view: bool = False  # its elements are elements of its operand; linear, too
+    reduces: bool = False  # its elements read a whole axis of the operand
     samples: tuple[tuple[Any, tuple[Type, ...]], ...] = ()  # structured: (attr, operand types)
 
     @property

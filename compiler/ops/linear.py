@@ -71,7 +71,7 @@ def _widen(ct: Any, axis: int, shape: Any) -> Any:
 
 
 op(
-    "sum", doc="sum over the trailing axis attr", type=_sum_type,
+    "sum", doc="sum over the trailing axis attr", type=_sum_type, linear=True, reduces=True,
     reference=lambda axis, a: a.sum(axis=axis),
     pullback=lambda ct, y, a: (_widen(ct, y.attr, a.type.shape),),
     samples=((0, (Type((3,)),)), (1, (Type((2, 3, 4)),))),
@@ -87,7 +87,7 @@ def _max_pullback(ct: Any, y: Any, a: Any) -> tuple[Any]:
 
 op(
     "amax", doc="largest along the trailing axis attr; equal ones share the derivative; NaN wins",
-    type=_sum_type,
+    type=_sum_type, reduces=True,
     reference=lambda axis, a: a.max(axis=axis),
     pullback=_max_pullback,
     samples=((0, (Type((4,)),)), (1, (Type((2, 3, 4)),))),
@@ -108,7 +108,7 @@ def _cumsum(attr: tuple[int, bool], a: Any) -> Any:
 
 op(
     "cumsum", doc="running sum along a trailing axis: attr (axis, from the end)",
-    type=_running_type,
+    type=_running_type, linear=True, reduces=True,
     reference=_cumsum,
     pullback=lambda ct, y, a: (ct.then("cumsum", attr=(y.attr[0], not y.attr[1])),),
     samples=(((0, False), (Type((4,)),)), ((1, True), (Type((2, 3)),))),
@@ -132,13 +132,14 @@ def _spread_type(axes: str, a: Type) -> Type:
 
 # For one example both are the identity: a reference sees no leading axes.
 op(
-    "total", doc="sum over the leading axes attr", type=_total_type,
+    "total", doc="sum over the leading axes attr", type=_total_type, linear=True,
     reference=lambda axes, a: a,
     pullback=lambda ct, y, a: (ct.then("spread", attr=y.attr),),
     samples=(("B", (Type((3,), axes=frozenset("B")),)),),
 )  # fmt: skip
 op(
     "spread", doc="the same value along the leading axes attr", type=_spread_type, cheap=True,
+    linear=True,
     reference=lambda axes, a: a,
     pullback=lambda ct, y, a: (ct.then("total", attr=y.attr),),
     samples=(("B", (Type((3,)),)),),

@@ -53,13 +53,15 @@ def _extremum(name: str) -> dict[str, str]:
 # -- arithmetic --------------------------------------------------------------------------------
 
 op(
-    "add", doc="a + b", arity=2, type=_real, infix="+", cheap=True, spell=_ufunc2("add"),
+    "add", doc="a + b", arity=2, type=_real, infix="+", cheap=True, linear=True,
+    spell=_ufunc2("add"),
     reference=lambda _, a, b: a + b,
     partials=lambda y, a, b: (1.0, 1.0),
     laws=("a + neg(b) -> a - b", "neg(a) + b -> b - a"),
 )  # fmt: skip
 op(
-    "sub", doc="a - b", arity=2, type=_real, infix="-", cheap=True, spell=_ufunc2("subtract"),
+    "sub", doc="a - b", arity=2, type=_real, infix="-", cheap=True, linear=True,
+    spell=_ufunc2("subtract"),
     reference=lambda _, a, b: a - b,
     partials=lambda y, a, b: (1.0, -1.0),
     laws=("a - 0 -> a", "a - neg(b) -> a + b"),
@@ -77,7 +79,7 @@ op(
     laws=("a / 1 -> a",),
 )  # fmt: skip
 op(
-    "neg", doc="-a", type=_real, cheap=True, spell=_ufunc("negative"),
+    "neg", doc="-a", type=_real, cheap=True, linear=True, spell=_ufunc("negative"),
     reference=lambda _, a: -a,
     partials=lambda y, a: (-1.0,),
     laws=("neg(neg(a)) -> a",),
@@ -217,7 +219,7 @@ def _choice(_attr: Any, test: Type, a: Type, b: Type) -> Type:
 
 
 op(
-    "where", doc="a where the test holds, else b: what is not chosen leaves no trace", arity=3,
+    "where", doc="a where the test holds, else b; what is not chosen gets derivative 0", arity=3,
     type=_choice, cheap=True,
     spell={"numpy": "np.copyto({out}, {2})\nnp.copyto({out}, {1}, where={0})"},
     reference=lambda _, test, a, b: np.where(test, a, b),

@@ -42,7 +42,7 @@ op(
 )  # fmt: skip
 op(
     "stop_gradient", doc="a, whose derivative is 0", type=lambda _, a: a, nograd=True, cheap=True,
-    reference=lambda _, a: a, samples=((None, (Type((3,)),)),),
+    view=True, reference=lambda _, a: a, samples=((None, (Type((3,)),)),),
 )  # fmt: skip
 
 # -- the same elements in another shape ------------------------------------------------------
@@ -56,7 +56,7 @@ def _reshape_type(shape: Any, a: Type) -> Type:
 
 op(
     "reshape", doc="the elements in another trailing shape: attr shape", type=_reshape_type,
-    cheap=True, reference=lambda shape, a: np.reshape(a, shape),
+    cheap=True, view=True, reference=lambda shape, a: np.reshape(a, shape),
     pullback=lambda ct, y, a: (ct.then("reshape", attr=tuple(a.type.shape)),),
     samples=(((6,), (Type((2, 3)),)), ((2, 1, 2), (Type((4,)),))),
 )  # fmt: skip
@@ -78,7 +78,7 @@ def _broadcast_pullback(ct: Any, y: Any, a: Any) -> tuple[Any]:
 
 op(
     "broadcast", doc="axes of size 1 repeated: attr shape, of the same rank", type=_broadcast_type,
-    cheap=True, reference=lambda shape, a: np.broadcast_to(a, shape),
+    cheap=True, view=True, reference=lambda shape, a: np.broadcast_to(a, shape),
     pullback=_broadcast_pullback,
     samples=(((2, 3), (Type((1, 3)),)), ((4,), (Type((1,)),))),
 )  # fmt: skip
@@ -92,7 +92,7 @@ def _transpose_type(order: Any, a: Type) -> Type:
 
 op(
     "transpose", doc="trailing axes in another order: attr order", type=_transpose_type,
-    cheap=True, reference=lambda order, a: np.transpose(a, order),
+    cheap=True, view=True, reference=lambda order, a: np.transpose(a, order),
     pullback=lambda ct, y, a: (
         ct.then("transpose", attr=tuple(int(at) for at in np.argsort(y.attr))),
     ),
@@ -107,7 +107,7 @@ def _flip_type(axis: int, a: Type) -> Type:
 
 
 op(
-    "flip", doc="the elements from the end along attr", type=_flip_type, cheap=True,
+    "flip", doc="the elements from the end along attr", type=_flip_type, cheap=True, view=True,
     reference=lambda axis, a: np.flip(a, axis),
     pullback=lambda ct, y, a: (ct.then("flip", attr=y.attr),),
     samples=((0, (Type((3,)),)), (1, (Type((2, 3)),))),
@@ -150,13 +150,14 @@ def _pad_pullback(ct: Any, y: Any, a: Any) -> tuple[Any]:
 
 op(
     "slice", doc="a part: attr ((start, stop), ...) for every trailing axis", type=_slice_type,
-    cheap=True, reference=lambda bounds, a: a[tuple(slice(i, j) for i, j in bounds)],
+    cheap=True, view=True,
+    reference=lambda bounds, a: a[tuple(slice(i, j) for i, j in bounds)],
     pullback=_slice_pullback,
     samples=((((1, 3),), (Type((4,)),)), (((0, 2), (1, 2)), (Type((2, 3)),))),
 )  # fmt: skip
 op(
     "pad", doc="zeros around: attr ((before, behind), ...) for every trailing axis",
-    type=_pad_type, cheap=True, reference=lambda widths, a: np.pad(a, widths),
+    type=_pad_type, cheap=True, linear=True, reference=lambda widths, a: np.pad(a, widths),
     pullback=_pad_pullback,
     samples=((((1, 0),), (Type((4,)),)), (((0, 2), (1, 1)), (Type((2, 3)),))),
 )  # fmt: skip
@@ -186,6 +187,7 @@ def _concat_pullback(ct: Any, y: Any, *parts: Any) -> tuple[Any, ...]:
 
 op(
     "concat", doc="parts one after the other along attr", arity=-1, type=_concat_type, cheap=True,
+    linear=True,
     reference=lambda axis, *parts: np.concatenate(parts, axis=axis),
     pullback=_concat_pullback,
     samples=((0, (Type((2,)), Type((3,)))), (1, (Type((2, 1)), Type((2, 2)), Type((2, 1))))),
@@ -205,13 +207,13 @@ def _diagonal_type(_attr: Any, a: Type) -> Type:
 
 
 op(
-    "diag", doc="the square matrix with this diagonal", type=_diag_type,
+    "diag", doc="the square matrix with this diagonal", type=_diag_type, linear=True,
     reference=lambda _, a: np.diag(a),
     pullback=lambda ct, y, a: (ct.then("diagonal"),),
     samples=((None, (Type((3,)),)),),
 )  # fmt: skip
 op(
-    "diagonal", doc="the diagonal of a square matrix", type=_diagonal_type, cheap=True,
+    "diagonal", doc="the diagonal of a square matrix", type=_diagonal_type, cheap=True, view=True,
     reference=lambda _, a: np.diagonal(a),
     pullback=lambda ct, y, a: (ct.then("diag"),),
     samples=((None, (Type((3, 3)),)),),

@@ -9,20 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-
-from ..ir import Node, Scan, toposort
+from ..dependence import is_contraction, is_diagonal
+from ..ir import Node, Scan
 
 Role: TypeAlias = Literal["loop", "delay", "follower"]
-Labels: TypeAlias = dict[str, np.ndarray[Any, np.dtype[np.int64]]]
-
-# What an element depends on, of one state: nothing, this element (from 0), or several.
-NOTHING, SEVERAL = -1, -2
-
-REDUCTIONS = ("sum", "amax", "cumsum")
-# Ops whose elements are operands' elements, rearranged.
-VIEWS = ("reshape", "broadcast", "transpose", "flip", "slice", "diagonal", "stop_gradient")
-LINEAR = ("add", "sub", "neg", "sum", "cumsum", "concat", "pad", "diag", "spread", *VIEWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +68,10 @@ def classify(scan: Scan) -> Recurrence:
     order = list(scan)
     reads = _reads(scan, order)
     roles = _roles(reads)
-    loop = [c.node for c in scan.carries if roles[c.name] == "loop"]
-    serial = _depending(order, loop)
+    loop = [c for c in scan.carries if roles[c.name] == "loop"]
+    serial = _depending(order, [c.node for c in loop])
     linear = _linear(order, serial)
-    nexts = [c.next for c in scan.carries if roles[c.name] == "loop"]
+    nexts = [c.next for c in loop]
     products = _longest(order, serial, nexts, _is_weight_product)
     reductions = _longest(order, serial, nexts, _is_reduction)
 
@@ -96,7 +86,7 @@ def classify(scan: Scan) -> Recurrence:
         start = "LIN" if all(n in linear for n in nexts) else "NL"
         if products:
             kind = f"{start}-DENSE"
-        elif reductions or not _is_diagonal(scan, roles):
+        elif reductions or not is_diagonal(loop):
             kind = f"{start}-STRUCT"
         else:
             kind = f"{start}-DIAG"
@@ -163,8 +153,8 @@ def _linear(order: Iterable[Node], serial: set[Node]) -> set[Node]:
                 affine = moving in ([], [0])
             case "where":
                 affine = 0 not in moving
-            case name:
-                affine = not moving or name in LINEAR
+            case _:
+                affine = not moving or node.op.linear or node.op.view
         if affine:
             found.add(node)
     return found
@@ -172,7 +162,7 @@ def _linear(order: Iterable[Node], serial: set[Node]) -> set[Node]:
 
 def _is_weight_product(node: Node, serial: set[Node]) -> bool:
     """A step's value times a matrix of parameters, summed over an axis of the value."""
-    if node.op.name != "einsum" or not _is_contraction(node):
+    if not is_contraction(node):
         return False
     letters, out = node.attr[0].split("->")
     weights = [
@@ -185,13 +175,8 @@ def _is_weight_product(node: Node, serial: set[Node]) -> bool:
 
 
 def _is_reduction(node: Node, serial: set[Node]) -> bool:
-    contraction = node.op.name == "einsum" and _is_contraction(node)
-    return node.op.name in REDUCTIONS or (contraction and not _is_weight_product(node, serial))
-
-
-def _is_contraction(node: Node) -> bool:
-    letters, out = node.attr[0].split("->")
-    return not set(letters.replace(",", "")) <= set(out)
+    product = is_contraction(node) and not _is_weight_product(node, serial)
+    return node.op.reduces or product
 
 
 def _longest(order: Iterable[Node], moving: set[Node], ends: Iterable[Node], counts: Any) -> int:
@@ -202,106 +187,3 @@ def _longest(order: Iterable[Node], moving: set[Node], ends: Iterable[Node], cou
             before = max((depth[a] for a in node.args if a in depth), default=0)
             depth[node] = before + bool(node.args and counts(node, moving))
     return max((depth.get(end, 0) for end in ends), default=0)
-
-
-# -- diagonal or not -----------------------------------------------------------------------------
-
-
-def _is_diagonal(scan: Scan, roles: Mapping[str, Role]) -> bool:
-    """Whether each element of a carry in the loop depends on no other element of that carry.
-
-    Every node's elements are labelled with the element of each carry that they depend on; ops that
-    rearrange elements rearrange the labels. An element may depend on other carries, as a matrix
-    does on a decay that all its rows share, unless these depend on it in turn elsewhere.
-    """
-    carries = [c for c in scan.carries if roles[c.name] == "loop"]
-    found: dict[Node, Labels] = {}
-    for carry in carries:
-        shape = carry.node.type.shape
-        numbers = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape)
-        found[carry.node] = {carry.name: numbers}
-    for node in toposort(c.next for c in carries):
-        if node in found or not any(a in found for a in node.args):
-            continue
-        labels = _labels(node, found)
-        if labels is None:
-            return False
-        found[node] = labels
-    steps = {c.name: {s: v.ravel() for s, v in found[c.next].items()} for c in carries}
-    for middle in steps:  # as in Warshall's algorithm: ways through more and more carries
-        for name in steps:
-            if middle in steps[name]:
-                through = {
-                    source: _follow(steps[name][middle], labels)
-                    for source, labels in steps[middle].items()
-                }
-                steps[name] = _united([steps[name], through])
-    return all(
-        bool(np.all((labels[name] == NOTHING) | (labels[name] == np.arange(labels[name].size))))
-        for name, labels in steps.items()
-    )
-
-
-def _labels(node: Node, found: Mapping[Node, Labels]) -> Labels | None:
-    """The labels of the elements of `node`; None if it couples elements by itself."""
-    operands = [found.get(a, {}) for a in node.args]
-    shape = tuple(int(d) for d in node.type.shape)
-    if node.op.pointwise or node.op.name == "spread":
-        return _united(operands)
-    if node.op.name in VIEWS:
-        (labels,) = operands
-        return {s: np.asarray(node.op.reference(node.attr, v)) for s, v in labels.items()}
-    if node.op.name == "pad":
-        (labels,) = operands
-        return {s: np.pad(v, node.attr, constant_values=NOTHING) for s, v in labels.items()}
-    if node.op.name == "concat":
-        sources = dict.fromkeys(s for labels in operands for s in labels)
-        pieces = {
-            s: [
-                labels.get(s, np.full(a.type.shape, NOTHING))
-                for a, labels in _pairs(node, operands)
-            ]
-            for s in sources
-        }
-        return {s: np.concatenate(parts, axis=node.attr) for s, parts in pieces.items()}
-    if node.op.name == "einsum" and not _is_contraction(node):
-        letters, out = node.attr[0].split("->")
-        parts = []
-        for names, labels in zip(letters.split(","), operands, strict=True):
-            parts.append({s: _spread(v, names, out, shape) for s, v in labels.items()})
-        return _united(parts)
-    return None
-
-
-def _pairs(node: Node, operands: list[Labels]) -> list[tuple[Node, Labels]]:
-    return list(zip(node.args, operands, strict=True))
-
-
-def _spread(labels: Any, names: str, out: str, shape: tuple[int, ...]) -> Any:
-    """Labels with axes `names`, repeated along the other axes of `out`."""
-    order = sorted(range(len(names)), key=lambda at: out.index(names[at]))
-    wide = np.transpose(labels, order)
-    for at, letter in enumerate(out):
-        if letter not in names:
-            wide = np.expand_dims(wide, at)
-    return np.broadcast_to(wide, shape)
-
-
-def _united(operands: Iterable[Labels]) -> Labels:
-    """Labels of elements that depend on what all `operands`' do."""
-    result: Labels = {}
-    for labels in operands:
-        for source, numbers in labels.items():
-            mine = result.get(source)
-            if mine is None:
-                result[source] = numbers
-            else:
-                either = np.where(mine == NOTHING, numbers, mine)
-                several = (mine != numbers) & (mine != NOTHING) & (numbers != NOTHING)
-                result[source] = np.where(several, SEVERAL, either)
-    return result
-
-
-def _follow(first: Any, then: Any) -> Any:
-    """Labels of elements that depend on `then` at what `first` says."""
-    return np.where(first >= 0, then[np.maximum(first, 0)], first)

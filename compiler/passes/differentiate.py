@@ -11,7 +11,7 @@ first going out.
 
 from __future__ import annotations
 
-from ..derive import add_up, jvp, onto, vjp
+from ..derive import by_node, jvp, onto, vjp
 from ..ir import Carry, Node, Scan, Value, apply, const, leaf
 from ..rewrite import substitute
 from ..shapes import Type
@@ -45,19 +45,14 @@ def differentiate(scan: Scan) -> Scan:
     fixed = _invariants(scan)
 
     # After the loop: from results to what the step left behind, and to what needs no step at all.
-    late = vjp(_summed(outs, seeds), [*border, *fixed])
-    step: dict[Node, list[Node]] = {}
-    for node in border:
-        if node in late:
-            ct = apply("at", late[node]) if node.op.name == "stack" else late[node]
-            step.setdefault(node.args[0], []).append(onto(ct, node.args[0]))
-    for carry in scan.carries:
-        step.setdefault(carry.next, []).append(carried[carry.name])
+    late = vjp(by_node(zip((o.node for o in outs), seeds, strict=True)), [*border, *fixed])
+    leaving = [(n.args[0], _in_step(n, late[n])) for n in border if n in late]
+    leaving += [(c.next, carried[c.name]) for c in scan.carries]
 
     # The step: from its values to the states, inputs and invariants it read.
     reads = [n for n in scan if n.op.name == "at"]
     wanted = [c.node for c in scan.carries] + [r for r in reads if r.type.kind == "real"]
-    inside = vjp({n: add_up(cts) for n, cts in step.items()}, [*wanted, *fixed])
+    inside = vjp(by_node(leaving), [*wanted, *fixed])
 
     # The step's own values, at the states it had; the results' too, where they are sums of them.
     before = {c.node: leaf("input", f"state.{c.name}", _over_time(c.node)) for c in scan.carries}
@@ -79,20 +74,15 @@ def differentiate(scan: Scan) -> Scan:
             found.append(
                 Value(f"ct.{_name(source)}", apply("stack", values[inside[given[source]]]))
             )
-    whole: dict[Node, list[Node]] = {}
-    for node in fixed:
-        if node in inside:
-            whole.setdefault(node, []).append(apply("accumulate", values[inside[node]]))
-        if node in late:
-            whole.setdefault(node, []).append(values[late[node]])
-    ends = {n: add_up(cts) for n, cts in whole.items()}
-    for source, ct in vjp(ends, [*scan.params, *_timeless(scan)]).items():
+    ends = [(n, apply("accumulate", values[inside[n]])) for n in fixed if n in inside]
+    ends += [(n, values[late[n]]) for n in fixed if n in late]
+    for source, ct in vjp(by_node(ends), [*scan.params, *_timeless(scan)]).items():
         found.append(Value(f"ct.{_name(source)}", ct))
     inputs = (*scan.inputs, *before.values(), *seeds)
     return Scan(f"{scan.name}.vjp", scan.params, inputs, carries, tuple(found), not scan.reverse)
 
 
-def linearize(scan: Scan, names: tuple[str, ...] = ()) -> Scan:
+def linearize(scan: Scan) -> Scan:
     """The scan and its tangents side by side (forward mode).
 
     Before  step: c' = f(c, x[t], W)
@@ -100,16 +90,14 @@ def linearize(scan: Scan, names: tuple[str, ...] = ()) -> Scan:
 
     Args:
         scan: forward, or itself a derivative.
-        names: the params and inputs that have tangents, by name; all real ones if empty.
     Returns:
-        A scan with further params/inputs `d.x`, carries `d.state.c` and outs `d.y`.
+        A scan with further params and inputs `d.x`, one for each real one, carries `d.state.c` and
+        outs `d.y`.
+    Source: forward accumulation; ours for scans.
     """
-
-    def varies(node: Node) -> bool:
-        return node.type.kind == "real" and (not names or node.attr in names)
-
-    params = {p: leaf("param", f"d.{_name(p)}", p.type) for p in scan.params if varies(p)}
-    inputs = {i: leaf("input", f"d.{_name(i)}", i.type) for i in scan.inputs if varies(i)}
+    params = {p: leaf("param", f"d.{_name(p)}", p.type) for p in scan.params}
+    real = [i for i in scan.inputs if i.type.kind == "real"]
+    inputs = {i: leaf("input", f"d.{_name(i)}", i.type) for i in real}
     moving = {c.node: leaf("carry", f"d.state.{c.name}", c.node.type) for c in scan.carries}
     border = [n for n in scan if n.op.name in ("at", "stack", "accumulate")]
     tangents: dict[Node, Node] = {**params, **inputs, **moving}
@@ -156,12 +144,9 @@ def _timeless(scan: Scan) -> list[Node]:
     return [i for i in scan.inputs if not i.type.axes and i.type.kind == "real"]
 
 
-def _summed(outs: list[Value], seeds: list[Node]) -> dict[Node, Node]:
-    """One seed for each node, also where two results are one value."""
-    parts: dict[Node, list[Node]] = {}
-    for out, seed in zip(outs, seeds, strict=True):
-        parts.setdefault(out.node, []).append(seed)
-    return {node: add_up(cts) for node, cts in parts.items()}
+def _in_step(border: Node, ct: Node) -> Node:
+    """The cotangent of what a `stack` or `accumulate` was given at a step, from its own."""
+    return onto(apply("at", ct) if border.op.name == "stack" else ct, border.args[0])
 
 
 def _over_time(node: Node) -> Type:

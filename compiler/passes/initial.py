@@ -6,8 +6,8 @@ the other its pullback. They are what a reset between calls runs.
 
 from __future__ import annotations
 
-from ..derive import vjp
-from ..ir import Cell, Node, Scan, Value, leaf
+from ..derive import by_node, vjp
+from ..ir import Cell, Scan, Value, leaf
 
 
 def initial(cell: Cell) -> Scan:
@@ -24,9 +24,6 @@ def initial_pullback(cell: Cell) -> Scan:
     seeds = [leaf("input", f"ct.{s.name}", s.initial.type) for s in cell.states]
     params = tuple(p.node for p in cell.params)
     trained = {p.node: p.name for p in cell.params if p.trained}
-    cotangents: dict[Node, Node] = {}
-    for state, seed in zip(cell.states, seeds, strict=True):
-        known = cotangents.get(state.initial)
-        cotangents[state.initial] = seed if known is None else known + seed
+    cotangents = by_node(zip((s.initial for s in cell.states), seeds, strict=True))
     outs = tuple(Value(f"ct.{trained[p]}", ct) for p, ct in vjp(cotangents, trained).items())
     return Scan(f"{cell.name}.initial.vjp", params, tuple(seeds), (), outs)

@@ -82,9 +82,8 @@ class _Member:
     def key(self) -> Any:
         """What members that can be merged have in common."""
         op = "squash" if self.node.op.name in SQUASHING else self.node.op.name
-        rows = {(p.stop - p.start, p.rest) for p in self.parts}
-        operands = (o.whole if isinstance(o, _Part) else _common(o) for o in self.operands)
-        return (op, self.node.attr, rows if len(rows) > 1 else self.parts[0].rest, *operands)
+        operands = ((o.whole,) if isinstance(o, _Part) else _common(o) for o in self.operands)
+        return (op, self.node.attr, self.parts[0].rest, *operands)
 
 
 def _common(node: Node) -> Any:

@@ -7,6 +7,7 @@ that `regroup` may treat every part in its own way; `merge` joins again what sta
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from ..ir import Node, Scan, apply, rebuild
@@ -74,7 +75,7 @@ def _apart(_node: Node, views: list[Any]) -> bool:
         return False
     rows = sorted(bounds[0] for bounds in views)
     return len({bounds[1:] for bounds in views}) == 1 and all(
-        before[1] <= behind[0] for before, behind in zip(rows, rows[1:], strict=False)
+        before[1] <= behind[0] for before, behind in pairwise(rows)
     )
 
 

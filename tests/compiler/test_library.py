@@ -8,7 +8,7 @@ import pytest
 
 from rnnc.compiler import library
 from rnnc.compiler.ir import Cell, Param, State, Value
-from rnnc.compiler.library import NoSuchCell
+from rnnc.compiler.library import NoSuchCellError
 from rnnc.grammar.problems import Problems
 
 LANGUAGE = Path(__file__).parent.parent / "grammar" / "language.rnn"
@@ -96,7 +96,7 @@ def test_a_cell_that_is_not_there_is_an_error_with_the_closest_name() -> None:
         _ = library.std().LSTN
     with pytest.raises(KeyError, match="std has no cell 'LSTN'; did you mean LSTM"):
         _ = library.std()["LSTN"]
-    with pytest.raises(NoSuchCell, match="it has DeltaNet, Dense"):
+    with pytest.raises(NoSuchCellError, match="it has DeltaNet, Dense"):
         library.std()["Transformer"]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.fuzz.expressions import expression, leaf, tamed
+from tests.fuzz.expressions import expression, leaf, squashed, tamed
 from tests.fuzz.values import LARGEST, Scope, Shape, Value
 
 DEPTH = 3
@@ -312,9 +312,9 @@ class CellWriter:
         state = scope.pick(waiting)
         name, shape = state.name, state.shape
         twins = [other.name for other in self.states if other.shape == shape]
-        new = expression(scope, shape, DEPTH)
-        bounded = tamed(scope, new) if new.reach > 1.5 else new
-        ways = [f"tanh({new.text})"] * 3 + [bounded.text] * 3
+        # What a state feeds back into itself must not grow, or a few steps reach infinity.
+        bounded = squashed(scope, expression(scope, shape, DEPTH))
+        ways = [bounded.text] * 5 + [f"({name} + 0.3 * {bounded.text})"]
         ways += [f"(0.9 * {name} + 0.1 * {bounded.text})", scope.pick(twins), name]
         gate = f"sigmoid({leaf(scope, shape).text})"
         ways += [f"((1 - {gate}) * {name} + {gate} * {bounded.text})"] * 2

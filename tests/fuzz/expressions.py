@@ -32,14 +32,19 @@ def expression(scope: Scope, shape: Shape, depth: int) -> Value:
     return made if made.reach <= REACH else tamed(scope, made)
 
 
-def tamed(scope: Scope, value: Value) -> Value:
-    """`value` squashed to a reach of about 1."""
+def squashed(scope: Scope, value: Value) -> Value:
+    """`value` by a function that does not exceed 1."""
     text = value.text
     ways = [f"tanh({text})", f"softsign({text})", f"sin({text})", f"hard_tanh(0.4 * {text})",
             f"({text} / (1 + abs({text})))"]  # fmt: skip
-    if value.reach < 20:
-        ways += [f"({1 / value.reach:.3f} * {text})"] * 4
     return Value(scope.pick(ways), value.shape, 1.0)
+
+
+def tamed(scope: Scope, value: Value) -> Value:
+    """`value` squashed, or scaled, to a reach of about 1."""
+    if value.reach > 20 or scope.chance(0.5):
+        return squashed(scope, value)
+    return Value(f"({1 / value.reach:.3f} * {value.text})", value.shape, 1.0)
 
 
 # -- leaves ------------------------------------------------------------------------------------

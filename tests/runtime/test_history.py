@@ -40,7 +40,6 @@ def test_rows_are_in_order_whatever_the_sizes_of_the_calls() -> None:
         history = extended(history, history.steps, size)
     assert kept(history) == [list(map(float, range(40)))]
     assert history.call_sizes() == [(size, size == 1) for size in sizes]
-    assert history.nbytes == 40 * 8
 
 
 def test_an_older_history_is_unharmed_by_a_younger_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ import numpy.typing as npt
 import pytest
 
 from rnnc.compiler.derive import jvp, vjp
-from rnnc.compiler.ir import Node, Scan, Value, apply, const, leaf
+from rnnc.compiler.ir import LEAVES, Node, Scan, Value, apply, const, leaf
 from rnnc.compiler.ops import OPS, Op
 from rnnc.compiler.rewrite import Term, read_law, simplified
-from rnnc.compiler.shapes import Kind, Type, TypeProblem
+from rnnc.compiler.shapes import Kind, Type, TypeProblem, size
 from rnnc.compiler.text import read, same, show
 from tests.compiler.interpret_scan import evaluate
 
@@ -24,7 +25,6 @@ Array = npt.NDArray[Any]
 ROWS = 2  # of a value that varies over the batch
 NUDGE = 1e-6  # for central differences
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 50.0, -50.0, np.inf, -np.inf, np.nan)
-LEAVES = ("param", "input", "carry")
 NUMPY_TYPE = {"real": float, "int": int, "bool": bool}
 
 
@@ -88,7 +88,6 @@ LAWS = [(op, law) for op in OPS.values() for law in op.laws]
 
 each_op = pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
-each_evaluated = pytest.mark.parametrize("case", EVALUATED, ids=str)
 each_differentiable = pytest.mark.parametrize("case", DIFFERENTIABLE, ids=str)
 each_law = pytest.mark.parametrize(("op", "law"), LAWS, ids=lambda value: str(value))
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -134,6 +133,22 @@ def test_text_of_it_reads_back(case: Case) -> None:
     scan = Scan("Probe", (), tuple(operands), (), (Value("y", node),))
     assert same(read(show(scan)), scan)
     assert show(read(show(scan))) == show(scan)
+
+
+@pytest.mark.parametrize("case", [c for c in EVALUATED if c.op.view], ids=str)
+def test_a_view_moves_elements_and_makes_none(case: Case) -> None:
+    (type_,) = case.types
+    elements = np.arange(size(type_.shape), dtype=float).reshape(type_.shape)
+    assert set(np.ravel(case.op.reference(case.attr, elements))) <= set(elements.ravel())
+
+
+@pytest.mark.parametrize("case", [c for c in EVALUATED if c.op.linear or c.op.view], ids=str)
+def test_what_is_called_linear_is(case: Case) -> None:
+    draws = np.random.default_rng(4)
+    a, b = ([draws.standard_normal(t.shape) for t in case.types] for _ in range(2))
+    of = functools.partial(case.op.reference, case.attr)
+    mixed = of(*(2.0 * x - 3.0 * y for x, y in zip(a, b, strict=True)))
+    np.testing.assert_allclose(mixed, 2.0 * of(*a) - 3.0 * of(*b), rtol=1e-13, atol=1e-14)
 
 
 # -- derivatives ---------------------------------------------------------------------------------

@@ -14,8 +14,6 @@ from rnnc.compiler.passes.sink import sink
 from tests.compiler.hand_built import CELLS, Numbers, draw_masks
 from tests.compiler.run_scans import assert_alike, by_oracle, by_scans, each
 
-DEAR = ("tanh", "sigmoid", "exp", "einsum")
-
 
 def saved(name: str, masks: tuple[str, ...] = ()) -> Scans:
     forward = boundaries(simplify(scan(CELLS[name]())), masks)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ...grammar.syntax import (
+from .syntax import (
     Attribute,
     Binary,
     Bind,

@@ -1,0 +1,122 @@
+"""Which element of a carry each element of the step depends on.
+
+In: the carries of a loop. Out: whether the loop couples their elements. Every node's elements are
+labelled with the element of each carry that they depend on; ops that rearrange elements rearrange
+the labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .ir import Carry, Node, toposort
+
+# By carry, for every element of a value the one that it depends on: its number, or one of these.
+Labels: TypeAlias = dict[str, np.ndarray[Any, np.dtype[np.int64]]]
+NOTHING, SEVERAL = -1, -2
+
+
+def is_contraction(node: Node) -> bool:
+    """Whether `node` is a product that sums over an axis."""
+    if node.op.name != "einsum":
+        return False
+    letters, out = node.attr[0].split("->")
+    return not set(letters.replace(",", "")) <= set(out)
+
+
+def is_diagonal(carries: Sequence[Carry]) -> bool:
+    """Whether each element of a carry depends on no other element of that carry.
+
+    An element may depend on other carries, as a matrix does on a decay that all its rows share,
+    unless these depend on it in turn elsewhere.
+
+    Args:
+        carries: those that depend on each other.
+    Cost: linear in the nodes of the step times the elements of the carries.
+    """
+    found: dict[Node, Labels] = {}
+    for carry in carries:
+        shape = carry.node.type.shape
+        numbers = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape)
+        found[carry.node] = {carry.name: numbers}
+    for node in toposort(c.next for c in carries):
+        if node in found or not any(a in found for a in node.args):
+            continue
+        labels = _labels(node, found)
+        if labels is None:
+            return False
+        found[node] = labels
+    steps = {c.name: {s: v.ravel() for s, v in found[c.next].items()} for c in carries}
+    for middle in steps:  # as in Warshall's algorithm: ways through more and more carries
+        for name in steps:
+            if middle in steps[name]:
+                through = {
+                    source: _follow(steps[name][middle], labels)
+                    for source, labels in steps[middle].items()
+                }
+                steps[name] = _united([steps[name], through])
+    return all(
+        bool(np.all((labels[name] == NOTHING) | (labels[name] == np.arange(labels[name].size))))
+        for name, labels in steps.items()
+    )
+
+
+def _labels(node: Node, found: Mapping[Node, Labels]) -> Labels | None:
+    """The labels of the elements of `node`; None if it couples elements by itself."""
+    operands = [found.get(a, {}) for a in node.args]
+    shape = tuple(int(d) for d in node.type.shape)
+    if node.op.pointwise or node.op.name == "spread":
+        return _united(operands)
+    if node.op.view:
+        (labels,) = operands
+        return {s: np.asarray(node.op.reference(node.attr, v)) for s, v in labels.items()}
+    if node.op.name == "pad":
+        (labels,) = operands
+        return {s: np.pad(v, node.attr, constant_values=NOTHING) for s, v in labels.items()}
+    if node.op.name == "concat":
+        nothing = [np.full(a.type.shape, NOTHING) for a in node.args]
+        pairs = list(zip(operands, nothing, strict=True))
+        return {
+            s: np.concatenate([labels.get(s, none) for labels, none in pairs], axis=node.attr)
+            for s in dict.fromkeys(s for labels in operands for s in labels)
+        }
+    if node.op.name == "einsum" and not is_contraction(node):
+        letters, out = node.attr[0].split("->")
+        parts = []
+        for names, labels in zip(letters.split(","), operands, strict=True):
+            parts.append({s: _spread(v, names, out, shape) for s, v in labels.items()})
+        return _united(parts)
+    return None
+
+
+def _spread(labels: Any, names: str, out: str, shape: tuple[int, ...]) -> Any:
+    """Labels with axes `names`, repeated along the other axes of `out`."""
+    order = sorted(range(len(names)), key=lambda at: out.index(names[at]))
+    wide = np.transpose(labels, order)
+    for at, letter in enumerate(out):
+        if letter not in names:
+            wide = np.expand_dims(wide, at)
+    return np.broadcast_to(wide, shape)
+
+
+def _united(operands: Iterable[Labels]) -> Labels:
+    """Labels of elements that depend on what all `operands`' do."""
+    result: Labels = {}
+    for labels in operands:
+        for source, numbers in labels.items():
+            mine = result.get(source)
+            if mine is None:
+                result[source] = numbers
+            else:
+                either = np.where(mine == NOTHING, numbers, mine)
+                several = (mine != numbers) & (mine != NOTHING) & (numbers != NOTHING)
+                result[source] = np.where(several, SEVERAL, either)
+    return result
+
+
+def _follow(first: Any, then: Any) -> Any:
+    """Labels of elements that depend on `then` at what `first` says."""
+    return np.where(first >= 0, then[np.maximum(first, 0)], first)
