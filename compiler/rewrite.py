@@ -10,6 +10,7 @@ import ast
 import string
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -133,21 +134,13 @@ def _view_of_const(node: Node) -> Node | None:
     return None
 
 
-def _reshape(node: Node) -> Node | None:
+def _to_shape(node: Node) -> Node | None:
+    """A `reshape` or `broadcast`, whose `attr` is the shape of its value."""
     operand = node.args[0]
     if operand.type.shape == node.type.shape:
         return operand
-    if operand.op.name == "reshape":
-        return apply("reshape", operand.args[0], attr=node.attr)
-    return _view_of_const(node)
-
-
-def _broadcast(node: Node) -> Node | None:
-    operand = node.args[0]
-    if operand.type.shape == node.type.shape:
-        return operand
-    if operand.op.name == "broadcast":
-        return apply("broadcast", operand.args[0], attr=node.attr)
+    if operand.op is node.op:
+        return apply(node.op, operand.args[0], attr=node.attr)
     return _view_of_const(node)
 
 
@@ -204,17 +197,11 @@ def _concat(node: Node) -> Node | None:
         return const(first.attr[0], node.type.shape, node.type.kind)
     if any(a.op.name != "slice" or a.args != first.args for a in node.args):
         return None
-    for before, behind in zip(node.args, node.args[1:], strict=False):
-        ends = [(b[axis][1], n[axis][0]) for b, n in ((before.attr, behind.attr),)]
-        rest = [
-            b == n for at, (b, n) in enumerate(zip(before.attr, behind.attr, strict=True))
-            if at != axis
-        ]  # fmt: skip
-        if any(stop != start for stop, start in ends) or not all(rest):
-            return None
-    bounds = list(first.attr)
-    bounds[axis] = (first.attr[axis][0], node.args[-1].attr[axis][1])
-    return apply("slice", first.args[0], attr=tuple(bounds))
+    if any(a.attr[axis][1] != b.attr[axis][0] for a, b in pairwise(node.args)):
+        return None
+    ends = (first.attr[axis][0], node.args[-1].attr[axis][1])
+    wholes = {(*a.attr[:axis], ends, *a.attr[axis + 1 :]) for a in node.args}
+    return apply("slice", first.args[0], attr=wholes.pop()) if len(wholes) == 1 else None
 
 
 def _einsum(node: Node) -> Node | None:
@@ -272,7 +259,7 @@ def _where(node: Node) -> Node | None:
 
 
 SHAPE_RULES: dict[str, Callable[[Node], Node | None]] = {
-    "reshape": _reshape, "broadcast": _broadcast, "transpose": _transpose, "slice": _slice,
+    "reshape": _to_shape, "broadcast": _to_shape, "transpose": _transpose, "slice": _slice,
     "pad": _pad, "concat": _concat, "einsum": _einsum, "total": _total, "where": _where,
     "stop_gradient": _view_of_const,
 }  # fmt: skip

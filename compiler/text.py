@@ -33,10 +33,10 @@ from typing import Any
 
 from .ir import LEAVES, Cell, Node, Plan, Scan, Scans, Value, toposort
 from .places import Place, places
+from .same import same as same
 from .shapes import LEADING, Dim, Type
 from .text_reader import MATMUL
 from .text_reader import read as read
-from .text_reader import same as same
 
 _LEAF_NAME = re.compile(r"\w[\w.']*")  # of a chain's member it may begin with a digit: `0.W`
 _LABEL = re.compile(r"[^\W\d][\w.']*")

@@ -19,16 +19,16 @@ parser = argparse.ArgumentParser(description=__doc__)
 for name, default in {"updates": 1200, "hidden": 128, "rows": 32, "chunk": 64}.items():
     parser.add_argument(f"--{name}", type=int, default=default)
 parser.add_argument("--plot", type=Path, default=Path("char_lm.png"))
-set_ = parser.parse_args()
+options = parser.parse_args()
 
 text = "".join(topics[name] for name in sorted(topics))
 alphabet = sorted(set(text))
 tokens = np.array([alphabet.index(sign) for sign in text])
 training, held_out = np.split(tokens, [len(tokens) * 9 // 10])
-stream = training[: len(training) // set_.rows * set_.rows].reshape(set_.rows, -1).T  # [T, B]
+stream = training[: len(training) // options.rows * options.rows].reshape(options.rows, -1).T  # [T, B]
 
 cells = rnnc.load(Path(__file__).with_name("char_lm.rnn"))
-net = rnnc.Recur(cells.CharLM(len(alphabet), set_.hidden), seed=0)
+net = rnnc.Recur(cells.CharLM(len(alphabet), options.hidden), seed=0)
 optimiser = rnnc.Adam(4e-3)
 
 
@@ -40,12 +40,12 @@ def bits_per_character() -> float:
 
 print(f"held out before: {bits_per_character():.2f} bits per character")
 losses = []
-starts = range(0, len(stream) - set_.chunk, set_.chunk)
-for update in (bar := tqdm(range(set_.updates), disable=None)):
+starts = range(0, len(stream) - options.chunk, options.chunk)
+for update in (bar := tqdm(range(options.updates), disable=None)):
     begin = starts[update % len(starts)]
     if begin == 0:
         net.reset()
-    chunk = stream[begin : begin + set_.chunk + 1]
+    chunk = stream[begin : begin + options.chunk + 1]
     loss, d_ys = rnnc.cross_entropy(net.scan(chunk[:-1]), chunk[1:])
     gradients = rnnc.clip_by_norm(net.backward(d_ys).params, 1.0)
     net.load_params(optimiser.step(net.params, gradients))
@@ -65,5 +65,5 @@ print(f"a sample: {sample}")
 figure = Figure()
 figure.subplots().plot(losses)
 figure.axes[0].set(xlabel="update", ylabel="bits per character")
-figure.savefig(set_.plot)
-print(f"loss curve: {set_.plot}")
+figure.savefig(options.plot)
+print(f"loss curve: {options.plot}")

@@ -33,6 +33,7 @@ from .arrays import (
 from .errors import SettingError, ShapeError
 from .inputs import table_rows
 from .launch import load
+from .truncation import as_lengths
 
 Arrays: TypeAlias = Mapping[str, Array]
 Sequences: TypeAlias = Any  # an array, or a tuple of arrays in the cell's order
@@ -306,7 +307,7 @@ class Program:
                     )
                 masks[name] = mask
         if lengths is not None:
-            counts = as_indices(as_array(lengths, "lengths"), steps + 1, "lengths")
+            counts = as_lengths(lengths, steps)
             if counts.shape != (batch,):
                 raise ShapeError(f"lengths is {describe(counts.shape)}, it must be [{batch}]")
             masks["valid"] = np.arange(steps)[:, None] < counts

@@ -32,20 +32,25 @@ def read_mask(given: Any, call: Call, name: str) -> Array:
     return np.array(flags.T if call.swapped else flags, order="C")
 
 
-def read_lengths(given: Any, call: Call) -> Array:
-    """How many steps of each row count -> int64[B]."""
+def as_lengths(given: Any, steps: int) -> Array:
+    """Numbers of steps, 0 to `steps` -> int64 of whatever shape."""
     lengths = as_array(given, "lengths")
     if lengths.dtype.kind not in "iu" and lengths.size:
         raise DTypeError(f"lengths holds {lengths.dtype.name}, but it counts steps: pass integers")
+    if lengths.size and not 0 <= lengths.min() <= lengths.max() <= steps:
+        wrong = int(lengths.min()) if lengths.min() < 0 else int(lengths.max())
+        raise RangeError(f"lengths holds {wrong}, but the sequence has {steps} steps")
+    return lengths.astype(np.int64)
+
+
+def read_lengths(given: Any, call: Call) -> Array:
+    """How many steps of each row count -> int64[B]."""
+    lengths = as_lengths(given, call.steps)
     shape = (call.batch,) if call.batched else ()
     if lengths.shape != shape and not (not call.batched and lengths.shape == (1,)):
         wanted = f"one integer for each of {call.batch} rows" if call.batched else "one integer"
         raise ShapeError(f"lengths is {wanted}, got {describe(lengths.shape)}")
-    lengths = lengths.reshape(call.batch).astype(np.int64)
-    if lengths.size and not 0 <= lengths.min() <= lengths.max() <= call.steps:
-        wrong = int(lengths.min()) if lengths.min() < 0 else int(lengths.max())
-        raise RangeError(f"lengths holds {wrong}, but the sequence has {call.steps} steps")
-    return lengths
+    return lengths.reshape(call.batch)
 
 
 def read_boundaries(given: Any, call: Call, stream_step: int) -> Array:

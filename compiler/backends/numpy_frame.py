@@ -67,6 +67,7 @@ class Frame:
         self.homes: dict[Node, View] = {}  # where a node must be written
         self.wishes: dict[Node, View] = {}  # where it should be, if nothing there is still read
         self.buffers = Buffers()
+        self.for_products: set[str] = set()  # arrays that may lie the other way round
         self.columns: dict[tuple[str, str], tuple[str, View]] = {}  # -> loop variable
         self.fresh = Names()
         self.layout = Layout(plan)
@@ -148,14 +149,18 @@ class Frame:
 
     def target(self, node: Node, order: Order | None = None) -> View:
         """Where a node is to be written: its home, an array that is done with, or a new one."""
-        home = self.homes.get(node)
-        if home is not None and order in (None, home.axes):
+        if order is None:
+            order = self.homes[node].axes if node in self.homes else self.layout(node)
+        return self.chosen(node, order) or self._in_place(node, order) or self.scratch(node, order)
+
+    def chosen(self, node: Node, order: Order) -> View | None:
+        """The place decided for a node beforehand, if its axes lie in `order` there."""
+        home, wish = self.homes.get(node), self.wishes.get(node)
+        if home is not None and home.axes == order:
             return home
-        order = order or self.layout(node)
-        wish = self.wishes.get(node)
         if wish is not None and wish.axes == order and self._can_overwrite(node, wish.base):
             return wish
-        return self._in_place(node, order) or self.scratch(node, order)
+        return None
 
     def _in_place(self, node: Node, order: Order) -> View | None:
         """An operand's buffer, if it can be written over."""
@@ -273,6 +278,14 @@ class Frame:
             self._named[key] = name = self.fresh(prefix)
             writer = writer or (self.build if view.scope == "build" else self.before)
             writer(f"{name} = {expression}")
+        return self._named[key]
+
+    def once(self, expression: str, prefix: str) -> str:
+        """A name for what depends on the batch size alone."""
+        key = ("", expression)
+        if key not in self._named:
+            self._named[key] = self.fresh(prefix)
+            self.build(f"{self._named[key]} = {expression}")
         return self._named[key]
 
     def is_fixed(self, node: Node) -> bool:

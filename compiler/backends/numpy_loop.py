@@ -11,6 +11,7 @@ from ..ir import Carry, Node
 from .numpy_frame import BLOCK, STEP, TAIL, Frame, dtype_of
 from .numpy_layout import dims_of, logical_order
 from .numpy_parts import behind
+from .numpy_products import product_array, row_product
 from .numpy_statements import section
 from .numpy_views import ALL_ROWS, BLOCK_ROWS, View, facing, sample_of, shape_text
 from .writer import WIDTH, Writer, in_lines
@@ -66,6 +67,11 @@ class Loop:
         f, order = self.f, self.f.layout(carry.node)
         dims, name = dims_of(carry.node, order), self.f.fresh("c")
         sample, start = sample_of(dims), facing(f.views[carry.start], order).text()
+        sizes = row_product(carry.next) if carry.next in self.in_step else None
+        if not is_kept and sizes and order == logical_order(carry.next) and len(order) == 2:
+            view = product_array(f, *sizes).named(order)
+            f.before(f"np.copyto({view.base}, {start})")
+            return Carried(carry, view, view, f"{view.base}.copy()")
         if not is_kept:
             f.build(f"{name} = aligned({shape_text(*dims)}, dtype)")
             f.before(f"np.copyto({name}, {start})")

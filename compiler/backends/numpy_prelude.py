@@ -12,13 +12,13 @@ LEGEND = '''\
 STEPS_OF_A_BLOCK = '''\
 def steps_of_a_block(B, dtype, numbers, rows):
     """Steps to work on at a time: enough for a fast product, few enough for the cache."""
-    return max(-(-rows // max(B, 1)), 2**19 // (np.dtype(dtype).itemsize * numbers * max(B, 1)))
+    return max(-(-rows // max(B, 1)), 2**19 // (dtype.itemsize * numbers * max(B, 1)))
 '''
 
 ALIGNED = '''\
 def aligned(shape, dtype):
     """An uninitialised array that begins on a cache line."""
-    count = np.dtype(dtype).itemsize
+    count = np.empty(0, dtype).itemsize
     for dim in shape:
         count *= dim
     raw = np.empty(count + 64, np.uint8)
@@ -26,12 +26,32 @@ def aligned(shape, dtype):
     return raw[start : start + count].view(dtype).reshape(shape)
 '''
 
+PRODUCT = '''\
+def product(B, rows, columns):
+    """The fastest way for a step to multiply B rows by a matrix of rows x columns."""
+    if 2 <= B <= 64 and rows * columns >= 2**17:
+        return transposed
+    return np.matmul if B * columns > 2**13 else np.dot  # dot clears the result first
+
+
+def transposed(a, w, out):
+    """`a @ w` as (w' @ a')': some rows, a matrix as it lies."""
+    np.matmul(w.T, a.T, out.T)
+
+
+def for_product(B, rows, columns, dtype):
+    """An array for its result."""
+    if product(B, rows, columns) is transposed:
+        return aligned((columns, B), dtype).T
+    return aligned((B, columns), dtype)
+'''
+
 PACKED = '''\
 def packed(w, T, B):
     """`w` laid out for the loop's product, where T steps repay the copy."""
     if T < (8 if B > 1 else 32) or (B == 1 and w.nbytes > 2**20):
         return w
-    if w.flags.c_contiguous and B > 1:
+    if B > 1 and (w.flags.c_contiguous or product(B, *w.shape) is transposed):
         return w
     out = aligned(w.shape, w.dtype)
     for start in range(0, w.shape[1], 64):
@@ -52,8 +72,8 @@ def scattered(rows, index, values):
 
 # In an order in which each uses those behind it alone.
 HELPERS = {
-    "steps_of_a_block": STEPS_OF_A_BLOCK, "packed": PACKED, "scattered": SCATTERED,
-    "aligned": ALIGNED,
+    "steps_of_a_block": STEPS_OF_A_BLOCK, "packed": PACKED, "product": PRODUCT,
+    "scattered": SCATTERED, "aligned": ALIGNED,
 }  # fmt: skip
 
 
@@ -66,7 +86,7 @@ def helpers_for(body: str) -> str:
     return "\n\n".join(found)
 
 
-def with_short_names(body: str) -> tuple[str, list[str]]:
+def with_short_names(text: str) -> tuple[str, list[str]]:
     """`np.tanh(...)` as `tanh(...)`; and the names this needs to import."""
-    names = sorted(set(re.findall(r"\bnp\.(\w+)", body)))
-    return re.sub(r"\bnp\.(\w+)", r"\1", body), names
+    names = sorted(set(re.findall(r"\bnp\.(\w+)", text)))
+    return re.sub(r"\bnp\.(\w+)", r"\1", text), names

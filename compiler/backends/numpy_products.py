@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ir import Node
+from ..shapes import size
 from .numpy_frame import STEP, Frame
-from .numpy_views import Axis, Dim, Order, View, facing, sample_of
+from .numpy_layout import dims_of
+from .numpy_views import SAMPLE_BATCH, Axis, Dim, Order, View, facing, sample_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,28 @@ def product(spec: str, lead_a: str, lead_b: str, lead_out: str) -> Product:
 
 def _leads(a: str, b: str, out: str) -> int:
     return sum(x in a and x not in b and x in out for x in "TB")
+
+
+def row_product(node: Node) -> tuple[int, int] | None:
+    """Rows and columns of the matrix, if each example's value is multiplied by the same one."""
+    if node.op.name != "einsum" or node.attr[1]:
+        return None
+    letters, out = node.attr[0].split("->")
+    operands = sorted(zip(letters.split(","), node.args, strict=True), key=lambda o: len(o[1].type.axes))
+    (_, weight), (names, value) = operands
+    if weight.type.axes or value.type.axes != {"B"} or set(names) & set(out) or not names:
+        return None
+    return size(value.type.shape), size(node.type.shape)
+
+
+def product_array(f: Frame, rows: int, columns: int, base: str | None = None) -> View:
+    """An array [B, columns] for the result of a product; `base` if there is one already."""
+    if base is None:
+        base = f.fresh("v")
+        f.build(f"{base} = for_product(B, {rows}, {columns}, dtype)")
+        f.for_products.add(base)
+    sample = sample_of((columns, SAMPLE_BATCH + 1))[:, :SAMPLE_BATCH].T  # whichever way it lies
+    return View.of(base, "", ("B", "columns"), sample, "build")
 
 
 def einsum(f: Frame, node: Node) -> None:
@@ -142,6 +166,30 @@ class _Emission:
         held: list[str] = []
         left = self._matrix(*self.a, p.a, (p.batch, p.rows, p.contracted), held)
         right = self._matrix(*self.b, p.b, (p.batch, p.contracted, p.columns), held)
+        sizes = row_product(self.node)
+        if sizes is None:
+            self._by_matrices(left, right)
+        else:
+            self._by_rows(left, right, *sizes)
+        for base in held:
+            f.buffers.give_back(base)
+
+    def _by_rows(self, left: str, right: str, rows: int, columns: int) -> None:
+        """A row for every example times a matrix that stays the same."""
+        f, order = self.f, self._order()
+        function = f.once(f"product(B, {rows}, {columns})", "dot")
+        target = f.chosen(self.node, order)
+        flat = target and target.reshaped(("B", columns), (0, 1))
+        if target is None or flat is None or not (flat.contiguous or flat.base in f.for_products):
+            flat = product_array(f, rows, columns, f.buffers.take((rows, columns)))
+            f.buffers.own(flat.base, (rows, columns))
+            target = flat.reshaped(dims_of(self.node, order), order)
+            assert target is not None, "columns lie evenly"
+        f.out(f"{function}({left}, {right}, {f.text(flat)})")
+        f.settle(self.node, target)
+
+    def _by_matrices(self, left: str, right: str) -> None:
+        f, p = self.f, self.p
         groups = self._dims((p.batch, p.rows, p.columns))
         target = f.target(self.node, self._order())
         flat = target.reshaped(groups, tuple(range(len(groups))))
@@ -151,8 +199,6 @@ class _Emission:
             assert flat is not None, "a fresh buffer is contiguous"
         f.out(f"np.{'matmul' if p.batch else 'dot'}({left}, {right}, {f.text(flat)})")
         f.settle(self.node, target)
-        for base in held:
-            f.buffers.give_back(base)
 
     def _matrix(
         self, view: View, is_fixed: bool, names: str, groups: tuple[str, ...], held: list[str]

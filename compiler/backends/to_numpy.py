@@ -85,15 +85,14 @@ def to_numpy(plan: Plan, *, exact: bool = False) -> Module:
 
 
 def _module(body: str) -> str:
-    """The whole text: imports, legend, helpers, and the body with short names in its statements."""
-    body, names = with_short_names(body)
+    """The whole text: imports, legend, helpers, and the body, all with short names."""
     helpers = helpers_for(body)
-    imports = ["import numpy as np"] if "np." in helpers else []
-    if names:
-        line = ", ".join(names)
-        imports.append(f"from numpy import {line if len(line) < WIDTH else in_lines(names)}")
-    parts = ["\n".join(imports), LEGEND.rstrip("\n"), helpers.rstrip("\n"), body.rstrip("\n")]
-    return "\n\n\n".join(part for part in parts if part) + "\n"
+    body, names = with_short_names("\n\n\n".join(part for part in (helpers, body) if part))
+    line = ", ".join(names)
+    imports = f"from numpy import {line if len(line) < WIDTH else in_lines(names)}"
+    parts = [imports] if names else []
+    parts += [LEGEND.rstrip("\n"), body.rstrip("\n")]
+    return "\n\n\n".join(parts) + "\n"
 
 
 def _arguments(f: Frame) -> list[str]:

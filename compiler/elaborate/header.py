@@ -100,7 +100,7 @@ def new_value(slot: Slot, scope: Scope) -> Value:
         StateNotSet(
             f"no equation sets state '{slot.name}' at these sizes and options",
             slot.span,
-            notes=["it is set in a branch of 'if' that is not taken, or in a 'for' with no rounds"],
+            notes=["it is set in a branch that is not taken, or in a 'for' without iterations"],
             hints=[f"a state that stays as it is says so: {slot.name}' = {slot.name}"],
         )
     )

@@ -108,7 +108,7 @@ class Scope:
             before = self.new[name].span
             if before == span:
                 raise StateSetTwice(
-                    f"state '{name}' is set in every round of the loop",
+                    f"state '{name}' is set in every iteration of the loop",
                     span,
                     hints=["carry a name through the loop, and set the state below it"],
                 )

@@ -23,7 +23,7 @@ class Op:
 
     name: str
     type: Callable[..., Type]  # (attr, *operand types) -> result type, or TypeProblem
-    reference: Callable[..., Any]  # (attr, *arrays): its meaning, float64 NumPy, trailing axes only
+    reference: Callable[..., Any]  # (attr, *arrays): its meaning, in NumPy on the trailing axes
     doc: str = ""  # one line: the formula
     arity: int = 1
     spell: Mapping[str, str] = field(default_factory=dict)  # backend -> "np.tanh({0}, out={out})"

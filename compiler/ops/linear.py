@@ -85,9 +85,11 @@ def _max_pullback(ct: Any, y: Any, a: Any) -> tuple[Any]:
     return (top * _widen(share, y.attr, a.type.shape),)
 
 
+# Cheap, because its derivative asks which elements equal it: saved by one program and compared in
+# another with operands computed again, it might equal none.
 op(
     "amax", doc="largest along the trailing axis attr; equal ones share the derivative; NaN wins",
-    type=_sum_type, reduces=True,
+    type=_sum_type, reduces=True, cheap=True,
     reference=lambda axis, a: a.max(axis=axis),
     pullback=_max_pullback,
     samples=((0, (Type((4,)),)), (1, (Type((2, 3, 4)),))),

@@ -32,9 +32,10 @@ def _rule(operand: Kind, result: Kind) -> Any:
     return type_
 
 
-_real = _rule("real", "real")
-_test = _rule("real", "bool")
-_logic = _rule("bool", "bool")
+# Type rules by what they take and give: `type=real`.
+real = _rule("real", "real")
+comparison = _rule("real", "bool")
+logic = _rule("bool", "bool")
 
 
 def _ufunc(name: str) -> dict[str, str]:
@@ -53,39 +54,39 @@ def _extremum(name: str) -> dict[str, str]:
 # -- arithmetic --------------------------------------------------------------------------------
 
 op(
-    "add", doc="a + b", arity=2, type=_real, infix="+", cheap=True, linear=True,
+    "add", doc="a + b", arity=2, type=real, infix="+", cheap=True, linear=True,
     spell=_ufunc2("add"),
     reference=lambda _, a, b: a + b,
     partials=lambda y, a, b: (1.0, 1.0),
     laws=("a + neg(b) -> a - b", "neg(a) + b -> b - a"),
 )  # fmt: skip
 op(
-    "sub", doc="a - b", arity=2, type=_real, infix="-", cheap=True, linear=True,
+    "sub", doc="a - b", arity=2, type=real, infix="-", cheap=True, linear=True,
     spell=_ufunc2("subtract"),
     reference=lambda _, a, b: a - b,
     partials=lambda y, a, b: (1.0, -1.0),
     laws=("a - 0 -> a", "a - neg(b) -> a + b"),
 )  # fmt: skip
 op(
-    "mul", doc="a * b", arity=2, type=_real, infix="*", cheap=True, spell=_ufunc2("multiply"),
+    "mul", doc="a * b", arity=2, type=real, infix="*", cheap=True, spell=_ufunc2("multiply"),
     reference=lambda _, a, b: a * b,
     partials=lambda y, a, b: (b, a),
     laws=("a * 1 -> a", "1 * a -> a", "neg(a) * neg(b) -> a * b"),
 )  # fmt: skip
 op(
-    "div", doc="a / b", arity=2, type=_real, infix="/", cheap=True, spell=_ufunc2("divide"),
+    "div", doc="a / b", arity=2, type=real, infix="/", cheap=True, spell=_ufunc2("divide"),
     reference=lambda _, a, b: a / b, domain=(0.5, 2.0),
     partials=lambda y, a, b: (1.0 / b, -(y / b)),
     laws=("a / 1 -> a",),
 )  # fmt: skip
 op(
-    "neg", doc="-a", type=_real, cheap=True, linear=True, spell=_ufunc("negative"),
+    "neg", doc="-a", type=real, cheap=True, linear=True, spell=_ufunc("negative"),
     reference=lambda _, a: -a,
     partials=lambda y, a: (-1.0,),
     laws=("neg(neg(a)) -> a",),
 )  # fmt: skip
 op(
-    "pow", doc="a ^ b", arity=2, type=_real, infix="^", spell=_ufunc2("power"),
+    "pow", doc="a ^ b", arity=2, type=real, infix="^", spell=_ufunc2("power"),
     reference=lambda _, a, b: np.power(a, b), domain=(0.5, 2.0),
     # At a = 0 both are 0 where they have a limit, as in PyTorch, rather than 0 * inf = NaN; what is
     # not chosen is finite too, so that this holds of the second derivative.
@@ -96,25 +97,25 @@ op(
     laws=("a ^ 1 -> a", "a ^ 2 -> a * a"),
 )  # fmt: skip
 op(
-    "mod", doc="a % b, with the sign of b", arity=2, type=_real, infix="%", spell=_ufunc2("mod"),
+    "mod", doc="a % b, with the sign of b", arity=2, type=real, infix="%", spell=_ufunc2("mod"),
     reference=lambda _, a, b: np.mod(a, b), domain=(0.5, 2.0),
     partials=lambda y, a, b: (1.0, -((a / b).then("floor"))),
 )  # fmt: skip
 op(
-    "abs", doc="|a|; its derivative at 0 is 0", type=_real, cheap=True, spell=_ufunc("abs"),
+    "abs", doc="|a|; its derivative at 0 is 0", type=real, cheap=True, spell=_ufunc("abs"),
     reference=lambda _, a: np.abs(a),
     partials=lambda y, a: (a.then("sign"),),
     laws=("abs(neg(a)) -> abs(a)", "abs(abs(a)) -> abs(a)"),
 )  # fmt: skip
 op(
     "maximum", doc="the larger; equal ones share the derivative half and half; NaN wins", arity=2,
-    type=_real, cheap=True, spell=_extremum("maximum"),
+    type=real, cheap=True, spell=_extremum("maximum"),
     reference=lambda _, a, b: np.where(np.isnan(a) | (a >= b), a, b),
     partials=lambda y, a, b: _shares(a, b),
 )  # fmt: skip
 op(
     "minimum", doc="the smaller; equal ones share the derivative half and half; NaN wins", arity=2,
-    type=_real, cheap=True, spell=_extremum("minimum"),
+    type=real, cheap=True, spell=_extremum("minimum"),
     reference=lambda _, a, b: np.where(np.isnan(a) | (a <= b), a, b),
     partials=lambda y, a, b: _shares(b, a),
 )  # fmt: skip
@@ -130,49 +131,49 @@ def _shares(larger: Any, smaller: Any) -> tuple[Any, Any]:
 # -- exponentials and their kin ------------------------------------------------------------------
 
 op(
-    "exp", doc="e^a", type=_real, spell=_ufunc("exp"),
+    "exp", doc="e^a", type=real, spell=_ufunc("exp"),
     reference=lambda _, a: np.exp(a),
     partials=lambda y, a: (y,),
 )  # fmt: skip
 op(
-    "expm1", doc="e^a - 1, exact near 0", type=_real, spell=_ufunc("expm1"),
+    "expm1", doc="e^a - 1, exact near 0", type=real, spell=_ufunc("expm1"),
     reference=lambda _, a: np.expm1(a),
     partials=lambda y, a: (y + 1.0,),
 )  # fmt: skip
 op(
-    "log", doc="natural logarithm", type=_real, spell=_ufunc("log"), domain=(0.5, 3.0),
+    "log", doc="natural logarithm", type=real, spell=_ufunc("log"), domain=(0.5, 3.0),
     reference=lambda _, a: np.log(a),
     partials=lambda y, a: (1.0 / a,),
 )  # fmt: skip
 op(
-    "log1p", doc="log(1 + a), exact near 0", type=_real, spell=_ufunc("log1p"), domain=(-0.5, 3.0),
+    "log1p", doc="log(1 + a), exact near 0", type=real, spell=_ufunc("log1p"), domain=(-0.5, 3.0),
     reference=lambda _, a: np.log1p(a),
     partials=lambda y, a: (1.0 / (a + 1.0),),
 )  # fmt: skip
 op(
-    "sqrt", doc="square root", type=_real, spell=_ufunc("sqrt"), domain=(0.5, 3.0),
+    "sqrt", doc="square root", type=real, spell=_ufunc("sqrt"), domain=(0.5, 3.0),
     reference=lambda _, a: np.sqrt(a),
     partials=lambda y, a: (0.5 / y,),
 )  # fmt: skip
 op(
-    "sin", doc="sine", type=_real, spell=_ufunc("sin"),
+    "sin", doc="sine", type=real, spell=_ufunc("sin"),
     reference=lambda _, a: np.sin(a),
     partials=lambda y, a: (a.then("cos"),),
 )  # fmt: skip
 op(
-    "cos", doc="cosine", type=_real, spell=_ufunc("cos"),
+    "cos", doc="cosine", type=real, spell=_ufunc("cos"),
     reference=lambda _, a: np.cos(a),
     partials=lambda y, a: (-a.then("sin"),),
 )  # fmt: skip
 op(
-    "tanh", doc="hyperbolic tangent", type=_real, spell=_ufunc("tanh"),
+    "tanh", doc="hyperbolic tangent", type=real, spell=_ufunc("tanh"),
     reference=lambda _, a: np.copysign(
         -np.expm1(-2 * np.abs(a)) / (1 + np.exp(-2 * np.abs(a))), a
     ),
     partials=lambda y, a: (1.0 - y * y,),
 )  # fmt: skip
 op(
-    "sigmoid", doc="1 / (1 + e^-a)", type=_real,
+    "sigmoid", doc="1 / (1 + e^-a)", type=real,
     spell={
         "numpy": "np.multiply({0}, 0.5, {out})\nnp.tanh({out}, {out})\n"
         "np.multiply({out}, 0.5, {out})\nnp.add({out}, 0.5, {out})"
@@ -181,7 +182,7 @@ op(
     partials=lambda y, a: (y * (1.0 - y),),
 )  # fmt: skip
 op(
-    "softplus", doc="log(1 + e^a)", type=_real,
+    "softplus", doc="log(1 + e^a)", type=real,
     spell={"numpy": "np.logaddexp({0}, 0.0, {out})"},
     reference=lambda _, a: np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a))),
     partials=lambda y, a: (a.then("sigmoid"),),
@@ -190,21 +191,21 @@ op(
 # -- steps: flat almost everywhere ---------------------------------------------------------------
 
 op(
-    "relu", doc="max(a, 0); its derivative at 0 is 0", type=_real, cheap=True,
+    "relu", doc="max(a, 0); its derivative at 0 is 0", type=real, cheap=True,
     spell={"numpy": "np.maximum({0}, 0.0, out={out})"},
     reference=lambda _, a: np.where(np.isnan(a), a, np.where(a > 0, a, 0.0)),
     partials=lambda y, a: (a.then("gt", 0.0).then("where", 1.0, 0.0),),
 )  # fmt: skip
 op(
-    "sign", doc="-1, 0 or 1; derivative 0", type=_real, cheap=True, nograd=True,
+    "sign", doc="-1, 0 or 1; derivative 0", type=real, cheap=True, nograd=True,
     spell=_ufunc("sign"), reference=lambda _, a: np.sign(a),
 )  # fmt: skip
 op(
-    "floor", doc="largest integer at most a; derivative 0", type=_real, cheap=True, nograd=True,
+    "floor", doc="largest integer at most a; derivative 0", type=real, cheap=True, nograd=True,
     spell=_ufunc("floor"), reference=lambda _, a: np.floor(a),
 )  # fmt: skip
 op(
-    "round", doc="nearest integer, halves to even; derivative 0", type=_real, cheap=True,
+    "round", doc="nearest integer, halves to even; derivative 0", type=real, cheap=True,
     nograd=True, spell=_ufunc("rint"), reference=lambda _, a: np.rint(a),
 )  # fmt: skip
 
@@ -241,15 +242,15 @@ for _name, _sign, _numpy in (
     ("ge", ">=", "greater_equal"), ("eq", "==", "equal"), ("ne", "!=", "not_equal"),
 ):  # fmt: skip
     op(
-        _name, doc=f"a {_sign} b", arity=2, type=_test, infix=_sign, cheap=True, nograd=True,
+        _name, doc=f"a {_sign} b", arity=2, type=comparison, infix=_sign, cheap=True, nograd=True,
         spell=_ufunc2(_numpy), reference=_numpy_function(_numpy),
     )  # fmt: skip
 for _name, _numpy in (("and", "logical_and"), ("or", "logical_or")):
     op(
-        _name, doc=f"a {_name} b", arity=2, type=_logic, infix=_name, cheap=True, nograd=True,
+        _name, doc=f"a {_name} b", arity=2, type=logic, infix=_name, cheap=True, nograd=True,
         spell=_ufunc2(_numpy), reference=_numpy_function(_numpy),
     )  # fmt: skip
 op(
-    "not", doc="not a", type=_logic, cheap=True, nograd=True, spell=_ufunc("logical_not"),
+    "not", doc="not a", type=logic, cheap=True, nograd=True, spell=_ufunc("logical_not"),
     reference=lambda _, a: np.logical_not(a),
 )  # fmt: skip

@@ -17,11 +17,6 @@ from ..rewrite import substitute
 from ..shapes import Type
 
 
-def states_of(scan: Scan) -> tuple[Value, ...]:
-    """What the reversed scan reads of a run of `scan`: every carry before every step, stacked."""
-    return tuple(Value(f"state.{c.name}", apply("stack", c.node)) for c in scan.carries)
-
-
 def differentiate(scan: Scan) -> Scan:
     """The reversed scan: cotangents of results in, cotangents of what was given out.
 

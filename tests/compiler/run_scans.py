@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnc.compiler import oracle
-from rnnc.compiler.ir import Cell, Scan, Scans
+from rnnc.compiler.ir import Cell, Scan, Scans, Value, apply
 from rnnc.compiler.oracle import Masks
 from rnnc.compiler.passes.boundaries import boundaries
-from rnnc.compiler.passes.differentiate import differentiate, states_of
+from rnnc.compiler.passes.differentiate import differentiate
 from rnnc.compiler.passes.scan import scan
 from rnnc.compiler.passes.simplify import simplify
 from rnnc.compiler.verify import verify
@@ -38,11 +38,16 @@ def by_oracle(cell: Cell, n: Numbers, masks: Masks = NO_MASKS) -> Outcome:
     return Outcome(carry, ys, g.params, g.carry, g.inputs)
 
 
-def mask_arrays(masks: Masks, steps: int, rows: int) -> dict[str, Array]:
+def mask_arrays(masks: Masks, steps: int) -> dict[str, Array]:
     """bool[T,B] by the names of the inputs that `passes.boundaries` adds, for those used."""
     valid = None if masks.lengths is None else np.arange(steps)[:, None] < masks.lengths
     given = {"starts": masks.starts, "boundaries": masks.boundaries, "valid": valid}
     return {f"mask.{name}": mask for name, mask in given.items() if mask is not None}
+
+
+def states_of(scan: Scan) -> tuple[Value, ...]:
+    """What the reversed scan reads of a run of `scan`: every carry before every step, stacked."""
+    return tuple(Value(f"state.{c.name}", apply("stack", c.node)) for c in scan.carries)
 
 
 def scans_of(cell: Cell, masks: tuple[str, ...] = ()) -> Scans:
@@ -68,7 +73,7 @@ def by_scans(cell: Cell, scans: Scans, n: Numbers, masks: Masks = NO_MASKS) -> O
     """Interpret the forward scan, and the backward one on what it saved."""
     verify(scans)
     extents = {"steps": n.steps, "rows": n.rows}
-    given = {**n.xs, **mask_arrays(masks, n.steps, n.rows)}
+    given = {**n.xs, **mask_arrays(masks, n.steps)}
     forward = interpret(scans.forward, n.params, n.carry, given, **extents)
     saved = {name: forward.outs[name] for name in scans.saved}
     ys = {y.name: forward.outs[y.name] for y in cell.outputs}

@@ -121,10 +121,10 @@ def test_page(page: Path, folder: Path) -> None:
             case "text":
                 assert_shown(snippet.text, printed, snippet)
             case "console":
-                run_session(snippet, folder)
+                run_commands(snippet, folder)
 
 
-def run_session(snippet: Snippet, folder: Path) -> None:
+def run_commands(snippet: Snippet, folder: Path) -> None:
     before, *commands = re.split(r"^\$ ", snippet.text, flags=re.MULTILINE)
     assert before == "", f"{snippet} begins without a command"
     for text in commands:

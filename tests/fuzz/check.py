@@ -7,7 +7,7 @@ errors is compared step by step, each step from the state the oracle has come to
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from random import Random
 from zlib import crc32
 
@@ -54,10 +54,9 @@ class Run:
     @property
     def words(self) -> str:
         """What is special about it."""
-        n, masks = self.numbers, self.masks
-        used = [name for name in ("starts", "boundaries", "lengths") if hasattr(masks, name)]
-        used = [name for name in used if getattr(masks, name) is not None]
-        return " ".join([f"T={n.steps}", f"B={n.rows}", *used, *["exact"] * self.exact])
+        used = [f.name for f in fields(self.masks) if getattr(self.masks, f.name) is not None]
+        sizes = [f"T={self.numbers.steps}", f"B={self.numbers.rows}"]
+        return " ".join([*sizes, *used, *["exact"] * self.exact])
 
 
 @dataclass(frozen=True)

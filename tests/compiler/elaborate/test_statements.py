@@ -64,7 +64,7 @@ def test_a_loop_in_a_loop_carries_through_both() -> None:
     np.testing.assert_allclose(run(body(equations), h=H, x=X)["y"], X + total * H)
 
 
-def test_a_loop_without_rounds_does_nothing() -> None:
+def test_a_loop_without_iterations_does_nothing() -> None:
     found = run(body("s = x\nfor l in 2..2 {\ns = 0 * s\n}\nh' = h\ny = s"), h=H, x=X)
     np.testing.assert_array_equal(found["y"], X)
 

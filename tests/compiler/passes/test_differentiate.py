@@ -10,7 +10,7 @@ import pytest
 
 from rnnc.compiler.ir import Scan, toposort
 from rnnc.compiler.passes.boundaries import boundaries
-from rnnc.compiler.passes.differentiate import differentiate, linearize, states_of
+from rnnc.compiler.passes.differentiate import differentiate, linearize
 from rnnc.compiler.passes.scan import scan
 from rnnc.compiler.passes.simplify import simplify
 from rnnc.compiler.verify import verify
@@ -22,6 +22,7 @@ from tests.compiler.run_scans import (
     by_scans,
     mask_arrays,
     scans_of,
+    states_of,
 )
 
 MASKS = ("starts", "boundaries", "valid")
@@ -107,7 +108,7 @@ class Problem:
 def problem(name: str, masks: tuple[str, ...] = ()) -> Problem:
     cell = CELLS[name]()
     n = Numbers.draw(cell, steps=3, rows=3)
-    drawn = mask_arrays(draw_masks(masks, n.steps, n.rows), n.steps, n.rows)
+    drawn = mask_arrays(draw_masks(masks, n.steps, n.rows), n.steps)
     forward = boundaries(simplify(scan(cell)), masks)
     return Problem(forward, {**n.params, **n.carry, **n.xs, **drawn}, n)
 
