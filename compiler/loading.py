@@ -25,12 +25,13 @@ from ..grammar.problems_of_names import (
 )
 from ..grammar.source import Span
 from ..grammar.syntax import FunctionDeclaration, Import, Name
+from ..grammar.words import LARGEST_SOURCE
 from .elaborate.hints import did_you_mean
 from .elaborate.modules import CellDefinition, Definition, FunctionDefinition, Module
 from .elaborate.names import check_names
 
 DEEPEST_IMPORT = 16
-MOST_BYTES = 4 * 256 * 1024  # of UTF-8, in which a character has at most four
+MOST_BYTES = 4 * LARGEST_SOURCE  # of a file are read; the parser refuses what is over 256 KiB
 
 
 class FileError(Error, OSError):

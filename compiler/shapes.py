@@ -38,13 +38,12 @@ class Dim(int):
 class TypeProblem(ValueError):
     """A type rule refused its operands. It knows no spans: whoever applied the op adds them.
 
-    `operand` is the index of the operand at fault, or None; `hint` is an action to suggest.
+    `operand` is the index of the operand at fault, or None.
     """
 
-    def __init__(self, message: str, operand: int | None = None, hint: str = "") -> None:
+    def __init__(self, message: str, operand: int | None = None) -> None:
         super().__init__(message)
         self.operand = operand
-        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)

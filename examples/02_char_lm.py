@@ -25,7 +25,8 @@ text = "".join(topics[name] for name in sorted(topics))
 alphabet = sorted(set(text))
 tokens = np.array([alphabet.index(sign) for sign in text])
 training, held_out = np.split(tokens, [len(tokens) * 9 // 10])
-stream = training[: len(training) // options.rows * options.rows].reshape(options.rows, -1).T  # [T, B]
+rows = options.rows
+stream = training[: len(training) // rows * rows].reshape(rows, -1).T  # [T, B]
 
 cells = rnnc.load(Path(__file__).with_name("char_lm.rnn"))
 net = rnnc.Recur(cells.CharLM(len(alphabet), options.hidden), seed=0)

@@ -53,7 +53,7 @@ def _read_text(path: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not text in UTF-8: see byte {error.start}") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise _unreadable(path, error) from None
 
 
@@ -139,8 +139,9 @@ def _read_npy(path: str, columns: Sequence[str]) -> Array:
 
 
 def _unreadable(path: str, error: Exception) -> DataError:
-    reason = getattr(error, "strerror", None) or str(error).splitlines()[0] if str(error) else ""
-    return DataError(f"{path} cannot be read: {reason or type(error).__name__}")
+    # NumPy's own words for what is no array advise to load it unsafely.
+    reason = getattr(error, "strerror", None) or "it holds no arrays as NumPy saves them"
+    return DataError(f"{path} cannot be read: {reason}")
 
 
 def as_inputs(steps: Array, cell: Cell, dtype: np.dtype[Any]) -> Any:
@@ -181,12 +182,13 @@ def read_params(path: str) -> dict[str, Array]:
         DataError: it cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} holds one array without a name: save with np.savez")
-            return {name: file[name] for name in file.files}
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.ndarray):
+            with loaded as file:
+                return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _unreadable(path, error) from None
+    raise DataError(f"{path} holds one array without a name: save with np.savez")
 
 
 def write_steps(path: str, steps: Array, columns: Sequence[str]) -> None:

@@ -53,10 +53,7 @@ def _draw(cell: Cell, param: Param, seed: int) -> Array:
     if init.name == "torch_default":
         bound = 1 / math.sqrt(max(1, torch_fan(cell, param)))
         return generator(seed, param.name).uniform(-bound, bound, shape)
-    try:
-        draw = INITIALISERS[init.name]
-    except KeyError:
-        raise SettingError(f"{param.name}: no initialiser is called {init.name}") from None
+    draw = INITIALISERS[init.name]
     return np.asarray(draw(generator(seed, param.name), shape, init.args), float)
 
 

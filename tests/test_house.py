@@ -218,19 +218,13 @@ def test_rnnc_links_to_the_folders_at_the_root(floor: str) -> None:
     assert link.resolve() == ROOT / floor
 
 
-def test_import_loads_no_framework() -> None:
+def test_importing_loads_no_framework_and_no_parser() -> None:
     program = """
-import time, sys
-import numpy
-start = time.perf_counter()
-import rnnc
-print(f"import rnnc: {time.perf_counter() - start:.3f} s more than numpy")
-print(*({"torch", "triton", "matplotlib", "tqdm"} & set(sys.modules)))
+import sys, rnnc
+print(*({"lark", "torch", "triton", "matplotlib", "tqdm"} & set(sys.modules)))
 """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    seconds, loaded = done.stdout.split("\n")[:2]
-    print(seconds)
-    assert loaded == ""
+    assert done.stdout == "\n"

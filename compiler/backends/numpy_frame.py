@@ -269,9 +269,7 @@ class Frame:
         """A name for a view without time, made before the loop."""
         return view.base if view.is_all else self.named(view, view.text(), "w")
 
-    def named(
-        self, view: View, expression: str, prefix: str, writer: Writer | None = None
-    ) -> str:
+    def named(self, view: View, expression: str, prefix: str, writer: Writer | None = None) -> str:
         """A name for an expression of a view, made before the loop."""
         key = (view.base, expression)
         if key not in self._named:
@@ -334,5 +332,3 @@ def number_text(value: float) -> str:
     if value in (float("inf"), float("-inf")):
         return "np.inf" if value > 0 else "-np.inf"
     return repr(float(value))
-
-

@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ir import Carry, Node
+from .numpy_einsum import product_array
 from .numpy_frame import BLOCK, STEP, TAIL, Frame, dtype_of
 from .numpy_layout import dims_of, logical_order
 from .numpy_parts import behind
-from .numpy_products import product_array, row_product
+from .numpy_products import row_product
 from .numpy_statements import section
 from .numpy_views import ALL_ROWS, BLOCK_ROWS, View, facing, sample_of, shape_text
 from .writer import WIDTH, Writer, in_lines
+
 
 @dataclass(frozen=True, slots=True)
 class Carried:
@@ -37,6 +39,7 @@ class Loop:
         self.by_block = bool(self.plan.block or self.plan.tail)
         self.carried: list[Carried] = []
         self.stacks: dict[Node, View] = {}  # those with an array of their own
+        self.copies: dict[Node, View] = {}  # of stacks that both a user and a program read
 
     # -- where things lie ------------------------------------------------------------------------
 
@@ -44,7 +47,8 @@ class Loop:
         """Give every carry, and what the loop leaves behind, an array."""
         stacked = {n.args[0] for n in self.plan.kept if n.op.name == "stack"}
         for carry in self.scan.carries:
-            self.carried.append(self._carry(carry, not stacked.isdisjoint({carry.node, carry.next})))
+            is_kept = carry.node in stacked or carry.next in stacked
+            self.carried.append(self._carry(carry, is_kept))
         for c in self.carried:
             self.f.views[c.carry.node] = c.old
             self._settle_in(c.carry.next, c.new, self.f.homes if c.new.rows else self.f.wishes)
@@ -119,6 +123,7 @@ class Loop:
         section(f, STEP, self.plan.step, self._states())
         self._finish()
         section(f, TAIL, self.plan.tail)
+        self._copy_results()
         loop = Writer()
         if self.by_block:
             self._blocks(loop)
@@ -152,6 +157,24 @@ class Loop:
         with loop.block(_head(names, columns, "q" if self.by_block else "T")):
             loop.extend(self.f.step)
 
+    def _copy_results(self) -> None:
+        """Copy what a user gets and a program keeps, while a block of it is in the cache."""
+        private = self.plan.private
+        for out in self.scan.outs if self.by_block else ():
+            view = self.f.views.get(out.node)
+            if out.name in private or out.node in self.copies or out.node.op.name != "stack":
+                continue
+            if view is not None and view.rows in ("head", "tail") and view.base in self._private():
+                dims, name = dims_of(out.node, view.axes), self.f.fresh("k")
+                self.f.before(f"{name} = np.empty({shape_text('T', *dims)}, dtype)")
+                self.copies[out.node] = View.of(name, "T", view.axes, sample_of(dims))
+                self.f.copy(self.copies[out.node], view)
+
+    def _private(self) -> set[str]:
+        """The arrays another program reads."""
+        nodes = [o.node for o in self.scan.outs if o.name in self.plan.private]
+        return {self.f.views[n].base for n in nodes if n in self.f.views}
+
     # -- the end of a step -----------------------------------------------------------------------
 
     def _finish(self) -> None:
@@ -166,13 +189,13 @@ class Loop:
                 f.out(f"np.copyto({f.text(target)}, {f.operand(value, target.axes)})")
         moves = [c for c in self.carried if not self._is_in_place(c)]
         while moves:
-            ready = [c for c in moves if not any(self._reads(m, c.new) for m in moves if m is not c)]
-            if not ready:
+            free = [c for c in moves if not any(self._reads(m, c.new) for m in moves if m is not c)]
+            if not free:  # states that swap places
                 self._hold(moves[0])
                 continue
-            for c in ready:
-                f.out(f"np.copyto({f.text(c.new)}, {f.operand(c.carry.next, c.new.axes)})")
-            moves = [c for c in moves if c not in ready]
+            c = free[0]
+            f.out(f"np.copyto({f.text(c.new)}, {f.operand(c.carry.next, c.new.axes)})")
+            moves.remove(c)
 
     def _is_in_place(self, c: Carried) -> bool:
         if c.carry.next.op.name == "const":
@@ -186,7 +209,7 @@ class Loop:
         return source is not None and not target.rows and source.base == target.base
 
     def _hold(self, c: Carried) -> None:
-        """Copy a carry's next value out of the way: states that swap places."""
+        """Copy a carry's next value out of the way."""
         f, value = self.f, c.carry.next
         source = f.full(value)
         held = f.scratch(value, source.axes)

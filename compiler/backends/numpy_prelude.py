@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-LEGEND = '''\
+LEGEND = """\
 # p parameters, s starts, x inputs; c carries, k what is kept of every step, a sums over the steps;
 # v other values, w views of them, f filled arrays, m copies, n numbers; r the rows of one step.
-'''
+"""
 
 STEPS_OF_A_BLOCK = '''\
 def steps_of_a_block(B, dtype, numbers, rows):

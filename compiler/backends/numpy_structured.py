@@ -160,11 +160,10 @@ def scatter(f: Frame, node: Node) -> None:
         shape = [dim if dim in kept else "1" for dim in sizes]
         tables = f"np.arange({' * '.join(kept)}).reshape({', '.join(shape)})"
         picked = f"({tables} * {rows} + {picked})"
-    count = " * ".join(kept + [str(rows)])
+    count = " * ".join([*kept, str(rows)])
     flat = f"{f.text(values)}.reshape({' * '.join(sizes)}, {width})"
     f.out(
-        f"np.copyto({into}, scattered({count}, {picked}.reshape(-1), {flat})"
-        f".reshape({into}.shape))"
+        f"np.copyto({into}, scattered({count}, {picked}.reshape(-1), {flat}).reshape({into}.shape))"
     )
     f.settle(node, target)
 

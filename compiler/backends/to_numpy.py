@@ -61,7 +61,7 @@ def to_numpy(plan: Plan, *, exact: bool = False) -> Module:
     loop.arrays()
     text = loop.emit()
     section(f, LATE, plan.late)
-    results = [*(c.last for c in loop.carried), *_results(f)]
+    results = [*(c.last for c in loop.carried), *_results(f, loop)]
 
     body = Writer()
     with body.block("def build(B, dtype):"):
@@ -126,13 +126,16 @@ def _constant(plan: Plan) -> set[Node]:
     return found
 
 
-def _results(f: Frame) -> list[str]:
+def _results(f: Frame, loop: Loop) -> list[str]:
     """The outs as source. No two share memory, nor does one with an argument or a buffer.
 
     Those that another program alone reads may share it with each other and with arguments.
     """
     outs, f.site = f.plan.scan.outs, LATE
     views = {o.name: f.full(o.node).logical() for o in outs if o.node.op.name != "const"}
+    for out in outs:
+        if out.node in loop.copies and out.name not in f.plan.private:
+            views[out.name] = loop.copies[out.node].logical()
     taken = {views[name].base for name in views if name in f.plan.private}
     found: list[str] = []
     for out in outs:

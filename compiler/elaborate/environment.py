@@ -2,6 +2,8 @@
 
 A name that is bound in one branch of an `if` only may or may not be: whether it is shows when the
 cell is elaborated.
+
+In: names as `names.py` meets them. Out: what each is bound to, for certain or perhaps.
 """
 
 from __future__ import annotations

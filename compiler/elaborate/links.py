@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...grammar.problems import Problem
-from ...grammar.problems_of_names import UnknownCell
 from ...grammar.problems_of_values import BadArgument, UnrolledTooLarge
 from ...grammar.syntax import Argument, Call, ChainDeclaration, Keyword, Link
-from . import expressions, hints, settings
+from . import expressions, settings
 from .arguments import positive
 from .cells import Chain, Declared, Instance, Member, Used, settings_scope
 from .modules import CellDefinition
@@ -103,13 +102,7 @@ def _linked(link: Link, scope: Scope) -> Work:
     run = scope.run
     run.step(link.span, STEPS_OF_A_LINK)
     definition = scope.module.definitions.get(link.cell.id)
-    if not isinstance(definition, CellDefinition):
-        names = (n for n, d in scope.module.definitions.items() if isinstance(d, CellDefinition))
-        advice = hints.did_you_mean(link.cell.id, names)
-        run.problems.add(
-            UnknownCell(f"there is no cell '{link.cell.id}' here", link.cell.span, hints=advice)
-        )
-        return BAD
+    assert isinstance(definition, CellDefinition), "`names.py` has refused another name"
     if run.depth == DEEPEST:
         run.problems.add(
             UnrolledTooLarge(f"cells are nested more than {DEEPEST} deep", link.cell.span)

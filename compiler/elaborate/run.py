@@ -56,8 +56,7 @@ class Run:
             place = self.built_in_call or span
             node = apply(op, *args, attr=attr, span=place if own else None)
         except TypeProblem as problem:
-            advice = [problem.hint] if problem.hint else []
-            raise ShapeMismatch(str(problem), span, hints=advice) from None
+            raise ShapeMismatch(str(problem), span) from None
         check_size("this", node.type.shape, span)
         if own:
             self.owned.add(node)

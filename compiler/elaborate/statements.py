@@ -179,6 +179,7 @@ def _use(statement: Use, scope: Scope) -> Work:
         scope.bind(statement.name, made, statement.name_span, equation=False)
     except Problem as problem:
         scope.run.problems.add(problem)
+        scope.spoil(statement.name, statement.name_span)
 
 
 def _loop(statement: For, scope: Scope) -> Work:

@@ -2,6 +2,8 @@
 
 They nest as in a cell's header, `(carry, input)`. Empty parts are left out and a part alone is
 just itself, on both sides; so a stateless cell is called as a function.
+
+In: operands, slots, patterns. Out: the pairs that match, or the problem of what does not.
 """
 
 from __future__ import annotations

@@ -10,10 +10,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ..ir import Node, Scan, apply, rebuild, toposort
+from ..places import serial
 from ..rewrite import canonical
 from ..shapes import size
-
-BORDER = ("at", "stack", "accumulate")
 
 
 def stack(scan: Scan) -> Scan:
@@ -136,7 +135,7 @@ def _stack_sums(scan: Scan) -> Scan:
     order = list(scan)
     readers = Counter(a for n in order for a in n.args)
     readers.update(scan.roots())
-    serial = _serial(order)
+    waiting = serial(order)
     inner = {
         a for n in order if n.op.name == "add" for a in n.args
         if a.op.name == "add" and readers[a] == 1
@@ -151,7 +150,7 @@ def _stack_sums(scan: Scan) -> Scan:
             w for t in terms
             if readers[t] == 1 and (w := _weighted(t)) and w.value_letters == w.contracted
             and w.value.op.name not in ("carry", "at", "input", "slice")
-            and t in serial
+            and t in waiting
         ]  # fmt: skip
         if len(group) > 1:
             chosen = {w.node for w in group}
@@ -161,16 +160,6 @@ def _stack_sums(scan: Scan) -> Scan:
                     total = apply("add", found[term], total)
             found[node] = total
     return scan.rebuilt(found)
-
-
-def _serial(order: list[Node]) -> set[Node]:
-    serial: set[Node] = set()
-    for node in order:
-        if node.op.name == "carry" or (
-            node.op.name not in BORDER and any(a in serial for a in node.args)
-        ):
-            serial.add(node)
-    return serial
 
 
 def _terms(node: Node, inner: set[Node]) -> list[Node]:

@@ -134,7 +134,7 @@ def chained(scope: Scope, shape: Shape, depth: int) -> Value:
     a, b, c = (expression(scope, shape, depth - 1) for _ in range(3))
     reach = a.reach + b.reach * c.reach
     ways = [f"({a.text} - {b.text} * {c.text})", f"({a.text} * 0.5 ^ 2 + {b.text} - {c.text})",
-            f"(-{a.text} ^ 2 + {b.text} / 2 - 2 ^ -1 * {c.text})"]  # fmt: skip
+            f"(-{a.text} ^ 2 + {b.text} / 2 - 2 ^ -2 * {c.text})"]  # fmt: skip
     return Value(scope.pick(ways), shape, reach + a.reach**2)
 
 

@@ -140,6 +140,8 @@ def test_a_sub_cells_sizes_are_named_by_the_cell_around_it(
     assert cell["parameters"][0]["sizes"] == ["b", "a"]
     assert cell["cost"]["parameters"]["formula"] is None  # 2 * a is called `outputs` in Dense
     assert cell["cost"]["parameters"]["value"] == (7 * 5 + 7 * 7 + 7) + (10 * 7 + 10)
+    main(["check", str(tmp_path / "two.rnn")])
+    assert capsys.readouterr().out.startswith("Two(a, b), counted at a = 5, b = 7\n")
 
 
 def test_every_bad_source_gets_its_diagnostics(capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,6 +213,15 @@ def test_values_that_must_be_positive_are_found() -> None:
     text = "cell C(n): (h[n], x[n]) -> (h', h') { h' = 0.5 * h + log(x) }"
     found = check_gradients(bound(text, n=3))
     assert found.passed and not found.note
+
+
+def test_a_cell_without_input_is_not_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "c.rnn"
+    path.write_text("cell C(n): (h[n], ()) -> (h', h') { h' = 0.5 * h }\n")
+    assert main(["check", str(path)]) == FINE
+    assert "gradient    not checked: the cell has no input" in capsys.readouterr().out
 
 
 def test_a_cell_without_finite_values_is_not_judged() -> None:

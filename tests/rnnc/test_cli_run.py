@@ -134,6 +134,31 @@ def test_a_file_with_one_cell_needs_no_name(
     assert capsys.readouterr().out == "s'\n1.0\n3.0\n6.0\n"
 
 
+def test_a_column_may_be_an_array_of_one_axis(tmp_path: Path) -> None:
+    source, target = tmp_path / "xs.npy", tmp_path / "ys.npy"
+    np.save(source, np.array([1.0, 2.0, 3.0]))
+    path = tmp_path / "sum.rnn"
+    path.write_text("cell Sum(): (s[], x[]) -> (s', s') { s' = s + x }\n")
+    assert main(["run", str(path), "--input", str(source), "--output", str(target)]) == FINE
+    np.testing.assert_array_equal(np.load(target), [[1], [3], [6]])
+
+
+@pytest.mark.parametrize(
+    ("signature", "says"),
+    [
+        ("(h[2], ()) -> (h', h')", "C reads no input: nothing says how many steps to run"),
+        ("(h[2], x[2]) -> (h', ())", "C gives no output"),
+    ],
+)
+def test_a_cell_that_cannot_run_over_a_file_says_why(
+    signature: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "c.rnn"
+    path.write_text(f"cell C(): {signature} {{ h' = 2 * h }}\n")
+    assert main(["run", str(path)]) == WRONG
+    assert capsys.readouterr().err == f"error[bad-data]: {says}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -178,14 +203,21 @@ def test_wrong_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
     pickled = tmp_path / "pickled.npy"
     np.save(pickled, np.array([{}], object), allow_pickle=True)
-    assert "pickled.npy" in fails("--input", str(pickled))
+    assert "pickled.npy cannot be read: it holds no arrays" in fails("--input", str(pickled))
 
     np.save(good, XS[:, :2])
     assert "[3, 2]; it must be [time, 3]" in fails("--input", str(good))
     np.save(good, np.stack([XS, XS], 1))
     assert "--output FILE.npy" in fails("--input", str(good))
 
+    with open(good, "wb") as several:
+        np.savez(several, one=XS, two=XS)
+    assert "several arrays" in fails("--input", str(good))
+    np.save(good, XS.astype(str))
+    assert "not real numbers" in fails("--input", str(good))
+
     np.save(good, XS)
+    assert "xs.npy holds one array" in fails("--input", str(good), "--params", str(good))
     np.savez(tmp_path / "few.npz", W=np.zeros((3, 2, 3)))
     few = fails("--input", str(good), "--params", str(tmp_path / "few.npz"))
     assert "few.npz has no U, b, d, which GRU has" in few

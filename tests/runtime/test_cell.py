@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -183,6 +181,14 @@ def test_a_function_that_fails_leaves_the_state_as_it_was() -> None:
         broken(1.0)
 
 
+def test_outputs_that_do_not_stack_are_refused() -> None:
+    growing: Any = Recur(lambda h, x: (h + 1, np.ones(h)), 1)
+    with pytest.raises(ValueError, match="different shapes"):
+        growing.scan([0, 0])
+    with pytest.raises(ValueError, match="or there is none"):
+        growing.scan([])
+
+
 def test_a_function_has_no_gradient_and_says_so() -> None:
     net: Any = Recur(decay, np.ones(2))
     net(np.ones(2))
@@ -210,9 +216,3 @@ def test_a_file_of_cells_is_a_namespace(tmp_path: Any) -> None:
     path.write_text("cell Sum(n): (s[n], x[n]) -> (s', s') { s' = s + x }")
     net = Recur(rnnc.load(path).Sum(2))
     close(net.scan(np.ones((3, 2))), [[1, 1], [2, 2], [3, 3]])
-
-
-def test_importing_parses_nothing() -> None:
-    program = "import sys, rnnc; print({'lark', 'torch', 'triton'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout.strip() == "set()", done.stderr

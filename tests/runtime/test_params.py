@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rnnc
+from rnnc.compiler.elaborate.parameters import INITIALISERS as LANGUAGES_INITIALISERS
 from rnnc.compiler.ir import Cell, Init, Param, leaf
 from rnnc.compiler.shapes import Type
 from rnnc.runtime.arrays import Array
@@ -110,6 +111,23 @@ def test_torchs_rule_is_the_hidden_size_or_the_input_size() -> None:
     found = initialise(dataclasses.replace(dense, params=(weights, bias)), 0, FLOAT64)
     assert 0.045 < np.abs(found["W"]).max() <= 0.05
     assert np.abs(found["b"]).max() <= 0.05
+
+
+def test_an_expression_of_sizes_and_options_is_computed() -> None:
+    cells = rnnc.loads("""
+    cell C(n, rate = 0.5): (h[n], x[n]) -> (h', h') {
+        param A[2, n, n] = rate * eye(n)
+        const k[n] = -1 / n
+        h' = A[0] @ h + A[1] @ x + k
+    }
+    """)
+    params = cells.C(3, rate=2.0, dtype="float64").params
+    close(params["A"], np.stack([2 * np.eye(3)] * 2), 0)
+    close(params["k"], np.full(3, -1 / 3), 0)
+
+
+def test_the_language_and_the_runtime_know_the_same_initialisers() -> None:
+    assert set(LANGUAGES_INITIALISERS) == {*INITIALISERS, "torch_default"}
 
 
 def test_a_range_that_has_no_logarithm_is_refused() -> None:

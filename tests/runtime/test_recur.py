@@ -190,8 +190,17 @@ def test_a_row_that_waits_for_its_reset_sends_the_states_cotangent_to_the_initia
     close(grads.params, d_params)
 
 
+def test_rows_are_reset_of_a_batch_that_is_there() -> None:
+    net = elman()
+    net.reset(rows=[7])  # every row of any batch is at the initial state
+    net(random(3))
+    with pytest.raises(rnnc.Error, match=r"no batch axis: call reset\(\)"):
+        net.reset(rows=[0])
+
+
 def test_a_reset_of_rows_holds_in_eval_mode_too() -> None:
     net, xs = elman().eval(), random(4, 2, 3)
+    assert not net.training and net.train().training and not net.eval().training
     net.scan(xs[:2])
     net.reset(rows=[0])
     starts = np.zeros((4, 2), bool)

@@ -220,6 +220,12 @@ def test_a_cell_may_have_no_input() -> None:
         ("cell T(n) = Dense(n, n, act = 1.0)", "bad-argument"),
         ("cell T(n) = repeat(2)", "bad-argument"),
         ("cell T(n) = repeat(0, Dense(n, n))", "bad-size"),
+        ("cell T(n) = repeat(n / 2, Dense(n, n))", "bad-size"),
+        ("cell T(n) = repeat(2, Dense(n, n / 2))", "bad-size"),
+        ("cell repeat(n) = Dense(n, n)\ncell T(n) = repeat(Dense(n, n))", "bad-argument"),
+        ("cell C(n): (h[n / 2], x[n]) -> (h', h') {\nh' = h\n}", "bad-size"),
+        ("cell C(n): (h[n] = tanh, x[n]) -> (h', h') {\nh' = h\n}", "bad-argument"),
+        ("cell C(n): (h[n] = log(-1), x[n]) -> (h', h') {\nh' = h\n}", "bad-argument"),
         ("cell T(n): ((), x[n]) -> ((), y) {\ny = Dense(x)\n}", "unknown-function"),
     ],
 )
@@ -242,6 +248,21 @@ def test_what_breaks_a_rule_is_refused_once(text: str, code: str) -> None:
 def test_a_call_that_fits_not_is_refused_once(call: str, code: str) -> None:
     text = f"{STD}cell T(n): (h[n], x[n]) -> (h', y) {{\nuse gru = GRU(n, n)\n{call}\n}}"
     assert codes(text, 3) == [code]
+
+
+@pytest.mark.parametrize(
+    ("equations", "code"),
+    [
+        ("if n > 9 {\nuse f = GRU(n, n)\n}\ny = f(h, x)", "unknown-function"),
+        ("if n > 2 {\nf = x\n}\nuse f = Dense(n, n)\ny = f(x)", "duplicate-name"),
+        ("if x > 0 {\nuse f = Dense(n, n)\n}\ny = f(x)", "not-constant"),
+        ("GRU = x\ny = GRU", "duplicate-name"),
+    ],
+)
+def test_a_sub_cell_that_is_bound_wrong_is_refused_once(equations: str, code: str) -> None:
+    assert codes(f"{STD}cell T(n): (h[n], x[n]) -> (h', y) {{\nh' = h\n{equations}\n}}", 3) == [
+        code
+    ]
 
 
 def test_a_tuple_is_no_value() -> None:

@@ -187,6 +187,14 @@ def test_what_other_cells_share_has_no_place_and_no_name() -> None:
         ("y = tanh", "bad-argument"),
         ("y = sum(x, axis=1)", "bad-axis"),
         ("y = split(x, 2)", "shape-mismatch"),
+        ("y = concat()", "bad-argument"),
+        ("y = where(x > 0, tanh, 0)", "bad-argument"),
+        ("y = tanh[0]", "bad-argument"),
+        ("y = x * (0 - 1) ^ 0.5", "bad-argument"),
+        ("y = x / 0 ^ -1", "bad-argument"),
+        ("y = mean(x[3:])", "bad-size"),
+        ("y = softmax(x[3:])[0] + x", "bad-size"),
+        ("y = max(x, h, x, x)", "wrong-argument-count"),
     ],
 )
 def test_what_fits_not_is_refused(equation: str, code: str) -> None:

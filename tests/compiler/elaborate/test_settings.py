@@ -15,7 +15,7 @@ fn twice(a) = 2 * a
 # What it does.
 cell Test(n, depth = 2, alpha = 0.9, flag = true, act = tanh, eps: float = 1,
           wide: size = 2 * n, low = -1.5, half = n / 2,
-          rate: float = alpha): ((), x[n]) -> ((), y) {
+          rate: float = alpha, same = n, root = sqrt(n), power = n ^ 2): ((), x[n]) -> ((), y) {
     y = act(x)
 }
 """
@@ -27,7 +27,8 @@ def test_kinds_follow_from_annotations_and_defaults() -> None:
         ("n", "size", None), ("depth", "size", "2"), ("alpha", "float", "0.9"),
         ("flag", "bool", "true"), ("act", "function", "tanh"), ("eps", "float", "1"),
         ("wide", "size", "2 * n"), ("low", "float", "-1.5"), ("half", "size", "n / 2"),
-        ("rate", "float", "alpha"),
+        ("rate", "float", "alpha"), ("same", "size", "n"), ("root", "float", "sqrt(n)"),
+        ("power", "float", "n ^ 2"),
     ]  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def test_a_cell_remembers_what_was_bound() -> None:
     made = library.loads(TEXT).Test(6, alpha=0.5)
     assert made.settings == {
         "n": 6, "depth": 2, "alpha": 0.5, "flag": True, "act": "tanh", "eps": 1.0, "wide": 12,
-        "low": -1.5, "half": 3, "rate": 0.5,
+        "low": -1.5, "half": 3, "rate": 0.5, "same": 6, "root": 6**0.5, "power": 36.0,
     }  # fmt: skip
     assert isinstance(made.settings["eps"], float) and made.documentation == "What it does."
 
@@ -66,7 +67,7 @@ def test_python_gives_integers_floats_truths_and_names_of_functions() -> None:
         ((4,), {"act": np.tanh}, "'act' cannot be a ufunc"),
         ((4,), {"apha": 1.0}, "has no size or option 'apha'"),
         ((4,), {"n": 4}, "'n' is given twice"),
-        ((4,) * 11, {}, "takes 10 sizes and options, not 11"),
+        ((4,) * 14, {}, "takes 13 sizes and options, not 14"),
         ((3,), {}, "'n / 2' does not come out even: this is 3 / 2"),
     ],
 )

@@ -64,6 +64,10 @@ def test_a_loop_in_a_loop_carries_through_both() -> None:
     np.testing.assert_allclose(run(body(equations), h=H, x=X)["y"], X + total * H)
 
 
+def test_a_loop_without_statements_takes_no_time() -> None:
+    assert not codes_of_body("for l in 0..1000000000 {\n}\nh' = h\ny = 2 * x")
+
+
 def test_a_loop_without_iterations_does_nothing() -> None:
     found = run(body("s = x\nfor l in 2..2 {\ns = 0 * s\n}\nh' = h\ny = s"), h=H, x=X)
     np.testing.assert_array_equal(found["y"], X)
@@ -164,6 +168,9 @@ def test_a_loop_may_hold_a_choice() -> None:
         ("h' = x > 0\ny = 2 * x", "kind-mismatch"),
         ("a = x > 0\nh' = h\ny = a", "output-mismatch"),
         ("y = x + _\n_ = h\nh' = h", "unknown-name"),
+        ("if n > 2 {\nh' = x\n}\nh' = h\ny = h'", "state-set-twice"),
+        ("a, b = tanh\nh' = a\ny = b", "bad-argument"),
+        ("h' = tanh\ny = 2 * x", "bad-argument"),
     ],
 )
 def test_what_breaks_a_rule_is_refused_once(equations: str, code: str) -> None:
@@ -182,6 +189,8 @@ def test_a_bad_loop_or_choice_leaves_its_names_known() -> None:
     assert codes_of_body(f"s = x\n{loop}") == ["not-constant"]
     choice = "if x > 0 {\na, b = x\nh' = a\n} else {\na = x\nb = x\nh' = b\n}\ny = a + b"
     assert codes_of_body(choice) == ["not-constant"]
+    declarations = "if x > 0 {\nparam b[n]\nfor k in 0..2 {\na = b\n}\n}\nh' = h\ny = x + b"
+    assert codes_of_body(declarations) == ["not-constant"]
 
 
 def test_mistakes_of_cells_are_told_together() -> None:

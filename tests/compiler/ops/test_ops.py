@@ -124,6 +124,56 @@ def test_type_is_what_the_reference_computes(case: Case) -> None:
     assert result.dtype == NUMPY_TYPE[node.type.kind]
 
 
+V, M, ROW, FLAG = Type((3,)), Type((2, 3)), Type((1, 3)), Type((3,), "bool")
+B, TB = frozenset("B"), frozenset("TB")
+
+# What each type rule refuses: op, attribute, operands, the operand at fault.
+REFUSALS: tuple[tuple[str, Any, tuple[Type, ...], int | None], ...] = (
+    ("add", None, (V, M), None),
+    ("tanh", None, (FLAG,), 0),
+    ("and", None, (FLAG, V), 1),
+    ("where", None, (V, V, V), 0),
+    ("where", None, (FLAG, V, FLAG), 2),
+    ("einsum", ("ab,b->a", ""), (V, V), 0),
+    ("einsum", ("ab,c->a", ""), (M, V), 0),
+    ("einsum", ("ab,b->a", ""), (M, Type((2,))), 1),
+    ("einsum", ("ab,b->a", "B"), (M, V), None),
+    ("sum", 1, (V,), None),
+    ("cumsum", (1, False), (V,), None),
+    ("total", "B", (V,), None),
+    ("spread", "B", (V.with_axes(B),), None),
+    ("reshape", (2, 2), (V,), None),
+    ("broadcast", (4,), (V,), None),
+    ("broadcast", (2, 3), (V,), None),
+    ("transpose", (0, 0), (M,), None),
+    ("flip", 2, (M,), None),
+    ("slice", ((0, 1),), (M,), None),
+    ("slice", ((0, 4),), (V,), None),
+    ("pad", ((0, 1),), (M,), None),
+    ("concat", 0, (M, V), 1),
+    ("concat", 0, (M, Type((2, 4))), 1),
+    ("diag", None, (M,), None),
+    ("diagonal", None, (M,), None),
+    ("take", None, (Type(), Type((), "int")), 0),
+    ("take", None, (M, V), 1),
+    ("scatter", (3, "B"), (Type((), "int"), V), None),
+    ("at", None, (V.with_axes(B),), None),
+    ("stack", None, (V.with_axes(TB),), None),
+    ("accumulate", None, (V.with_axes(TB),), None),
+    ("param", "W", (), None),
+)
+
+
+@pytest.mark.parametrize(("name", "attr", "types", "operand"), REFUSALS, ids=str)
+def test_operands_that_do_not_fit_are_refused(
+    name: str, attr: Any, types: tuple[Type, ...], operand: int | None
+) -> None:
+    with pytest.raises(TypeProblem) as refusal:
+        OPS[name].type(attr, *types)
+    assert str(refusal.value)
+    assert refusal.value.operand == operand
+
+
 @each_case
 def test_text_of_it_reads_back(case: Case) -> None:
     operands = case.operands()
