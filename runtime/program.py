@@ -15,8 +15,8 @@ import numpy as np
 
 from ..compiler import knobs
 from ..compiler.backends.to_numpy import Module, to_numpy
+from ..compiler.initial import initial, initial_pullback
 from ..compiler.ir import Cell
-from ..compiler.passes.initial import initial, initial_pullback
 from ..compiler.passes.schedule import schedule
 from ..compiler.passes.simplify import simplify
 from ..compiler.pipeline import Goal, Programs, compile_cell

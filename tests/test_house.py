@@ -27,7 +27,7 @@ INSIDE_COMPILER = {
     "passes": ("shapes", "ops", "ir", "rewrite", "places"),
     "passes.classify": ("shapes", "ops", "ir", "dependence"),
     "passes.differentiate": ("shapes", "ops", "ir", "rewrite", "places", "derive"),
-    "passes.initial": ("shapes", "ops", "ir", "rewrite", "derive"),
+    "initial": ("shapes", "ops", "ir", "rewrite", "derive"),
     "backends": ("shapes", "ops", "ir", "backends"),
 }
 FRAMEWORKS = {"torch", "triton"}

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..ir import Node, Scan, apply, const, rebuild
+from ..ir import Node, Scan, apply, const, label, rebuild
 from ..places import serial
 from ..rewrite import elements
 
@@ -69,6 +69,8 @@ class _Regrouping:
             if node in self.inner:
                 continue  # its terms are taken up where its sum ends
             new = self._rebuilt(node)
+            if node.label is not None:
+                label(new, node.label)
             if node in self.serial:
                 self.serial.add(new)
             self.found[node] = new

@@ -31,7 +31,7 @@ def test_a_backend_that_computes_something_else_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(OPS["tanh"].spell, "numpy", "np.sin({0}, {out})")
-    assert failing(10) >= 5
+    assert failing(20) >= 5
 
 
 def test_a_wrong_derivative_is_noticed_though_oracle_and_backend_share_it(
@@ -39,4 +39,4 @@ def test_a_wrong_derivative_is_noticed_though_oracle_and_backend_share_it(
 ) -> None:
     wrong = replace(OPS["sigmoid"], partials=lambda y, a: (y * (1.001 - y),))
     monkeypatch.setitem(OPS, "sigmoid", wrong)
-    assert failing(20) >= 5
+    assert failing(20) >= 3

@@ -119,4 +119,4 @@ def test_reducing_leaves_what_the_failure_needs() -> None:
     small = reduced(whole, fails)
     assert fails(small)
     assert len(small.text) < len(whole.text) / 2
-    assert len([line for line in small.text.splitlines() if " = " in line]) <= 8
+    assert len([line for line in small.text.splitlines() if " = " in line]) <= 12

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnc.compiler import oracle
-from rnnc.compiler.passes.initial import initial, initial_pullback
+from rnnc.compiler.initial import initial, initial_pullback
 from rnnc.compiler.verify import verify
 from tests.compiler.hand_built import CELLS, Numbers, decay
 from tests.compiler.interpret_scan import interpret

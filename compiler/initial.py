@@ -6,8 +6,8 @@ the other its pullback. They are what a reset between calls runs.
 
 from __future__ import annotations
 
-from ..derive import by_node, vjp
-from ..ir import Cell, Scan, Value, leaf
+from .derive import by_node, vjp
+from .ir import Cell, Scan, Value, leaf
 
 
 def initial(cell: Cell) -> Scan:

@@ -1,0 +1,62 @@
+"""Programs of the NumPy backend give what the oracle gives, whatever the cell."""
+
+from __future__ import annotations
+
+import pytest
+
+from rnnc.compiler.oracle import Masks
+from rnnc.compiler.passes.boundaries import MASKS
+from rnnc.runtime.program import Program
+from tests.compiler.backends.sources import CELLS
+from tests.compiler.hand_built import Numbers, draw_masks
+from tests.compiler.run_scans import NO_MASKS, by_oracle
+from tests.runtime.run_program import by_program, rounded
+from tests.tolerance import Bound, assert_within
+
+# Some of these cells amplify rounding errors a little.
+FLOAT64, FLOAT32 = Bound(1e-12, 1e-11), Bound(1e-5, 3e-5)
+
+
+def check(name: str, dtype: str, n: Numbers, masks: Masks, *, exact: bool = False) -> None:
+    __tracebackhide__ = True
+    cell = CELLS[name]()
+    n = rounded(n)
+    found = by_program(Program(cell, dtype, exact=exact), n, masks)
+    assert_within(found, by_oracle(cell, n, masks), FLOAT32 if dtype == "float32" else FLOAT64)
+
+
+@pytest.mark.parametrize("exact", [False, True], ids=["", "exact"])
+@pytest.mark.parametrize("masks", [(), MASKS], ids="+".join)
+@pytest.mark.parametrize("name", CELLS)
+def test_values_and_gradients(name: str, masks: tuple[str, ...], exact: bool) -> None:
+    n = Numbers.draw(CELLS[name](), steps=5, rows=3)
+    check(name, "float64", n, draw_masks(masks, n.steps, n.rows), exact=exact)
+
+
+@pytest.mark.parametrize("masks", [(), MASKS], ids="+".join)
+@pytest.mark.parametrize("name", CELLS)
+def test_blocks_of_steps_follow_each_other(
+    name: str, masks: tuple[str, ...], few_steps: int
+) -> None:
+    n = Numbers.draw(CELLS[name](), steps=2 * few_steps + 1, rows=3)
+    check(name, "float64", n, draw_masks(masks, n.steps, n.rows))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+@pytest.mark.parametrize("steps", [0, 1, 40])  # from 32 on matrices are packed for one row too
+@pytest.mark.parametrize("name", CELLS)
+def test_any_number_of_steps_and_rows(name: str, steps: int, rows: int) -> None:
+    steps = min(steps, 12) if rows > 1 else steps
+    check(name, "float64", Numbers.draw(CELLS[name](), steps=steps, rows=rows), NO_MASKS)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_single_precision(name: str) -> None:
+    check(name, "float32", Numbers.draw(CELLS[name](), steps=4, rows=2), NO_MASKS)
+
+
+@pytest.mark.parametrize("rows", [1, 8, 80])
+def test_large_matrices_are_multiplied_the_other_way_round(rows: int) -> None:
+    """`product` chooses between three ways by the number of rows and the size of the matrix."""
+    cell = CELLS["LSTM"].__closure__
+    assert cell is not None
