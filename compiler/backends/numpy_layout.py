@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..ir import Node, Plan
 from .numpy_views import Dim, Order
 
-ALIGNED = ("concat", "at", "stack", "slice", "pad")  # structured, but laid out as their operands
+ALIGNED = ("concat", "slice", "pad")  # structured, but laid out as their operands
 
 
 def logical_order(node: Node) -> Order:

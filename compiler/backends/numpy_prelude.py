@@ -37,8 +37,9 @@ def product(B, rows, columns):
 def transposed(a, w, out):
     """`a @ w` as (w' @ a')': some rows, a matrix as it lies."""
     np.matmul(w.T, a.T, out.T)
+'''
 
-
+FOR_PRODUCT = '''\
 def for_product(B, rows, columns, dtype):
     """An array for its result."""
     if product(B, rows, columns) is transposed:
@@ -70,20 +71,22 @@ def scattered(rows, index, values):
     return table
 '''
 
-# In an order in which each uses those behind it alone.
-HELPERS = {
-    "steps_of_a_block": STEPS_OF_A_BLOCK, "packed": PACKED, "product": PRODUCT,
-    "scattered": SCATTERED, "aligned": ALIGNED,
-}  # fmt: skip
+# Each with the others it calls, in the order in which they are printed.
+HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "steps_of_a_block": (STEPS_OF_A_BLOCK, ()),
+    "packed": (PACKED, ("product", "aligned")),
+    "product": (PRODUCT, ()),
+    "for_product": (FOR_PRODUCT, ("product", "aligned")),
+    "scattered": (SCATTERED, ()),
+    "aligned": (ALIGNED, ()),
+}
 
 
 def helpers_for(body: str) -> str:
     """The functions that `body` calls, directly or not."""
-    found: list[str] = []
-    for name, text in HELPERS.items():
-        if re.search(rf"\b{name}\(", body + "".join(found)):
-            found.append(text)
-    return "\n\n".join(found)
+    called = [name for name in HELPERS if re.search(rf"\b{name}\(", body)]
+    needed = {*called, *(other for name in called for other in HELPERS[name][1])}
+    return "\n\n".join(text for name, (text, _) in HELPERS.items() if name in needed).rstrip()
 
 
 def with_short_names(text: str) -> tuple[str, list[str]]:

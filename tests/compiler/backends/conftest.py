@@ -14,5 +14,5 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> int:
     """Blocks of so many steps, that a short sequence has several of them."""
     name = "steps_of_a_block"
     text = f"def {name}(B, dtype, numbers, rows):\n    return {FEW}\n"
-    monkeypatch.setitem(numpy_prelude.HELPERS, name, text)
+    monkeypatch.setitem(numpy_prelude.HELPERS, name, (text, ()))
     return FEW

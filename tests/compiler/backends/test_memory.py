@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rnnc.compiler.passes.boundaries import MASKS
-from rnnc.runtime.program import Program
+from rnnc.runtime.program import Program, Tape
 from tests.compiler.backends.sources import CELLS
 from tests.compiler.hand_built import Array, Numbers, draw_masks
-from tests.compiler.run_scans import NO_MASKS, Outcome
+from tests.compiler.run_scans import Outcome
 from tests.runtime.run_program import by_program
 
 
@@ -23,6 +24,24 @@ def arrays(outcome: Outcome) -> dict[str, Array]:
 def given(n: Numbers) -> dict[str, Array]:
     groups = ("params", "carry", "xs", "d_ys", "d_carry")
     return {f"given {g}.{name}": a for g in groups for name, a in getattr(n, g).items()}
+
+
+def forward(program: Program, n: Numbers) -> tuple[dict[str, Array], Any, Tape]:
+    xs = tuple(n.xs[x.name] for x in program.cell.inputs)
+    given = xs if program.cell.input_is_tuple else xs[0]
+    carry, ys, tape = program.forward(n.params, n.carry, given)
+    assert tape is not None
+    return carry, ys, tape
+
+
+def assert_gradients(program: Program, n: Numbers, tape: Tape, wanted: dict[str, Array]) -> None:
+    """Those of `tape` are the ones in `wanted`, bit for bit."""
+    d_ys = tuple(n.d_ys[y.name] for y in program.cell.outputs)
+    given = d_ys if program.cell.output_is_tuple else d_ys[0]
+    d_params, d_carry, _ = program.backward(n.params, tape, given, n.d_carry)
+    for group, found in (("d_params", d_params), ("d_carry", d_carry)):
+        for name, array in found.items():
+            np.testing.assert_array_equal(array, wanted[f"{group}.{name}"], name)
 
 
 @pytest.mark.parametrize("masks", [(), MASKS], ids="+".join)
@@ -58,17 +77,9 @@ def test_two_tapes_of_one_program_are_apart(name: str) -> None:
     program = Program(cell, "float64")
     n = Numbers.draw(cell, seed=1)
     wanted = arrays(by_program(program, n))
-    xs = tuple(n.xs[x.name] for x in cell.inputs)
-    d_ys = tuple(n.d_ys[y.name] for y in cell.outputs)
-    _, _, tape = program.forward(n.params, n.carry, xs if cell.input_is_tuple else xs[0])
+    _, _, tape = forward(program, n)
     by_program(program, Numbers.draw(cell, seed=2))
-    assert tape is not None
-    d_params, d_carry, _ = program.backward(
-        n.params, tape, d_ys if cell.output_is_tuple else d_ys[0], n.d_carry
-    )
-    for group, found in (("d_params", d_params), ("d_carry", d_carry)):
-        for key, array in found.items():
-            np.testing.assert_array_equal(array, wanted[f"{group}.{key}"])
+    assert_gradients(program, n, tape, wanted)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -77,18 +88,7 @@ def test_writing_into_results_does_not_reach_the_tape(name: str) -> None:
     program = Program(cell, "float64")
     n = Numbers.draw(cell)
     wanted = arrays(by_program(program, n))
-    xs = tuple(n.xs[x.name] for x in cell.inputs)
-    d_ys = tuple(n.d_ys[y.name] for y in cell.outputs)
-    carry, ys, tape = program.forward(n.params, n.carry, xs if cell.input_is_tuple else xs[0])
+    carry, ys, tape = forward(program, n)
     for array in (*carry.values(), *(ys if cell.output_is_tuple else (ys,))):
         array.fill(np.nan)
-    assert tape is not None
-    d_params, d_carry, _ = program.backward(
-        n.params, tape, d_ys if cell.output_is_tuple else d_ys[0], n.d_carry
-    )
-    for group, found in (("d_params", d_params), ("d_carry", d_carry)):
-        for key, array in found.items():
-            np.testing.assert_array_equal(array, wanted[f"{group}.{key}"])
-
-
-_ = NO_MASKS
+    assert_gradients(program, n, tape, wanted)

@@ -1,0 +1,90 @@
+"""What generated NumPy modules look like."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from rnnc.compiler.backends.to_numpy import Module
+from rnnc.compiler.ir import Cell
+from rnnc.compiler.library import loads
+from rnnc.compiler.pipeline import Goal, compile_cell
+from tests.compiler.backends.sources import CELLS, STANDARD
+from tests.conftest import Golden
+
+RECURRENT = ("LSTM", "GRU", "RNN")  # one serial product each, nothing but ufuncs besides
+
+
+def modules(cell: Cell, goal: Goal | None = None) -> list[Module]:
+    programs = compile_cell(cell, goal or Goal())
+    return [m for m in (programs.forward, programs.backward) if m is not None]
+
+
+def functions_of_the_step(module: Module) -> Iterator[tuple[str, int]]:
+    """Every call in the innermost loop, and how many arguments it has."""
+    loops = [n for n in ast.walk(ast.parse(module.source)) if isinstance(n, ast.For)]
+    (steps,) = [loop for loop in loops if isinstance(loop.target, ast.Tuple)]
+    for statement in steps.body:
+        assert isinstance(statement, ast.Expr), ast.unparse(statement)
+        call = statement.value
+        assert isinstance(call, ast.Call) and isinstance(call.func, ast.Name), ast.unparse(call)
+        arguments = [*call.args, *(k.value for k in call.keywords)]
+        assert all(isinstance(a, ast.Name) for a in arguments), ast.unparse(call)
+        yield call.func.id, len(arguments)
+
+
+def test_the_lstms_source(golden: Golden) -> None:
+    golden("\n\n".join(m.source for m in modules(STANDARD.LSTM(3, 5))))
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_a_step_is_one_product_and_ufuncs_with_an_output(name: str) -> None:
+    cell = CELLS[name]()
+    serial = compile_cell(cell, Goal()).recurrence.serial_products
+    for module in modules(cell):
+        calls = list(functions_of_the_step(module))
+        products = [f for f, _ in calls if f.startswith("dot")]
+        assert len(products) == serial == 1
+        for function, arguments in calls:
+            if not function.startswith("dot"):
+                assert arguments == getattr(np, function).nin + 1
+
+
+@pytest.mark.parametrize(("name", "forward", "backward"), [("LSTM", 11, 7), ("GRU", 14, 5)])
+def test_steps_have_no_more_calls_than_by_hand(name: str, forward: int, backward: int) -> None:
+    counts = [len(list(functions_of_the_step(m))) for m in modules(CELLS[name]())]
+    assert counts == [forward, backward]
+
+
+def test_no_word_of_the_users_is_in_the_source() -> None:
+    cell = loads(
+        "cell Zebra(wombat): (quokka[wombat], numbat[wombat]) -> (quokka', dingo[wombat]) {\n"
+        "    param Emu[wombat, wombat] = normal(1)\n"
+        "    echidna = tanh(Emu @ quokka)\n"
+        "    quokka' = echidna + numbat\n"
+        "    dingo = echidna * quokka\n"
+        "}\n"
+    ).Zebra(3)
+    words = "zebra|wombat|quokka|numbat|dingo|emu|echidna"
+    for module in modules(cell, Goal(("starts", "boundaries", "valid"))):
+        assert not re.findall(words, module.source, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_program_is_the_same_text_every_time(name: str) -> None:
+    first, second = (modules(CELLS[name]()) for _ in range(2))
+    assert [m.source for m in first] == [m.source for m in second]
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_what_is_defined_is_used(name: str) -> None:
+    for module in modules(CELLS[name]()):
+        tree = ast.parse(module.source)
+        imported = [a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names]
+        defined = [n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+        used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+        assert {*imported, *defined} - used <= {"build"}
