@@ -150,17 +150,8 @@ class Frame:
     def target(self, node: Node, order: Order | None = None) -> View:
         """Where a node is to be written: its home, an array that is done with, or a new one."""
         if order is None:
-            order = self.homes[node].axes if node in self.homes else self._order(node)
+            order = self.homes[node].axes if node in self.homes else self.layout(node)
         return self.chosen(node, order) or self._in_place(node, order) or self.scratch(node, order)
-
-    def _order(self, node: Node) -> Order:
-        """The order of a result's axes: as its operands lie, where that is one way."""
-        if self.site is not STEP and node.op.pointwise:
-            full = [self.views[a].axes for a in node.args if a in self.views]
-            orders = {axes for axes in full if len(axes) == len(logical_order(node))}
-            if len(orders) == 1:
-                return orders.pop()
-        return self.layout(node)
 
     def chosen(self, node: Node, order: Order) -> View | None:
         """The place decided for a node beforehand, if its axes lie in `order` there."""
