@@ -127,7 +127,8 @@ class History:
         if window is not None and not whole:
             rows, count = {name: array[-window:].copy() for name, array in rows.items()}, window
         last = self.segments[-1] if self.segments else None
-        if last and self.connected and last.params is params and last.variant == tape.variant:
+        joins = last and last.params is params and last.variant == tape.variant
+        if last and joins and self.connected and whole:
             segments = (
                 *self.segments[:-1],
                 replace(last, buffer=last.buffer.extended(rows, count)),

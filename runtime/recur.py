@@ -143,7 +143,7 @@ class Recur:
         counts = None if lengths is None else read_lengths(lengths, call)
         cuts = None if boundaries is None else read_boundaries(boundaries, call, at.step)
         xs = self._inputs.convert(call, counts)
-        if cuts is not None and not at.history.calls:
+        if cuts is not None and not at.history.steps:
             cuts[:1] = False  # nothing is recorded before it; an initial state keeps its gradient
         if recording and at.resets is not None and call.steps:
             resets = np.zeros((call.steps, call.batch), bool) if resets is None else resets
@@ -159,7 +159,7 @@ class Recur:
         )
         ys = returned if self._cell.output_is_tuple else (returned,)
         lent = (*xs, *ys)
-        history = at.history.interrupted()
+        history = at.history.interrupted() if call.steps else at.history
         if tape is not None:
             fresh, window = at.carry is None, self._window
             step_bytes = sum(array[:1].nbytes for array in tape.arrays.values())
@@ -170,8 +170,11 @@ class Recur:
         waiting = None
         if recording and at.resets is not None:  # rows that ran no step wait on
             waiting = at.resets & (call.steps == 0 if counts is None else counts == 0)
+        after: Mapping[str, Array] | None = at.carry  # no step leaves an initial state initial
+        if call.steps:
+            after = {name: owned(array, lent) for name, array in carry.items()}
         standing = Standing(
-            {name: owned(array, lent) for name, array in carry.items()},
+            after,
             call.resized(0, single=False),
             at.step + call.steps,
             waiting,
@@ -235,8 +238,9 @@ class Recur:
         """The cotangent of what the last recorded step returned; a reset row's goes to `sums`."""
         if not at.history.connected:
             raise StateError(f"the state of {self} is not what its last recorded step returned")
-        assert at.carry is not None and at.like is not None
-        d_carry = read_d_carry(given, at.carry, self._dtype, "d_state", batched=at.like.batched)
+        assert at.like is not None
+        carry = at.entering(self._program, self._params, at.like.batch)
+        d_carry = read_d_carry(given, carry, self._dtype, "d_state", batched=at.like.batched)
         if at.resets is None:
             return d_carry
         nothing = zeros_like(d_carry)

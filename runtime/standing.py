@@ -42,7 +42,7 @@ class Standing:
 
     def check_fit(self, call: Call) -> None:
         """Raise a `StateError` unless `call` has the batch axis and size of the state."""
-        if self.carry is None or self.like is None:
+        if self.like is None:
             return
         if self.like.batched != call.batched:
             here, there = ("a", "none") if call.batched else ("no", "one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import rnnc
 from rnnc.runtime.arrays import Array
 from rnnc.runtime.history import History, TimeBuffer
 from rnnc.runtime.inputs import Call
@@ -117,3 +118,35 @@ def test_a_tape_without_arrays_still_counts_its_steps() -> None:
         )
     assert history.steps == 6 and history.segments[0].tape().steps == 6
     assert len(TimeBuffer({}, 0, 3).without_first(1)) == 2
+
+
+LEARNED = """
+cell Learned(n): (h[n] = h0, x[n]) -> (h', h') {
+    param U[n, n], h0[n] = constant(0.3)
+    h' = tanh(U @ h + x)
+}
+"""
+
+
+def learned_start(*calls: int, history: int | None = None, truncated: bool = False) -> Array:
+    """The gradient of a learned start after scans of so many steps."""
+    xs = np.random.default_rng(0).normal(size=(5, 2, 3))
+    net = rnnc.Recur(rnnc.loads(LEARNED).Learned(3), dtype="float64", history=history)
+    for steps in calls:
+        net.scan(xs[:steps])
+        if truncated and not steps:
+            net.truncate()
+    found: Array = net.backward(np.ones((net.recorded, 2, 3))).params["h0"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("calls", "truncated"), [((0, 5), False), ((0, 0, 5), False), ((5, 0), False), ((0, 5), True)]
+)
+def test_a_call_of_no_steps_changes_no_gradient(calls: tuple[int, ...], truncated: bool) -> None:
+    np.testing.assert_allclose(learned_start(*calls, truncated=truncated), learned_start(5))
+
+
+@pytest.mark.parametrize("calls", [(5,), (0, 5), (0, 0, 5), (0, 5, 0)])
+def test_a_start_that_left_the_window_has_no_gradient(calls: tuple[int, ...]) -> None:
+    assert not learned_start(*calls, history=2).any()
