@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 from .source import Span, excerpt, visible
 
@@ -81,6 +82,10 @@ class Problem(Error):
         assert cls.code not in PROBLEMS, f"two classes have the code {cls.code}"
         PROBLEMS[cls.code] = cls
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        more: dict[str, Any] = {"related": self.related, "notes": self.notes, "hints": self.hints}
+        return partial(type(self), **more), (self.headline, self.span, self.label)
+
     def __str__(self) -> str:
         return self.render()
 
@@ -107,6 +112,9 @@ class Problems(Error):
         given.sort(key=lambda problem: (sources.index(problem.span.source), problem.span.start))
         super().__init__(f"{len(given)} problems")
         self.problems = tuple(given)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problems,)
 
     def __str__(self) -> str:
         return self.render()

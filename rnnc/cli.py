@@ -7,6 +7,7 @@ What a command needs is imported when it runs, so that `rnnc --help` waits for n
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import sys
@@ -24,7 +25,7 @@ exit status:
   2    the command is called in a wrong way
   3    rnnc itself failed: please report it
   130  interrupted (Ctrl-C)
-  141  standard output was closed
+  141  standard output was closed, or cannot be written
 """
 
 
@@ -39,10 +40,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack signs of a source
+    if sys.stderr is None:  # as Python has a stream that was closed before it started
+        sys.stderr = open(os.devnull, "w")
+    if sys.stdout is None:
+        print("rnnc: standard output is closed", file=sys.stderr)
+        return PIPE_CLOSED
     try:
-        status = _run(_parser().parse_args(arguments))
+        status = _status(arguments)
         sys.stdout.flush()
         return status
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            with contextlib.suppress(OSError):
+                print(f"rnnc: cannot write: {error.strerror or error}", file=sys.stderr)
+        # Python would flush standard output once more when it ends, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def _status(arguments: Sequence[str] | None) -> int:
+    """Run one command.
+
+    Raises:
+        OSError: standard output or standard error cannot be written.
+    """
+    try:
+        return _run(_parser().parse_args(arguments))
     except SystemExit as stop:  # argparse: --help, or a wrong argument, which it has explained
         return FINE if stop.code in (None, FINE) else MISUSED
     except UsageError as error:
@@ -54,13 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("rnnc: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Python would flush standard output once more when it ends, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
     except MemoryError as error:
         print(f"rnnc: there is not enough memory: {error}", file=sys.stderr)
         return WRONG
+    except OSError as error:
+        if error.filename is None:  # no file failed, but a stream that was open already
+            raise
+        return _broken(error)
     except Exception as error:
         return _broken(error)
 

@@ -124,6 +124,12 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
     return found
 
 
+def check_flag(value: Any, name: str) -> None:
+    """Raise a `SettingError` unless an option is True or False: "no" would count as true."""
+    if not isinstance(value, bool | np.bool_):
+        raise SettingError(f"{name} is True or False, got {value!r}")
+
+
 def check_names(given: Any, names: Iterable[str], what: str, *, all_needed: bool) -> None:
     """Raise a `NamesError` that lists every unknown and every missing name at once."""
     if not isinstance(given, Mapping):

@@ -7,11 +7,13 @@ grammar.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from .cell import BoundCell
+from .errors import SettingError
 
 if TYPE_CHECKING:
     from ..compiler.library import Library, Template
@@ -72,9 +74,13 @@ def load(path: str | PathLike[str]) -> Cells:
 
     Raises:
         Problems: everything that is wrong with it, each with its place; FileError: it cannot be
-            read.
+            read; SettingError: this is no path.
     """
     from ..compiler import library
+
+    name = os.fspath(path) if isinstance(path, str | PathLike) else path
+    if not isinstance(name, str) or "\0" in name:
+        raise SettingError(f"load takes the path of a .rnn file, got {path!r}")
 
     return _read_already(library.load(path))
 
@@ -83,10 +89,13 @@ def loads(text: str) -> Cells:
     """The cells of a text in the language.
 
     Raises:
-        Problems: everything that is wrong with it, each with its place.
+        Problems: everything that is wrong with it, each with its place; SettingError: this is no
+            text.
     """
     from ..compiler import library
 
+    if not isinstance(text, str):
+        raise SettingError(f"loads takes a text in the language, got {type(text).__name__}")
     return _read_already(library.loads(text))
 
 

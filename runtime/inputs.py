@@ -15,7 +15,7 @@ import numpy as np
 
 from ..compiler.ir import Cell, toposort
 from ..compiler.shapes import size
-from .arrays import Array, as_array, as_indices, as_real, check_names, describe
+from .arrays import Array, as_array, as_indices, as_real, check_flag, check_names, describe
 from .errors import DTypeError, ShapeError
 
 
@@ -60,6 +60,7 @@ class Inputs:
     """The inputs of one cell."""
 
     def __init__(self, cell: Cell, dtype: np.dtype[Any], *, batch_first: bool) -> None:
+        check_flag(batch_first, "batch_first")
         self.cell = cell
         self.dtype = dtype
         self.batch_first = batch_first

@@ -27,6 +27,7 @@ from .arrays import (
     as_indices,
     as_real,
     check_dtype,
+    check_flag,
     check_names,
     describe,
 )
@@ -340,10 +341,19 @@ def compile(
         dtype: "float32" or "float64".
         exact: bit for bit the same numbers however a sequence is cut into calls; slower.
         fast: allow approximate products and activations where a backend has them; NumPy has none.
+    Raises:
+        SettingError: naming the argument.
     """
+    found = getattr(cell, "cell", cell)
+    if not isinstance(found, Cell):
+        raise SettingError(
+            f"compile takes a cell with its sizes, such as rnnc.LSTMCell(10, 5), not {cell!r}"
+        )
+    check_flag(exact, "exact")
+    check_flag(fast, "fast")
     if backend == "auto":
         backend = knobs.current().backend
     if backend not in ("auto", "numpy"):
         raise SettingError(f"backend is {backend!r}; there are 'auto' and 'numpy'")
     del fast
-    return Program(getattr(cell, "cell", cell), dtype, exact=exact)
+    return Program(found, dtype, exact=bool(exact))

@@ -15,12 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from .arrays import Array, as_array, as_indices, check_real, describe
-from .errors import NamesError, SettingError, ShapeError
+from .errors import DTypeError, NamesError, SettingError, ShapeError
 
 
 def cross_entropy(ys: Any, targets: Any, mask: Any = None) -> tuple[float, Array]:
@@ -48,14 +49,15 @@ def cross_entropy(ys: Any, targets: Any, mask: Any = None) -> tuple[float, Array
     chosen = as_indices(np.where(weights != 0, chosen, 0), scores.shape[-1], "targets")[..., None]
     if count == 0:
         return 0.0, np.zeros_like(scores)
-    shifted = scores - scores.max(axis=-1, keepdims=True)
-    d_ys = np.exp(shifted)
-    total = d_ys.sum(axis=-1, keepdims=True)
-    losses = np.log(total) - np.take_along_axis(shifted, chosen, axis=-1)
-    d_ys /= total
-    picked = np.take_along_axis(d_ys, chosen, axis=-1) - 1
-    np.put_along_axis(d_ys, chosen, picked, axis=-1)
-    return _mean(losses[..., 0], weights, count), _weighted(d_ys, weights[..., None], count)
+    with np.errstate(all="ignore"):
+        shifted = scores - scores.max(axis=-1, keepdims=True)
+        d_ys = np.exp(shifted)
+        total = d_ys.sum(axis=-1, keepdims=True)
+        losses = np.log(total) - np.take_along_axis(shifted, chosen, axis=-1)
+        d_ys /= total
+        picked = np.take_along_axis(d_ys, chosen, axis=-1) - 1
+        np.put_along_axis(d_ys, chosen, picked, axis=-1)
+        return _mean(losses[..., 0], weights, count), _weighted(d_ys, weights[..., None], count)
 
 
 def squared_error(ys: Any, targets: Any, mask: Any = None) -> tuple[float, Array]:
@@ -79,15 +81,17 @@ def squared_error(ys: Any, targets: Any, mask: Any = None) -> tuple[float, Array
     weights, count = _weights(mask, values.shape, values.dtype)
     if count == 0:
         return 0.0, np.zeros_like(values)
-    error = values - wanted.astype(values.dtype, copy=False)
-    return _mean(error * error, weights, count), _weighted(2 * error, weights, count)
+    with np.errstate(all="ignore"):
+        error = values - wanted.astype(values.dtype, copy=False)
+        return _mean(error * error, weights, count), _weighted(2 * error, weights, count)
 
 
 def _real(given: Any, name: str) -> Array:
     array = as_array(given, name)
     dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(np.float32)
     check_real(array, dtype, name)
-    return array.astype(dtype, copy=False)
+    with np.errstate(over="ignore"):
+        return array.astype(dtype, copy=False)
 
 
 def _weights(mask: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[Array, int]:
@@ -115,17 +119,21 @@ def _weighted(cotangent: Array, weights: Array, count: int) -> Array:
 def clip_by_norm(d_params: Mapping[str, Array], most: float) -> dict[str, Array]:
     """Gradients scaled down together so that their norm is at most `most`.
 
-    g -> g * min(1, most / norm), with norm the root of the sum of all squares. NaN stays NaN.
+    g -> g * min(1, most / norm), with norm the root of the sum of all squares. Where the norm is
+    not finite there is no direction to keep: all gradients become NaN.
 
     Source: Pascanu, Mikolov, Bengio 2013, arXiv:1211.5063.
     """
-    if not most > 0:
-        raise SettingError(f"most is a positive norm, got {most}")
-    norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in d_params.values()))
-    scale = min(1.0, most / norm) if norm > 0 else 1.0
-    if math.isnan(norm):
-        scale = math.nan
-    return {name: g * g.dtype.type(scale) for name, g in d_params.items()}
+    if not (_is_number(most) and most > 0):
+        raise SettingError(f"most is a positive norm, got {most!r}")
+    _check_arrays(d_params, "d_params")
+    with np.errstate(all="ignore"):
+        squares = (float(np.sum(np.square(g, dtype=np.float64))) for g in d_params.values())
+        norm = math.sqrt(sum(squares))
+        scale = min(1.0, most / norm) if norm > 0 else 1.0
+        if not math.isfinite(norm):
+            scale = math.nan
+        return {name: g * g.dtype.type(scale) for name, g in d_params.items()}
 
 
 @dataclass(slots=True)
@@ -137,18 +145,21 @@ class SGD:
     velocity: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate)
+        _check_finite(self.rate, "rate")
+        _check_finite(self.momentum, "momentum")
 
     def step(self, params: Mapping[str, Array], d_params: Mapping[str, Array]) -> dict[str, Array]:
         """New values of the parameters that have a gradient."""
         _check_pairs(params, d_params)
-        velocity = {
-            name: self.momentum * self.velocity[name] + g if name in self.velocity else g
-            for name, g in d_params.items()
-        }
-        found = {name: _minus(params[name], self.rate * v) for name, v in velocity.items()}
+        with np.errstate(all="ignore"):
+            velocity = {
+                name: self.momentum * self.velocity[name] + g if name in self.velocity else g
+                for name, g in d_params.items()
+            }
+            found = {name: _minus(params[name], self.rate * v) for name, v in velocity.items()}
         if self.momentum:
-            self.velocity = velocity
+            # A first velocity is the caller's gradient, which may change before the next step.
+            self.velocity = {name: np.array(v) for name, v in velocity.items()}
         return found
 
 
@@ -167,7 +178,12 @@ class Adam:
     moments: dict[str, tuple[Array, Array]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate)
+        _check_finite(self.rate, "rate")
+        _check_finite(self.epsilon, "epsilon")
+        decay: Any = self.decay
+        pair = isinstance(decay, tuple | list) and len(decay) == 2
+        if not (pair and all(_is_number(b) and 0 <= b < 1 for b in decay)):
+            raise SettingError(f"decay is two numbers, at least 0 and below 1, got {decay!r}")
 
     def step(self, params: Mapping[str, Array], d_params: Mapping[str, Array]) -> dict[str, Array]:
         """New values of the parameters that have a gradient."""
@@ -176,22 +192,38 @@ class Adam:
         scale = self.rate * math.sqrt(1 - b2**steps) / (1 - b1**steps)
         epsilon = self.epsilon * math.sqrt(1 - b2**steps)
         found, moments = {}, {}
-        for name, g in d_params.items():
-            first, second = self.moments.get(name) or (np.zeros_like(g), np.zeros_like(g))
-            first = b1 * first + (1 - b1) * g
-            second = b2 * second + (1 - b2) * np.square(g)
-            moments[name] = first, second
-            found[name] = _minus(params[name], scale * first / (np.sqrt(second) + epsilon))
+        with np.errstate(all="ignore"):
+            for name, g in d_params.items():
+                first, second = self.moments.get(name) or (np.zeros_like(g), np.zeros_like(g))
+                first = b1 * first + (1 - b1) * g
+                second = b2 * second + (1 - b2) * np.square(g)
+                moments[name] = first, second
+                found[name] = _minus(params[name], scale * first / (np.sqrt(second) + epsilon))
         self.moments, self.steps = moments, steps
         return found
 
 
-def _check_rate(rate: float) -> None:
-    if not (math.isfinite(rate) and rate >= 0):
-        raise SettingError(f"rate is a finite number, at least 0, got {rate}")
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _check_finite(value: Any, name: str) -> None:
+    if not (_is_number(value) and 0 <= value < math.inf):
+        raise SettingError(f"{name} is a finite number, at least 0, got {value!r}")
+
+
+def _check_arrays(given: Any, what: str) -> None:
+    if not isinstance(given, Mapping):
+        raise DTypeError(f"{what} takes a dict of arrays by name, not {type(given).__name__}")
+    for name, value in given.items():
+        if not isinstance(value, np.ndarray | np.generic):
+            raise DTypeError(f"{what}[{name!r}] is an array, not {type(value).__name__}")
+        check_real(np.asarray(value), np.dtype(np.float32), f"{what}[{name!r}]")
 
 
 def _check_pairs(params: Mapping[str, Array], d_params: Mapping[str, Array]) -> None:
+    _check_arrays(params, "params")
+    _check_arrays(d_params, "d_params")
     unknown = [name for name in d_params if name not in params]
     if unknown:
         raise NamesError(f"gradients for {', '.join(unknown)}, which are no parameters")

@@ -18,6 +18,8 @@ from .arrays import Array, as_array, as_flags, describe
 from .errors import DTypeError, RangeError, SettingError, ShapeError
 from .inputs import Call
 
+LONGEST_PERIOD = 2**62  # steps: a step of the stream and one of a call are added as int64
+
 
 def read_mask(given: Any, call: Call, name: str) -> Array:
     """Truth values for each step and row, or each step and every row -> bool[T,B], a copy."""
@@ -81,6 +83,8 @@ def _period(given: Any) -> int | None:
         raise DTypeError("boundaries is a period (an integer), a list of steps or a mask") from None
     if period < 1:
         raise SettingError(f"the period of boundaries is at least 1 step, got {period}")
+    if period > LONGEST_PERIOD:
+        raise RangeError(f"the period of boundaries is at most 2**62 steps, got {period}")
     return period
 
 

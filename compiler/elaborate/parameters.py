@@ -7,6 +7,7 @@ second time finds those of the first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -117,10 +118,13 @@ def _named(word: str, expression: Expression, shape: Shape, scope: Scope) -> Wor
     if any(isinstance(number, Bad) for number in numbers):
         return Init("zeros")
     problem = _misfit(word, call, len(numbers), shape, expression.span)
+    found = tuple(float(number) for number in numbers if not isinstance(number, Bad))
+    if problem is None:
+        problem = _impossible(word, call, found, expression.span)
     if problem:
         problems.add(problem)
         return Init("zeros")
-    return Init(word, tuple(float(number) for number in numbers if not isinstance(number, Bad)))
+    return Init(word, found)
 
 
 def _misfit(word: str, call: str, numbers: int, shape: Shape, span: Span) -> Problem | None:
@@ -140,6 +144,24 @@ def _misfit(word: str, call: str, numbers: int, shape: Shape, span: Span) -> Pro
     if initialiser.square and len(shape) > 1 and shape[-1] != shape[-2]:
         return BadInitialiser(f"'{word}' needs a square matrix", span, notes=sizes_note(shape))
     return None
+
+
+def _impossible(word: str, call: str, numbers: tuple[float, ...], span: Span) -> Problem | None:
+    """Why nothing can be drawn with these numbers."""
+    needs = ""
+    match word, numbers:
+        case "uniform", (low, high) if not (low <= high and math.isfinite(high - low)):
+            needs = "finite bounds, the lower one first"
+        case "normal", (deviation,) if not 0 <= deviation < math.inf:
+            needs = "a finite deviation, at least 0"
+        case "log_range", (first, last) if not (0 < first < math.inf and 0 < last < math.inf):
+            needs = "finite ends above 0"
+        case "linspace", (first, last) if not math.isfinite(last - first):
+            needs = "finite ends"
+    if not needs:
+        return None
+    got = ", ".join(f"{number:g}" for number in numbers)
+    return BadInitialiser(f"'{call}' needs {needs}", span, f"this is {word}({got})")
 
 
 def _expression(value: Operand, item: Item, shape: Shape, scope: Scope) -> Init:

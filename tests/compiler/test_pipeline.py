@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from rnnc.compiler import library
 from rnnc.compiler.ir import Cell, Node, Scans, State, Value, apply, const
 from rnnc.compiler.passes.boundaries import MASKS
 from rnnc.compiler.pipeline import PIPELINE, Goal, stages
@@ -85,3 +88,12 @@ def test_doubling_lets_stay_small() -> None:
     for stage in stages(cell, Goal()):
         if isinstance(stage.value, Scans) and stage.value.backward is not None:
             assert len(list(stage.value.backward)) <= 20 * 60, stage.pass_.name
+
+
+PASSES = [f"{at:02}-{step.name}" for at, step in enumerate(PIPELINE[:-1], 1)]  # the last: a plan
+
+
+@pytest.mark.parametrize("number", range(len(PASSES)), ids=PASSES)
+def test_the_lstm_after_every_pass(number: int, golden: Callable[[str], None]) -> None:
+    found = list(stages(library.std().LSTM(3, 4), Goal()))
+    golden(show(found[number].value, comments=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -192,3 +193,9 @@ def test_a_collector_keeps_one_problem_of_a_kind_at_a_place() -> None:
     assert [problem.code for problem in collector.errors] == ["unexpected-token", "too-deep"]
     with pytest.raises(Problems, match="2 errors and 1 warning"):
         collector.raise_errors()
+
+
+def test_problems_survive_the_way_to_another_process() -> None:
+    with pytest.raises(Problems) as caught:
+        parse("cell A(n): (h[n], x[n]) -> (h, h') { h' = x ++ }\n", "a.rnn")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

@@ -132,6 +132,29 @@ def test_a_closed_pipe_ends_quietly() -> None:
         assert process.wait() == PIPE_CLOSED
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize(
+    ("argument", "unbuffered"), [("cells", ""), ("cells", "1"), ("--help", "")]
+)
+def test_a_full_disk_is_no_mistake_in_rnnc(argument: str, unbuffered: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "rnnc", argument],
+            stdout=full, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(HOME), "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    assert done.returncode == PIPE_CLOSED
+    assert done.stderr == "rnnc: cannot write: No space left on device\n"
+
+
+def test_closed_standard_output_is_no_mistake_in_rnnc(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["cells"]) == PIPE_CLOSED
+    assert capsys.readouterr().err == "rnnc: standard output is closed\n"
+
+
 # -- streams -------------------------------------------------------------------------------------
 
 

@@ -216,3 +216,17 @@ def test_a_file_of_cells_is_a_namespace(tmp_path: Any) -> None:
     path.write_text("cell Sum(n): (s[n], x[n]) -> (s', s') { s' = s + x }")
     net = Recur(rnnc.load(path).Sum(2))
     close(net.scan(np.ones((3, 2))), [[1, 1], [2, 2], [3, 3]])
+
+
+@pytest.mark.parametrize("path", [None, 5, b"a.rnn", "a\0b"])
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    with pytest.raises(ValueError, match=r"path of a \.rnn file") as caught:
+        rnnc.load(path)
+    assert isinstance(caught.value, rnnc.Error)
+
+
+@pytest.mark.parametrize("text", [None, 5, b"cell"])
+def test_what_is_no_text_is_refused(text: Any) -> None:
+    with pytest.raises(ValueError, match="takes a text") as caught:
+        rnnc.loads(text)
+    assert isinstance(caught.value, rnnc.Error)

@@ -61,6 +61,9 @@ def test_a_cotangent_that_is_left_out_is_zero() -> None:
 
 
 REFUSED: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
+    ("cell", lambda: rnnc.compile(3), ValueError, "a cell with its sizes.*not 3"),
+    ("maker", lambda: rnnc.compile(rnnc.cells.GRU), ValueError, "a cell with its sizes"),
+    ("exact", lambda: rnnc.compile(LEAKY.cell, exact="no"), ValueError, "exact is True or False"),  # type: ignore[arg-type]
     ("dtype", lambda: Program(LEAKY.cell, "int8"), ValueError, "float32 or float64"),
     ("params", lambda: forward(params={}), ValueError, "params also needs W, U"),
     ("param", lambda: forward(params={**PARAMS, "W": X}), ValueError, "parameter W"),

@@ -139,7 +139,16 @@ def test_tokens_are_integers_within_their_table() -> None:
 
 @pytest.mark.parametrize(
     "keywords",
-    [{"dtype": "float16"}, {"dtype": 3}, {"history": 0}, {"seed": 0.5}, {"backend": "x"}],
+    [
+        {"dtype": "float16"},
+        {"dtype": 3},
+        {"history": 0},
+        {"seed": 0.5},
+        {"backend": "x"},
+        {"exact": "no"},
+        {"fast": 1},
+        {"batch_first": "no"},
+    ],
 )
 def test_settings_are_checked(keywords: dict[str, Any]) -> None:
     with pytest.raises(rnnc.Error) as caught:

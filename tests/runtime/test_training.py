@@ -77,7 +77,19 @@ def test_nothing_that_counts_is_a_loss_of_0() -> None:
         (lambda: rnnc.squared_error(random(3), random(3), [True]), ValueError, r"bool\[3\]"),
         (lambda: rnnc.clip_by_norm({}, 0), ValueError, "positive"),
         (lambda: rnnc.SGD(-1), ValueError, "rate"),
+        (lambda: rnnc.clip_by_norm({}, "1"), ValueError, "positive"),  # type: ignore[arg-type]
+        (lambda: rnnc.clip_by_norm([1.0], 1), TypeError, "d_params"),  # type: ignore[arg-type]
+        (lambda: rnnc.clip_by_norm({"W": [1.0]}, 1), TypeError, r"d_params\['W'\].*list"),  # type: ignore[dict-item]
+        (lambda: rnnc.clip_by_norm({"W": np.ones(2, int)}, 1), TypeError, "holds int64"),
+        (lambda: rnnc.SGD("x"), ValueError, "rate"),  # type: ignore[arg-type]
+        (lambda: rnnc.SGD(1, momentum=np.nan), ValueError, "momentum"),
+        (lambda: rnnc.SGD(1, momentum="x"), ValueError, "momentum"),  # type: ignore[arg-type]
+        (lambda: rnnc.SGD(1).step({"W": [1.0]}, {}), TypeError, r"params\['W'\]"),  # type: ignore[dict-item]
         (lambda: rnnc.Adam(np.nan), ValueError, "rate"),
+        (lambda: rnnc.Adam(decay=(0.9, 1.0)), ValueError, "decay"),
+        (lambda: rnnc.Adam(decay=(0.9, "x")), ValueError, "decay"),  # type: ignore[arg-type]
+        (lambda: rnnc.Adam(decay=0.9), ValueError, "decay"),  # type: ignore[arg-type]
+        (lambda: rnnc.Adam(epsilon=-1), ValueError, "epsilon"),
         (lambda: rnnc.SGD(1).step({}, {"W": random(2)}), ValueError, "W"),
         (lambda: rnnc.Adam(1).step({"W": random(2)}, {"W": random(3)}), ValueError, r"\[2\]"),
     ],
@@ -98,6 +110,25 @@ def test_clipping_scales_all_gradients_together() -> None:
     close(rnnc.clip_by_norm(gradients, 10.1), gradients, 0)
     close(rnnc.clip_by_norm({"W": np.zeros(2)}, 1.0), {"W": np.zeros(2)}, 0)
     assert np.isnan(rnnc.clip_by_norm({"W": np.array([np.nan, 1.0])}, 1.0)["W"]).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinity_gives_nan_without_a_warning() -> None:
+    infinite = np.array([[np.inf, 1.0]])
+    assert np.isnan(rnnc.clip_by_norm({"W": infinite}, 1.0)["W"]).all()
+    for loss, d_ys in (rnnc.cross_entropy(infinite, [1]), rnnc.squared_error(infinite, infinite)):
+        assert np.isnan(loss) and np.isnan(d_ys).any()
+    for optimiser in (rnnc.SGD(0.1, momentum=0.9), rnnc.Adam(0.1)):
+        for sign in (1, -1):
+            optimiser.step({"W": infinite}, {"W": sign * infinite})
+
+
+def test_sgd_keeps_no_array_of_the_callers() -> None:
+    optimiser, params = rnnc.SGD(1.0, momentum=0.5), {"W": np.zeros(1)}
+    gradient = np.array([2.0])
+    optimiser.step(params, {"W": gradient})
+    gradient[:] = 100.0
+    close(optimiser.step(params, {"W": np.zeros(1)})["W"], [-1.0])
 
 
 def test_sgd_with_momentum_by_hand() -> None:

@@ -42,7 +42,9 @@ class _Growth:
             node = self.grown()
             if size(node.type.shape) <= LARGEST and node.type.rank <= HIGHEST_RANK:
                 self.pool.append(node)
-        states = [State(str(s.attr), s, self.next(s), const(0.0, s.type.shape)) for s in self.states]
+        states = [
+            State(str(s.attr), s, self.next(s), const(0.0, s.type.shape)) for s in self.states
+        ]
         pool = [*self.pool, *(s.new for s in states)]
         outputs = [Value(f"y{at}", self.pick(pool)) for at in range(self.pick((1, 2, 3)))]
         used = set(toposort([*(s.new for s in states), *(y.node for y in outputs)]))

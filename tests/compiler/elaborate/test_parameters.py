@@ -88,7 +88,9 @@ def test_a_state_starts_as_zeros_unless_told() -> None:
         "param W[n, n] = gaussian", "param W[n, n] = normal", "param W[n, n] = normal(1, 2)",
         "param W[n, n] = zeros(1)", "param W[n] = orthogonal", "param W[1, n] = hippo_legs",
         "param W[n] = tanh", "param W[n, n] = eye(n) > 0",
-        "param W[n] = normal(std=1)",
+        "param W[n] = normal(std=1)", "param W[n] = uniform(2, -2)", "param W[n] = normal(-1)",
+        "param W[n] = log_range(0, 1)", "param W[n] = log_range(1, -1)",
+        "param W[n] = normal(inf)", "param W[n] = linspace(0, inf)",
     ],
 )  # fmt: skip
 def test_an_initialiser_that_fits_not_is_refused(declaration: str) -> None:

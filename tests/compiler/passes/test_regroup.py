@@ -14,7 +14,6 @@ from rnnc.compiler.places import Place, places
 from tests.compiler.hand_built import CELLS, Numbers, carry, draw_masks, elman, one_input, param
 from tests.compiler.run_scans import assert_alike, by_oracle, by_scans, each, scans_of
 
-
 A, X = param("a", 3), one_input("x", 3)
 
 

@@ -33,7 +33,7 @@ def test_every_node_stands_once_behind_its_operands(name: str, masks: tuple[str,
 def test_a_step_reads_no_more_than_a_block_at_a_time() -> None:
     (forward, _) = plans("GRU", Goal())
     assert not forward.whole
-    assert [n.op.name for n in forward.block][0] == "einsum"
+    assert forward.block[0].op.name == "einsum"
 
 
 def test_what_needs_one_row_of_a_stack_is_not_put_off() -> None:
