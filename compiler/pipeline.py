@@ -62,7 +62,7 @@ class Pass:
     exact: bool = True  # whether programs with `exact=True` have it
 
 
-def _each(step: Callable[[Scan], Scan]) -> Callable[[Scans, Goal], Scans]:
+def each(step: Callable[[Scan], Scan]) -> Callable[[Scans, Goal], Scans]:
     """A pass over scans, from one over a scan."""
 
     def run(scans: Scans, _goal: Goal) -> Scans:
@@ -99,26 +99,29 @@ def _schedule(scans: Scans, _goal: Goal) -> tuple[Scans, Plan, Plan | None]:
 
 PIPELINE = (
     Pass("scan", _scan, "add time: inputs become sequences, outputs are stacked"),
-    Pass("simplify", _each(simplify), "apply laws once, before derivatives multiply them", ("scan",)),
+    Pass("simplify", each(simplify), "apply laws once, before derivatives multiply them",
+         ("scan",)),
     Pass("classify", _classify, "what kind of recurrence this is", ("scan",)),
     Pass("boundaries", _boundaries,
          "resets, lengths and truncation become nodes: derivatives and backends inherit them",
          ("scan",)),
     Pass("differentiate", _differentiate, "add the reversed scan", ("scan", "boundaries")),
-    Pass("simplify", _each(simplify), "what the derivative's rules left behind", ("scan",)),
+    Pass("simplify", each(simplify), "what the derivative's rules left behind", ("scan",)),
     Pass("residuals", _residuals, "save what is dear to compute, compute again what is cheap",
          ("differentiate",)),
-    Pass("stack", _each(stack), "gates of one operand in one product", ("residuals",)),
-    Pass("split", _each(split), "gates apart, so that each is regrouped in its own way", ("stack",)),
-    Pass("simplify", _each(simplify), "parts of parts", ("scan",)),
-    Pass("regroup", _each(regroup), "add and multiply first what does not read the carry",
+    Pass("stack", each(stack), "gates of one operand in one product", ("residuals",)),
+    Pass("split", each(split), "gates apart, so that each is regrouped in its own way",
+         ("stack",)),
+    Pass("simplify", each(simplify), "parts of parts", ("scan",)),
+    Pass("regroup", each(regroup), "add and multiply first what does not read the carry",
          ("scan",), exact=False),
-    Pass("hoist", _each(hoist), "W @ x for all t in one product", ("residuals",), exact=False),
-    Pass("merge", _each(merge), "all gates squashed at once", ("split",)),
-    Pass("sink", _each(sink), "dW as one contraction over T*B", ("residuals",), exact=False),
-    Pass("gather", _each(gather), "cotangents of gates, which share a factor, at once", ("hoist",), exact=False),
-    Pass("hoist", _each(hoist), "the factors this brought together", ("gather",), exact=False),
-    Pass("simplify", _each(simplify), "views of views", ("scan",)),
+    Pass("hoist", each(hoist), "W @ x for all t in one product", ("residuals",), exact=False),
+    Pass("merge", each(merge), "all gates squashed at once", ("split",)),
+    Pass("sink", each(sink), "dW as one contraction over T*B", ("residuals",), exact=False),
+    Pass("gather", each(gather), "cotangents of gates, which share a factor, at once",
+         ("hoist",), exact=False),
+    Pass("hoist", each(hoist), "the factors this brought together", ("gather",), exact=False),
+    Pass("simplify", each(simplify), "views of views", ("scan",)),
     Pass("schedule", _schedule, "which node is computed when", ("residuals",)),
 )  # fmt: skip
 

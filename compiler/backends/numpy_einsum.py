@@ -1,6 +1,6 @@
 """Statements for products: `dot` where there is no batch of matrices, `matmul` where there is.
 
-In: a frame and an `einsum` node. Out: statements at the frame's present site. In a step the operands
+In: a frame and an `einsum` node. Out: statements at its present site. In a step the operands
 are views made before the loop, the result is a buffer; elsewhere all rows are multiplied at once.
 """
 
