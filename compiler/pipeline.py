@@ -17,6 +17,7 @@ from .ir import Cell, Plan, Scan, Scans
 from .passes.boundaries import boundaries
 from .passes.classify import Recurrence, classify
 from .passes.differentiate import differentiate
+from .passes.fuse import fuse
 from .passes.gather import gather
 from .passes.hoist import hoist
 from .passes.merge import merge
@@ -33,6 +34,9 @@ from .trace import Trace
 from .verify import verify
 
 
+BACKENDS = ("numpy", "triton")
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """What a set of programs is for; together with the cell it decides their text.
@@ -44,6 +48,7 @@ class Goal:
     masks: tuple[str, ...] = ()
     record: bool = True
     exact: bool = False
+    backend: str = "numpy"
 
     def __str__(self) -> str:
         """What distinguishes it from the usual goal: "forward, starts"; usually nothing."""
@@ -60,6 +65,7 @@ class Pass:
     why: str
     needs: tuple[str, ...] = ()
     exact: bool = True  # whether programs with `exact=True` have it
+    backends: tuple[str, ...] = BACKENDS  # whose programs have it
 
 
 def each(step: Callable[[Scan], Scan]) -> Callable[[Scans, Goal], Scans]:
@@ -116,11 +122,14 @@ PIPELINE = (
     Pass("regroup", each(regroup), "add and multiply first what does not read the carry",
          ("scan",), exact=False),
     Pass("hoist", each(hoist), "W @ x for all t in one product", ("residuals",), exact=False),
-    Pass("merge", each(merge), "all gates squashed at once", ("split",)),
+    Pass("merge", each(merge), "all gates squashed at once", ("split",), backends=("numpy",)),
     Pass("sink", each(sink), "dW as one contraction over T*B", ("residuals",), exact=False),
     Pass("gather", each(gather), "cotangents of gates, which share a factor, at once",
-         ("hoist",), exact=False),
-    Pass("hoist", each(hoist), "the factors this brought together", ("gather",), exact=False),
+         ("hoist",), exact=False, backends=("numpy",)),
+    Pass("hoist", each(hoist), "the factors this brought together", ("gather",), exact=False,
+         backends=("numpy",)),
+    Pass("fuse", each(fuse), "elementwise work joins the step: memory is dear", ("sink",),
+         exact=False, backends=("triton",)),
     Pass("simplify", each(simplify), "views of views", ("scan",)),
     Pass("schedule", _schedule, "which node is computed when", ("residuals",)),
 )  # fmt: skip
@@ -145,7 +154,7 @@ def stages(cell: Cell, goal: Goal) -> Iterator[Stage]:
     done: set[str] = set()
     level = knobs.current().verify
     for step in PIPELINE:
-        if goal.exact and not step.exact:
+        if (goal.exact and not step.exact) or goal.backend not in step.backends:
             continue
         assert done.issuperset(step.needs), f"{step.name} needs {step.needs}"
         begun = time.perf_counter()

@@ -13,10 +13,9 @@ In the loop there is nothing but ufuncs with an output, `dot`, and a `zip` over 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..ir import Node, Plan
 from ..shapes import size
+from . import Module as Module
 from .numpy_frame import BUILD, LATE, ONCE, WHOLE, Frame, dtype_of, number_text
 from .numpy_layout import dims_of, logical_order
 from .numpy_loop import Loop
@@ -24,21 +23,6 @@ from .numpy_prelude import LEGEND, helpers_for, with_short_names
 from .numpy_statements import section
 from .numpy_views import View, sample_of, shape_text
 from .writer import WIDTH, Writer, in_lines
-
-
-@dataclass(frozen=True, slots=True)
-class Module:
-    """Source of one program, and the order of what it takes and gives.
-
-    `run(T, *params, *starts, *inputs)` returns `(*last carries, *outs)`.
-    """
-
-    source: str
-    params: tuple[str, ...]
-    starts: tuple[str, ...]
-    inputs: tuple[str, ...]
-    carries: tuple[str, ...]
-    outs: tuple[str, ...]
 
 
 def to_numpy(plan: Plan, *, exact: bool = False) -> Module:

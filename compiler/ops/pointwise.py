@@ -38,55 +38,62 @@ comparison = _rule("real", "bool")
 logic = _rule("bool", "bool")
 
 
-def _ufunc(name: str) -> dict[str, str]:
-    return {"numpy": f"np.{name}({{0}}, {{out}})"}
+# Spellings: NumPy's are statements that write `{out}`, Triton's are expressions. What `tl` lacks,
+# or has only for a device, is a function of `backends/triton_prelude.py`.
 
 
-def _ufunc2(name: str) -> dict[str, str]:
-    return {"numpy": f"np.{name}({{0}}, {{1}}, {{out}})"}
+def _ufunc(name: str, triton: str) -> dict[str, str]:
+    return {"numpy": f"np.{name}({{0}}, {{out}})", "triton": triton}
+
+
+def _ufunc2(name: str, triton: str) -> dict[str, str]:
+    return {"numpy": f"np.{name}({{0}}, {{1}}, {{out}})", "triton": triton}
 
 
 def _extremum(name: str) -> dict[str, str]:
     # NumPy takes a third positional operand of these for a mistake, and warns.
-    return {"numpy": f"np.{name}({{0}}, {{1}}, out={{out}})"}
+    return {
+        "numpy": f"np.{name}({{0}}, {{1}}, out={{out}})",
+        "triton": f"tl.{name}({{0}}, {{1}}, propagate_nan=tl.PropagateNan.ALL)",
+    }
 
 
 # -- arithmetic --------------------------------------------------------------------------------
 
 op(
     "add", doc="a + b", arity=2, type=real, infix="+", cheap=True, linear=True,
-    spell=_ufunc2("add"),
+    spell=_ufunc2("add", "{0} + {1}"),
     reference=lambda _, a, b: a + b,
     partials=lambda y, a, b: (1.0, 1.0),
     laws=("a + neg(b) -> a - b", "neg(a) + b -> b - a"),
 )  # fmt: skip
 op(
     "sub", doc="a - b", arity=2, type=real, infix="-", cheap=True, linear=True,
-    spell=_ufunc2("subtract"),
+    spell=_ufunc2("subtract", "{0} - {1}"),
     reference=lambda _, a, b: a - b,
     partials=lambda y, a, b: (1.0, -1.0),
     laws=("a - 0 -> a", "a - neg(b) -> a + b"),
 )  # fmt: skip
 op(
-    "mul", doc="a * b", arity=2, type=real, infix="*", cheap=True, spell=_ufunc2("multiply"),
+    "mul", doc="a * b", arity=2, type=real, infix="*", cheap=True, spell=_ufunc2("multiply", "{0} * {1}"),
     reference=lambda _, a, b: a * b,
     partials=lambda y, a, b: (b, a),
     laws=("a * 1 -> a", "1 * a -> a", "neg(a) * neg(b) -> a * b"),
 )  # fmt: skip
 op(
-    "div", doc="a / b", arity=2, type=real, infix="/", cheap=True, spell=_ufunc2("divide"),
+    "div", doc="a / b", arity=2, type=real, infix="/", cheap=True, spell=_ufunc2("divide", "{0} / {1}"),
     reference=lambda _, a, b: a / b, domain=(0.5, 2.0),
     partials=lambda y, a, b: (1.0 / b, -(y / b)),
     laws=("a / 1 -> a",),
 )  # fmt: skip
 op(
-    "neg", doc="-a", type=real, cheap=True, linear=True, spell=_ufunc("negative"),
+    "neg", doc="-a", type=real, cheap=True, linear=True, spell=_ufunc("negative", "-{0}"),
     reference=lambda _, a: -a,
     partials=lambda y, a: (-1.0,),
     laws=("neg(neg(a)) -> a",),
 )  # fmt: skip
 op(
-    "pow", doc="a ^ b", arity=2, type=real, infix="^", spell=_ufunc2("power"),
+    "pow", doc="a ^ b", arity=2, type=real, infix="^", spell=_ufunc2("power", "power({0}, {1})"),
     reference=lambda _, a, b: np.power(a, b), domain=(0.5, 2.0),
     # At a = 0 both are 0 where they have a limit, as in PyTorch, rather than 0 * inf = NaN; what is
     # not chosen is finite too, so that this holds of the second derivative.
@@ -97,12 +104,12 @@ op(
     laws=("a ^ 1 -> a", "a ^ 2 -> a * a"),
 )  # fmt: skip
 op(
-    "mod", doc="a % b, with the sign of b", arity=2, type=real, infix="%", spell=_ufunc2("mod"),
+    "mod", doc="a % b, with the sign of b", arity=2, type=real, infix="%", spell=_ufunc2("mod", "modulo({0}, {1})"),
     reference=lambda _, a, b: np.mod(a, b), domain=(0.5, 2.0),
     partials=lambda y, a, b: (1.0, -((a / b).then("floor"))),
 )  # fmt: skip
 op(
-    "abs", doc="|a|; its derivative at 0 is 0", type=real, cheap=True, spell=_ufunc("abs"),
+    "abs", doc="|a|; its derivative at 0 is 0", type=real, cheap=True, spell=_ufunc("abs", "tl.abs({0})"),
     reference=lambda _, a: np.abs(a),
     partials=lambda y, a: (a.then("sign"),),
     laws=("abs(neg(a)) -> abs(a)", "abs(abs(a)) -> abs(a)"),
@@ -131,42 +138,42 @@ def _shares(larger: Any, smaller: Any) -> tuple[Any, Any]:
 # -- exponentials and their kin ------------------------------------------------------------------
 
 op(
-    "exp", doc="e^a", type=real, spell=_ufunc("exp"),
+    "exp", doc="e^a", type=real, spell=_ufunc("exp", "tl.exp({0})"),
     reference=lambda _, a: np.exp(a),
     partials=lambda y, a: (y,),
 )  # fmt: skip
 op(
-    "expm1", doc="e^a - 1, exact near 0", type=real, spell=_ufunc("expm1"),
+    "expm1", doc="e^a - 1, exact near 0", type=real, spell=_ufunc("expm1", "expm1({0})"),
     reference=lambda _, a: np.expm1(a),
     partials=lambda y, a: (y + 1.0,),
 )  # fmt: skip
 op(
-    "log", doc="natural logarithm", type=real, spell=_ufunc("log"), domain=(0.5, 3.0),
+    "log", doc="natural logarithm", type=real, spell=_ufunc("log", "tl.log({0})"), domain=(0.5, 3.0),
     reference=lambda _, a: np.log(a),
     partials=lambda y, a: (1.0 / a,),
 )  # fmt: skip
 op(
-    "log1p", doc="log(1 + a), exact near 0", type=real, spell=_ufunc("log1p"), domain=(-0.5, 3.0),
+    "log1p", doc="log(1 + a), exact near 0", type=real, spell=_ufunc("log1p", "log1p({0})"), domain=(-0.5, 3.0),
     reference=lambda _, a: np.log1p(a),
     partials=lambda y, a: (1.0 / (a + 1.0),),
 )  # fmt: skip
 op(
-    "sqrt", doc="square root", type=real, spell=_ufunc("sqrt"), domain=(0.5, 3.0),
+    "sqrt", doc="square root", type=real, spell=_ufunc("sqrt", "tl.sqrt({0})"), domain=(0.5, 3.0),
     reference=lambda _, a: np.sqrt(a),
     partials=lambda y, a: (0.5 / y,),
 )  # fmt: skip
 op(
-    "sin", doc="sine", type=real, spell=_ufunc("sin"),
+    "sin", doc="sine", type=real, spell=_ufunc("sin", "tl.sin({0})"),
     reference=lambda _, a: np.sin(a),
     partials=lambda y, a: (a.then("cos"),),
 )  # fmt: skip
 op(
-    "cos", doc="cosine", type=real, spell=_ufunc("cos"),
+    "cos", doc="cosine", type=real, spell=_ufunc("cos", "tl.cos({0})"),
     reference=lambda _, a: np.cos(a),
     partials=lambda y, a: (-a.then("sin"),),
 )  # fmt: skip
 op(
-    "tanh", doc="hyperbolic tangent", type=real, spell=_ufunc("tanh"),
+    "tanh", doc="hyperbolic tangent", type=real, spell=_ufunc("tanh", "tanh({0})"),
     reference=lambda _, a: np.copysign(
         -np.expm1(-2 * np.abs(a)) / (1 + np.exp(-2 * np.abs(a))), a
     ),
@@ -176,14 +183,15 @@ op(
     "sigmoid", doc="1 / (1 + e^-a)", type=real,
     spell={
         "numpy": "np.multiply({0}, 0.5, {out})\nnp.tanh({out}, {out})\n"
-        "np.multiply({out}, 0.5, {out})\nnp.add({out}, 0.5, {out})"
+        "np.multiply({out}, 0.5, {out})\nnp.add({out}, 0.5, {out})",
+        "triton": "sigmoid({0})",
     },
     reference=lambda _, a: np.where(a >= 0, 1.0, np.exp(-np.abs(a))) / (1 + np.exp(-np.abs(a))),
     partials=lambda y, a: (y * (1.0 - y),),
 )  # fmt: skip
 op(
     "softplus", doc="log(1 + e^a)", type=real,
-    spell={"numpy": "np.logaddexp({0}, 0.0, {out})"},
+    spell={"numpy": "np.logaddexp({0}, 0.0, {out})", "triton": "softplus({0})"},
     reference=lambda _, a: np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a))),
     partials=lambda y, a: (a.then("sigmoid"),),
 )  # fmt: skip
@@ -192,21 +200,24 @@ op(
 
 op(
     "relu", doc="max(a, 0); its derivative at 0 is 0", type=real, cheap=True,
-    spell={"numpy": "np.maximum({0}, 0.0, out={out})"},
+    spell={
+        "numpy": "np.maximum({0}, 0.0, out={out})",
+        "triton": "tl.where({0} <= 0, 0.0, {0})",
+    },
     reference=lambda _, a: np.where(np.isnan(a), a, np.where(a > 0, a, 0.0)),
     partials=lambda y, a: (a.then("gt", 0.0).then("where", 1.0, 0.0),),
 )  # fmt: skip
 op(
     "sign", doc="-1, 0 or 1; derivative 0", type=real, cheap=True, nograd=True,
-    spell=_ufunc("sign"), reference=lambda _, a: np.sign(a),
+    spell=_ufunc("sign", "sign({0})"), reference=lambda _, a: np.sign(a),
 )  # fmt: skip
 op(
     "floor", doc="largest integer at most a; derivative 0", type=real, cheap=True, nograd=True,
-    spell=_ufunc("floor"), reference=lambda _, a: np.floor(a),
+    spell=_ufunc("floor", "tl.floor({0})"), reference=lambda _, a: np.floor(a),
 )  # fmt: skip
 op(
     "round", doc="nearest integer, halves to even; derivative 0", type=real, cheap=True,
-    nograd=True, spell=_ufunc("rint"), reference=lambda _, a: np.rint(a),
+    nograd=True, spell=_ufunc("rint", "nearest({0})"), reference=lambda _, a: np.rint(a),
 )  # fmt: skip
 
 
@@ -222,7 +233,10 @@ def _choice(_attr: Any, test: Type, a: Type, b: Type) -> Type:
 op(
     "where", doc="a where the test holds, else b; what is not chosen gets derivative 0", arity=3,
     type=_choice, cheap=True,
-    spell={"numpy": "np.copyto({out}, {2})\nnp.copyto({out}, {1}, where={0})"},
+    spell={
+        "numpy": "np.copyto({out}, {2})\nnp.copyto({out}, {1}, where={0})",
+        "triton": "tl.where({0}, {1}, {2})",
+    },
     reference=lambda _, test, a, b: np.where(test, a, b),
     # Not `ct * mask`: an infinite cotangent of the other branch must not reach this one.
     pullback=lambda ct, y, test, a, b: (
@@ -243,14 +257,14 @@ for _name, _sign, _numpy in (
 ):  # fmt: skip
     op(
         _name, doc=f"a {_sign} b", arity=2, type=comparison, infix=_sign, cheap=True, nograd=True,
-        spell=_ufunc2(_numpy), reference=_numpy_function(_numpy),
+        spell=_ufunc2(_numpy, f"{{0}} {_sign} {{1}}"), reference=_numpy_function(_numpy),
     )  # fmt: skip
-for _name, _numpy in (("and", "logical_and"), ("or", "logical_or")):
+for _name, _sign, _numpy in (("and", "&", "logical_and"), ("or", "|", "logical_or")):
     op(
         _name, doc=f"a {_name} b", arity=2, type=logic, infix=_name, cheap=True, nograd=True,
-        spell=_ufunc2(_numpy), reference=_numpy_function(_numpy),
+        spell=_ufunc2(_numpy, f"{{0}} {_sign} {{1}}"), reference=_numpy_function(_numpy),
     )  # fmt: skip
 op(
-    "not", doc="not a", type=logic, cheap=True, nograd=True, spell=_ufunc("logical_not"),
+    "not", doc="not a", type=logic, cheap=True, nograd=True, spell=_ufunc("logical_not", "{0} == 0"),
     reference=lambda _, a: np.logical_not(a),
 )  # fmt: skip

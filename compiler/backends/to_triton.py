@@ -1,0 +1,164 @@
+"""Plan -> Triton source: one flat module with one function, `build`.
+
+In: a plan. Out: text without a word of the user's. `build(B, dtype)` returns `run(T, ...)`:
+
+    once, whole, block    weight transforms and what is hoisted: torch, and map kernels
+    the loop              one kernel, a program for some rows
+    tail, late            what was sunk: torch, and map kernels
+"""
+
+from __future__ import annotations
+
+from ..ir import Node, Plan
+from . import Module
+from .torch_host import Host, shape_of
+from .triton_loop import Kernel, Last, Start, Sum, loop_kernel
+from .triton_prelude import helpers_for
+from .writer import Writer, in_lines
+
+LEGEND = """\
+# p parameters, s starts, x inputs; k what is kept of every step, l last values, a sums over the
+# steps; v other values; in kernels i indices, m masks, o offsets, w weights, c carries, n numbers.
+"""
+
+NUMBERS = '''\
+def numbers(dtype):
+    """What a kernel computes in, what products round to, and what feeds the multiplier."""
+    real = tl.float64 if dtype == torch.float64 else tl.float32
+    narrow = {
+        torch.float64: tl.float64, torch.float32: tl.float32,
+        torch.bfloat16: tl.bfloat16, torch.float16: tl.float16,
+    }[dtype]
+    # The interpreter multiplies bfloat16 as if it were whole numbers.
+    fed = real if triton.knobs.runtime.interpret else narrow
+    return real, narrow, fed
+'''
+
+ROWS, WARPS, STAGES, BLOCK = 16, 4, 2, 1024
+
+
+def to_triton(plan: Plan) -> Module:
+    """Generate the module of a plan.
+
+    Args:
+        plan: of a verified scan.
+    """
+    scan, host = plan.scan, Host()
+    arguments: list[str] = []
+    for prefix, nodes in (
+        ("p", scan.params), ("s", [c.start for c in scan.carries]), ("x", scan.inputs),
+    ):  # fmt: skip
+        for node in nodes:
+            arguments.append(host.give(node, prefix))
+    kernel = loop_kernel(plan, "loop") if plan.step or scan.carries else None
+    if kernel is not None:
+        host.out("grid = triton.cdiv(B, ROWS)")
+    read = _read_elsewhere(plan, kernel)
+    host.section([*plan.once, *plan.whole, *plan.block], read)
+    if kernel is not None:
+        _launch(host, kernel)
+    for node in plan.kept:
+        if node not in host.names:
+            host.set(node, _of_every_step(host, node))
+    host.section([*plan.tail, *plan.late], [o.node for o in scan.outs])
+    results = [host.lasts[c.name] for c in scan.carries] + _results(plan, host)
+
+    body = Writer()
+    for text in (*host.kernels, *([kernel.source] if kernel else [])):
+        body(text.rstrip("\n"))
+        body()
+        body()
+    with body.block("def build(B, dtype):"):
+        body("real, narrow, fed = numbers(dtype)")
+        body("wide = torch.float64 if dtype == torch.float64 else torch.float32")
+        body()
+        with body.block(f"def run{in_lines(['T', *arguments])}:"):
+            body(f"device = {arguments[0]}.device" if arguments else 'device = "cpu"')
+            body.extend(host.out)
+            body(f"return {in_lines(results)}")
+        body()
+        body("return run")
+    return Module(
+        _module(str(body)),
+        tuple(str(p.attr) for p in scan.params),
+        tuple(c.name for c in scan.carries),
+        tuple(str(i.attr) for i in scan.inputs),
+        tuple(c.name for c in scan.carries),
+        tuple(o.name for o in scan.outs),
+    )
+
+
+def _module(body: str) -> str:
+    """The whole text: imports, legend, configuration, helpers, kernels, `build`."""
+    parts = [
+        "import torch\nimport triton\nimport triton.language as tl",
+        LEGEND.rstrip("\n"),
+        f"ROWS, WARPS, STAGES, BLOCK = {ROWS}, {WARPS}, {STAGES}, {BLOCK}",
+        *helpers_for(body),
+        NUMBERS.rstrip("\n"),
+        body.rstrip("\n"),
+    ]
+    return "\n\n\n".join(parts) + "\n"
+
+
+def _read_elsewhere(plan: Plan, kernel: Kernel | None) -> list[Node]:
+    """What is computed before the loop and read by it, after it, or as a result."""
+    found = [o.node for o in plan.scan.outs]
+    found += [n for n in (kernel.pointers.values() if kernel else ()) if isinstance(n, Node)]
+    found += [a for n in (*plan.kept, *plan.tail, *plan.late) for a in n.args]
+    return found
+
+
+def _launch(host: Host, kernel: Kernel) -> None:
+    """Allocate what the kernel writes, and launch it."""
+    passed: list[str] = []
+    late: list[tuple[Node, str]] = []
+    for what in kernel.pointers.values():
+        match what:
+            case Start(carry):
+                passed.append(host.names[carry.start])
+            case Last(carry):
+                name = host.lasts[carry.name] = host.fresh("l")
+                host.out(f"{name} = {host.empty(carry.node, 'wide')}")
+                passed.append(name)
+            case Sum(node) if "B" not in node.type.axes:
+                name = host.fresh("a")
+                shape = shape_of(node).replace("(", "(grid, ", 1)
+                host.out(f"{name} = torch.empty({shape}, dtype=wide, device=device)")
+                passed.append(name)
+                late.append((node, f"{name}.sum(0).to(dtype)"))
+            case Sum(node):
+                passed.append(host.allocate(node, "a"))
+            case Node() if what.op.name == "stack":
+                passed.append(host.allocate(what, "k"))
+            case Node():
+                passed.append(host.contiguous(what))
+    arguments = [*passed, "0", "T", "B", "ROWS", "STAGES", "real"]
+    arguments += ["narrow", "fed", '"ieee"'] if kernel.has_products else []
+    arguments += ["num_warps=WARPS", "enable_fp_fusion=True"]
+    host.out(f"{kernel.name}[(grid,)]{in_lines(arguments)}")
+    for node, text in late:
+        host.set(node, text)
+
+
+def _of_every_step(host: Host, node: Node) -> str:
+    """What the loop leaves behind of a value that it does not compute."""
+    (value,) = node.args
+    before = value.args[0] if value.op.name == "at" else value
+    if node.op.name == "stack":
+        return host.spread(before, node.type.lead)
+    return f"{host.name(before)}.sum(0)" if value.op.name == "at" else f"{host.name(before)} * T"
+
+
+def _results(plan: Plan, host: Host) -> list[str]:
+    """The outs as source: of those a user sees, none shares memory with another or an argument."""
+    outs = plan.scan.outs
+    taken = {host.root(o.node) for o in outs if o.name in plan.private}
+    found: list[str] = []
+    for out in outs:
+        root = host.root(out.node)
+        shares = out.name not in plan.private and (root in taken or root in host.given)
+        copy = ".clone(memory_format=torch.contiguous_format)" if shares else ".contiguous()"
+        found.append(host.name(out.node) + ("" if host.is_fresh(out.node) and not shares else copy))
+        taken.add(root)
+    return found

@@ -1,0 +1,330 @@
+"""What runs beside a kernel: structured ops as calls of torch, elementwise ones as map kernels.
+
+In: nodes of a plan that are no part of the loop. Out: lines of the module's `run`, in which every
+node is a tensor with its leading axes, then its trailing ones, and the map kernels they launch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from ..ir import Node
+from ..shapes import size
+from .triton_frame import number_text
+from .triton_map import map_kernel
+from .triton_values import extents
+from .writer import Names, Writer
+
+VIEWS = ("at", "broadcast", "diagonal", "reshape", "slice", "spread", "stack", "stop_gradient",
+         "transpose")  # fmt: skip
+DTYPES = {"real": "dtype", "bool": "torch.bool", "int": "torch.int64"}
+
+
+class Host:
+    """The host's part of a module: tensors by node, and lines that make them."""
+
+    def __init__(self) -> None:
+        self.out = Writer()
+        self.fresh = Names()
+        self.names: dict[Node, str] = {}
+        self.given: set[str] = set()  # names of the arguments
+        self.lasts: dict[str, str] = {}  # carry -> its last value
+        self.kernels: list[str] = []
+        self._allocated: set[str] = set()
+        self._group: list[Node] = []  # elementwise nodes of one shape, not yet launched
+
+    # -- sections --------------------------------------------------------------------------------
+
+    def section(self, nodes: Sequence[Node], read: Iterable[Node]) -> None:
+        """Compute `nodes`, operands first; `read` are those that something else reads."""
+        later = _readers(nodes, read)
+        for node in nodes:
+            if node in self.names:
+                continue
+            if node.op.pointwise:
+                if self._group and _domain(self._group[0]) != _domain(node):
+                    self._launch(later)
+                for arg in node.args:
+                    self._know(arg)
+                self._group.append(node)
+                continue
+            if any(a in self._group for a in node.args):
+                self._launch(later)
+            for arg in node.args:
+                self._know(arg)
+            self.set(node, EMITTERS[node.op.name](self, node))
+        self._launch(later)
+
+    def _launch(self, later: dict[Node, set[Node]]) -> None:
+        """The present group as one kernel; its results are what others read."""
+        group, self._group = self._group, []
+        if not group:
+            return
+        inside = set(group)
+        results = [n for n in group if later.get(n, set()) - inside]
+        name = f"map{len(self.kernels)}"
+        operands: dict[Node, str] = {}
+        for node in group:
+            for arg in node.args:
+                if arg not in inside and arg.op.name != "const":
+                    operands[arg] = self.contiguous(arg)
+        self.kernels.append(map_kernel(name, group, list(operands), results))
+        for node in results:
+            self.allocate(node)
+        total = " * ".join([*node_lead(group[0]), str(size(group[0].type.shape))])
+        arguments = [*operands.values(), *(self.names[n] for n in results), "B", total]
+        self.out(f"count = {total}")
+        arguments[-1] = "count"
+        self.out(
+            f"{name}[(triton.cdiv(count, BLOCK),)]({', '.join(arguments)}, BLOCK, real, "
+            "enable_fp_fusion=True)"
+        )
+
+    # -- tensors ---------------------------------------------------------------------------------
+
+    def give(self, node: Node, prefix: str) -> str:
+        """Name an argument."""
+        name = self.names[node] = self.fresh(prefix)
+        self.given.add(name)
+        return name
+
+    def root(self, node: Node) -> str:
+        """Whose memory a node's tensor may be: that of an argument, or of a tensor made here."""
+        while node.op.name in VIEWS and self.names.get(node) not in self.given | self._allocated:
+            node = node.args[0]
+        return self.name(node)
+
+    def is_fresh(self, node: Node) -> bool:
+        """Whether a node's tensor was allocated for it alone, contiguous."""
+        return self.name(node) in self._allocated
+
+    def set(self, node: Node, expression: str) -> str:
+        """Name a tensor."""
+        name = self.names[node] = self.fresh("v")
+        self.out(f"{name} = {expression}")
+        return name
+
+    def allocate(self, node: Node, prefix: str = "v") -> str:
+        """An uninitialised tensor for a node."""
+        name = self.names[node] = self.fresh(prefix)
+        self._allocated.add(name)
+        self.out(f"{name} = {self.empty(node)}")
+        return name
+
+    def empty(self, node: Node, dtype: str | None = None) -> str:
+        """`torch.empty` of a node's shape."""
+        return f"torch.empty({shape_of(node)}, dtype={dtype or DTYPES[node.type.kind]}, device=device)"
+
+    def _know(self, node: Node) -> None:
+        """Leaves without operands are made where they are first read."""
+        if node not in self.names and not node.args and node.op.name in ("const", "iota"):
+            self.set(node, EMITTERS[node.op.name](self, node))
+
+    def name(self, node: Node) -> str:
+        self._know(node)
+        return self.names[node]
+
+    def contiguous(self, node: Node) -> str:
+        """A node for a kernel, which counts on its strides."""
+        name = self.name(node)
+        return name if name in self._allocated | self.given else f"{name}.contiguous()"
+
+    def spread(self, node: Node, lead: str) -> str:
+        """A tensor with these leading axes, those it lacks repeated."""
+        name, mine = self.name(node), node.type.lead
+        if mine == lead:
+            return name
+        return f"{self.facing(node, lead)}.expand({', '.join([*lead, *map(str, extents(node))])})"
+
+    def facing(self, node: Node, lead: str) -> str:
+        """A tensor with an axis of size 1 for each leading axis it lacks."""
+        name, mine = self.name(node), node.type.lead
+        if mine == lead:
+            return name
+        index = ", ".join([*(":" if x in mine else "None" for x in lead), "..."])
+        return f"{name}[{index}]"
+
+
+def node_lead(node: Node) -> list[str]:
+    """["T", "B"]."""
+    return list(node.type.lead)
+
+
+def shape_of(node: Node) -> str:
+    """A node's shape as source: `(T, B, 4, 16)`."""
+    dims = [*node_lead(node), *map(str, extents(node))]
+    return f"({', '.join(dims)}{',' if len(dims) == 1 else ''})"
+
+
+def _domain(node: Node) -> tuple[str, tuple[int, ...]]:
+    return node.type.lead, extents(node)
+
+
+def _readers(nodes: Sequence[Node], read: Iterable[Node]) -> dict[Node, set[Node]]:
+    """Node -> who reads it; what is read elsewhere has a reader that is no node of these."""
+    found: dict[Node, set[Node]] = {}
+    for node in nodes:
+        for arg in node.args:
+            found.setdefault(arg, set()).add(node)
+    for node in read:
+        found.setdefault(node, set()).add(_ELSEWHERE)
+    return found
+
+
+_ELSEWHERE = Node.__new__(Node)  # stands for any reader beyond the section
+
+
+# -- structured ops as torch -------------------------------------------------------------------------
+
+
+def _axis(node: Node, axis: int) -> int:
+    """A trailing axis of a tensor as torch counts."""
+    return len(node.type.lead) + axis
+
+
+def _const(h: Host, node: Node) -> str:
+    return f"torch.full({shape_of(node)}, {number_text(node)}, dtype={DTYPES[node.type.kind]}, device=device)"
+
+
+def _iota(h: Host, node: Node) -> str:
+    shape, axis = node.attr
+    where = ", ".join(":" if at == axis else "None" for at in range(len(shape)))
+    return (
+        f"torch.arange({shape[axis]}, device=device).to(dtype)[{where}]"
+        f".expand({', '.join(map(str, map(int, shape)))})"
+    )
+
+
+def _einsum(h: Host, node: Node) -> str:
+    letters, out = node.attr[0].split("->")
+    a, b = letters.split(",")
+    first, second = node.args
+    names = f"{first.type.lead}{a},{second.type.lead}{b}->{node.type.lead}{out}"
+    return f"torch.einsum({names!r}, {h.name(first)}, {h.name(second)})"
+
+
+def _sum(h: Host, node: Node) -> str:
+    return f"{h.name(node.args[0])}.sum({_axis(node, node.attr)})"
+
+
+def _amax(h: Host, node: Node) -> str:
+    return f"{h.name(node.args[0])}.amax({_axis(node, node.attr)})"
+
+
+def _cumsum(h: Host, node: Node) -> str:
+    axis, backwards = node.attr
+    where, name = _axis(node, axis), h.name(node.args[0])
+    if backwards:
+        return f"{name}.flip({where}).cumsum({where}).flip({where})"
+    return f"{name}.cumsum({where})"
+
+
+def _total(h: Host, node: Node) -> str:
+    (operand,) = node.args
+    places = [at for at, x in enumerate(operand.type.lead) if x in node.attr]
+    return f"{h.name(operand)}.sum({tuple(places)})"
+
+
+def _spread(h: Host, node: Node) -> str:
+    return h.spread(node.args[0], node.type.lead)
+
+
+def _same(h: Host, node: Node) -> str:
+    return h.name(node.args[0])
+
+
+def _reshape(h: Host, node: Node) -> str:
+    return f"{h.name(node.args[0])}.reshape({shape_of(node)})"
+
+
+def _broadcast(h: Host, node: Node) -> str:
+    return f"{h.name(node.args[0])}.expand({shape_of(node)})"
+
+
+def _transpose(h: Host, node: Node) -> str:
+    lead = len(node.type.lead)
+    order = [*range(lead), *(lead + a for a in node.attr)]
+    return f"{h.name(node.args[0])}.permute({', '.join(map(str, order))})"
+
+
+def _flip(h: Host, node: Node) -> str:
+    return f"{h.name(node.args[0])}.flip({_axis(node, node.attr)})"
+
+
+def _slice(h: Host, node: Node) -> str:
+    return f"{h.name(node.args[0])}[..., {', '.join(f'{i}:{j}' for i, j in node.attr)}]"
+
+
+def _pad(h: Host, node: Node) -> str:
+    widths = [w for pair in reversed(node.attr) for w in pair]
+    return f"torch.nn.functional.pad({h.name(node.args[0])}, {tuple(map(int, widths))})"
+
+
+def _concat(h: Host, node: Node) -> str:
+    parts = ", ".join(h.spread(a, node.type.lead) for a in node.args)
+    return f"torch.cat(({parts},), {_axis(node, node.attr)})"
+
+
+def _diag(h: Host, node: Node) -> str:
+    return f"torch.diag_embed({h.name(node.args[0])})"
+
+
+def _diagonal(h: Host, node: Node) -> str:
+    return f"{h.name(node.args[0])}.diagonal(dim1=-2, dim2=-1)"
+
+
+def _take(h: Host, node: Node) -> str:
+    table, index = node.args
+    if not table.type.lead:
+        return f"{h.name(table)}[{h.name(index)}]"
+    lead, rank = node.type.lead, node.type.rank
+    tail = ", ".join(map(str, extents(node)))
+    where = f"{h.spread(index, lead)}{'[..., None' + ', None' * rank + ']'}"
+    where += f".expand({', '.join([*lead, '1', *([tail] if tail else [])])})"
+    return f"{h.spread(table, lead)}.gather({len(lead)}, {where}).squeeze({len(lead)})"
+
+
+def _scatter(h: Host, node: Node) -> str:
+    rows, summed = node.attr
+    index, row = node.args
+    lead = "".join(x for x in "TB" if x in index.type.axes | row.type.axes)
+    where, values = h.spread(index, lead), h.spread(row, lead)
+    if set(summed) == set(lead):  # sorts, so that a run can be repeated bit for bit
+        count = size(row.type.shape)
+        return (
+            f"torch.ops.aten.embedding_dense_backward({values}.reshape(-1, {count}), "
+            f"{where}.reshape(-1), {rows}, -1, False).reshape({shape_of(node)})"
+        )
+    one_hot = f"torch.nn.functional.one_hot({where}, {rows}).to(dtype)"
+    letters = "abcdefgh"[: row.type.rank]
+    kept = "".join(x for x in lead if x not in summed)
+    return f"torch.einsum('{lead}z,{lead}{letters}->{kept}z{letters}', {one_hot}, {values})"
+
+
+def _at(h: Host, node: Node) -> str:
+    return f"{h.name(node.args[0])}[t]"
+
+
+EMITTERS: dict[str, Callable[[Host, Node], str]] = {
+    "amax": _amax,
+    "at": _at,
+    "broadcast": _broadcast,
+    "concat": _concat,
+    "const": _const,
+    "cumsum": _cumsum,
+    "diag": _diag,
+    "diagonal": _diagonal,
+    "einsum": _einsum,
+    "flip": _flip,
+    "iota": _iota,
+    "pad": _pad,
+    "reshape": _reshape,
+    "scatter": _scatter,
+    "slice": _slice,
+    "spread": _spread,
+    "stop_gradient": _same,
+    "sum": _sum,
+    "take": _take,
+    "total": _total,
+    "transpose": _transpose,
+}

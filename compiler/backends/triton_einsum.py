@@ -1,0 +1,183 @@
+"""Products on tiles: with a weight through the matrix unit, else multiplied and summed.
+
+In: a frame and an einsum. Out: lines of the step. Letters name axes, as in the einsum's spec; axes
+of size 1 count for nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from ..ir import Node
+from .triton_frame import Frame
+from .triton_structured import over_rows
+from .triton_values import Dims, Tile, extents, padded, shape_text
+
+SMALLEST = 16  # rows, columns and depth of a product that the matrix unit takes
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """The axes of an einsum by name: which operand, and the result, has which."""
+
+    a: str
+    b: str
+    out: str
+    sizes: dict[str, int]
+
+    @staticmethod
+    def of(node: Node) -> Letters:
+        letters, out = node.attr[0].split("->")
+        a, b = letters.split(",")
+        sizes: dict[str, int] = {}
+        for names, operand in ((a, node.args[0]), (b, node.args[1])):
+            sizes |= dict(zip(names, extents(operand), strict=True))
+        return Letters(a, b, out, sizes)
+
+    @property
+    def contracted(self) -> str:
+        return "".join(x for x in self.a if x in self.b and x not in self.out)
+
+    def dims(self, names: str) -> Dims:
+        return tuple(padded(self.sizes[x]) for x in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """A product of a weight and a value of the step: [batch, own, summed] @ [batch, summed, rest].
+
+    Each field names axes; `rest` are the value's own, which stand beside the rows.
+    """
+
+    weight: Node
+    value: Node
+    weight_letters: str
+    value_letters: str
+    batch: str
+    own: str
+    summed: str
+    rest: str
+
+
+def weighted(f: Frame, node: Node) -> Weighted | None:
+    """`node` as a product with a weight, if it is large enough a one for the matrix unit."""
+    if node.attr[1]:
+        return None
+    names = Letters.of(node)
+    pairs = [(node.args[0], names.a, node.args[1], names.b),
+             (node.args[1], names.b, node.args[0], names.a)]  # fmt: skip
+    for weight, mine, value, theirs in pairs:
+        place = f.place(weight)
+        if place is None or place.timed or place.rows or not value.type.axes:
+            continue
+        large = {x for x in names.sizes if names.sizes[x] > 1}
+        both = "".join(x for x in names.out if x in mine and x in theirs and x in large)
+        own = "".join(x for x in names.out if x in mine and x not in both)
+        summed = "".join(x for x in theirs if x in mine and x not in names.out)
+        rest = "".join(x for x in names.out if x in theirs and x not in both and x not in own)
+        if min(prod(names.dims(own)), prod(names.dims(summed))) >= SMALLEST:
+            return Weighted(weight, value, mine, theirs, both, own, summed, rest)
+    return None
+
+
+def einsum(f: Frame, node: Node) -> None:
+    """A product: through the matrix unit where a weight is one of its operands."""
+    found = weighted(f, node)
+    if found is None:
+        multiplied(f, node)
+    else:
+        _through_matrix_unit(f, node, found)
+
+
+def _through_matrix_unit(f: Frame, node: Node, w: Weighted) -> None:
+    """One product for all gates: the weight's axes are rows, the examples are columns."""
+    names = Letters.of(node)
+    weight = _weight(f, names, w)
+    value = _value(f, names, w)
+    batch = [str(prod(names.dims(w.batch)))] if w.batch else []
+    beside = prod(names.dims(w.rest))
+    columns = "ROWS" if beside == 1 else f"{beside} * ROWS"
+    shape = ", ".join([*batch, str(prod(names.dims(w.summed))), columns])
+    value = f.let(f"tl.reshape({value}, ({shape}))")
+    f.has_products = True
+    found = f.let(f"product({weight}, {value}, NARROW, FED, REAL, IEEE)")
+    order = w.batch + w.own + w.rest
+    text = f"tl.reshape({found}, {shape_text(names.dims(order), rows=True)})"
+    f.assign(node, _permuted(text, order, names.out), names.dims(names.out), rows=True)
+
+
+def _permuted(text: str, have: str, want: str) -> str:
+    """A tile with trailing axes `have` as one with axes `want`."""
+    if have == want:
+        return text
+    order = [*(have.index(x) for x in want), len(want)]
+    return f"tl.permute({text}, ({', '.join(map(str, order))}))"
+
+
+def _weight(f: Frame, names: Letters, w: Weighted) -> str:
+    """The weight as a matrix, on chip before the loop; zeros in its padding."""
+    place = f.place(w.weight)
+    assert place is not None
+    order = [w.weight_letters.index(x) for x in w.batch + w.own + w.summed]
+    tile = f.load(place.picked(order), narrow=False)
+    batch = [str(prod(names.dims(w.batch)))] if w.batch else []
+    sizes = [*batch, str(prod(names.dims(w.own))), str(prod(names.dims(w.summed)))]
+    return f.once(f"tl.reshape({tile.text}, ({', '.join(sizes)}))", "w")
+
+
+def _value(f: Frame, names: Letters, w: Weighted) -> str:
+    """The value with axes [batch, summed, rest, rows], 0 where the sum must not see padding."""
+    tile = f.wide(f.whole(w.value), names.dims(w.value_letters), rows=True)
+    shape = tuple(names.sizes[x] for x in w.value_letters)
+    only = tuple(at for at, x in enumerate(w.value_letters) if x in w.summed)
+    mask = f.inside(shape, tile.dims, rows=False, only=only)
+    if mask:
+        tile = f.computed(f"tl.where({mask}, {tile.text}, 0.0)", tile.dims, rows=True)
+    order = w.batch + w.summed + w.rest
+    alone = "".join(x for x in w.value_letters if x not in order)  # of size 1
+    return _permuted(tile.text, w.value_letters, order + alone)
+
+
+# -- without the matrix unit -----------------------------------------------------------------------
+
+
+def multiplied(f: Frame, node: Node) -> None:
+    """Every product of elements, then sums over the axes that the result lacks."""
+    names = Letters.of(node)
+    contracted = names.contracted
+    order = names.out + contracted
+    a = _facing(f, node.args[0], names.a, order)
+    b = _facing(f, node.args[1], names.b, order)
+    dims = tuple(map(max, a.dims, b.dims))
+    tile = f.computed(f"{a.text} * {b.text}", dims, rows=a.rows or b.rows)
+    shape = tuple(names.sizes[x] for x in order)
+    if contracted:
+        only = tuple(range(len(names.out), len(order)))
+        # What repeats along a summed axis counts as often as it does.
+        dims = tuple(
+            padded(size) if at in only else dim
+            for at, (dim, size) in enumerate(zip(dims, shape, strict=True))
+        )
+        tile = f.wide(tile, dims, rows=tile.rows)
+        mask = f.inside(shape, dims, rows=False, only=only)
+        text = f"tl.where({mask}, {tile.text}, 0.0)" if mask else tile.text
+        for axis in reversed(only):
+            text = f"tl.sum({text}, {axis})"
+        tile = f.computed(text, dims[: len(names.out)], rows=tile.rows)
+    f.tiles[node] = over_rows(f, tile) if node.attr[1] else tile
+
+
+def _facing(f: Frame, node: Node, mine: str, order: str) -> Tile:
+    """An operand with its axes in this order, and with axes of size 1 for those it lacks."""
+    tile = f.tensor(node)
+    have = "".join(x for x in order if x in mine)
+    dims = tuple(tile.dims[mine.index(x)] for x in have)
+    text = _permuted(tile.text, mine, have)
+    if len(have) < len(order):
+        if text is not tile.text:
+            text = f.let(text)
+        where = ", ".join([*(":" if x in have else "None" for x in order), ":"])
+        text = f"{text}[{where}]"
+    left = iter(dims)
+    return Tile(text, tuple(next(left) if x in have else 1 for x in order), tile.rows)

@@ -1,0 +1,227 @@
+"""A kernel while it is written: its arguments, indices, masks, and the three parts of its body.
+
+In: nodes and where they are. Out: lines that load, compute and store tiles. Whatever is the same
+in every step (indices, offsets, masks, weights) is written before the loop, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..ir import Node
+from .triton_values import Dims, Strided, Tile, extents, padded, shape_text
+from .writer import Names, Writer
+
+TYPES = {"real": "REAL", "int": "tl.int64", "bool": "tl.int1"}
+
+
+class Frame:
+    """One kernel."""
+
+    def __init__(self, step: Iterable[Node] = ()) -> None:
+        self._inside = set(step)
+        self.has_products = False
+        self.before, self.step, self.after = Writer(), Writer(), Writer()
+        self.fresh = Names()
+        self.arguments: dict[str, object] = {}  # pointer name -> what the host passes
+        self._cached: dict[str, str] = {}  # text of an expression -> its name before the loop
+        self.tiles: dict[Node, Tile] = {}
+        self.places: dict[Node, Strided] = {}
+        self.halves: dict[str, tuple[Tile, Tile]] = {}  # of tiles split already
+
+    # -- names -----------------------------------------------------------------------------------
+
+    def argument(self, prefix: str, what: object) -> str:
+        """A pointer that the host fills with `what`."""
+        for name, other in self.arguments.items():
+            if other is what:
+                return name
+        name = self.fresh(prefix)
+        self.arguments[name] = what
+        return name
+
+    def once(self, expression: str, prefix: str) -> str:
+        """A name for what is the same in every step."""
+        if expression not in self._cached:
+            self._cached[expression] = name = self.fresh(prefix)
+            self.before(f"{name} = {expression}")
+        return self._cached[expression]
+
+    def index(self, axis: int, rank: int, dim: int) -> str:
+        """0, 1, 2, ... along one of the trailing axes of a tile of that rank."""
+        if rank == 0:
+            return "0"
+        where = ", ".join(":" if at == axis else "None" for at in range(rank + 1))
+        return self.once(f"tl.arange(0, {dim})[{where}]", "i")
+
+    def row(self, rank: int) -> str:
+        """The number of each row, along the last axis of a tile of that rank."""
+        return f"rows[{'None, ' * rank}:]" if rank else "rows"
+
+    # -- masks -----------------------------------------------------------------------------------
+
+    def inside(self, shape: Dims, dims: Dims, *, rows: bool, only: Dims | None = None) -> str:
+        """Where a padded tile of a value of this shape is not padding; "" where it is nowhere.
+
+        `only` names the axes that matter.
+        """
+        rank = len(dims)
+        tests = [
+            f"({self.index(axis, rank, dim)} < {extent})"
+            for axis, (extent, dim) in enumerate(zip(shape, dims, strict=True))
+            if dim > extent and (only is None or axis in only)
+        ]
+        if rows:
+            tests.append(f"({self.row(rank)} < B)")
+        return self.once(" & ".join(tests), "m") if tests else ""
+
+    # -- memory ----------------------------------------------------------------------------------
+
+    def _pointer(self, place: Strided, dims: Dims) -> str:
+        rank = len(dims)
+        terms = [str(place.offset)] if place.offset else []
+        for axis, (stride, dim) in enumerate(zip(place.strides, dims, strict=True)):
+            if dim > 1:
+                index = self.index(axis, rank, dim)
+                terms.append(index if stride == 1 else f"{index} * {stride}")
+        if place.rows:
+            terms.append(f"{self.row(rank)} * {place.count}")
+        if not terms or (len(terms) == 1 and terms[0].isdigit()):
+            terms.append(f"tl.zeros({shape_text((1,) * rank, rows=False)}, tl.int32)")
+        offsets = self.once(" + ".join(terms), "o")
+        if not place.timed:
+            return f"{place.base} + {offsets}"
+        # A value without rows has one element group for each step.
+        now = f"now * {place.count}" if place.rows else f"t * {place.count}"
+        return f"{place.base} + {now} + {offsets}"
+
+    def load(self, place: Strided, narrow: bool = True) -> Tile:
+        """Read a value; `narrow` leaves repeated axes at size 1."""
+        dims = tuple(
+            1 if narrow and stride == 0 else padded(extent)
+            for extent, stride in zip(place.extents, place.strides, strict=True)
+        )
+        shape = tuple(
+            extent if dim > 1 or extent == 0 else 1
+            for extent, dim in zip(place.extents, dims, strict=True)
+        )
+        pointer, mask = self._pointer(place, dims), self.inside(shape, dims, rows=place.rows)
+        guarded = f"{pointer}, mask={mask}, other=0" if mask else pointer
+        cast = ".to(REAL)" if place.kind == "real" else ""
+        name = self.fresh("v")
+        writer = self.step if place.timed else self.before
+        writer(f"{name} = tl.load({guarded}){cast}")
+        return Tile(name, dims, place.rows)
+
+    def load_row(self, table: Strided, number: Tile) -> Tile:
+        """Read the row of a table in memory that `number`, in range, says."""
+        row = replace(table, extents=table.extents[1:], strides=table.strides[1:])
+        dims, rank = tuple(map(padded, row.extents)), len(row.extents)
+        mask = self.inside(row.extents, dims, rows=False)
+        start = f"{number.text}[{'None, ' * rank}:] * {table.strides[0]}"
+        name = self.fresh("v")
+        guard = f", mask={mask}, other=0" if mask else ""
+        self.step(f"{name} = tl.load({self._pointer(row, dims)} + {start}{guard}).to(REAL)")
+        return Tile(name, dims, number.rows)
+
+    def store(self, place: Strided, value: Tile, writer: Writer | None = None) -> None:
+        """Write a value to all of a place."""
+        dims = tuple(padded(extent) for extent in place.extents)
+        pointer, mask = self._pointer(place, dims), self.inside(place.extents, dims, rows=place.rows)
+        guard = f", mask={mask}" if mask else ""
+        wide = self.wide(value, dims, rows=place.rows, writer=writer)
+        (writer or self.step)(f"tl.store({pointer}, {wide.text}{guard})")
+
+    # -- values ----------------------------------------------------------------------------------
+
+    def place(self, node: Node) -> Strided | None:
+        """Where a node lies in memory, if it does: an argument, or a view of one."""
+        if node in self.places:
+            return self.places[node]
+        if node in self.tiles or node.op.name in ("carry", "const", "iota"):
+            return None
+        under = self.place(node.args[0]) if _may_be_strided(node) else None
+        found = under.at(node) if under else None
+        if found is None and node not in self._inside:
+            found = Strided.of(self.argument("x" if node.type.axes else "p", node), node)
+        if found is not None:
+            self.places[node] = found
+        return found
+
+    def tile(self, node: Node) -> Tile:
+        """A node on chip; read from memory if it is there."""
+        found = self.tiles.get(node)
+        if found is None:
+            place = self.place(node)
+            if place is not None:
+                found = self.load(place)
+            else:
+                assert node.op.name == "const", f"{node!r} is computed before it is read"
+                found = Tile(number_text(node), (1,) * node.type.rank, False)
+                if node.type.kind != "real":
+                    found = self._filled(found, node.type.kind)
+            self.tiles[node] = found
+        return found
+
+    def tensor(self, node: Node) -> Tile:
+        """Like `tile`, but never a mere number."""
+        tile = self.tile(node)
+        return self._filled(tile, node.type.kind) if tile.is_number else tile
+
+    def _filled(self, tile: Tile, kind: str) -> Tile:
+        shape = shape_text(tile.dims, rows=False)
+        name = self.once(f"tl.full({shape}, {tile.text}, {TYPES[kind]})", "n")
+        return Tile(name, tile.dims, False)
+
+    def assign(self, node: Node, text: str, dims: Dims, *, rows: bool) -> Tile:
+        """Compute a node in the step."""
+        tile = self.computed(text, dims, rows=rows)
+        self.tiles[node] = tile
+        return tile
+
+    def computed(self, text: str, dims: Dims, *, rows: bool) -> Tile:
+        """A tile with the value of an expression of the step."""
+        return Tile(self.let(text), dims, rows)
+
+    def let(self, text: str) -> str:
+        """A name for an expression of the step."""
+        name = self.fresh("v")
+        self.step(f"{name} = {text}")
+        return name
+
+    def wide(
+        self, tile: Tile, dims: Dims, *, rows: bool, writer: Writer | None = None
+    ) -> Tile:
+        """`tile` repeated until it has all of `dims`."""
+        if tile.dims == dims and (tile.rows or not rows):
+            return tile
+        shape = shape_text(dims, rows=rows)
+        writer = writer or self.step
+        name = self.fresh("v")
+        if tile.is_number:
+            writer(f"{name} = tl.full({shape}, {tile.text}, REAL)")
+        else:
+            writer(f"{name} = tl.broadcast_to({tile.text}, {shape})")
+        return Tile(name, dims, rows)
+
+    def whole(self, node: Node) -> Tile:
+        """A node on chip with every trailing axis at its padded size."""
+        tile = self.tensor(node)
+        return self.wide(tile, tuple(map(padded, extents(node))), rows=tile.rows)
+
+
+def _may_be_strided(node: Node) -> bool:
+    return node.op.view or node.op.name in ("at", "spread")
+
+
+def number_text(node: Node) -> str:
+    """A constant as source: digits, or a spelling of what digits cannot say."""
+    value, _, kind = node.attr
+    if kind == "bool":
+        return "True" if value else "False"
+    if kind == "int":
+        return str(int(value))
+    if value != value or value in (float("inf"), float("-inf")):
+        return f'float("{value}")'
+    return repr(float(value))

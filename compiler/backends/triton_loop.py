@@ -1,0 +1,186 @@
+"""Plan -> one kernel that runs the time loop: each program all steps of its own rows.
+
+In: a plan. Out: the kernel's source, and what the host passes it. The state stays on chip from
+step to step; weights are read once, before the loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..ir import Carry, Node, Plan
+from .triton_einsum import einsum
+from .triton_frame import Frame
+from .triton_structured import EMITTERS as STRUCTURED
+from .triton_values import Strided, Tile, extents, padded, shape_text
+from .writer import Writer, in_lines
+
+EMITTERS = {"einsum": einsum, **STRUCTURED}
+VIEWS = ("slice", "reshape", "transpose", "broadcast", "flip", "diagonal", "stop_gradient",
+         "spread", "at")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The value of a carry before the first step: an argument of the module."""
+
+    carry: Carry
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """Where a carry's value after the last step goes."""
+
+    carry: Carry
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Where an `accumulate` goes; one that has no rows, a row for each program."""
+
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel's source, and its pointers: what each is filled with by the host.
+
+    A pointer is filled with the array of a Node, with a Start, or with what the kernel writes: a
+    `stack` node, a Last, a Sum.
+    """
+
+    name: str
+    source: str
+    pointers: dict[str, object]
+    has_products: bool
+
+
+def emit(f: Frame, node: Node) -> None:
+    """One node of the step."""
+    if node in f.tiles or (node.op.name in VIEWS and f.place(node) is not None):
+        return  # read when something reads it
+    if node.op.pointwise:
+        pointwise(f, node)
+    else:
+        EMITTERS[node.op.name](f, node)
+
+
+def pointwise(f: Frame, node: Node) -> None:
+    """An elementwise op, by its spelling."""
+    # Triton takes a number beside an infix for one of the tensor's type, elsewhere for a float32.
+    read = f.tile if node.op.infix and node.op.spell["triton"].startswith("{") else f.tensor
+    tiles = [read(a) for a in node.args]
+    dims = tuple(max(sizes) for sizes in zip(*(t.dims for t in tiles), strict=True))
+    text = node.op.spell["triton"].format(*(t.text for t in tiles))
+    f.assign(node, text, dims, rows=any(t.rows for t in tiles))
+
+
+def is_legal(plan: Plan) -> bool:
+    """Whether programs that each have some of the rows can run the step by themselves.
+
+    A sum over all rows may leave the loop, as a sum of every program's; no step may read it.
+    """
+    summed = {n for n in plan.step if sums_rows(n)}
+    readers = {a for n in plan.step for a in n.args} | {c.next for c in plan.scan.carries}
+    stacked = {n.args[0] for n in plan.kept if n.op.name == "stack"}
+    return not summed & (readers | stacked)
+
+
+def sums_rows(node: Node) -> bool:
+    """Whether a value of the step is a sum over the rows."""
+    match node.op.name:
+        case "total":
+            return "B" in node.attr
+        case "einsum" | "scatter":
+            return "B" in node.attr[1]
+    return False
+
+
+def loop_kernel(plan: Plan, name: str) -> Kernel:
+    """The kernel of a plan's loop.
+
+    Args:
+        plan: `is_legal`.
+        name: what the kernel is called.
+    """
+    scan = plan.scan
+    f = Frame(plan.step)
+    carried = [_carried(f, carry) for carry in scan.carries]
+    for node in plan.step:
+        for arg in node.args:
+            if arg.op.name == "iota":
+                emit(f, arg)
+        emit(f, node)
+    sums = []
+    for node in plan.kept:
+        if not is_of_the_step(plan, node.args[0]):
+            continue  # the host knows it
+        if node.op.name == "stack":
+            f.store(Strided.of(f.argument("k", node), node), f.tile(node.args[0]))
+        else:
+            sums.append((node, _summed(f, node)))
+    _advance(f, [c.next for c in scan.carries], carried)
+    for carry, tile in zip(scan.carries, carried, strict=True):
+        f.store(Strided.of(f.argument("l", Last(carry)), carry.node), tile, f.after)
+    for node, tile in sums:
+        _store_sum(f, node, tile)
+    return Kernel(name, _text(f, name, scan.reverse), f.arguments, f.has_products)
+
+
+def is_of_the_step(plan: Plan, node: Node) -> bool:
+    """Whether the loop computes a value, rather than reads it."""
+    return node.op.name == "carry" or (node in plan.step and node.op.name != "at")
+
+
+def _carried(f: Frame, carry: Carry) -> Tile:
+    """A name that changes from step to step."""
+    place = Strided.of(f.argument("s", Start(carry)), carry.node)
+    start, name = f.load(place, narrow=False), f.fresh("c")
+    f.before(f"{name} = {start.text}")
+    tile = f.tiles[carry.node] = Tile(name, start.dims, True)
+    return tile
+
+
+def _advance(f: Frame, nexts: list[Node], carried: list[Tile]) -> None:
+    """The carries take their next values, all at once."""
+    values = [f.wide(f.tile(n), tile.dims, rows=True) for n, tile in zip(nexts, carried)]
+    pairs = [(c.text, v.text) for c, v in zip(carried, values) if c.text != v.text]
+    if pairs:
+        olds, news = zip(*pairs, strict=True)
+        f.step(f"{', '.join(olds)} = {', '.join(news)}")
+
+
+def _summed(f: Frame, node: Node) -> Tile:
+    """An `accumulate`: a sum in registers."""
+    dims, rows = tuple(map(padded, extents(node))), "B" in node.type.axes
+    name = f.fresh("a")
+    f.before(f"{name} = tl.zeros({shape_text(dims, rows=rows)}, REAL)")
+    f.step(f"{name} += {f.wide(f.tensor(node.args[0]), dims, rows=rows).text}")
+    return Tile(name, dims, rows)
+
+
+def _store_sum(f: Frame, node: Node, tile: Tile) -> None:
+    """Sums over a program's rows go to a row of its own; the host adds them up."""
+    place = Strided.of(f.argument("a", Sum(node)), node)
+    if not place.rows:
+        if not sums_rows(node.args[0]):  # every program has the same: one counts
+            f.after(f"{tile.text} = tl.where(tl.program_id(0) == 0, {tile.text}, 0.0)")
+        place = replace(place, base=f"{place.base} + tl.program_id(0) * {place.count}")
+    f.store(place, tile, f.after)
+
+
+def _text(f: Frame, name: str, reverse: bool) -> str:
+    numbers = ["REAL", *(["NARROW", "FED", "IEEE"] if f.has_products else [])]
+    parameters = [*f.arguments, "begin", "end", "B"]
+    parameters += [f"{n}: tl.constexpr" for n in ("ROWS", "STAGES", *numbers)]
+    out = Writer()
+    out("@triton.jit")
+    with out.block(f"def {name}{in_lines(parameters)}:"):
+        out("rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)")
+        out.extend(f.before)
+        with out.block("for turn in tl.range(begin, end, num_stages=STAGES):"):
+            out(f"t = tl.cast({'begin + end - 1 - turn' if reverse else 'turn'}, tl.int64)")
+            out("now = t * B")
+            out.extend(f.step)
+        out.extend(f.after)
+    return str(out)
