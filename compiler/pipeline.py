@@ -33,7 +33,6 @@ from .text import read, same, show
 from .trace import Trace
 from .verify import verify
 
-
 BACKENDS = ("numpy", "triton")
 
 

@@ -9,6 +9,23 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class KernelSignature:
+    """A Triton kernel of a module, as the compiler wants to know it.
+
+    `pointers` have the element types "real" (the program's dtype), "wide" (float32 where that is a
+    half width, else the same), "bool" and "int"; `scalars` are int32. `constants` are those beside
+    `numbers`, which follow from the dtype: REAL, NARROW, FED, IEEE.
+    """
+
+    name: str
+    pointers: tuple[tuple[str, str], ...]
+    scalars: tuple[str, ...]
+    constants: tuple[tuple[str, int], ...]
+    numbers: tuple[str, ...]
+    warps: int
+
+
+@dataclass(frozen=True, slots=True)
 class Module:
     """Source of one program, and the order of what it takes and gives.
 
@@ -21,3 +38,4 @@ class Module:
     inputs: tuple[str, ...]
     carries: tuple[str, ...]
     outs: tuple[str, ...]
+    kernels: tuple[KernelSignature, ...] = ()  # none of NumPy's

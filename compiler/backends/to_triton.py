@@ -13,6 +13,7 @@ from ..ir import Node, Plan
 from . import Module
 from .torch_host import Host, shape_of
 from .triton_loop import Kernel, Last, Start, Sum, loop_kernel
+from .triton_map import BLOCK
 from .triton_prelude import helpers_for
 from .writer import Writer, in_lines
 
@@ -34,7 +35,7 @@ def numbers(dtype):
     return real, narrow, fed
 '''
 
-ROWS, WARPS, STAGES, BLOCK = 16, 4, 2, 1024
+ROWS, WARPS, STAGES = 16, 4, 2
 
 
 def to_triton(plan: Plan) -> Module:
@@ -63,6 +64,9 @@ def to_triton(plan: Plan) -> Module:
     host.section([*plan.tail, *plan.late], [o.node for o in scan.outs])
     results = [host.lasts[c.name] for c in scan.carries] + _results(plan, host)
 
+    signatures = list(host.signatures)
+    if kernel is not None:
+        signatures.append(kernel.signature(ROWS, WARPS, STAGES))
     body = Writer()
     for text in (*host.kernels, *([kernel.source] if kernel else [])):
         body(text.rstrip("\n"))
@@ -85,6 +89,7 @@ def to_triton(plan: Plan) -> Module:
         tuple(str(i.attr) for i in scan.inputs),
         tuple(c.name for c in scan.carries),
         tuple(o.name for o in scan.outs),
+        tuple(signatures),
     )
 
 

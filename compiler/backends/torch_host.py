@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..ir import Node
 from ..shapes import size
+from . import KernelSignature
 from .triton_frame import number_text
 from .triton_map import map_kernel
 from .triton_values import extents
@@ -30,6 +31,7 @@ class Host:
         self.given: set[str] = set()  # names of the arguments
         self.lasts: dict[str, str] = {}  # carry -> its last value
         self.kernels: list[str] = []
+        self.signatures: list[KernelSignature] = []
         self._allocated: set[str] = set()
         self._group: list[Node] = []  # elementwise nodes of one shape, not yet launched
 
@@ -68,7 +70,9 @@ class Host:
             for arg in node.args:
                 if arg not in inside and arg.op.name != "const":
                     operands[arg] = self.contiguous(arg)
-        self.kernels.append(map_kernel(name, group, list(operands), results))
+        text, signature = map_kernel(name, group, list(operands), results)
+        self.kernels.append(text)
+        self.signatures.append(signature)
         for node in results:
             self.allocate(node)
         total = " * ".join([*node_lead(group[0]), str(size(group[0].type.shape))])
@@ -113,7 +117,9 @@ class Host:
 
     def empty(self, node: Node, dtype: str | None = None) -> str:
         """`torch.empty` of a node's shape."""
-        return f"torch.empty({shape_of(node)}, dtype={dtype or DTYPES[node.type.kind]}, device=device)"
+        return (
+            f"torch.empty({shape_of(node)}, dtype={dtype or DTYPES[node.type.kind]}, device=device)"
+        )
 
     def _know(self, node: Node) -> None:
         """Leaves without operands are made where they are first read."""
@@ -174,7 +180,7 @@ def _readers(nodes: Sequence[Node], read: Iterable[Node]) -> dict[Node, set[Node
 _ELSEWHERE = Node.__new__(Node)  # stands for any reader beyond the section
 
 
-# -- structured ops as torch -------------------------------------------------------------------------
+# -- structured ops as torch -----------------------------------------------------------------------
 
 
 def _axis(node: Node, axis: int) -> int:
@@ -183,7 +189,8 @@ def _axis(node: Node, axis: int) -> int:
 
 
 def _const(h: Host, node: Node) -> str:
-    return f"torch.full({shape_of(node)}, {number_text(node)}, dtype={DTYPES[node.type.kind]}, device=device)"
+    kind = DTYPES[node.type.kind]
+    return f"torch.full({shape_of(node)}, {number_text(node)}, dtype={kind}, device=device)"
 
 
 def _iota(h: Host, node: Node) -> str:

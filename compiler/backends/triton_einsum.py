@@ -6,13 +6,13 @@ of size 1 count for nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from ..ir import Node
 from .triton_frame import Frame
 from .triton_structured import over_rows
-from .triton_values import Dims, Tile, extents, padded, shape_text
+from .triton_values import Dims, Strided, Tile, extents, padded, shape_text
 
 SMALLEST = 16  # rows, columns and depth of a product that the matrix unit takes
 
@@ -91,20 +91,46 @@ def einsum(f: Frame, node: Node) -> None:
 
 
 def _through_matrix_unit(f: Frame, node: Node, w: Weighted) -> None:
-    """One product for all gates: the weight's axes are rows, the examples are columns."""
+    """One product for all gates: the weight's axes are rows, the examples are columns.
+
+    A value that is parts side by side along a summed axis is multiplied part by part: to put the
+    parts together costs more than the products do.
+    """
     names = Letters.of(node)
-    weight = _weight(f, names, w)
-    value = _value(f, names, w)
-    batch = [str(prod(names.dims(w.batch)))] if w.batch else []
-    beside = prod(names.dims(w.rest))
-    columns = "ROWS" if beside == 1 else f"{beside} * ROWS"
-    shape = ", ".join([*batch, str(prod(names.dims(w.summed))), columns])
-    value = f.let(f"tl.reshape({value}, ({shape}))")
+    place = f.place(w.weight)
+    assert place is not None
+    found = ""
+    for weight, value, sizes in _pieces(f, place, w):
+        part = replace(names, sizes={**names.sizes, **sizes})
+        fed = f"{_weight(f, part, w, weight)}, {_value(f, part, w, value)}"
+        if found:
+            found = f.let(f"added({fed}, {found}, NARROW, FED, IEEE)")
+        else:
+            found = f.let(f"product({fed}, NARROW, FED, REAL, IEEE)")
     f.has_products = True
-    found = f.let(f"product({weight}, {value}, NARROW, FED, REAL, IEEE)")
     order = w.batch + w.own + w.rest
     text = f"tl.reshape({found}, {shape_text(names.dims(order), rows=True)})"
     f.assign(node, _permuted(text, order, names.out), names.dims(names.out), rows=True)
+
+
+def _pieces(
+    f: Frame, weight: Strided, w: Weighted
+) -> list[tuple[Strided, Tile, dict[str, int]]]:
+    """The products whose sum is the product: of which weights and values, of which sizes."""
+    node = w.value
+    if node in f.deferred and w.value_letters[node.attr] in w.summed:
+        letter = w.value_letters[node.attr]
+        axis, rest = w.weight_letters.index(letter), [x for x in w.summed if x != letter]
+        counts = [extents(a)[node.attr] for a in node.args]
+        sizes = dict(zip(w.value_letters, extents(node), strict=True))
+        others = prod(padded(sizes[x]) for x in rest)
+        if all(padded(count) * others >= SMALLEST for count in counts):
+            found, start = [], 0
+            for part, count in zip(node.args, counts, strict=True):
+                found.append((weight.part(axis, start, count), f.whole(part), {letter: count}))
+                start += count
+            return found
+    return [(weight, f.whole(node), {})]
 
 
 def _permuted(text: str, have: str, want: str) -> str:
@@ -115,10 +141,8 @@ def _permuted(text: str, have: str, want: str) -> str:
     return f"tl.permute({text}, ({', '.join(map(str, order))}))"
 
 
-def _weight(f: Frame, names: Letters, w: Weighted) -> str:
+def _weight(f: Frame, names: Letters, w: Weighted, place: Strided) -> str:
     """The weight as a matrix, on chip before the loop; zeros in its padding."""
-    place = f.place(w.weight)
-    assert place is not None
     order = [w.weight_letters.index(x) for x in w.batch + w.own + w.summed]
     tile = f.load(place.picked(order), narrow=False)
     batch = [str(prod(names.dims(w.batch)))] if w.batch else []
@@ -126,9 +150,9 @@ def _weight(f: Frame, names: Letters, w: Weighted) -> str:
     return f.once(f"tl.reshape({tile.text}, ({', '.join(sizes)}))", "w")
 
 
-def _value(f: Frame, names: Letters, w: Weighted) -> str:
-    """The value with axes [batch, summed, rest, rows], 0 where the sum must not see padding."""
-    tile = f.wide(f.whole(w.value), names.dims(w.value_letters), rows=True)
+def _value(f: Frame, names: Letters, w: Weighted, value: Tile) -> str:
+    """The value as a matrix [batch, summed, rest x rows], 0 where the sum must not see padding."""
+    tile = f.wide(value, names.dims(w.value_letters), rows=True)
     shape = tuple(names.sizes[x] for x in w.value_letters)
     only = tuple(at for at, x in enumerate(w.value_letters) if x in w.summed)
     mask = f.inside(shape, tile.dims, rows=False, only=only)
@@ -136,7 +160,11 @@ def _value(f: Frame, names: Letters, w: Weighted) -> str:
         tile = f.computed(f"tl.where({mask}, {tile.text}, 0.0)", tile.dims, rows=True)
     order = w.batch + w.summed + w.rest
     alone = "".join(x for x in w.value_letters if x not in order)  # of size 1
-    return _permuted(tile.text, w.value_letters, order + alone)
+    batch = [str(prod(names.dims(w.batch)))] if w.batch else []
+    beside = prod(names.dims(w.rest))
+    columns = "ROWS" if beside == 1 else f"{beside} * ROWS"
+    shape_ = ", ".join([*batch, str(prod(names.dims(w.summed))), columns])
+    return f.let(f"tl.reshape({_permuted(tile.text, w.value_letters, order + alone)}, ({shape_}))")
 
 
 # -- without the matrix unit -----------------------------------------------------------------------

@@ -6,7 +6,7 @@ in every step (indices, offsets, masks, weights) is written before the loop, onc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ..ir import Node
@@ -27,8 +27,9 @@ class Frame:
         self.arguments: dict[str, object] = {}  # pointer name -> what the host passes
         self._cached: dict[str, str] = {}  # text of an expression -> its name before the loop
         self.tiles: dict[Node, Tile] = {}
+        self.deferred: dict[Node, Callable[[], None]] = {}  # made when something reads them whole
         self.places: dict[Node, Strided] = {}
-        self.halves: dict[str, tuple[Tile, Tile]] = {}  # of tiles split already
+        self.parts: dict[tuple[str, int, int], list[Tile]] = {}  # of tiles split already
 
     # -- names -----------------------------------------------------------------------------------
 
@@ -125,10 +126,24 @@ class Frame:
         self.step(f"{name} = tl.load({self._pointer(row, dims)} + {start}{guard}).to(REAL)")
         return Tile(name, dims, number.rows)
 
+    def keep(self, place: Strided, node: Node) -> None:
+        """Write a node of the step; what was never put together, part by part."""
+        if node not in self.deferred:
+            self.store(place, self.tile(node))
+            return
+        start = 0
+        for part in node.args:
+            strides, here = place.strides[node.attr], extents(part)
+            self.keep(replace(place, extents=here, offset=place.offset + start * strides), part)
+            start += here[node.attr]
+
     def store(self, place: Strided, value: Tile, writer: Writer | None = None) -> None:
         """Write a value to all of a place."""
         dims = tuple(padded(extent) for extent in place.extents)
-        pointer, mask = self._pointer(place, dims), self.inside(place.extents, dims, rows=place.rows)
+        pointer, mask = (
+            self._pointer(place, dims),
+            self.inside(place.extents, dims, rows=place.rows),
+        )
         guard = f", mask={mask}" if mask else ""
         wide = self.wide(value, dims, rows=place.rows, writer=writer)
         (writer or self.step)(f"tl.store({pointer}, {wide.text}{guard})")
@@ -151,6 +166,8 @@ class Frame:
 
     def tile(self, node: Node) -> Tile:
         """A node on chip; read from memory if it is there."""
+        if node in self.deferred:
+            self.deferred.pop(node)()
         found = self.tiles.get(node)
         if found is None:
             place = self.place(node)
@@ -190,9 +207,7 @@ class Frame:
         self.step(f"{name} = {text}")
         return name
 
-    def wide(
-        self, tile: Tile, dims: Dims, *, rows: bool, writer: Writer | None = None
-    ) -> Tile:
+    def wide(self, tile: Tile, dims: Dims, *, rows: bool, writer: Writer | None = None) -> Tile:
         """`tile` repeated until it has all of `dims`."""
         if tile.dims == dims and (tile.rows or not rows):
             return tile

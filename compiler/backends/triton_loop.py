@@ -7,11 +7,14 @@ step to step; weights are read once, before the loop.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..ir import Carry, Node, Plan
+from . import KernelSignature
 from .triton_einsum import einsum
 from .triton_frame import Frame
 from .triton_structured import EMITTERS as STRUCTURED
+from .triton_structured import concat
 from .triton_values import Strided, Tile, extents, padded, shape_text
 from .writer import Writer, in_lines
 
@@ -54,6 +57,27 @@ class Kernel:
     pointers: dict[str, object]
     has_products: bool
 
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The constants of its signature that follow from the dtype."""
+        return ("REAL", "NARROW", "FED", "IEEE") if self.has_products else ("REAL",)
+
+    def signature(self, rows: int, warps: int, stages: int) -> KernelSignature:
+        """As the compiler wants to know it."""
+        kinds = {name: _element(what) for name, what in self.pointers.items()}
+        constants = (("ROWS", rows), ("STAGES", stages))
+        return KernelSignature(
+            self.name, tuple(kinds.items()), ("begin", "end", "B"), constants, self.numbers, warps
+        )
+
+
+def _element(what: object) -> str:
+    match what:
+        case Node():
+            return what.type.kind
+        case _:
+            return "wide"
+
 
 def emit(f: Frame, node: Node) -> None:
     """One node of the step."""
@@ -61,6 +85,8 @@ def emit(f: Frame, node: Node) -> None:
         return  # read when something reads it
     if node.op.pointwise:
         pointwise(f, node)
+    elif node.op.name == "concat":
+        f.deferred[node] = partial(concat, f, node)
     else:
         EMITTERS[node.op.name](f, node)
 
@@ -116,7 +142,7 @@ def loop_kernel(plan: Plan, name: str) -> Kernel:
         if not is_of_the_step(plan, node.args[0]):
             continue  # the host knows it
         if node.op.name == "stack":
-            f.store(Strided.of(f.argument("k", node), node), f.tile(node.args[0]))
+            f.keep(Strided.of(f.argument("k", node), node), node.args[0])
         else:
             sums.append((node, _summed(f, node)))
     _advance(f, [c.next for c in scan.carries], carried)
@@ -143,8 +169,11 @@ def _carried(f: Frame, carry: Carry) -> Tile:
 
 def _advance(f: Frame, nexts: list[Node], carried: list[Tile]) -> None:
     """The carries take their next values, all at once."""
-    values = [f.wide(f.tile(n), tile.dims, rows=True) for n, tile in zip(nexts, carried)]
-    pairs = [(c.text, v.text) for c, v in zip(carried, values) if c.text != v.text]
+    pairs: list[tuple[str, str]] = []
+    for node, old in zip(nexts, carried, strict=True):
+        new = f.wide(f.tile(node), old.dims, rows=True)
+        if new.text != old.text:
+            pairs.append((old.text, new.text))
     if pairs:
         olds, news = zip(*pairs, strict=True)
         f.step(f"{', '.join(olds)} = {', '.join(news)}")

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 
 from ..ir import Node
 from ..shapes import size
+from . import KernelSignature
 from .triton_frame import TYPES, number_text
 from .writer import Names, Writer, in_lines
+
+BLOCK, WARPS = 1024, 4
 
 
 def map_kernel(
     name: str, nodes: Sequence[Node], operands: Sequence[Node], results: Sequence[Node]
-) -> str:
+) -> tuple[str, KernelSignature]:
     """The kernel `name(*operands, *results, B, count, BLOCK, REAL)`."""
     fresh, known = Names(), {}
     pointers = [fresh("x") for _ in operands] + [fresh("y") for _ in results]
@@ -42,7 +45,12 @@ def map_kernel(
             out(f"{known[node]} = {node.op.spell['triton'].format(*texts)}")
         for node, pointer in zip(results, pointers[len(operands) :], strict=True):
             out(f"tl.store({pointer} + i, {known[node]}, mask=m)")
-    return str(out)
+    kinds = [node.type.kind for node in (*operands, *results)]
+    signature = KernelSignature(
+        name, tuple(zip(pointers, kinds, strict=True)), ("B", "count"), (("BLOCK", BLOCK),),
+        ("REAL",), WARPS,
+    )  # fmt: skip
+    return str(out), signature
 
 
 def _full(node: Node) -> str:

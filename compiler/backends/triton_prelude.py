@@ -74,11 +74,11 @@ def tanh(x):
     return tl.where(tl.abs(x) < 0.6, near, tl.where(x < 0, -far, far))
 '''
 
-SIGN = '''\
+SIGN = """\
 @triton.jit
 def sign(x):
     return tl.where(x > 0, 1.0, tl.where(x < 0, -1.0, x))
-'''
+"""
 
 NEAREST = '''\
 @triton.jit
@@ -98,7 +98,7 @@ def modulo(x, y):
     return tl.where((rest != 0) & ((rest < 0) != (y < 0)), rest + y, rest)
 '''
 
-POWER = '''\
+POWER = """\
 @triton.jit
 def power(x, y):
     size = tl.exp2(y * tl.log2(tl.abs(x)))
@@ -106,7 +106,7 @@ def power(x, y):
     is_odd = is_whole & (tl.floor(y * 0.5) != y * 0.5)
     below = tl.where(is_whole, tl.where(is_odd, -size, size), float("nan"))
     return tl.where((x == 1) | (y == 0), 1.0, tl.where(x < 0, below, size))
-'''
+"""
 
 LARGEST = '''\
 @triton.jit
@@ -122,6 +122,14 @@ def product(w, v, NARROW: tl.constexpr, FED: tl.constexpr, REAL: tl.constexpr, I
     """w @ v: operands rounded to NARROW, fed to the multiplier as FED, summed in REAL."""
     return tl.dot(
         w.to(NARROW).to(FED), v.to(NARROW).to(FED), out_dtype=REAL, input_precision=IEEE
+    )
+
+
+@triton.jit
+def added(w, v, sum, NARROW: tl.constexpr, FED: tl.constexpr, IEEE: tl.constexpr):
+    """sum + w @ v."""
+    return tl.dot(
+        w.to(NARROW).to(FED), v.to(NARROW).to(FED), sum, out_dtype=sum.dtype, input_precision=IEEE
     )
 '''
 

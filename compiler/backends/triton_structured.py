@@ -12,7 +12,7 @@ from ..ir import Node
 from .triton_frame import Frame
 from .triton_values import Dims, Tile, extents, groups, padded, shape_text
 
-SPLITTING = 16  # parts that a tile is split into at most, by halving; above, elements are gathered
+SPLITTING = 16  # parts that a tile is split into at most; above that, elements are gathered
 
 
 # -- reducing --------------------------------------------------------------------------------------
@@ -122,34 +122,35 @@ def slice_(f: Frame, node: Node) -> None:
 
 
 def _part(f: Frame, tile: Tile, axis: int, start: int, count: int) -> Tile | None:
-    """A part that halving the axis again and again comes to."""
-    dim = tile.dims[axis]
-    if count != padded(count) or start % count or dim // count > SPLITTING:
+    """One of the parts of equal size that the axis falls into, if it is one and they are few."""
+    parts = tile.dims[axis] // count
+    if count != padded(count) or start % count or parts > SPLITTING:
         return None
-    low, high = 0, dim
-    while high - low > count:
-        middle = (low + high) // 2
-        key = f"{tile.text} halves along {axis}"
-        halves = f.halves.get(key)
-        if halves is None:
-            halves = f.halves[key] = _halved(f, tile, axis)
-        tile = halves[0] if start < middle else halves[1]
-        low, high = (low, middle) if start < middle else (middle, high)
-    return tile
+    key = (tile.text, axis, count)
+    if key not in f.parts:
+        f.parts[key] = _parted(f, tile, axis, count)
+    return f.parts[key][start // count]
 
 
-def _halved(f: Frame, tile: Tile, axis: int) -> tuple[Tile, Tile]:
-    """Both halves of a tile along an axis."""
-    half = tile.dims[axis] // 2
-    dims = (*tile.dims[:axis], half, *tile.dims[axis + 1 :])
-    apart = shape_text((*tile.dims[:axis], 2, half, *tile.dims[axis + 1 :]), rows=tile.rows)
-    order = [*range(axis), *range(axis + 1, len(dims) + 2), axis]
-    text = f"tl.reshape({tile.text}, {apart})"
-    if order != sorted(order):
-        text = f"tl.permute({text}, ({', '.join(map(str, order))}))"
-    names = f.fresh("v"), f.fresh("v")
-    f.step(f"{', '.join(names)} = tl.split({text})")
-    return Tile(names[0], dims, tile.rows), Tile(names[1], dims, tile.rows)
+def _parted(f: Frame, tile: Tile, axis: int, count: int) -> list[Tile]:
+    """All parts of that size along an axis: its digits moved to the end, and split off there."""
+    digits = (tile.dims[axis] // count).bit_length() - 1
+    before, behind = tile.dims[:axis], tile.dims[axis + 1 :]
+    dims = (*before, count, *behind)
+    apart = shape_text((*before, *(2,) * digits, count, *behind), rows=tile.rows)
+    # The last digit is split off first, so that the first one comes to stand in front again.
+    places = range(axis, axis + digits)
+    order = [*range(axis), *range(axis + digits, len(dims) + 1 + digits), *reversed(places)]
+    text = f.let(f"tl.permute(tl.reshape({tile.text}, {apart}), ({', '.join(map(str, order))}))")
+    found = [text]
+    for _ in range(digits):
+        halves: list[str] = []
+        for whole in found:
+            low, high = f.fresh("v"), f.fresh("v")
+            f.step(f"{low}, {high} = tl.split({whole})")
+            halves += [low, high]
+        found = halves
+    return [Tile(name, dims, tile.rows) for name in found]
 
 
 def flip(f: Frame, node: Node) -> None:
@@ -262,6 +263,7 @@ def concat(f: Frame, node: Node) -> None:
         else:
             here = f.once(f"{f.index(axis, len(full), full[axis])} < {start}", "m")
             dims = tuple(map(max, found.dims, placed.dims))
+            dims = (*dims[:axis], full[axis], *dims[axis + 1 :])
             text = f"tl.where({here}, {found.text}, {placed.text})"
             found = f.computed(text, dims, rows=found.rows or placed.rows)
         start += count

@@ -106,6 +106,11 @@ class Strided:
                 return None if found is None else self._with(extents(node), found)
         return None
 
+    def part(self, axis: int, start: int, count: int) -> Strided:
+        """`count` elements of one axis, from `start` on."""
+        shape = (*self.extents[:axis], count, *self.extents[axis + 1 :])
+        return replace(self, extents=shape, offset=self.offset + start * self.strides[axis])
+
     def picked(self, order: Sequence[int]) -> Strided:
         """Axes in another order; those left out have one element."""
         return self._with([self.extents[a] for a in order], [self.strides[a] for a in order])
@@ -151,7 +156,7 @@ def restrided(old: Sequence[int], strides: Sequence[int], new: Sequence[int]) ->
 
 
 def groups(old: Dims, new: Dims) -> list[tuple[list[int], list[int]]]:
-    """Axes of `old` and axes of `new` that hold the same elements, as a reshape joins or parts them.
+    """Axes of `old` and axes of `new` that hold the same elements, joined or parted by a reshape.
 
     (4, 6) -> (4, 2, 3) is [([0], [0]), ([1], [1, 2])]. Nothing of either is empty.
     """

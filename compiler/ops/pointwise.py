@@ -75,13 +75,15 @@ op(
     laws=("a - 0 -> a", "a - neg(b) -> a + b"),
 )  # fmt: skip
 op(
-    "mul", doc="a * b", arity=2, type=real, infix="*", cheap=True, spell=_ufunc2("multiply", "{0} * {1}"),
+    "mul", doc="a * b", arity=2, type=real, infix="*", cheap=True,
+    spell=_ufunc2("multiply", "{0} * {1}"),
     reference=lambda _, a, b: a * b,
     partials=lambda y, a, b: (b, a),
     laws=("a * 1 -> a", "1 * a -> a", "neg(a) * neg(b) -> a * b"),
 )  # fmt: skip
 op(
-    "div", doc="a / b", arity=2, type=real, infix="/", cheap=True, spell=_ufunc2("divide", "{0} / {1}"),
+    "div", doc="a / b", arity=2, type=real, infix="/", cheap=True,
+    spell=_ufunc2("divide", "{0} / {1}"),
     reference=lambda _, a, b: a / b, domain=(0.5, 2.0),
     partials=lambda y, a, b: (1.0 / b, -(y / b)),
     laws=("a / 1 -> a",),
@@ -104,12 +106,14 @@ op(
     laws=("a ^ 1 -> a", "a ^ 2 -> a * a"),
 )  # fmt: skip
 op(
-    "mod", doc="a % b, with the sign of b", arity=2, type=real, infix="%", spell=_ufunc2("mod", "modulo({0}, {1})"),
+    "mod", doc="a % b, with the sign of b", arity=2, type=real, infix="%",
+    spell=_ufunc2("mod", "modulo({0}, {1})"),
     reference=lambda _, a, b: np.mod(a, b), domain=(0.5, 2.0),
     partials=lambda y, a, b: (1.0, -((a / b).then("floor"))),
 )  # fmt: skip
 op(
-    "abs", doc="|a|; its derivative at 0 is 0", type=real, cheap=True, spell=_ufunc("abs", "tl.abs({0})"),
+    "abs", doc="|a|; its derivative at 0 is 0", type=real, cheap=True,
+    spell=_ufunc("abs", "tl.abs({0})"),
     reference=lambda _, a: np.abs(a),
     partials=lambda y, a: (a.then("sign"),),
     laws=("abs(neg(a)) -> abs(a)", "abs(abs(a)) -> abs(a)"),
@@ -148,12 +152,14 @@ op(
     partials=lambda y, a: (y + 1.0,),
 )  # fmt: skip
 op(
-    "log", doc="natural logarithm", type=real, spell=_ufunc("log", "tl.log({0})"), domain=(0.5, 3.0),
+    "log", doc="natural logarithm", type=real,
+    spell=_ufunc("log", "tl.log({0})"), domain=(0.5, 3.0),
     reference=lambda _, a: np.log(a),
     partials=lambda y, a: (1.0 / a,),
 )  # fmt: skip
 op(
-    "log1p", doc="log(1 + a), exact near 0", type=real, spell=_ufunc("log1p", "log1p({0})"), domain=(-0.5, 3.0),
+    "log1p", doc="log(1 + a), exact near 0", type=real,
+    spell=_ufunc("log1p", "log1p({0})"), domain=(-0.5, 3.0),
     reference=lambda _, a: np.log1p(a),
     partials=lambda y, a: (1.0 / (a + 1.0),),
 )  # fmt: skip
@@ -265,6 +271,7 @@ for _name, _sign, _numpy in (("and", "&", "logical_and"), ("or", "|", "logical_o
         spell=_ufunc2(_numpy, f"{{0}} {_sign} {{1}}"), reference=_numpy_function(_numpy),
     )  # fmt: skip
 op(
-    "not", doc="not a", type=logic, cheap=True, nograd=True, spell=_ufunc("logical_not", "{0} == 0"),
+    "not", doc="not a", type=logic, cheap=True, nograd=True,
+    spell=_ufunc("logical_not", "{0} == 0"),
     reference=lambda _, a: np.logical_not(a),
 )  # fmt: skip
