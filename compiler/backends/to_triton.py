@@ -10,6 +10,7 @@ In: a plan. Out: text without a word of the user's. `build(B, dtype)` returns `r
 from __future__ import annotations
 
 from ..ir import Node, Plan
+from ..partition import partition, undivided
 from . import Module
 from .torch_host import Host, shape_of
 from .triton_loop import Kernel, Last, Start, Sum, loop_kernel
@@ -38,11 +39,12 @@ def numbers(dtype):
 ROWS, WARPS, STAGES = 16, 4, 2
 
 
-def to_triton(plan: Plan) -> Module:
+def to_triton(plan: Plan, blocks: int = 1) -> Module:
     """Generate the module of a plan.
 
     Args:
         plan: of a verified scan.
+        blocks: into how many the step is divided.
     """
     scan, host = plan.scan, Host()
     arguments: list[str] = []
@@ -51,7 +53,9 @@ def to_triton(plan: Plan) -> Module:
     ):  # fmt: skip
         for node in nodes:
             arguments.append(host.give(node, prefix))
-    kernel = loop_kernel(plan, "loop") if plan.step or scan.carries else None
+    block = partition(plan, blocks) if blocks > 1 else undivided(plan)
+    assert block is not None
+    kernel = loop_kernel(block, "loop") if plan.step or scan.carries else None
     if kernel is not None:
         host.out("grid = triton.cdiv(B, ROWS)")
     read = _read_elsewhere(plan, kernel)
@@ -141,7 +145,8 @@ def _launch(host: Host, kernel: Kernel) -> None:
     arguments = [*passed, "0", "T", "B", "ROWS", "STAGES", "real"]
     arguments += ["narrow", "fed", '"ieee"'] if kernel.has_products else []
     arguments += ["num_warps=WARPS", "enable_fp_fusion=True"]
-    host.out(f"{kernel.name}[(grid,)]{in_lines(arguments)}")
+    grid = f"(grid, {kernel.blocks})" if kernel.blocks > 1 else "(grid,)"
+    host.out(f"{kernel.name}[{grid}]{in_lines(arguments)}")
     for node, text in late:
         host.set(node, text)
 

@@ -6,10 +6,11 @@ in every step (indices, offsets, masks, weights) is written before the loop, onc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..ir import Node
+from ..partition import Block
 from .triton_values import Dims, Strided, Tile, extents, padded, shape_text
 from .writer import Names, Writer
 
@@ -19,8 +20,9 @@ TYPES = {"real": "REAL", "int": "tl.int64", "bool": "tl.int1"}
 class Frame:
     """One kernel."""
 
-    def __init__(self, step: Iterable[Node] = ()) -> None:
-        self._inside = set(step)
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self._inside = set(block.plan.step)
         self.has_products = False
         self.before, self.step, self.after = Writer(), Writer(), Writer()
         self.fresh = Names()
@@ -41,6 +43,12 @@ class Frame:
         name = self.fresh(prefix)
         self.arguments[name] = what
         return name
+
+    def array(self, prefix: str, node: Node, what: object = None) -> Strided:
+        """The array that a node of the block is in; a pointer filled with `what`, or with it."""
+        array = self.block.array(node)
+        place = Strided.of(self.argument(prefix, what or array.node), array.node)
+        return place if array.axis is None else place.divided(array.axis, self.block.count)
 
     def once(self, expression: str, prefix: str) -> str:
         """A name for what is the same in every step."""
@@ -82,13 +90,15 @@ class Frame:
     def _pointer(self, place: Strided, dims: Dims) -> str:
         rank = len(dims)
         terms = [str(place.offset)] if place.offset else []
+        if place.step:
+            terms.append(f"block * {place.step}")
         for axis, (stride, dim) in enumerate(zip(place.strides, dims, strict=True)):
             if dim > 1:
                 index = self.index(axis, rank, dim)
                 terms.append(index if stride == 1 else f"{index} * {stride}")
         if place.rows:
             terms.append(f"{self.row(rank)} * {place.count}")
-        if not terms or (len(terms) == 1 and terms[0].isdigit()):
+        if not any("rows" in term or "i" in term for term in terms):
             terms.append(f"tl.zeros({shape_text((1,) * rank, rows=False)}, tl.int32)")
         offsets = self.once(" + ".join(terms), "o")
         if not place.timed:
@@ -159,7 +169,7 @@ class Frame:
         under = self.place(node.args[0]) if _may_be_strided(node) else None
         found = under.at(node) if under else None
         if found is None and node not in self._inside:
-            found = Strided.of(self.argument("x" if node.type.axes else "p", node), node)
+            found = self.array("x" if node.type.axes else "p", node)
         if found is not None:
             self.places[node] = found
         return found

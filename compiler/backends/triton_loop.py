@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..ir import Carry, Node, Plan
+from ..partition import Block
 from . import KernelSignature
 from .triton_einsum import einsum
 from .triton_frame import Frame
 from .triton_structured import EMITTERS as STRUCTURED
 from .triton_structured import concat
-from .triton_values import Strided, Tile, extents, padded, shape_text
+from .triton_values import Tile, extents, padded, shape_text
 from .writer import Writer, in_lines
 
 EMITTERS = {"einsum": einsum, **STRUCTURED}
@@ -56,6 +57,7 @@ class Kernel:
     source: str
     pointers: dict[str, object]
     has_products: bool
+    blocks: int
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -122,15 +124,15 @@ def sums_rows(node: Node) -> bool:
     return False
 
 
-def loop_kernel(plan: Plan, name: str) -> Kernel:
-    """The kernel of a plan's loop.
+def loop_kernel(block: Block, name: str) -> Kernel:
+    """The kernel of a loop, divided or not.
 
     Args:
-        plan: `is_legal`.
+        block: of a plan that `is_legal`.
         name: what the kernel is called.
     """
-    scan = plan.scan
-    f = Frame(plan.step)
+    plan, scan = block.plan, block.plan.scan
+    f = Frame(block)
     carried = [_carried(f, carry) for carry in scan.carries]
     for node in plan.step:
         for arg in node.args:
@@ -142,15 +144,16 @@ def loop_kernel(plan: Plan, name: str) -> Kernel:
         if not is_of_the_step(plan, node.args[0]):
             continue  # the host knows it
         if node.op.name == "stack":
-            f.keep(Strided.of(f.argument("k", node), node), node.args[0])
+            f.keep(f.array("k", node), node.args[0])
         else:
             sums.append((node, _summed(f, node)))
     _advance(f, [c.next for c in scan.carries], carried)
     for carry, tile in zip(scan.carries, carried, strict=True):
-        f.store(Strided.of(f.argument("l", Last(carry)), carry.node), tile, f.after)
+        last = Last(block.carries[carry.name])
+        f.store(f.array("l", carry.node, last), tile, f.after)
     for node, tile in sums:
         _store_sum(f, node, tile)
-    return Kernel(name, _text(f, name, scan.reverse), f.arguments, f.has_products)
+    return Kernel(name, _text(f, name, scan.reverse), f.arguments, f.has_products, block.count)
 
 
 def is_of_the_step(plan: Plan, node: Node) -> bool:
@@ -160,7 +163,7 @@ def is_of_the_step(plan: Plan, node: Node) -> bool:
 
 def _carried(f: Frame, carry: Carry) -> Tile:
     """A name that changes from step to step."""
-    place = Strided.of(f.argument("s", Start(carry)), carry.node)
+    place = f.array("s", carry.node, Start(f.block.carries[carry.name]))
     start, name = f.load(place, narrow=False), f.fresh("c")
     f.before(f"{name} = {start.text}")
     tile = f.tiles[carry.node] = Tile(name, start.dims, True)
@@ -190,7 +193,7 @@ def _summed(f: Frame, node: Node) -> Tile:
 
 def _store_sum(f: Frame, node: Node, tile: Tile) -> None:
     """Sums over a program's rows go to a row of its own; the host adds them up."""
-    place = Strided.of(f.argument("a", Sum(node)), node)
+    place = f.array("a", node, Sum(f.block.array(node).node))
     if not place.rows:
         if not sums_rows(node.args[0]):  # every program has the same: one counts
             f.after(f"{tile.text} = tl.where(tl.program_id(0) == 0, {tile.text}, 0.0)")
@@ -206,6 +209,8 @@ def _text(f: Frame, name: str, reverse: bool) -> str:
     out("@triton.jit")
     with out.block(f"def {name}{in_lines(parameters)}:"):
         out("rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)")
+        if f.block.count > 1:
+            out("block = tl.program_id(1)")
         out.extend(f.before)
         with out.block("for turn in tl.range(begin, end, num_stages=STAGES):"):
             out(f"t = tl.cast({'begin + end - 1 - turn' if reverse else 'turn'}, tl.int64)")

@@ -61,6 +61,7 @@ class Strided:
     rows: bool
     timed: bool
     offset: int = 0
+    step: int = 0  # elements from one block of a divided axis to the next
 
     @staticmethod
     def of(base: str, node: Node) -> Strided:
@@ -105,6 +106,11 @@ class Strided:
                 found = restrided(self.extents, self.strides, extents(node))
                 return None if found is None else self._with(extents(node), found)
         return None
+
+    def divided(self, axis: int, count: int) -> Strided:
+        """One of `count` blocks of an axis, which one the program knows."""
+        extent = self.extents[axis] // count
+        return replace(self.part(axis, 0, extent), step=extent * self.strides[axis])
 
     def part(self, axis: int, start: int, count: int) -> Strided:
         """`count` elements of one axis, from `start` on."""

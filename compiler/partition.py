@@ -1,0 +1,272 @@
+"""A step divided among programs that never talk: heads, channels, rows of a matrix state.
+
+In: a plan, and into how many blocks. Out: the plan of one block, the same step on smaller shapes,
+and along which axis each array outside it is divided; or None where blocks would need each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, TypeAlias
+
+from .ir import Carry, Node, Plan, Scan, apply, leaf, toposort
+from .shapes import Type
+
+Axis: TypeAlias = int | None  # the trailing axis that is divided; None: every block has all of it
+
+MOST_CHOICES = 64  # ways to divide the carries that are tried
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """What a node of a block is outside it: the node whose array it is in, and its divided axis."""
+
+    node: Node
+    axis: Axis = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The plan of one of `count` blocks; `arrays` tells what its leaves and results belong to."""
+
+    plan: Plan
+    count: int = 1
+    arrays: dict[Node, Array] = field(default_factory=dict)
+    carries: dict[str, Carry] = field(default_factory=dict)  # the whole step's, by name
+
+    def array(self, node: Node) -> Array:
+        """The array a node of the block is in."""
+        return self.arrays.get(node, Array(node))
+
+
+class _Conflict(Exception):
+    """Blocks would need each other."""
+
+
+def undivided(plan: Plan) -> Block:
+    """The plan as its only block."""
+    return Block(plan, 1, {}, {c.name: c for c in plan.scan.carries})
+
+
+def partition(plan: Plan, count: int) -> Block | None:
+    """Divide a step into `count` independent blocks.
+
+    Before  h' = a * h + x[t]                   h: real[B,64]
+    After   h' = a * h + x[t]                   h: real[B,16], one of 4 blocks
+
+    Args:
+        plan: of a verified scan.
+        count: at least 2.
+    Returns:
+        The plan of a block, or None: an axis of every carry must divide into `count` parts, and no
+        part of the next carry may read another part.
+    Cost: linear in the nodes of the step, times the ways to divide the carries that are tried.
+    """
+    carries = plan.scan.carries
+    if not carries:
+        return None
+    options = [
+        [axis for axis, dim in enumerate(c.node.type.shape) if dim % count == 0] for c in carries
+    ]
+    for tried, axes in enumerate(product(*options)):
+        if tried >= MOST_CHOICES:
+            break
+        try:
+            return _Division(plan, count, axes).block()
+        except _Conflict:
+            continue
+    return None
+
+
+class _Division:
+    """One way to divide: an axis for every carry."""
+
+    def __init__(self, plan: Plan, count: int, axes: Sequence[int]) -> None:
+        self.plan, self.count = plan, count
+        self.axes: dict[Node, Axis] = {}  # of what depends on a carry
+        self.found: dict[tuple[Node, Axis], Node] = {}
+        self.arrays: dict[Node, Array] = {}
+        self.step = set(plan.step)
+        for carry, axis in zip(plan.scan.carries, axes, strict=True):
+            self.axes[carry.node] = axis
+            self._leaf("carry", carry.node, axis)
+
+    def block(self) -> Block:
+        scan = self.plan.scan
+        for node in self.plan.step:
+            if any(a in self.axes for a in node.args):
+                self.axes[node] = self._natural(node)
+        carries = tuple(self._carry(c) for c in scan.carries)
+        kept = tuple(self._kept(n) for n in self.plan.kept if self._is_computed(n.args[0]))
+        roots = [*(c.next for c in carries), *kept]
+        order = toposort(roots)
+        step = [n for n in order if n.args and n not in kept]
+        local = Scan(scan.name, (), (), carries, (), scan.reverse)
+        plan = Plan(local, (), (), (), tuple(step), kept, (), ())
+        return Block(plan, self.count, self.arrays, {c.name: c for c in scan.carries})
+
+    def _natural(self, node: Node) -> int:
+        """The axis along which a node is divided because its operands are."""
+        for axis, dim in enumerate(node.type.shape):
+            if dim % self.count == 0:
+                try:
+                    wanted = operand_axes(node, axis, self.count)
+                except _Conflict:
+                    continue
+                if all(
+                    self.axes.get(a, axis_) == axis_
+                    for a, axis_ in zip(node.args, wanted, strict=True)
+                ):
+                    return axis
+        raise _Conflict
+
+    def _is_computed(self, node: Node) -> bool:
+        return node.op.name == "carry" or (node in self.step and node.op.name != "at")
+
+    def _carry(self, carry: Carry) -> Carry:
+        axis = self.axes[carry.node]
+        if self.axes.get(carry.next, axis) != axis:
+            raise _Conflict
+        node, next_ = self.found[carry.node, axis], self._local(carry.next, axis)
+        return Carry(carry.name, node, leaf("input", carry.name, node.type), next_)
+
+    def _kept(self, node: Node) -> Node:
+        value = node.args[0]
+        axis = self.axes.get(value)
+        if value not in self.axes:
+            raise _Conflict  # every block would write it
+        local = apply(node.op, self._local(value, axis), attr=node.attr)
+        self.arrays[local] = Array(node, axis)
+        return local
+
+    def _local(self, root: Node, axis: Axis) -> Node:
+        """A node in a block; iterative, since graphs are deep."""
+        todo = [(root, axis)]
+        while todo:
+            node, axis = todo[-1]
+            if (node, axis) in self.found:
+                todo.pop()
+                continue
+            if node in self.axes and self.axes[node] != axis:
+                raise _Conflict
+            if node.op.name in ("const", "iota"):
+                self.found[node, axis] = self._made(node, axis)
+            elif node not in self.step:
+                self._leaf("input" if node.type.axes else "param", node, axis)
+            else:
+                wanted = list(zip(node.args, operand_axes(node, axis, self.count), strict=True))
+                missing = [pair for pair in wanted if pair not in self.found]
+                if missing:
+                    todo += missing
+                    continue
+                args = [self.found[pair] for pair in wanted]
+                attr = _local_attr(node, self._shape(node, axis), axis, self.count)
+                self.found[node, axis] = apply(node.op, *args, attr=attr, span=node.span)
+            todo.pop()
+        return self.found[root, axis]
+
+    def _leaf(self, op: str, node: Node, axis: Axis) -> None:
+        type_ = Type(self._shape(node, axis), node.type.kind, node.type.axes)
+        local = leaf(op, f"{node.label or node.op.name}.{len(self.arrays)}", type_)
+        self.found[node, axis] = local
+        self.arrays[local] = Array(node, axis)
+
+    def _made(self, node: Node, axis: Axis) -> Node:
+        if axis is None:
+            return node
+        if node.op.name == "iota":
+            if node.attr[1] == axis:
+                raise _Conflict  # its numbers differ from block to block
+            return apply(node.op, attr=(self._shape(node, axis), node.attr[1]))
+        value, _, kind = node.attr
+        return apply(node.op, attr=(value, self._shape(node, axis), kind))
+
+    def _shape(self, node: Node, axis: Axis) -> tuple[int, ...]:
+        return tuple(
+            int(dim) // self.count if at == axis else int(dim)
+            for at, dim in enumerate(node.type.shape)
+        )
+
+
+def operand_axes(node: Node, axis: Axis, count: int) -> list[Axis]:
+    """Along which axis each operand is divided if the result is along `axis`.
+
+    Raises:
+        _Conflict: a block of the result needs more than a block of each operand.
+    """
+    if axis is None:
+        return [None] * len(node.args)
+    if node.op.pointwise:
+        return [axis] * len(node.args)
+    match node.op.name:
+        case "at" | "spread" | "total" | "stop_gradient":
+            return [axis]
+        case "slice":
+            whole = (0, int(node.args[0].type.shape[axis]))
+            return [_unless(tuple(node.attr[axis]) != whole, axis)]
+        case "pad":
+            return [_unless(tuple(node.attr[axis]) != (0, 0), axis)]
+        case "flip":
+            return [_unless(node.attr == axis, axis)]
+        case "cumsum":
+            return [_unless(node.attr[0] == axis, axis)]
+        case "concat":
+            return [_unless(node.attr == axis, axis)] * len(node.args)
+        case "transpose":
+            return [int(node.attr[axis])]
+        case "sum" | "amax":
+            return [axis if axis < node.attr else axis + 1]
+        case "broadcast":
+            return [axis if node.args[0].type.shape[axis] == node.type.shape[axis] else None]
+        case "reshape":
+            return [_before_reshape(node, axis, count)]
+        case "einsum":
+            letters, out = node.attr[0].split("->")
+            return [
+                names.index(out[axis]) if out[axis] in names else None
+                for names in letters.split(",")
+            ]
+        case "take":
+            return [axis + 1, None]
+        case "scatter":
+            return [None, _unless(axis == 0, axis - 1)]
+    raise _Conflict
+
+
+def _unless(conflict: bool, axis: int) -> int:
+    if conflict:
+        raise _Conflict
+    return axis
+
+
+def _before_reshape(node: Node, axis: int, count: int) -> int:
+    """The operand's axis that falls into the same blocks: an outermost one of those joined."""
+    old, new = node.args[0].type.shape, node.type.shape
+    inside = 1
+    for dim in new[axis + 1 :]:
+        inside *= int(dim)
+    total = inside * int(new[axis])
+    # Blocks are runs of `inside * new[axis] / count` elements that repeat every `total`.
+    behind = 1
+    for at in reversed(range(len(old))):
+        wide = behind * int(old[at])
+        if wide == total and old[at] % count == 0:
+            return at
+        behind = wide
+    raise _Conflict
+
+
+def _local_attr(node: Node, shape: tuple[int, ...], axis: Axis, count: int) -> Any:
+    """What a node's attr is in a block."""
+    if axis is None:
+        return node.attr
+    match node.op.name:
+        case "reshape" | "broadcast":
+            return shape
+        case "slice":
+            return tuple(
+                (0, shape[at]) if at == axis else bounds for at, bounds in enumerate(node.attr)
+            )
+    return node.attr
