@@ -272,6 +272,10 @@ class Plan:
     late: tuple[Node, ...]
     private: frozenset[str] = frozenset()  # outs no user sees: they may share memory
 
+    def computes(self, node: Node) -> bool:
+        """Whether the loop computes a value, rather than reads it."""
+        return node.op.name == "carry" or (node in self.step and node.op.name != "at")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scans:

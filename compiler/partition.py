@@ -99,7 +99,7 @@ class _Division:
             if any(a in self.axes for a in node.args):
                 self.axes[node] = self._natural(node)
         carries = tuple(self._carry(c) for c in scan.carries)
-        kept = tuple(self._kept(n) for n in self.plan.kept if self._is_computed(n.args[0]))
+        kept = tuple(self._kept(n) for n in self.plan.kept if self.plan.computes(n.args[0]))
         roots = [*(c.next for c in carries), *kept]
         order = toposort(roots)
         step = [n for n in order if n.args and n not in kept]
@@ -121,9 +121,6 @@ class _Division:
                 ):
                     return axis
         raise _Conflict
-
-    def _is_computed(self, node: Node) -> bool:
-        return node.op.name == "carry" or (node in self.step and node.op.name != "at")
 
     def _carry(self, carry: Carry) -> Carry:
         axis = self.axes[carry.node]

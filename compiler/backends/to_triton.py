@@ -10,9 +10,11 @@ In: a plan. Out: text without a word of the user's. `build(B, dtype)` returns `r
 from __future__ import annotations
 
 from ..ir import Node, Plan
+from ..mapping import Mapping
 from ..partition import partition, undivided
 from . import Module
 from .torch_host import Host, shape_of
+from .torch_loop import host_loop
 from .triton_loop import Kernel, Last, Start, Sum, loop_kernel
 from .triton_map import BLOCK
 from .triton_prelude import helpers_for
@@ -36,15 +38,15 @@ def numbers(dtype):
     return real, narrow, fed
 '''
 
-ROWS, WARPS, STAGES = 16, 4, 2
+DEFAULT = Mapping("loop")
 
 
-def to_triton(plan: Plan, blocks: int = 1) -> Module:
+def to_triton(plan: Plan, mapping: Mapping = DEFAULT) -> Module:
     """Generate the module of a plan.
 
     Args:
         plan: of a verified scan.
-        blocks: into how many the step is divided.
+        mapping: how to run its loop; one that is legal for the plan.
     """
     scan, host = plan.scan, Host()
     arguments: list[str] = []
@@ -53,15 +55,13 @@ def to_triton(plan: Plan, blocks: int = 1) -> Module:
     ):  # fmt: skip
         for node in nodes:
             arguments.append(host.give(node, prefix))
-    block = partition(plan, blocks) if blocks > 1 else undivided(plan)
-    assert block is not None
-    kernel = loop_kernel(block, "loop") if plan.step or scan.carries else None
-    if kernel is not None:
-        host.out("grid = triton.cdiv(B, ROWS)")
+    kernel = _kernel(plan, mapping)
     read = _read_elsewhere(plan, kernel)
     host.section([*plan.once, *plan.whole, *plan.block], read)
     if kernel is not None:
         _launch(host, kernel)
+    elif plan.step or scan.carries:
+        host_loop(host, plan)
     for node in plan.kept:
         if node not in host.names:
             host.set(node, _of_every_step(host, node))
@@ -70,7 +70,7 @@ def to_triton(plan: Plan, blocks: int = 1) -> Module:
 
     signatures = list(host.signatures)
     if kernel is not None:
-        signatures.append(kernel.signature(ROWS, WARPS, STAGES))
+        signatures.append(kernel.signature(mapping.rows, mapping.warps, mapping.stages))
     body = Writer()
     for text in (*host.kernels, *([kernel.source] if kernel else [])):
         body(text.rstrip("\n"))
@@ -87,7 +87,7 @@ def to_triton(plan: Plan, blocks: int = 1) -> Module:
         body()
         body("return run")
     return Module(
-        _module(str(body)),
+        _module(str(body), mapping),
         tuple(str(p.attr) for p in scan.params),
         tuple(c.name for c in scan.carries),
         tuple(str(i.attr) for i in scan.inputs),
@@ -97,12 +97,22 @@ def to_triton(plan: Plan, blocks: int = 1) -> Module:
     )
 
 
-def _module(body: str) -> str:
+def _kernel(plan: Plan, mapping: Mapping) -> Kernel | None:
+    """The kernel of the loop, where it has one."""
+    if mapping.kind == "alternating" or not (plan.step or plan.scan.carries):
+        return None
+    block = partition(plan, mapping.blocks) if mapping.blocks > 1 else undivided(plan)
+    assert block is not None, "the mapping is legal for the plan"
+    return loop_kernel(block, "loop")
+
+
+def _module(body: str, mapping: Mapping) -> str:
     """The whole text: imports, legend, configuration, helpers, kernels, `build`."""
     parts = [
         "import torch\nimport triton\nimport triton.language as tl",
         LEGEND.rstrip("\n"),
-        f"ROWS, WARPS, STAGES, BLOCK = {ROWS}, {WARPS}, {STAGES}, {BLOCK}",
+        f"# {mapping}\nROWS, WARPS, STAGES = {mapping.rows}, {mapping.warps}, {mapping.stages}\n"
+        f"BLOCK = {BLOCK}",
         *helpers_for(body),
         NUMBERS.rstrip("\n"),
         body.rstrip("\n"),
@@ -114,12 +124,14 @@ def _read_elsewhere(plan: Plan, kernel: Kernel | None) -> list[Node]:
     """What is computed before the loop and read by it, after it, or as a result."""
     found = [o.node for o in plan.scan.outs]
     found += [n for n in (kernel.pointers.values() if kernel else ()) if isinstance(n, Node)]
-    found += [a for n in (*plan.kept, *plan.tail, *plan.late) for a in n.args]
+    steps = () if kernel else plan.step
+    found += [a for n in (*steps, *plan.kept, *plan.tail, *plan.late) for a in n.args]
     return found
 
 
 def _launch(host: Host, kernel: Kernel) -> None:
     """Allocate what the kernel writes, and launch it."""
+    host.out("grid = triton.cdiv(B, ROWS)")
     passed: list[str] = []
     late: list[tuple[Node, str]] = []
     for what in kernel.pointers.values():
@@ -130,14 +142,13 @@ def _launch(host: Host, kernel: Kernel) -> None:
                 name = host.lasts[carry.name] = host.fresh("l")
                 host.out(f"{name} = {host.empty(carry.node, 'wide')}")
                 passed.append(name)
-            case Sum(node) if "B" not in node.type.axes:
+            case Sum(node):
                 name = host.fresh("a")
-                shape = shape_of(node).replace("(", "(grid, ", 1)
+                has_rows = "B" in node.type.axes
+                shape = shape_of(node) if has_rows else shape_of(node).replace("(", "(grid, ", 1)
                 host.out(f"{name} = torch.empty({shape}, dtype=wide, device=device)")
                 passed.append(name)
-                late.append((node, f"{name}.sum(0).to(dtype)"))
-            case Sum(node):
-                passed.append(host.allocate(node, "a"))
+                late.append((node, f"{name}{'' if has_rows else '.sum(0)'}.to(dtype)"))
             case Node() if what.op.name == "stack":
                 passed.append(host.allocate(what, "k"))
             case Node():

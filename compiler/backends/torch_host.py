@@ -6,7 +6,8 @@ node is a tensor with its leading axes, then its trailing ones, and the map kern
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from ..ir import Node
 from ..shapes import size
@@ -33,7 +34,19 @@ class Host:
         self.kernels: list[str] = []
         self.signatures: list[KernelSignature] = []
         self._allocated: set[str] = set()
+        self._wide = False
         self._group: list[Node] = []  # elementwise nodes of one shape, not yet launched
+
+    @contextmanager
+    def keeping_wide(self) -> Iterator[None]:
+        """Within it, values are kept in the carries' type, and rounded for products alone."""
+        self._wide = True
+        yield
+        self._wide = False
+
+    def fed(self, node: Node) -> str:
+        """A node as the operand of a product."""
+        return f"{self.name(node)}.to(dtype)" if self._wide else self.name(node)
 
     # -- sections --------------------------------------------------------------------------------
 
@@ -47,13 +60,13 @@ class Host:
                 if self._group and _domain(self._group[0]) != _domain(node):
                     self._launch(later)
                 for arg in node.args:
-                    self._know(arg)
+                    self.know(arg)
                 self._group.append(node)
                 continue
             if any(a in self._group for a in node.args):
                 self._launch(later)
             for arg in node.args:
-                self._know(arg)
+                self.know(arg)
             self.set(node, EMITTERS[node.op.name](self, node))
         self._launch(later)
 
@@ -121,13 +134,13 @@ class Host:
             f"torch.empty({shape_of(node)}, dtype={dtype or DTYPES[node.type.kind]}, device=device)"
         )
 
-    def _know(self, node: Node) -> None:
+    def know(self, node: Node) -> None:
         """Leaves without operands are made where they are first read."""
         if node not in self.names and not node.args and node.op.name in ("const", "iota"):
             self.set(node, EMITTERS[node.op.name](self, node))
 
     def name(self, node: Node) -> str:
-        self._know(node)
+        self.know(node)
         return self.names[node]
 
     def contiguous(self, node: Node) -> str:
@@ -207,7 +220,7 @@ def _einsum(h: Host, node: Node) -> str:
     a, b = letters.split(",")
     first, second = node.args
     names = f"{first.type.lead}{a},{second.type.lead}{b}->{node.type.lead}{out}"
-    return f"torch.einsum({names!r}, {h.name(first)}, {h.name(second)})"
+    return f"torch.einsum({names!r}, {h.fed(first)}, {h.fed(second)})"
 
 
 def _sum(h: Host, node: Node) -> str:

@@ -113,9 +113,7 @@ def _through_matrix_unit(f: Frame, node: Node, w: Weighted) -> None:
     f.assign(node, _permuted(text, order, names.out), names.dims(names.out), rows=True)
 
 
-def _pieces(
-    f: Frame, weight: Strided, w: Weighted
-) -> list[tuple[Strided, Tile, dict[str, int]]]:
+def _pieces(f: Frame, weight: Strided, w: Weighted) -> list[tuple[Strided, Tile, dict[str, int]]]:
     """The products whose sum is the product: of which weights and values, of which sizes."""
     node = w.value
     if node in f.deferred and w.value_letters[node.attr] in w.summed:

@@ -141,7 +141,7 @@ def loop_kernel(block: Block, name: str) -> Kernel:
         emit(f, node)
     sums = []
     for node in plan.kept:
-        if not is_of_the_step(plan, node.args[0]):
+        if not plan.computes(node.args[0]):
             continue  # the host knows it
         if node.op.name == "stack":
             f.keep(f.array("k", node), node.args[0])
@@ -154,11 +154,6 @@ def loop_kernel(block: Block, name: str) -> Kernel:
     for node, tile in sums:
         _store_sum(f, node, tile)
     return Kernel(name, _text(f, name, scan.reverse), f.arguments, f.has_products, block.count)
-
-
-def is_of_the_step(plan: Plan, node: Node) -> bool:
-    """Whether the loop computes a value, rather than reads it."""
-    return node.op.name == "carry" or (node in plan.step and node.op.name != "at")
 
 
 def _carried(f: Frame, carry: Carry) -> Tile:

@@ -1,0 +1,37 @@
+"""How a loop is spread over a device: which mapping, in which blocks, rows and warps.
+
+In: nothing. Out: `Mapping`, which a backend reads and the cost model chooses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal["loop", "step", "alternating"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """One way to run a loop.
+
+    `loop`         one launch; each program runs all steps of some rows (and of one block), its state
+                   on chip: blocks never talk
+    `step`         a launch for each step; blocks read each other's states from memory
+    `alternating`  products by the library and elementwise kernels in turns, step by step: runs
+                   every cell
+    """
+
+    kind: Kind
+    blocks: int = 1  # into which an axis of the state is divided
+    rows: int = 16  # of the batch, for each program
+    warps: int = 4
+    stages: int = 2  # of the loop's loads that are under way at a time
+
+    def __str__(self) -> str:
+        parts = [f"{self.blocks} blocks"] if self.blocks > 1 else []
+        parts += [f"{self.rows} rows", f"{self.warps} warps", f"{self.stages} stages"]
+        return self.kind if self.kind == "alternating" else f"{self.kind}: {', '.join(parts)}"
+
+
+ALTERNATING = Mapping("alternating")
