@@ -1,7 +1,8 @@
-"""A step divided among programs that never talk: heads, channels, rows of a matrix state.
+"""A step divided among programs: heads, channels, units, rows of a matrix state.
 
 In: a plan, and into how many blocks. Out: the plan of one block, the same step on smaller shapes,
-and along which axis each array outside it is divided; or None where blocks would need each other.
+and along which axis each array outside it is divided; or None where blocks would need each other
+more than they may.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, TypeAlias
 
+from .dependence import is_contraction
 from .ir import Carry, Node, Plan, Scan, apply, leaf, toposort
 from .shapes import Type
 
@@ -50,8 +52,8 @@ def undivided(plan: Plan) -> Block:
     return Block(plan, 1, {}, {c.name: c for c in plan.scan.carries})
 
 
-def partition(plan: Plan, count: int) -> Block | None:
-    """Divide a step into `count` independent blocks.
+def partition(plan: Plan, count: int, *, exchange: bool = False) -> Block | None:
+    """Divide a step into `count` blocks.
 
     Before  h' = a * h + x[t]                   h: real[B,64]
     After   h' = a * h + x[t]                   h: real[B,16], one of 4 blocks
@@ -59,9 +61,11 @@ def partition(plan: Plan, count: int) -> Block | None:
     Args:
         plan: of a verified scan.
         count: at least 2.
+        exchange: whether a block may read all of a carry, as it was before the step. Otherwise
+            blocks are independent: they may be whole loops apart.
     Returns:
-        The plan of a block, or None: an axis of every carry must divide into `count` parts, and no
-        part of the next carry may read another part.
+        The plan of a block, or None: an axis of every carry must divide into `count` parts, and
+        what a block needs of the others must not be a product that they compute in the same step.
     Cost: linear in the nodes of the step, times the ways to divide the carries that are tried.
     """
     carries = plan.scan.carries
@@ -74,7 +78,7 @@ def partition(plan: Plan, count: int) -> Block | None:
         if tried >= MOST_CHOICES:
             break
         try:
-            return _Division(plan, count, axes).block()
+            return _Division(plan, count, axes, exchange).block()
         except _Conflict:
             continue
     return None
@@ -83,9 +87,9 @@ def partition(plan: Plan, count: int) -> Block | None:
 class _Division:
     """One way to divide: an axis for every carry."""
 
-    def __init__(self, plan: Plan, count: int, axes: Sequence[int]) -> None:
-        self.plan, self.count = plan, count
-        self.axes: dict[Node, Axis] = {}  # of what depends on a carry
+    def __init__(self, plan: Plan, count: int, axes: Sequence[int], exchange: bool) -> None:
+        self.plan, self.count, self.exchange = plan, count, exchange
+        self.axes: dict[Node, Axis] = {}  # of the carries
         self.found: dict[tuple[Node, Axis], Node] = {}
         self.arrays: dict[Node, Array] = {}
         self.step = set(plan.step)
@@ -95,48 +99,31 @@ class _Division:
 
     def block(self) -> Block:
         scan = self.plan.scan
-        for node in self.plan.step:
-            if any(a in self.axes for a in node.args):
-                self.axes[node] = self._natural(node)
         carries = tuple(self._carry(c) for c in scan.carries)
         kept = tuple(self._kept(n) for n in self.plan.kept if self.plan.computes(n.args[0]))
-        roots = [*(c.next for c in carries), *kept]
-        order = toposort(roots)
-        step = [n for n in order if n.args and n not in kept]
+        order = toposort([*(c.next for c in carries), *kept])
+        step = tuple(n for n in order if n.args and n not in kept)
         local = Scan(scan.name, (), (), carries, (), scan.reverse)
-        plan = Plan(local, (), (), (), tuple(step), kept, (), ())
+        plan = Plan(local, (), (), (), step, kept, (), ())
         return Block(plan, self.count, self.arrays, {c.name: c for c in scan.carries})
-
-    def _natural(self, node: Node) -> int:
-        """The axis along which a node is divided because its operands are."""
-        for axis, dim in enumerate(node.type.shape):
-            if dim % self.count == 0:
-                try:
-                    wanted = operand_axes(node, axis, self.count)
-                except _Conflict:
-                    continue
-                if all(
-                    self.axes.get(a, axis_) == axis_
-                    for a, axis_ in zip(node.args, wanted, strict=True)
-                ):
-                    return axis
-        raise _Conflict
 
     def _carry(self, carry: Carry) -> Carry:
         axis = self.axes[carry.node]
-        if self.axes.get(carry.next, axis) != axis:
-            raise _Conflict
         node, next_ = self.found[carry.node, axis], self._local(carry.next, axis)
         return Carry(carry.name, node, leaf("input", carry.name, node.type), next_)
 
     def _kept(self, node: Node) -> Node:
+        """What a block leaves behind: its part, along the axis that its value is divided."""
         value = node.args[0]
-        axis = self.axes.get(value)
-        if value not in self.axes:
-            raise _Conflict  # every block would write it
-        local = apply(node.op, self._local(value, axis), attr=node.attr)
-        self.arrays[local] = Array(node, axis)
-        return local
+        axes = [at for at, dim in enumerate(value.type.shape) if dim % self.count == 0]
+        for axis in sorted(axes, key=lambda at: (value, at) not in self.found):
+            try:
+                local = apply(node.op, self._local(value, axis), attr=node.attr)
+            except _Conflict:
+                continue
+            self.arrays[local] = Array(node, axis)
+            return local
+        raise _Conflict  # every block would write all of it
 
     def _local(self, root: Node, axis: Axis) -> Node:
         """A node in a block; iterative, since graphs are deep."""
@@ -146,12 +133,16 @@ class _Division:
             if (node, axis) in self.found:
                 todo.pop()
                 continue
-            if node in self.axes and self.axes[node] != axis:
-                raise _Conflict
             if node.op.name in ("const", "iota"):
                 self.found[node, axis] = self._made(node, axis)
-            elif node not in self.step:
+            elif node.op.name == "carry":
+                if axis is not None or not self.exchange:
+                    raise _Conflict
+                self._leaf("input", node, None)
+            elif node not in self.step and not self._is_seen_through(node, axis):
                 self._leaf("input" if node.type.axes else "param", node, axis)
+            elif axis is None and is_contraction(node):
+                raise _Conflict  # every block would compute all of a product
             else:
                 wanted = list(zip(node.args, operand_axes(node, axis, self.count), strict=True))
                 missing = [pair for pair in wanted if pair not in self.found]
@@ -159,10 +150,20 @@ class _Division:
                     todo += missing
                     continue
                 args = [self.found[pair] for pair in wanted]
-                attr = _local_attr(node, self._shape(node, axis), axis, self.count)
+                attr = _local_attr(node, self._shape(node, axis), axis)
                 self.found[node, axis] = apply(node.op, *args, attr=attr, span=node.span)
             todo.pop()
         return self.found[root, axis]
+
+    def _is_seen_through(self, node: Node, axis: Axis) -> bool:
+        """Whether a node before the loop is a view that a block can take of its own part."""
+        if not (node.op.view and node.args):
+            return False
+        try:
+            operand_axes(node, axis, self.count)
+        except _Conflict:
+            return False
+        return True
 
     def _leaf(self, op: str, node: Node, axis: Axis) -> None:
         type_ = Type(self._shape(node, axis), node.type.kind, node.type.axes)
@@ -255,7 +256,7 @@ def _before_reshape(node: Node, axis: int, count: int) -> int:
     raise _Conflict
 
 
-def _local_attr(node: Node, shape: tuple[int, ...], axis: Axis, count: int) -> Any:
+def _local_attr(node: Node, shape: tuple[int, ...], axis: Axis) -> Any:
     """What a node's attr is in a block."""
     if axis is None:
         return node.attr

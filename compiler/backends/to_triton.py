@@ -59,7 +59,7 @@ def to_triton(plan: Plan, mapping: Mapping = DEFAULT) -> Module:
     read = _read_elsewhere(plan, kernel)
     host.section([*plan.once, *plan.whole, *plan.block], read)
     if kernel is not None:
-        _launch(host, kernel)
+        (_launch_steps if mapping.kind == "step" else _launch)(host, kernel, plan)
     elif plan.step or scan.carries:
         host_loop(host, plan)
     for node in plan.kept:
@@ -101,9 +101,13 @@ def _kernel(plan: Plan, mapping: Mapping) -> Kernel | None:
     """The kernel of the loop, where it has one."""
     if mapping.kind == "alternating" or not (plan.step or plan.scan.carries):
         return None
-    block = partition(plan, mapping.blocks) if mapping.blocks > 1 else undivided(plan)
+    steps = mapping.kind == "step"
+    if mapping.blocks > 1:
+        block = partition(plan, mapping.blocks, exchange=steps)
+    else:
+        block = undivided(plan)
     assert block is not None, "the mapping is legal for the plan"
-    return loop_kernel(block, "loop")
+    return loop_kernel(block, mapping.kind, streams=steps)
 
 
 def _module(body: str, mapping: Mapping) -> str:
@@ -129,8 +133,8 @@ def _read_elsewhere(plan: Plan, kernel: Kernel | None) -> list[Node]:
     return found
 
 
-def _launch(host: Host, kernel: Kernel) -> None:
-    """Allocate what the kernel writes, and launch it."""
+def _launch(host: Host, kernel: Kernel, _plan: Plan) -> None:
+    """Allocate what the kernel writes, and launch it once for all steps."""
     host.out("grid = triton.cdiv(B, ROWS)")
     passed: list[str] = []
     late: list[tuple[Node, str]] = []
@@ -149,17 +153,59 @@ def _launch(host: Host, kernel: Kernel) -> None:
                 host.out(f"{name} = torch.empty({shape}, dtype=wide, device=device)")
                 passed.append(name)
                 late.append((node, f"{name}{'' if has_rows else '.sum(0)'}.to(dtype)"))
-            case Node() if what.op.name == "stack":
-                passed.append(host.allocate(what, "k"))
             case Node():
-                passed.append(host.contiguous(what))
-    arguments = [*passed, "0", "T", "B", "ROWS", "STAGES", "real"]
+                passed.append(_passed(host, what))
+    host.out(_call(kernel, passed, "0", "T"))
+    for node, text in late:
+        host.set(node, text)
+
+
+def _launch_steps(host: Host, kernel: Kernel, plan: Plan) -> None:
+    """Launch the kernel for every step; the states lie in two arrays that change places."""
+    host.out("grid = triton.cdiv(B, ROWS)")
+    olds: list[str] = []
+    news: list[str] = []
+    for carry in plan.scan.carries:
+        old, new = host.fresh("c"), host.fresh("l")
+        host.names[carry.node] = host.lasts[carry.name] = old
+        host.out(
+            f"{old}, {new} = {host.names[carry.start]}.clone(), {host.empty(carry.node, 'wide')}"
+        )
+        olds.append(old)
+        news.append(new)
+    passed: list[str] = []
+    for what in kernel.pointers.values():
+        match what:
+            case Start(carry):
+                passed.append(host.names[carry.node])
+            case Last(carry):
+                passed.append(news[olds.index(host.names[carry.node])])
+            case Node():
+                passed.append(_passed(host, what))
+            case _:
+                raise AssertionError("a sum over the steps is no step's")
+    times = "range(T - 1, -1, -1)" if plan.scan.reverse else "range(T)"
+    with host.out.block(f"for t in {times}:"):
+        host.out(_call(kernel, passed, "t", "t + 1"))
+        host.out(f"{', '.join([*olds, *news])} = {', '.join([*news, *olds])}")
+
+
+def _passed(host: Host, node: Node) -> str:
+    """The array of a node for a kernel: what it writes is allocated now."""
+    if node.op.name == "stack":
+        return host.allocate(node, "k")
+    if node.op.name == "carry":
+        return host.names[node]
+    return host.settled(node)
+
+
+def _call(kernel: Kernel, passed: list[str], begin: str, end: str) -> str:
+    """The launch as source."""
+    arguments = [*passed, begin, end, "B", "ROWS", "STAGES", "real"]
     arguments += ["narrow", "fed", '"ieee"'] if kernel.has_products else []
     arguments += ["num_warps=WARPS", "enable_fp_fusion=True"]
     grid = f"(grid, {kernel.blocks})" if kernel.blocks > 1 else "(grid,)"
-    host.out(f"{kernel.name}[{grid}]{in_lines(arguments)}")
-    for node, text in late:
-        host.set(node, text)
+    return f"{kernel.name}[{grid}]{in_lines(arguments)}"
 
 
 def _of_every_step(host: Host, node: Node) -> str:

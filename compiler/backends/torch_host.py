@@ -35,6 +35,7 @@ class Host:
         self.signatures: list[KernelSignature] = []
         self._allocated: set[str] = set()
         self._wide = False
+        self._settled: dict[Node, str] = {}  # nodes' contiguous copies
         self._group: list[Node] = []  # elementwise nodes of one shape, not yet launched
 
     @contextmanager
@@ -147,6 +148,16 @@ class Host:
         """A node for a kernel, which counts on its strides."""
         name = self.name(node)
         return name if name in self._allocated | self.given else f"{name}.contiguous()"
+
+    def settled(self, node: Node) -> str:
+        """A name for a node's contiguous tensor, made now."""
+        found = self.contiguous(node)
+        if not found.isidentifier():
+            if node not in self._settled:
+                self._settled[node] = name = self.fresh("v")
+                self.out(f"{name} = {found}")
+            found = self._settled[node]
+        return found
 
     def spread(self, node: Node, lead: str) -> str:
         """A tensor with these leading axes, those it lacks repeated."""

@@ -12,7 +12,7 @@ from math import prod
 from ..ir import Node
 from .triton_frame import Frame
 from .triton_structured import over_rows
-from .triton_values import Dims, Strided, Tile, extents, padded, shape_text
+from .triton_values import Dims, Strided, Tile, extents, padded, restrided, shape_text
 
 SMALLEST = 16  # rows, columns and depth of a product that the matrix unit takes
 
@@ -99,6 +99,9 @@ def _through_matrix_unit(f: Frame, node: Node, w: Weighted) -> None:
     names = Letters.of(node)
     place = f.place(w.weight)
     assert place is not None
+    f.has_products = True
+    if streamed(f, node, w):
+        return
     found = ""
     for weight, value, sizes in _pieces(f, place, w):
         part = replace(names, sizes={**names.sizes, **sizes})
@@ -107,7 +110,6 @@ def _through_matrix_unit(f: Frame, node: Node, w: Weighted) -> None:
             found = f.let(f"added({fed}, {found}, NARROW, FED, IEEE)")
         else:
             found = f.let(f"product({fed}, NARROW, FED, REAL, IEEE)")
-    f.has_products = True
     order = w.batch + w.own + w.rest
     text = f"tl.reshape({found}, {shape_text(names.dims(order), rows=True)})"
     f.assign(node, _permuted(text, order, names.out), names.dims(names.out), rows=True)
@@ -163,6 +165,50 @@ def _value(f: Frame, names: Letters, w: Weighted, value: Tile) -> str:
     columns = "ROWS" if beside == 1 else f"{beside} * ROWS"
     shape_ = ", ".join([*batch, str(prod(names.dims(w.summed))), columns])
     return f.let(f"tl.reshape({_permuted(tile.text, w.value_letters, order + alone)}, ({shape_}))")
+
+
+# -- a weight too large to stay on chip ----------------------------------------------------------
+
+DEPTH = 64  # of the summed axis, read at a time
+
+
+def streamed(f: Frame, node: Node, w: Weighted) -> bool:
+    """A product of a weight and a value that both lie in memory, read a stretch at a time."""
+    names, value, weight = Letters.of(node), f.place(w.value), f.place(w.weight)
+    if not f.streams or value is None or weight is None or not value.rows or w.batch or w.rest:
+        return False
+    depth = prod(names.sizes[x] for x in w.summed)
+    strides = [
+        restrided(
+            [names.sizes[x] for x in w.summed],
+            [place.strides[letters.index(x)] for x in w.summed],
+            (depth,),
+        )
+        for place, letters in ((weight, w.weight_letters), (value, w.value_letters))
+    ]
+    if any(s is None for s in strides):
+        return False
+    (down,), (along,) = (s for s in strides if s is not None)
+    own = [w.weight_letters.index(x) for x in w.own]
+    count = prod(names.dims(w.own))
+    rows_of_weight = f.flat_offsets(weight.picked(own), count)
+    columns = f.pointer(replace(value, extents=(), strides=()), ())
+    found, k, a, b = f.fresh("v"), f.fresh("k"), f.fresh("v"), f.fresh("v")
+    f.step(f"{found} = tl.zeros(({count}, ROWS), REAL)")
+    edge = f" & ({k} < {depth})" if depth % DEPTH else ""
+    mask = f.flat_mask(weight.picked(own), count)
+    with f.step.block(f"for start in range(0, {depth}, {DEPTH}):"):
+        f.step(f"{k} = start + tl.arange(0, {DEPTH})")
+        guards = [f"({mask})[:, None]"] * bool(mask) + [f"({k} < {depth})[None, :]"] * bool(edge)
+        guard = f", mask={' & '.join(guards)}, other=0" if guards else ""
+        place = f"{weight.base} + ({rows_of_weight})[:, None] + {k}[None, :] * {down}"
+        f.step(f"{a} = tl.load({place}{guard})")
+        rows = "(rows < B)[None, :]" + (f" & ({k} < {depth})[:, None]" if edge else "")
+        f.step(f"{b} = tl.load({columns}[None, :] + {k}[:, None] * {along}, mask={rows}, other=0)")
+        f.step(f"{found} = added({a}, {b}, {found}, NARROW, FED, IEEE)")
+    text = f"tl.reshape({found}, {shape_text(names.dims(w.own), rows=True)})"
+    f.assign(node, _permuted(text, w.own, names.out), names.dims(names.out), rows=True)
+    return True
 
 
 # -- without the matrix unit -----------------------------------------------------------------------

@@ -20,8 +20,9 @@ TYPES = {"real": "REAL", "int": "tl.int64", "bool": "tl.int1"}
 class Frame:
     """One kernel."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, *, streams: bool = False) -> None:
         self.block = block
+        self.streams = streams  # whether weights are read in every step, rather than kept
         self._inside = set(block.plan.step)
         self.has_products = False
         self.before, self.step, self.after = Writer(), Writer(), Writer()
@@ -87,7 +88,8 @@ class Frame:
 
     # -- memory ----------------------------------------------------------------------------------
 
-    def _pointer(self, place: Strided, dims: Dims) -> str:
+    def pointer(self, place: Strided, dims: Dims) -> str:
+        """The addresses of a tile of a place."""
         rank = len(dims)
         terms = [str(place.offset)] if place.offset else []
         if place.step:
@@ -107,6 +109,20 @@ class Frame:
         now = f"now * {place.count}" if place.rows else f"t * {place.count}"
         return f"{place.base} + {now} + {offsets}"
 
+    def flat_offsets(self, place: Strided, count: int) -> str:
+        """Where the elements of a place without rows or time are, as one axis of `count`."""
+        dims = tuple(map(padded, place.extents))
+        whole = self.pointer(place, dims).removeprefix(f"{place.base} + ")
+        return self.once(f"tl.reshape({whole}, ({count},))", "o")
+
+    def flat_mask(self, place: Strided, count: int) -> str:
+        """Which of these are no padding; "" if all are."""
+        dims = tuple(map(padded, place.extents))
+        mask = self.inside(place.extents, dims, rows=False)
+        shape = shape_text(dims, rows=False)
+        wide = f"tl.reshape(tl.broadcast_to({mask}, {shape}), ({count},))"
+        return self.once(wide, "m") if mask else ""
+
     def load(self, place: Strided, narrow: bool = True) -> Tile:
         """Read a value; `narrow` leaves repeated axes at size 1."""
         dims = tuple(
@@ -117,7 +133,7 @@ class Frame:
             extent if dim > 1 or extent == 0 else 1
             for extent, dim in zip(place.extents, dims, strict=True)
         )
-        pointer, mask = self._pointer(place, dims), self.inside(shape, dims, rows=place.rows)
+        pointer, mask = self.pointer(place, dims), self.inside(shape, dims, rows=place.rows)
         guarded = f"{pointer}, mask={mask}, other=0" if mask else pointer
         cast = ".to(REAL)" if place.kind == "real" else ""
         name = self.fresh("v")
@@ -133,7 +149,7 @@ class Frame:
         start = f"{number.text}[{'None, ' * rank}:] * {table.strides[0]}"
         name = self.fresh("v")
         guard = f", mask={mask}, other=0" if mask else ""
-        self.step(f"{name} = tl.load({self._pointer(row, dims)} + {start}{guard}).to(REAL)")
+        self.step(f"{name} = tl.load({self.pointer(row, dims)} + {start}{guard}).to(REAL)")
         return Tile(name, dims, number.rows)
 
     def keep(self, place: Strided, node: Node) -> None:
@@ -151,7 +167,7 @@ class Frame:
         """Write a value to all of a place."""
         dims = tuple(padded(extent) for extent in place.extents)
         pointer, mask = (
-            self._pointer(place, dims),
+            self.pointer(place, dims),
             self.inside(place.extents, dims, rows=place.rows),
         )
         guard = f", mask={mask}" if mask else ""

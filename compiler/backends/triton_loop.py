@@ -98,6 +98,9 @@ def pointwise(f: Frame, node: Node) -> None:
     # Triton takes a number beside an infix for one of the tensor's type, elsewhere for a float32.
     read = f.tile if node.op.infix and node.op.spell["triton"].startswith("{") else f.tensor
     tiles = [read(a) for a in node.args]
+    if node.op.name == "where" and tiles[1] == tiles[2]:  # where a gradient is stopped
+        f.tiles[node] = tiles[1]
+        return
     dims = tuple(max(sizes) for sizes in zip(*(t.dims for t in tiles), strict=True))
     text = node.op.spell["triton"].format(*(t.text for t in tiles))
     f.assign(node, text, dims, rows=any(t.rows for t in tiles))
@@ -124,15 +127,16 @@ def sums_rows(node: Node) -> bool:
     return False
 
 
-def loop_kernel(block: Block, name: str) -> Kernel:
+def loop_kernel(block: Block, name: str, *, streams: bool = False) -> Kernel:
     """The kernel of a loop, divided or not.
 
     Args:
         block: of a plan that `is_legal`.
         name: what the kernel is called.
+        streams: whether weights are read in every step: for a launch that runs one.
     """
     plan, scan = block.plan, block.plan.scan
-    f = Frame(block)
+    f = Frame(block, streams=streams)
     carried = [_carried(f, carry) for carry in scan.carries]
     for node in plan.step:
         for arg in node.args:

@@ -123,8 +123,9 @@ def product(w, v, NARROW: tl.constexpr, FED: tl.constexpr, REAL: tl.constexpr, I
     return tl.dot(
         w.to(NARROW).to(FED), v.to(NARROW).to(FED), out_dtype=REAL, input_precision=IEEE
     )
+'''
 
-
+ADDED = '''\
 @triton.jit
 def added(w, v, sum, NARROW: tl.constexpr, FED: tl.constexpr, IEEE: tl.constexpr):
     """sum + w @ v."""
@@ -146,6 +147,7 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "power": (POWER, ()),
     "largest": (LARGEST, ()),
     "product": (PRODUCT, ()),
+    "added": (ADDED, ()),
 }
 
 
