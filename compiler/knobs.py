@@ -1,7 +1,8 @@
 """Every option and environment variable, in one table.
 
 In: environment variables, and `options(...)`, which goes before them within its `with`. Out:
-`current()`, read wherever an option matters. No option changes a number that a program computes.
+`current()`, read wherever an option matters. No option but `backend` changes a number that a program
+computes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class OptionError(Error, ValueError):
     """An option or its environment variable has a value that it cannot have.
 
     `rnnc doctor` lists them with their values: `RNNC_DEBUG`, `RNNC_VERIFY`, `RNNC_BACKEND`,
-    `RNNC_DUMP`, `RNNC_CACHE`. Within a program, `with rnnc.options(debug=1):` sets any of them.
+    `RNNC_DUMP`, `RNNC_CACHE`, `RNNC_VALIDATE`. Within a program, `with rnnc.options(debug=1):` sets
+    any of them.
     """
 
     code: ClassVar[str] = "bad-option"
@@ -37,6 +39,7 @@ class Options:
     backend: str = "auto"
     dump: Path | None = None
     cache: Path | None = None
+    validate: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def _level(highest: int) -> Callable[[Any], int]:
 
 
 def _backend(value: Any) -> str:
-    if value not in ("auto", "numpy"):
+    if value not in ("auto", "numpy", "triton"):
         raise ValueError
     return str(value)
 
@@ -85,10 +88,14 @@ KNOBS: Final[Mapping[str, Knob]] = {
              "4 generated source; 5 the IR after every pass"),
         Knob("verify", _level(2), "0, 1 or 2",
              "0 trust the passes; 1 verify after each; 2 also write the IR and read it back"),
-        Knob("backend", _backend, "'auto' or 'numpy'", "what runs programs"),
+        Knob("backend", _backend, "'auto', 'numpy' or 'triton'",
+             "what runs programs; auto is triton where a CUDA device can run it, else numpy"),
         Knob("dump", _folder, "a folder",
              "write the IR after every pass, and the source, into a folder for each cell"),
         Knob("cache", _folder, "a folder", "where generated modules lie"),
+        Knob("validate", _level(2), "0, 1 or 2",
+             "compare new Triton kernels with the oracle: 0 never; 1 on a device; 2 also in the "
+             "interpreter"),
     )
 }  # fmt: skip
 assert tuple(KNOBS) == tuple(field.name for field in fields(Options))
@@ -119,6 +126,7 @@ def options(
     backend: str | None = None,
     dump: str | PathLike[str] | None = None,
     cache: str | PathLike[str] | None = None,
+    validate: int | None = None,
 ) -> Iterator[Options]:
     """Set options for the duration of a `with`, in this thread; those left out stay.
 
@@ -128,7 +136,8 @@ def options(
     Raises:
         OptionError: a value that an option cannot have.
     """
-    given = {"debug": debug, "verify": verify, "backend": backend, "dump": dump, "cache": cache}
+    given = {"debug": debug, "verify": verify, "backend": backend, "dump": dump, "cache": cache,
+             "validate": validate}  # fmt: skip
     changes = {
         name: _value(KNOBS[name], value, name) for name, value in given.items() if value is not None
     }

@@ -38,6 +38,30 @@ def numbers(dtype):
     return real, narrow, fed
 '''
 
+EVERY_STEP = '''\
+def every_step(step, T, clock):
+    """step(0), step(1), ...: on a device as a graph of some steps, which is replayed.
+
+    A step works at time `clock` plus its argument; what it computes with keeps its address.
+    """
+    unroll = 32  # even: states that change places are where they were
+    if clock.device.type != "cuda" or T <= 2 * unroll or torch.cuda.is_current_stream_capturing():
+        for turn in range(T):
+            step(turn)
+        return
+    step(0)  # compiles
+    clock += 1
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for turn in range(unroll):
+            step(turn)
+        clock += unroll
+    for _ in range((T - 1) // unroll):
+        graph.replay()
+    for turn in range((T - 1) % unroll):
+        step(turn)
+'''
+
 DEFAULT = Mapping("loop")
 
 
@@ -119,6 +143,7 @@ def _module(body: str, mapping: Mapping) -> str:
         f"BLOCK = {BLOCK}",
         *helpers_for(body),
         NUMBERS.rstrip("\n"),
+        *([EVERY_STEP.rstrip("\n")] if mapping.kind != "loop" else []),
         body.rstrip("\n"),
     ]
     return "\n\n\n".join(parts) + "\n"
@@ -184,10 +209,14 @@ def _launch_steps(host: Host, kernel: Kernel, plan: Plan) -> None:
                 passed.append(_passed(host, what))
             case _:
                 raise AssertionError("a sum over the steps is no step's")
-    times = "range(T - 1, -1, -1)" if plan.scan.reverse else "range(T)"
-    with host.out.block(f"for t in {times}:"):
-        host.out(_call(kernel, passed, "t", "t + 1"))
+    host.out("clock = torch.zeros(1, dtype=torch.int64, device=device)")
+    host.out()
+    with host.out.block("def step_at(turn):"):
+        host.out(f"nonlocal {', '.join([*olds, *news])}")
+        host.out(_call(kernel, passed, "turn", "turn + 1"))
         host.out(f"{', '.join([*olds, *news])} = {', '.join([*news, *olds])}")
+    host.out()
+    host.out("every_step(step_at, T, clock)")
 
 
 def _passed(host: Host, node: Node) -> str:
@@ -201,7 +230,8 @@ def _passed(host: Host, node: Node) -> str:
 
 def _call(kernel: Kernel, passed: list[str], begin: str, end: str) -> str:
     """The launch as source."""
-    arguments = [*passed, begin, end, "B", "ROWS", "STAGES", "real"]
+    clock = ["clock", "T"] if kernel.has_clock else []
+    arguments = [*passed, *clock, begin, end, "B", "ROWS", "STAGES", "real"]
     arguments += ["narrow", "fed", '"ieee"'] if kernel.has_products else []
     arguments += ["num_warps=WARPS", "enable_fp_fusion=True"]
     grid = f"(grid, {kernel.blocks})" if kernel.blocks > 1 else "(grid,)"

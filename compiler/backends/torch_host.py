@@ -333,7 +333,7 @@ def _scatter(h: Host, node: Node) -> str:
 
 
 def _at(h: Host, node: Node) -> str:
-    return f"{h.name(node.args[0])}[t]"
+    return f"{h.name(node.args[0])}.index_select(0, t)[0]"
 
 
 EMITTERS: dict[str, Callable[[Host, Node], str]] = {

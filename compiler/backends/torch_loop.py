@@ -6,7 +6,7 @@ In: a plan. Out: lines of the module's `run`.
 from __future__ import annotations
 
 from ..ir import Carry, Node, Plan
-from .torch_host import Host, shape_of
+from .torch_host import DTYPES, Host, shape_of
 from .writer import Writer
 
 
@@ -19,7 +19,7 @@ def host_loop(host: Host, plan: Plan) -> None:
     for carry in scan.carries:
         name = host.fresh("c")
         host.names[carry.node] = host.lasts[carry.name] = name
-        host.out(f"{name} = {host.names[carry.start]}")
+        host.out(f"{name} = {host.names[carry.start]}.clone()")
     stacks = [n for n in plan.kept if n.op.name == "stack" and plan.computes(n.args[0])]
     sums = [n for n in plan.kept if n.op.name != "stack" and plan.computes(n.args[0])]
     for node in stacks:
@@ -32,27 +32,34 @@ def host_loop(host: Host, plan: Plan) -> None:
         read = [c.next for c in scan.carries] + [n.args[0] for n in (*stacks, *sums)]
         host.section(plan.step, read)
         for node in stacks:
-            host.out(f"{host.names[node]}[t] = {host.name(node.args[0])}")
+            value = f"{host.name(node.args[0])}[None].to({DTYPES[node.type.kind]})"
+            host.out(f"{host.names[node]}.index_copy_(0, t, {value})")
         for node in sums:
-            host.out(f"{host.names[node]} += {host.name(node.args[0])}")
+            host.out(f"{host.names[node]}.add_({host.name(node.args[0])})")
         _advance(host, scan.carries)
     step, host.out = host.out, before
     if step.lines:
-        times = "range(T - 1, -1, -1)" if scan.reverse else "range(T)"
-        with host.out.block(f"for t in {times}:"):
+        host.out("clock = torch.zeros(1, dtype=torch.int64, device=device)")
+        host.out()
+        with host.out.block("def step_at(turn):"):
+            host.out(f"t = {'T - 1 - turn - clock' if scan.reverse else 'clock + turn'}")
             host.out.extend(step)
+        host.out()
+        host.out("every_step(step_at, T, clock)")
 
 
 def _advance(host: Host, carries: tuple[Carry, ...]) -> None:
-    """The carries take their next values, all at once."""
-    pairs = [(host.lasts[c.name], _next(host, c.next)) for c in carries]
-    changed = [(old, new) for old, new in pairs if old != new]
-    if changed:
-        olds, news = zip(*changed, strict=True)
-        host.out(f"{', '.join(olds)} = {', '.join(news)}")
-
-
-def _next(host: Host, node: Node) -> str:
-    """A next state with rows of its own, in the carry's type."""
-    name = host.name(node)
-    return name if node.op.name == "carry" else f"{name}.to(wide)"
+    """The carries take their next values, all at once; in place, for a graph that is replayed."""
+    olds = {host.lasts[c.name] for c in carries}
+    pairs = [(host.lasts[c.name], c.next) for c in carries]
+    moving = [(old, node) for old, node in pairs if host.name(node) != old]
+    values = [
+        f"{host.name(node)}.clone()" if host.root(node) in olds else host.name(node)
+        for _, node in moving
+    ]
+    if any(".clone()" in value for value in values):
+        names = [host.fresh("v") for _ in values]
+        host.out(f"{', '.join(names)} = {', '.join(values)}")
+        values = names
+    for (old, _), value in zip(moving, values, strict=True):
+        host.out(f"{old}.copy_({value})")

@@ -58,6 +58,7 @@ class Kernel:
     pointers: dict[str, object]
     has_products: bool
     blocks: int
+    has_clock: bool  # whether its steps count from a time that lies in the device's memory
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -68,8 +69,11 @@ class Kernel:
         """As the compiler wants to know it."""
         kinds = {name: _element(what) for name, what in self.pointers.items()}
         constants = (("ROWS", rows), ("STAGES", stages))
+        scalars = ("begin", "end", "B")
+        if self.has_clock:
+            kinds["clock"], scalars = "int", ("T", *scalars)
         return KernelSignature(
-            self.name, tuple(kinds.items()), ("begin", "end", "B"), constants, self.numbers, warps
+            self.name, tuple(kinds.items()), scalars, constants, self.numbers, warps
         )
 
 
@@ -157,7 +161,8 @@ def loop_kernel(block: Block, name: str, *, streams: bool = False) -> Kernel:
         f.store(f.array("l", carry.node, last), tile, f.after)
     for node, tile in sums:
         _store_sum(f, node, tile)
-    return Kernel(name, _text(f, name, scan.reverse), f.arguments, f.has_products, block.count)
+    return Kernel(name, _text(f, name, scan.reverse), f.arguments, f.has_products, block.count,
+                  streams)  # fmt: skip
 
 
 def _carried(f: Frame, carry: Carry) -> Tile:
@@ -202,7 +207,7 @@ def _store_sum(f: Frame, node: Node, tile: Tile) -> None:
 
 def _text(f: Frame, name: str, reverse: bool) -> str:
     numbers = ["REAL", *(["NARROW", "FED", "IEEE"] if f.has_products else [])]
-    parameters = [*f.arguments, "begin", "end", "B"]
+    parameters = [*f.arguments, *(["clock", "T"] if f.streams else []), "begin", "end", "B"]
     parameters += [f"{n}: tl.constexpr" for n in ("ROWS", "STAGES", *numbers)]
     out = Writer()
     out("@triton.jit")
@@ -212,7 +217,11 @@ def _text(f: Frame, name: str, reverse: bool) -> str:
             out("block = tl.program_id(1)")
         out.extend(f.before)
         with out.block("for turn in tl.range(begin, end, num_stages=STAGES):"):
-            out(f"t = tl.cast({'begin + end - 1 - turn' if reverse else 'turn'}, tl.int64)")
+            if f.streams:
+                turn = "T - 1 - tl.load(clock) - turn" if reverse else "tl.load(clock) + turn"
+            else:
+                turn = "begin + end - 1 - turn" if reverse else "turn"
+            out(f"t = tl.cast({turn}, tl.int64)")
             out("now = t * B")
             out.extend(f.step)
         out.extend(f.after)
