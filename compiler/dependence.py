@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .ir import Carry, Node, toposort
+from .ir import Carry, Node, Plan, toposort
 
 # By carry, for every element of a value the one that it depends on: its number, or one of these.
 Labels: TypeAlias = dict[str, np.ndarray[Any, np.dtype[np.int64]]]
@@ -25,6 +25,27 @@ def is_contraction(node: Node) -> bool:
         return False
     letters, out = node.attr[0].split("->")
     return not set(letters.replace(",", "")) <= set(out)
+
+
+def rows_are_apart(plan: Plan) -> bool:
+    """Whether programs that each have some of the rows can run the step by themselves.
+
+    A sum over all rows may leave the loop, as a sum of every program's; no step may read it.
+    """
+    summed = {n for n in plan.step if sums_rows(n)}
+    readers = {a for n in plan.step for a in n.args} | {c.next for c in plan.scan.carries}
+    stacked = {n.args[0] for n in plan.kept if n.op.name == "stack"}
+    return not summed & (readers | stacked)
+
+
+def sums_rows(node: Node) -> bool:
+    """Whether a value of the step is a sum over the rows."""
+    match node.op.name:
+        case "total":
+            return "B" in node.attr
+        case "einsum" | "scatter":
+            return "B" in node.attr[1]
+    return False
 
 
 def is_diagonal(carries: Sequence[Carry]) -> bool:

@@ -15,8 +15,8 @@ Kind: TypeAlias = Literal["loop", "step", "alternating"]
 class Mapping:
     """One way to run a loop.
 
-    `loop`         one launch; each program runs all steps of some rows (and of one block), its state
-                   on chip: blocks never talk
+    `loop`         one launch; each program runs all steps of some rows (and of one block), the
+                   state on chip: blocks never talk
     `step`         a launch for each step; blocks read each other's states from memory
     `alternating`  products by the library and elementwise kernels in turns, step by step: runs
                    every cell

@@ -12,8 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import knobs
-from .backends.to_numpy import Module, to_numpy
+from .backends import Module
+from .backends.to_numpy import to_numpy
+from .backends.to_triton import to_triton
+from .choose import Extent, Ranked, ranked
 from .ir import Cell, Plan, Scan, Scans
+from .mapping import Mapping
 from .passes.boundaries import boundaries
 from .passes.classify import Recurrence, classify
 from .passes.differentiate import differentiate
@@ -41,17 +45,20 @@ class Goal:
     """What a set of programs is for; together with the cell it decides their text.
 
     `masks` are those of `passes.boundaries`; `record` asks for the backward scan and its
-    residuals; `exact` forgoes whatever makes a product's shape depend on T.
+    residuals; `exact` forgoes whatever makes a product's shape depend on T; `backend` is one of
+    `BACKENDS`.
     """
 
     masks: tuple[str, ...] = ()
     record: bool = True
     exact: bool = False
     backend: str = "numpy"
+    extent: Extent = Extent()  # what calls are like; the Triton backend's mappings depend on it
 
     def __str__(self) -> str:
         """What distinguishes it from the usual goal: "forward, starts"; usually nothing."""
         words = [] if self.record else ["forward"]
+        words += [self.backend] if self.backend != "numpy" else []
         return ", ".join([*words, *(["exact"] if self.exact else []), *self.masks])
 
 
@@ -178,26 +185,59 @@ def _read_back(value: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """The modules of one cell for one goal, and what they came from."""
+    """The modules of one cell for one goal, and what they came from.
+
+    `choices` are the mappings that the forward and the backward loop could have, the best first;
+    NumPy has none.
+    """
 
     scans: Scans
     forward: Module
     backward: Module | None
     recurrence: Recurrence
+    plans: tuple[Plan, Plan | None]
+    choices: tuple[tuple[Ranked, ...], tuple[Ranked, ...]] = ((), ())
+
+    def mapped(self, *mappings: Mapping) -> Programs:
+        """The same programs with these mappings of the forward and of the backward loop."""
+        modules = [
+            to_triton(plan, mapping) if plan else None
+            for plan, mapping in zip(self.plans, mappings, strict=False)
+        ]
+        forward, backward = modules[0], modules[1] if len(modules) > 1 else None
+        assert forward is not None, "every cell has a forward program"
+        return replace(self, forward=forward, backward=backward)
 
 
 def compile_cell(cell: Cell, goal: Goal) -> Programs:
-    """From a cell to NumPy source."""
+    """From a cell to source.
+
+    Args:
+        cell: verified.
+        goal: what for; its backend's modules come out, its extent decides among mappings.
+    """
     trace = Trace(cell.name, str(goal))
     for stage in stages(cell, goal):
         trace.stage(stage.pass_.name, stage.value, stage.seconds)
         last = stage
     scans, *plans = last.value
-    modules = [to_numpy(plan, exact=goal.exact) if plan else None for plan in plans]
-    for name, module in zip(("forward", "backward"), modules, strict=True):
+    choices: list[tuple[Ranked, ...]] = [(), ()]
+    if goal.backend == "triton":
+        choices = [ranked(plan, goal.extent) if plan else () for plan in plans]
+        modules = [
+            to_triton(plan, options[0].mapping) if plan else None
+            for plan, options in zip(plans, choices, strict=True)
+        ]
+    else:
+        modules = [to_numpy(plan, exact=goal.exact) if plan else None for plan in plans]
+    for name, module, options in zip(("forward", "backward"), modules, choices, strict=True):
         if module is not None:
             trace.source(name, module.source)
+            trace.choice(name, options)
     trace.done()
     forward, backward = modules
     assert forward is not None, "every cell has a forward program"
-    return Programs(scans, forward, backward, scans.facts["recurrence"])
+    return Programs(
+        scans, forward, backward, scans.facts["recurrence"], (plans[0], plans[1]),
+        (choices[0], choices[1]),
+    )  # fmt: skip

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import knobs
 from .ir import Plan, Scans
 from .text import show, show_plan
+
+SHOWN = 4  # mappings of those there are
 
 
 class Trace:
@@ -50,6 +53,12 @@ class Trace:
         if self.options.debug >= 4:
             say(f"{name} of {self.title}\n{source}")
         self._write(f"{name}.py", lambda: source)
+
+    def choice(self, name: str, options: Sequence[object]) -> None:
+        """The module `name` has the first of these mappings."""
+        if self.options.debug >= 3:
+            for rank, option in enumerate(options[:SHOWN]):
+                say(f"{name}: {'takes' if rank == 0 else 'not'} {option}")
 
     def done(self) -> None:
         """Everything is compiled."""

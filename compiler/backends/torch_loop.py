@@ -5,7 +5,7 @@ In: a plan. Out: lines of the module's `run`.
 
 from __future__ import annotations
 
-from ..ir import Carry, Node, Plan
+from ..ir import Carry, Plan
 from .torch_host import DTYPES, Host, shape_of
 from .writer import Writer
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..ir import Carry, Node, Plan
+from ..dependence import sums_rows
+from ..ir import Carry, Node
 from ..partition import Block
 from . import KernelSignature
 from .triton_einsum import einsum
@@ -110,32 +111,11 @@ def pointwise(f: Frame, node: Node) -> None:
     f.assign(node, text, dims, rows=any(t.rows for t in tiles))
 
 
-def is_legal(plan: Plan) -> bool:
-    """Whether programs that each have some of the rows can run the step by themselves.
-
-    A sum over all rows may leave the loop, as a sum of every program's; no step may read it.
-    """
-    summed = {n for n in plan.step if sums_rows(n)}
-    readers = {a for n in plan.step for a in n.args} | {c.next for c in plan.scan.carries}
-    stacked = {n.args[0] for n in plan.kept if n.op.name == "stack"}
-    return not summed & (readers | stacked)
-
-
-def sums_rows(node: Node) -> bool:
-    """Whether a value of the step is a sum over the rows."""
-    match node.op.name:
-        case "total":
-            return "B" in node.attr
-        case "einsum" | "scatter":
-            return "B" in node.attr[1]
-    return False
-
-
 def loop_kernel(block: Block, name: str, *, streams: bool = False) -> Kernel:
     """The kernel of a loop, divided or not.
 
     Args:
-        block: of a plan that `is_legal`.
+        block: of a plan whose rows are apart (`dependence.rows_are_apart`).
         name: what the kernel is called.
         streams: whether weights are read in every step: for a launch that runs one.
     """

@@ -1,0 +1,229 @@
+"""Which mapping runs a loop: every legal one, and how long a model says that it takes.
+
+In: a plan, and how large a call is. Out: mappings, the fastest first. A model, never a stopwatch:
+the same cell gets the same kernels every time. Whether a kernel spills is not modelled; the
+runtime compiles in this order and takes the first that does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil, log2, prod
+
+from .dependence import is_contraction, rows_are_apart
+from .device import H200, Device
+from .ir import Plan
+from .mapping import ALTERNATING, Mapping
+from .partition import Block, partition, undivided
+from .shapes import size
+
+# Ops that the special-function units compute, and how many of their results each takes.
+SPECIAL = {"exp": 1, "log": 1, "sigmoid": 2, "tanh": 2, "softplus": 2, "sin": 1, "cos": 1,
+           "expm1": 1, "log1p": 1, "pow": 2, "sqrt": 1, "div": 1}  # fmt: skip
+MOST_WEIGHTS = 160 * 1024  # bytes that stay on chip for one program
+MOST_ELEMENTS = 2**16  # of one tile
+FULL = 128  # elements of a tile that keeps a program of some warps busy
+WIDE = 16  # rows of a weight that the matrix unit takes at a time
+LOCAL = (1, 8, 16, 32, 64, 128, 256)  # sizes of a block's part that are tried
+MOST_COUNTS = 24
+MOST_STAGES = 8
+MOST_STATE = 96 * 1024  # bytes of carries and operands that one program holds
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How large a call is: what the choice may depend on."""
+
+    steps: int = 512
+    rows: int = 16
+    itemsize: int = 4  # bytes of an element in memory
+
+    @staticmethod
+    def near(steps: int, rows: int, itemsize: int) -> Extent:
+        """The class a call belongs to: calls of one class have the same kernels."""
+        del steps  # every number of steps has the same
+        classes = (1, 16, 64, 256)
+        return Extent(512, max(c for c in classes if c <= max(rows, 1)), itemsize)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A mapping, the seconds it should take, and which term of the model is the largest."""
+
+    mapping: Mapping
+    seconds: float
+    bound: str
+    idleness: float = 0.0  # of equals, the one goes first whose tiles fill some warps evenly
+
+    def __str__(self) -> str:
+        return f"{self.mapping} ({1e3 * self.seconds:.3g} ms, bound by {self.bound})"
+
+
+def ranked(plan: Plan, extent: Extent, device: Device = H200) -> tuple[Ranked, ...]:
+    """Every legal mapping, the fastest first; never none.
+
+    Args:
+        plan: of a verified scan.
+        extent: of the calls it is for.
+    """
+    found = [_alternating(plan, extent, device)]
+    if rows_are_apart(plan):
+        for mapping, block in _divided(plan):
+            found += _costed(plan, block, mapping, extent, device)
+    return tuple(sorted(found, key=lambda r: (r.seconds, r.idleness)))
+
+
+def _divided(plan: Plan) -> Iterator[tuple[Mapping, Block]]:
+    """The loop undivided, in blocks that never talk, and a step in blocks that exchange states."""
+    yield Mapping("loop"), undivided(plan)
+    sums = any(n.op.name == "accumulate" and plan.computes(n.args[0]) for n in plan.kept)
+    for count in _counts(plan):
+        block = partition(plan, count)
+        if block is not None:
+            yield Mapping("loop", count), block
+        block = None if sums else partition(plan, count, exchange=True)
+        if block is not None and _is_wide(block):
+            yield Mapping("step", count), block
+
+
+def _is_wide(block: Block) -> bool:
+    """Whether every product with a weight has rows enough for the matrix unit."""
+    return all(
+        size(n.type.shape) >= WIDE
+        for n in block.plan.step
+        if is_contraction(n) and any(not a.type.axes for a in n.args)
+    )
+
+
+def _counts(plan: Plan) -> list[int]:
+    """Numbers of blocks worth trying: sizes of axes, heads say, and what leaves round parts."""
+    sizes = {int(d) for c in plan.scan.carries for d in c.node.type.shape}
+    axes = {int(d) for n in plan.step for d in n.type.shape}
+    parts = {size // local for size in sizes for local in LOCAL if size % local == 0}
+    parts |= {d for size in sizes for d in range(2, 65) if size % d == 0 and size // d in LOCAL}
+    odd = {_nearest(size) for size in sizes}
+    return sorted(n for n in parts | axes | odd if n > 1 and any(size % n == 0 for size in sizes))[
+        :MOST_COUNTS
+    ]
+
+
+def _nearest(size: int) -> int:
+    """The number of parts of about 64, for a size that no power of two divides."""
+    return max((d for d in range(1, size // 32 + 1) if size % d == 0), default=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a step of one row of a block costs; `weights` are for all of its rows."""
+
+    elementwise: int
+    special: int
+    flops: int
+    weights: int  # elements
+    traffic: int  # elements read and written
+    state: int  # elements of carries and of products' operands
+    run: int  # elements of a state that lie side by side in memory
+    largest: int  # elements of a tile
+    products: int  # one after the other
+
+
+def _work(block: Block) -> _Work:
+    plan = block.plan
+    elementwise = special = flops = weights = traffic = largest = products = 0
+    state = sum(size(c.node.type.shape) for c in plan.scan.carries)
+    for node in plan.step:
+        count = prod(_padded(d) for d in node.type.shape)
+        largest = max(largest, count)
+        if node.op.name == "at":
+            traffic += size(node.type.shape)
+        elif node.op.pointwise:
+            elementwise += count
+            special += SPECIAL.get(node.op.name, 0) * count
+        elif is_contraction(node):
+            inner = max(size(a.type.shape) for a in node.args)
+            fixed = [a for a in node.args if not a.type.axes]
+            flops += 2 * inner
+            products += 1
+            weights += sum(prod(_padded(d) for d in a.type.shape) for a in fixed)
+            state += size(node.type.shape)
+            if not fixed:
+                largest = max(largest, inner)
+        else:
+            elementwise += count
+    for node in plan.kept:
+        traffic += size(node.type.shape) if node.op.name == "stack" else 0
+    run = min(
+        (int(c.node.type.shape[-1]) for c in plan.scan.carries if c.node.type.shape), default=1
+    )
+    return _Work(elementwise, special, flops, weights, traffic, state, run, largest, products)
+
+
+def _padded(dim: int) -> int:
+    return 1 << max(int(dim) - 1, 0).bit_length()
+
+
+def _costed(
+    plan: Plan, block: Block, mapping: Mapping, extent: Extent, device: Device
+) -> Iterator[Ranked]:
+    """The mapping with every sensible number of rows and warps, if it fits on chip."""
+    work = _work(block)
+    weights = work.weights * extent.itemsize
+    if mapping.kind == "loop" and weights > MOST_WEIGHTS:
+        return
+    least = 16 if work.weights else 1
+    for rows in (1, 2, 4, 8, 16, 32, 64):
+        if rows < least or (rows > least and rows > extent.rows):
+            continue
+        tile = work.largest * rows
+        if tile > MOST_ELEMENTS or 4 * work.state * rows > MOST_STATE:
+            continue
+        warps = 8 if tile >= 4096 or weights > 2**16 else 4 if tile > 256 else 1
+        chosen = Mapping(mapping.kind, mapping.blocks, rows, warps)
+        yield _ranked(work, chosen, extent, device)
+
+
+def _ranked(work: _Work, mapping: Mapping, extent: Extent, device: Device) -> Ranked:
+    """The time of all steps: what every step waits for, or what the device has to get through."""
+    programs = mapping.blocks * ceil(extent.rows / mapping.rows)
+    rows = mapping.rows
+    rate = device.multiplies if extent.itemsize == 2 else device.exact_multiplies
+    lanes = min(device.lanes, 32 * mapping.warps)
+    busy = work.elementwise * rows / lanes + work.special * rows / device.special
+    busy += work.flops * rows / rate
+    latency = 40 + work.products * (2 * device.barrier + 100) + busy
+    step = latency / device.clock
+    stages = min(MOST_STAGES, 1 + ceil(device.latency / step)) if mapping.kind == "loop" else 1
+    mapping = replace(mapping, stages=stages)
+    waves = ceil(programs * mapping.warps / (16 * device.processors))
+    terms = {"latency of a step": extent.steps * step * waves}
+    if mapping.kind == "loop":  # what was asked for some steps ago has to be there
+        terms["latency of memory"] = extent.steps * waves * device.latency / max(stages - 1, 1)
+    terms["arithmetic"] = extent.steps * programs * busy / device.clock / device.processors
+    sectors = max(1.0, device.sector / (work.run * extent.itemsize))  # read for the sake of a part
+    moved = work.traffic * mapping.blocks * extent.rows * extent.itemsize * sectors
+    ports = min(programs, device.processors) * device.port * device.clock
+    terms["memory"] = extent.steps * moved / min(device.bandwidth, ports)
+    if mapping.kind == "step":
+        read = programs * (work.weights * extent.itemsize + work.state * rows * 4)
+        exchange = device.cache_latency + read / device.cache_bandwidth
+        terms["launches"] = extent.steps * (device.node + device.ramp + exchange + step)
+    bound = max(terms, key=lambda name: terms[name])
+    idleness = abs(log2(max(work.largest * rows, 1) / FULL))
+    return Ranked(mapping, terms[bound], bound, idleness)
+
+
+def _alternating(plan: Plan, extent: Extent, device: Device) -> Ranked:
+    """Every product and every group of elementwise nodes is a launch."""
+    launches = 1.0
+    flops = 0
+    for node in plan.step:
+        if is_contraction(node):
+            launches += 1 + device.library / device.node
+            flops += 2 * max(size(a.type.shape) for a in node.args) * extent.rows
+        elif not (node.op.view or node.op.pointwise):
+            launches += 1
+    launches += len(plan.scan.carries) + sum(n.op.name == "stack" for n in plan.kept)
+    rate = device.multiplies if extent.itemsize == 2 else device.exact_multiplies
+    seconds = launches * device.node + flops / rate / device.clock / device.processors
+    return Ranked(ALTERNATING, extent.steps * seconds, "launches")

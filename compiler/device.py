@@ -1,0 +1,36 @@
+"""The numbers of a GPU that the cost model reads, and nothing else.
+
+Of an H100 or H200, from measurements published by others (sources in `benchmarks/README.md`);
+`benchmarks/gpu.py` holds the model against the clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Rates a second, bytes, and seconds."""
+
+    processors: int = 132
+    clock: float = 1.75e9  # Hz, under load
+    lanes: int = 128  # of a processor: elementwise results a cycle
+    special: int = 16  # of a processor: exp, log, sin, ... results a cycle
+    multiplies: float = 2680.0  # of a processor: floating point operations a cycle, 16-bit products
+    exact_multiplies: float = 256.0  # the same in float32 and float64 without the matrix unit
+    port: float = 64.0  # bytes a cycle between a processor and the caches
+    sector: int = 32  # bytes, the least that memory hands over
+    bandwidth: float = 4.3e12  # bytes a second to memory
+    cache_bandwidth: float = 5.5e12  # bytes a second from the second-level cache
+    latency: float = 0.7e-6  # seconds until a load from memory is there
+    cache_latency: float = 0.25e-6
+    barrier: float = 60.0  # cycles for the programs' threads to wait for each other
+    node: float = 1.4e-6  # from one kernel of a graph to the next
+    ramp: float = 0.7e-6  # until a kernel runs at its rate
+    library: float = 3.0e-6  # the least a product of the library takes
+    shared: int = 227 * 1024  # bytes of one program's shared memory
+    registers: int = 65536  # of 32 bits, of a processor
+
+
+H200 = Device()
