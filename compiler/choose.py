@@ -28,6 +28,7 @@ WIDE = 16  # rows of a weight that the matrix unit takes at a time
 LOCAL = (1, 8, 16, 32, 64, 128, 256)  # sizes of a block's part that are tried
 MOST_COUNTS = 24
 MOST_STAGES = 8
+MOST_WARPS = 16
 MOST_STATE = 96 * 1024  # bytes of carries and operands that one program holds
 
 
@@ -71,7 +72,7 @@ def ranked(plan: Plan, extent: Extent, device: Device = H200) -> tuple[Ranked, .
     if rows_are_apart(plan):
         for mapping, block in _divided(plan):
             found += _costed(plan, block, mapping, extent, device)
-    return tuple(sorted(found, key=lambda r: (r.seconds, r.idleness)))
+    return tuple(sorted(found, key=lambda r: (r.seconds, r.idleness, r.mapping.warps)))
 
 
 def _divided(plan: Plan) -> Iterator[tuple[Mapping, Block]]:
@@ -178,9 +179,11 @@ def _costed(
         tile = work.largest * rows
         if tile > MOST_ELEMENTS or 4 * work.state * rows > MOST_STATE:
             continue
-        warps = 8 if tile >= 4096 or weights > 2**16 else 4 if tile > 256 else 1
-        chosen = Mapping(mapping.kind, mapping.blocks, rows, warps)
-        yield _ranked(work, chosen, extent, device)
+        fewest = 8 if tile >= 4096 or weights > 2**16 else 4 if tile > 256 else 1
+        for warps in (fewest, 2 * fewest, 4 * fewest):  # more spread the registers thinner
+            if warps <= MOST_WARPS:
+                chosen = Mapping(mapping.kind, mapping.blocks, rows, warps)
+                yield _ranked(work, chosen, extent, device)
 
 
 def _ranked(work: _Work, mapping: Mapping, extent: Extent, device: Device) -> Ranked:
@@ -191,7 +194,8 @@ def _ranked(work: _Work, mapping: Mapping, extent: Extent, device: Device) -> Ra
     lanes = min(device.lanes, 32 * mapping.warps)
     busy = work.elementwise * rows / lanes + work.special * rows / device.special
     busy += work.flops * rows / rate
-    latency = 40 + work.products * (2 * device.barrier + 100) + busy
+    waiting = device.barrier * (2 + mapping.warps / 8)  # more warps wait for each other longer
+    latency = 40 + work.products * (waiting + 100) + busy
     step = latency / device.clock
     stages = min(MOST_STAGES, 1 + ceil(device.latency / step)) if mapping.kind == "loop" else 1
     mapping = replace(mapping, stages=stages)
@@ -202,7 +206,7 @@ def _ranked(work: _Work, mapping: Mapping, extent: Extent, device: Device) -> Ra
     terms["arithmetic"] = extent.steps * programs * busy / device.clock / device.processors
     sectors = max(1.0, device.sector / (work.run * extent.itemsize))  # read for the sake of a part
     moved = work.traffic * mapping.blocks * extent.rows * extent.itemsize * sectors
-    ports = min(programs, device.processors) * device.port * device.clock
+    ports = min(max(programs, 1), device.processors) * device.port * device.clock
     terms["memory"] = extent.steps * moved / min(device.bandwidth, ports)
     if mapping.kind == "step":
         read = programs * (work.weights * extent.itemsize + work.state * rows * 4)

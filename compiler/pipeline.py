@@ -37,6 +37,7 @@ from .text import read, same, show
 from .trace import Trace
 from .verify import verify
 
+USUAL = Extent()
 BACKENDS = ("numpy", "triton")
 
 
@@ -53,12 +54,14 @@ class Goal:
     record: bool = True
     exact: bool = False
     backend: str = "numpy"
-    extent: Extent = Extent()  # what calls are like; the Triton backend's mappings depend on it
+    fast: bool = False  # approximate products and activations, where the backend has them
+    extent: Extent = USUAL  # what calls are like; the Triton backend's mappings depend on it
 
     def __str__(self) -> str:
         """What distinguishes it from the usual goal: "forward, starts"; usually nothing."""
         words = [] if self.record else ["forward"]
         words += [self.backend] if self.backend != "numpy" else []
+        words += ["fast"] if self.fast else []
         return ", ".join([*words, *(["exact"] if self.exact else []), *self.masks])
 
 
@@ -197,11 +200,12 @@ class Programs:
     recurrence: Recurrence
     plans: tuple[Plan, Plan | None]
     choices: tuple[tuple[Ranked, ...], tuple[Ranked, ...]] = ((), ())
+    fast: bool = False
 
     def mapped(self, *mappings: Mapping) -> Programs:
         """The same programs with these mappings of the forward and of the backward loop."""
         modules = [
-            to_triton(plan, mapping) if plan else None
+            to_triton(plan, mapping, fast=self.fast) if plan else None
             for plan, mapping in zip(self.plans, mappings, strict=False)
         ]
         forward, backward = modules[0], modules[1] if len(modules) > 1 else None
@@ -225,7 +229,7 @@ def compile_cell(cell: Cell, goal: Goal) -> Programs:
     if goal.backend == "triton":
         choices = [ranked(plan, goal.extent) if plan else () for plan in plans]
         modules = [
-            to_triton(plan, options[0].mapping) if plan else None
+            to_triton(plan, options[0].mapping, fast=goal.fast) if plan else None
             for plan, options in zip(plans, choices, strict=True)
         ]
     else:
@@ -239,5 +243,5 @@ def compile_cell(cell: Cell, goal: Goal) -> Programs:
     assert forward is not None, "every cell has a forward program"
     return Programs(
         scans, forward, backward, scans.facts["recurrence"], (plans[0], plans[1]),
-        (choices[0], choices[1]),
+        (choices[0], choices[1]), goal.fast,
     )  # fmt: skip

@@ -65,12 +65,13 @@ def every_step(step, T, clock):
 DEFAULT = Mapping("loop")
 
 
-def to_triton(plan: Plan, mapping: Mapping = DEFAULT) -> Module:
+def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> Module:
     """Generate the module of a plan.
 
     Args:
         plan: of a verified scan.
         mapping: how to run its loop; one that is legal for the plan.
+        fast: products of float32 in TF32, tanh and sigmoid by the device's approximation.
     """
     scan, host = plan.scan, Host()
     arguments: list[str] = []
@@ -111,7 +112,7 @@ def to_triton(plan: Plan, mapping: Mapping = DEFAULT) -> Module:
         body()
         body("return run")
     return Module(
-        _module(str(body), mapping),
+        _module(str(body), mapping, fast),
         tuple(str(p.attr) for p in scan.params),
         tuple(c.name for c in scan.carries),
         tuple(str(i.attr) for i in scan.inputs),
@@ -134,14 +135,14 @@ def _kernel(plan: Plan, mapping: Mapping) -> Kernel | None:
     return loop_kernel(block, mapping.kind, streams=steps)
 
 
-def _module(body: str, mapping: Mapping) -> str:
+def _module(body: str, mapping: Mapping, fast: bool) -> str:
     """The whole text: imports, legend, configuration, helpers, kernels, `build`."""
     parts = [
         "import torch\nimport triton\nimport triton.language as tl",
         LEGEND.rstrip("\n"),
         f"# {mapping}\nROWS, WARPS, STAGES = {mapping.rows}, {mapping.warps}, {mapping.stages}\n"
-        f"BLOCK = {BLOCK}",
-        *helpers_for(body),
+        f'BLOCK, IEEE = {BLOCK}, "{"tf32" if fast else "ieee"}"',
+        *helpers_for(body, fast=fast),
         NUMBERS.rstrip("\n"),
         *([EVERY_STEP.rstrip("\n")] if mapping.kind != "loop" else []),
         body.rstrip("\n"),
@@ -232,7 +233,7 @@ def _call(kernel: Kernel, passed: list[str], begin: str, end: str) -> str:
     """The launch as source."""
     clock = ["clock", "T"] if kernel.has_clock else []
     arguments = [*passed, *clock, begin, end, "B", "ROWS", "STAGES", "real"]
-    arguments += ["narrow", "fed", '"ieee"'] if kernel.has_products else []
+    arguments += ["narrow", "fed", "IEEE"] if kernel.has_products else []
     arguments += ["num_warps=WARPS", "enable_fp_fusion=True"]
     grid = f"(grid, {kernel.blocks})" if kernel.blocks > 1 else "(grid,)"
     return f"{kernel.name}[{grid}]{in_lines(arguments)}"

@@ -151,8 +151,34 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def helpers_for(body: str) -> list[str]:
-    """The functions that `body` calls, directly or not, as text."""
+# For `fast`: the special-function unit's own tanh, off by up to 2^-11; the interpreter has none.
+FAST_TANH = '''\
+@triton.jit
+def tanh_fast(x):
+    """The device's approximation."""
+    return tl.inline_asm_elementwise(
+        "tanh.approx.f32 $0, $1;", "=f,f", [x], dtype=tl.float32, is_pure=True, pack=1
+    )
+'''
+
+FAST = """\
+@triton.jit
+def sigmoid_fast(x):
+    return 0.5 * tanh_fast(0.5 * x) + 0.5
+
+
+if not triton.knobs.runtime.interpret:
+    tanh, sigmoid = tanh_fast, sigmoid_fast
+"""
+
+
+def helpers_for(body: str, *, fast: bool = False) -> list[str]:
+    """The functions that `body` calls, directly or not, as text; `fast` ones where there are."""
     called = [name for name in HELPERS if re.search(rf"(?<![.\w]){name}\(", body)]
+    if fast and {"tanh", "sigmoid"} & set(called):
+        called += ["tanh", "sigmoid"]
     needed = {*called, *(other for name in called for other in HELPERS[name][1])}
-    return [text.rstrip("\n") for name, (text, _) in HELPERS.items() if name in needed]
+    texts = [text.rstrip("\n") for name, (text, _) in HELPERS.items() if name in needed]
+    if fast and "tanh" in needed:
+        texts += [FAST_TANH.rstrip("\n"), FAST.rstrip("\n")]
+    return texts
