@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil, log2, prod
 
+from .affine import affine
 from .dependence import is_contraction, rows_are_apart
 from .device import H200, Device
 from .ir import Plan
-from .mapping import ALTERNATING, Mapping
+from .mapping import ALTERNATING, SCAN, Mapping
 from .partition import Block, partition, undivided
 from .shapes import size
 
@@ -28,6 +29,7 @@ WIDE = 16  # rows of a weight that the matrix unit takes at a time
 LOCAL = (1, 8, 16, 32, 64, 128, 256)  # sizes of a block's part that are tried
 MOST_COUNTS = 24
 MOST_STAGES = 8
+SCAN_PASSES = 8  # over an array as large as the states of all steps
 MOST_WARPS = 16
 MOST_STATE = 96 * 1024  # bytes of carries and operands that one program holds
 
@@ -68,7 +70,7 @@ def ranked(plan: Plan, extent: Extent, device: Device = H200) -> tuple[Ranked, .
         plan: of a verified scan.
         extent: of the calls it is for.
     """
-    found = [_alternating(plan, extent, device)]
+    found = [_alternating(plan, extent, device), *_scanned(plan, extent, device)]
     if rows_are_apart(plan):
         for mapping, block in _divided(plan):
             found += _costed(plan, block, mapping, extent, device)
@@ -231,3 +233,17 @@ def _alternating(plan: Plan, extent: Extent, device: Device) -> Ranked:
     rate = device.multiplies if extent.itemsize == 2 else device.exact_multiplies
     seconds = launches * device.node + flops / rate / device.clock / device.processors
     return Ranked(ALTERNATING, extent.steps * seconds, "launches")
+
+
+def _scanned(plan: Plan, extent: Extent, device: Device) -> Iterator[Ranked]:
+    """A scan over chunks: every array passes through memory several times, nothing waits long."""
+    if not plan.scan.carries or affine(plan) is None:
+        return
+    states = sum(size(c.node.type.shape) for c in plan.scan.carries)
+    kept = sum(size(n.type.shape) for n in plan.kept)
+    moved = (SCAN_PASSES * states + 2 * kept) * extent.steps * extent.rows * extent.itemsize
+    launches = (3 * len(plan.scan.carries) + 2) * (device.node + device.ramp)
+    steps = 2 * max(16, extent.steps / 64) * device.latency / 4  # some loads are under way at once
+    terms = {"launches": launches + steps, "memory": moved / device.bandwidth}
+    bound = max(terms, key=lambda name: terms[name])
+    yield Ranked(SCAN, terms["launches"] + terms["memory"], bound)

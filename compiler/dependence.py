@@ -1,8 +1,9 @@
-"""Which element of a carry each element of the step depends on.
+"""What a step's values depend on: rows on other rows, elements on other elements, and how.
 
-In: the carries of a loop. Out: whether the loop couples their elements. Every node's elements are
-labelled with the element of each carry that they depend on; ops that rearrange elements rearrange
-the labels.
+In: nodes of a step, or the carries of a loop. Out: whether a node contracts, sums over the rows, is
+affine in the carries; whether the loop couples the elements of its carries. For that every node's
+elements are labelled with the element of each carry that they depend on; ops that rearrange
+elements rearrange the labels.
 """
 
 from __future__ import annotations
@@ -46,6 +47,27 @@ def sums_rows(node: Node) -> bool:
         case "einsum" | "scatter":
             return "B" in node.attr[1]
     return False
+
+
+def affine_nodes(order: Iterable[Node], serial: set[Node]) -> set[Node]:
+    """The nodes that are affine in the carries, with coefficients free of them."""
+    found: set[Node] = set()
+    for node in order:
+        moving = [at for at, a in enumerate(node.args) if a in serial]
+        if not all(node.args[at] in found for at in moving):
+            continue
+        match node.op.name:
+            case "mul" | "einsum":
+                affine = len(moving) <= 1
+            case "div":
+                affine = moving in ([], [0])
+            case "where":
+                affine = 0 not in moving
+            case _:
+                affine = not moving or node.op.linear or node.op.view
+        if affine:
+            found.add(node)
+    return found
 
 
 def is_diagonal(carries: Sequence[Carry]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["loop", "step", "alternating"]
+Kind: TypeAlias = Literal["loop", "step", "scan", "alternating"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Mapping:
     `loop`         one launch; each program runs all steps of some rows (and of one block), the
                    state on chip: blocks never talk
     `step`         a launch for each step; blocks read each other's states from memory
+    `scan`         chunks of steps at once, for states that are linear and diagonal
     `alternating`  products by the library and elementwise kernels in turns, step by step: runs
                    every cell
     """
@@ -29,9 +30,12 @@ class Mapping:
     stages: int = 2  # of the loop's loads that are under way at a time
 
     def __str__(self) -> str:
+        if self.kind in ("scan", "alternating"):
+            return self.kind
         parts = [f"{self.blocks} blocks"] if self.blocks > 1 else []
         parts += [f"{self.rows} rows", f"{self.warps} warps", f"{self.stages} stages"]
-        return self.kind if self.kind == "alternating" else f"{self.kind}: {', '.join(parts)}"
+        return f"{self.kind}: {', '.join(parts)}"
 
 
 ALTERNATING = Mapping("alternating")
+SCAN = Mapping("scan")

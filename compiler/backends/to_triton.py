@@ -18,6 +18,7 @@ from .torch_loop import host_loop
 from .triton_loop import Kernel, Last, Start, Sum, loop_kernel
 from .triton_map import BLOCK
 from .triton_prelude import helpers_for
+from .triton_scan import SCANNED, host_scan
 from .writer import Writer, in_lines
 
 LEGEND = """\
@@ -63,6 +64,7 @@ def every_step(step, T, clock):
 '''
 
 DEFAULT = Mapping("loop")
+SCAN = 32  # elements of the states for each program of a scan
 
 
 def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> Module:
@@ -85,6 +87,8 @@ def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> 
     host.section([*plan.once, *plan.whole, *plan.block], read)
     if kernel is not None:
         (_launch_steps if mapping.kind == "step" else _launch)(host, kernel, plan)
+    elif mapping.kind == "scan":
+        host_scan(host, plan)
     elif plan.step or scan.carries:
         host_loop(host, plan)
     for node in plan.kept:
@@ -124,7 +128,7 @@ def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> 
 
 def _kernel(plan: Plan, mapping: Mapping) -> Kernel | None:
     """The kernel of the loop, where it has one."""
-    if mapping.kind == "alternating" or not (plan.step or plan.scan.carries):
+    if mapping.kind in ("scan", "alternating") or not (plan.step or plan.scan.carries):
         return None
     steps = mapping.kind == "step"
     if mapping.blocks > 1:
@@ -144,7 +148,8 @@ def _module(body: str, mapping: Mapping, fast: bool) -> str:
         f'BLOCK, IEEE = {BLOCK}, "{"tf32" if fast else "ieee"}"',
         *helpers_for(body, fast=fast),
         NUMBERS.rstrip("\n"),
-        *([EVERY_STEP.rstrip("\n")] if mapping.kind != "loop" else []),
+        *([EVERY_STEP.rstrip("\n")] if mapping.kind in ("step", "alternating") else []),
+        *([f"SCAN = {SCAN}", SCANNED.rstrip("\n")] if mapping.kind == "scan" else []),
         body.rstrip("\n"),
     ]
     return "\n\n\n".join(parts) + "\n"

@@ -31,6 +31,7 @@ class Host:
         self.names: dict[Node, str] = {}
         self.given: set[str] = set()  # names of the arguments
         self.lasts: dict[str, str] = {}  # carry -> its last value
+        self.alias: dict[Node, Node] = {}  # what is another node's tensor, though no view of it
         self.kernels: list[str] = []
         self.signatures: list[KernelSignature] = []
         self._allocated: set[str] = set()
@@ -108,9 +109,14 @@ class Host:
 
     def root(self, node: Node) -> str:
         """Whose memory a node's tensor may be: that of an argument, or of a tensor made here."""
-        while node.op.name in VIEWS and self.names.get(node) not in self.given | self._allocated:
-            node = node.args[0]
+        own = self.given | self._allocated
+        while (above := self._under(node)) is not None and self.names.get(node) not in own:
+            node = above
         return self.name(node)
+
+    def _under(self, node: Node) -> Node | None:
+        """The node whose tensor a node's is a view of."""
+        return self.alias.get(node) or (node.args[0] if node.op.name in VIEWS else None)
 
     def is_fresh(self, node: Node) -> bool:
         """Whether a node's tensor was allocated for it alone, contiguous."""

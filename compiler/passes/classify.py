@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ..dependence import is_contraction, is_diagonal
+from ..dependence import affine_nodes, is_contraction, is_diagonal
 from ..ir import Node, Scan
 
 Role: TypeAlias = Literal["loop", "delay", "follower"]
@@ -70,7 +70,7 @@ def classify(scan: Scan) -> Recurrence:
     roles = _roles(reads)
     loop = [c for c in scan.carries if roles[c.name] == "loop"]
     serial = _depending(order, [c.node for c in loop])
-    linear = _linear(order, serial)
+    linear = affine_nodes(order, serial)
     nexts = [c.next for c in loop]
     products = _longest(order, serial, nexts, _is_weight_product)
     reductions = _longest(order, serial, nexts, _is_reduction)
@@ -137,27 +137,6 @@ def _depending(order: Iterable[Node], sources: Iterable[Node]) -> set[Node]:
 
 
 # -- how -----------------------------------------------------------------------------------------
-
-
-def _linear(order: Iterable[Node], serial: set[Node]) -> set[Node]:
-    """The nodes that are affine in the carries, with coefficients free of them."""
-    found: set[Node] = set()
-    for node in order:
-        moving = [at for at, a in enumerate(node.args) if a in serial]
-        if not all(node.args[at] in found for at in moving):
-            continue
-        match node.op.name:
-            case "mul" | "einsum":
-                affine = len(moving) <= 1
-            case "div":
-                affine = moving in ([], [0])
-            case "where":
-                affine = 0 not in moving
-            case _:
-                affine = not moving or node.op.linear or node.op.view
-        if affine:
-            found.add(node)
-    return found
 
 
 def _is_weight_product(node: Node, serial: set[Node]) -> bool:
