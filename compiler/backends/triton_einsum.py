@@ -111,8 +111,12 @@ def _through_matrix_unit(f: Frame, node: Node, w: Weighted) -> None:
         else:
             found = f.let(f"product({fed}, NARROW, FED, REAL, IEEE)")
     order = w.batch + w.own + w.rest
-    text = f"tl.reshape({found}, {shape_text(names.dims(order), rows=True)})"
-    f.assign(node, _permuted(text, order, names.out), names.dims(names.out), rows=True)
+    dims = names.dims(order)
+    text = found if len(dims) == 1 else f"tl.reshape({found}, {shape_text(dims, rows=True)})"
+    if order == names.out and text == found:
+        f.tiles[node] = Tile(found, dims, True)
+    else:
+        f.assign(node, _permuted(text, order, names.out), names.dims(names.out), rows=True)
 
 
 def _pieces(f: Frame, weight: Strided, w: Weighted) -> list[tuple[Strided, Tile, dict[str, int]]]:
@@ -160,11 +164,14 @@ def _value(f: Frame, names: Letters, w: Weighted, value: Tile) -> str:
         tile = f.computed(f"tl.where({mask}, {tile.text}, 0.0)", tile.dims, rows=True)
     order = w.batch + w.summed + w.rest
     alone = "".join(x for x in w.value_letters if x not in order)  # of size 1
+    text = _permuted(tile.text, w.value_letters, order + alone)
+    depth = prod(names.dims(w.summed))
+    if text == tile.text and tile.dims == (depth,):
+        return text
     batch = [str(prod(names.dims(w.batch)))] if w.batch else []
     beside = prod(names.dims(w.rest))
     columns = "ROWS" if beside == 1 else f"{beside} * ROWS"
-    shape_ = ", ".join([*batch, str(prod(names.dims(w.summed))), columns])
-    return f.let(f"tl.reshape({_permuted(tile.text, w.value_letters, order + alone)}, ({shape_}))")
+    return f.let(f"tl.reshape({text}, ({', '.join([*batch, str(depth), columns])}))")
 
 
 # -- a weight too large to stay on chip ----------------------------------------------------------

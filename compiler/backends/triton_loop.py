@@ -190,7 +190,9 @@ def _text(f: Frame, name: str, reverse: bool) -> str:
     parameters = [*f.arguments, *(["clock", "T"] if f.streams else []), "begin", "end", "B"]
     parameters += [f"{n}: tl.constexpr" for n in ("ROWS", "STAGES", *numbers)]
     out = Writer()
-    out("@triton.jit")
+    # A kernel is compiled once, whatever the numbers; in a graph it cannot be compiled at all.
+    out('@triton.jit(do_not_specialize=["T", "begin", "end", "B"])' if f.streams else
+        '@triton.jit(do_not_specialize=["begin", "end", "B"])')  # fmt: skip
     with out.block(f"def {name}{in_lines(parameters)}:"):
         out("rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)")
         if f.block.count > 1:

@@ -26,7 +26,7 @@ def map_kernel(
     domain = nodes[0]
     out = Writer()
     parameters = [*pointers, "B", "count", "BLOCK: tl.constexpr", "REAL: tl.constexpr"]
-    out("@triton.jit")
+    out('@triton.jit(do_not_specialize=["B"])')
     with out.block(f"def {name}{in_lines(parameters)}:"):
         out("i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)")
         out("m = i < count")

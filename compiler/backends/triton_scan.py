@@ -14,7 +14,7 @@ from ..ir import Carry, Node, Plan, leaf, rebuild, toposort
 from .torch_host import DTYPES, Host
 
 SCANNED = '''\
-@triton.jit
+@triton.jit(do_not_specialize=["T", "CHUNK"])
 def chunk_ends(a, b, ends, T, N, CHUNK, BLOCK: tl.constexpr, REVERSE: tl.constexpr):
     """Of each chunk of steps, the product of `a` and the state it ends in from 0."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -32,7 +32,7 @@ def chunk_ends(a, b, ends, T, N, CHUNK, BLOCK: tl.constexpr, REVERSE: tl.constex
     tl.store(ends + (2 * chunk + 1) * N + i, h, mask=m)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["CHUNKS"])
 def chunk_starts(ends, start, last, N, CHUNKS, BLOCK: tl.constexpr):
     """The state before each chunk, written over the product; and after the last one."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -46,7 +46,7 @@ def chunk_starts(ends, start, last, N, CHUNKS, BLOCK: tl.constexpr):
     tl.store(last + i, h, mask=m)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["T", "CHUNK"])
 def chunk_states(
     a, b, ends, states, T, N, CHUNK, BLOCK: tl.constexpr, REVERSE: tl.constexpr
 ):
