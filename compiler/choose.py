@@ -18,6 +18,7 @@ from .ir import Plan
 from .mapping import ALTERNATING, SCAN, Mapping
 from .partition import Block, partition, undivided
 from .shapes import size
+from .staging import staged
 
 # Ops that the special-function units compute, and how many of their results each takes.
 SPECIAL = {"exp": 1, "log": 1, "sigmoid": 2, "tanh": 2, "softplus": 2, "sin": 1, "cos": 1,
@@ -72,22 +73,34 @@ def ranked(plan: Plan, extent: Extent, device: Device = H200) -> tuple[Ranked, .
     """
     found = [_alternating(plan, extent, device), *_scanned(plan, extent, device)]
     if rows_are_apart(plan):
-        for mapping, block in _divided(plan):
-            found += _costed(plan, block, mapping, extent, device)
+        for mapping, blocks in _divided(plan):
+            found += _costed(blocks, mapping, extent, device)
     return tuple(sorted(found, key=lambda r: (r.seconds, r.idleness, r.mapping.warps)))
 
 
-def _divided(plan: Plan) -> Iterator[tuple[Mapping, Block]]:
+def _divided(plan: Plan) -> Iterator[tuple[Mapping, list[Block]]]:
     """The loop undivided, in blocks that never talk, and a step in blocks that exchange states."""
-    yield Mapping("loop"), undivided(plan)
+    yield Mapping("loop"), [undivided(plan)]
     sums = any(n.op.name == "accumulate" and plan.computes(n.args[0]) for n in plan.kept)
     for count in _counts(plan):
         block = partition(plan, count)
         if block is not None:
-            yield Mapping("loop", count), block
+            yield Mapping("loop", count), [block]
         block = None if sums else partition(plan, count, exchange=True)
         if block is not None and _is_wide(block):
-            yield Mapping("step", count), block
+            yield Mapping("step", count), [block]
+        blocks = [] if sums else _stages(plan, count)
+        if len(blocks) > 1 and all(map(_is_wide, blocks)):
+            yield Mapping("staged", count), blocks
+
+
+def _stages(plan: Plan, count: int) -> list[Block]:
+    """The blocks of a step's stages; none if there is no way to divide one of them."""
+    carries = plan.scan.carries
+    found = [
+        partition(s.plan, count, exchange=True, among=carries, given=s.given) for s in staged(plan)
+    ]
+    return [b for b in found if b is not None] if None not in found else []
 
 
 def _is_wide(block: Block) -> bool:
@@ -167,25 +180,27 @@ def _padded(dim: int) -> int:
 
 
 def _costed(
-    plan: Plan, block: Block, mapping: Mapping, extent: Extent, device: Device
+    blocks: list[Block], mapping: Mapping, extent: Extent, device: Device
 ) -> Iterator[Ranked]:
     """The mapping with every sensible number of rows and warps, if it fits on chip."""
-    work = _work(block)
-    weights = work.weights * extent.itemsize
+    works = [_work(block) for block in blocks]
+    weights = max(work.weights for work in works) * extent.itemsize
     if mapping.kind == "loop" and weights > MOST_WEIGHTS:
         return
-    least = 16 if work.weights else 1
+    least = 16 if weights else 1
     for rows in (1, 2, 4, 8, 16, 32, 64):
         if rows < least or (rows > least and rows > extent.rows):
             continue
-        tile = work.largest * rows
-        if tile > MOST_ELEMENTS or 4 * work.state * rows > MOST_STATE:
+        tile = max(work.largest for work in works) * rows
+        state = max(work.state for work in works) * rows
+        if tile > MOST_ELEMENTS or 4 * state > MOST_STATE:
             continue
         fewest = 8 if tile >= 4096 or weights > 2**16 else 4 if tile > 256 else 1
         for warps in (fewest, 2 * fewest, 4 * fewest):  # more spread the registers thinner
             if warps <= MOST_WARPS:
                 chosen = Mapping(mapping.kind, mapping.blocks, rows, warps)
-                yield _ranked(work, chosen, extent, device)
+                stages = [_ranked(work, chosen, extent, device) for work in works]
+                yield replace(stages[0], seconds=sum(s.seconds for s in stages))
 
 
 def _ranked(work: _Work, mapping: Mapping, extent: Extent, device: Device) -> Ranked:
@@ -210,7 +225,7 @@ def _ranked(work: _Work, mapping: Mapping, extent: Extent, device: Device) -> Ra
     moved = work.traffic * mapping.blocks * extent.rows * extent.itemsize * sectors
     ports = min(max(programs, 1), device.processors) * device.port * device.clock
     terms["memory"] = extent.steps * moved / min(device.bandwidth, ports)
-    if mapping.kind == "step":
+    if mapping.kind != "loop":
         read = programs * (work.weights * extent.itemsize + work.state * rows * 4)
         exchange = device.cache_latency + read / device.cache_bandwidth
         terms["launches"] = extent.steps * (device.node + device.ramp + exchange + step)

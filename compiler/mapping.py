@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["loop", "step", "scan", "alternating"]
+Kind: TypeAlias = Literal["loop", "step", "staged", "scan", "alternating"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Mapping:
     `loop`         one launch; each program runs all steps of some rows (and of one block), the
                    state on chip: blocks never talk
     `step`         a launch for each step; blocks read each other's states from memory
+    `staged`       a launch for each stage of a step: products read what an earlier one computed
     `scan`         chunks of steps at once, for states that are linear and diagonal
     `alternating`  products by the library and elementwise kernels in turns, step by step: runs
                    every cell

@@ -7,9 +7,10 @@ more than they may.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from .dependence import is_contraction
@@ -18,6 +19,7 @@ from .shapes import Type
 
 Axis: TypeAlias = int | None  # the trailing axis that is divided; None: every block has all of it
 
+EMPTY: Mapping[Node, Node] = MappingProxyType({})
 MOST_CHOICES = 64  # ways to divide the carries that are tried
 
 
@@ -31,7 +33,10 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The plan of one of `count` blocks; `arrays` tells what its leaves and results belong to."""
+    """The plan of one of `count` blocks; `arrays` tells what its leaves and results belong to.
+
+    What its plan keeps is what the loop computes: of the rest the host knows.
+    """
 
     plan: Plan
     count: int = 1
@@ -49,10 +54,18 @@ class _Conflict(Exception):
 
 def undivided(plan: Plan) -> Block:
     """The plan as its only block."""
-    return Block(plan, 1, {}, {c.name: c for c in plan.scan.carries})
+    kept = tuple(n for n in plan.kept if plan.computes(n.args[0]))
+    return Block(replace(plan, kept=kept), 1, {}, {c.name: c for c in plan.scan.carries})
 
 
-def partition(plan: Plan, count: int, *, exchange: bool = False) -> Block | None:
+def partition(
+    plan: Plan,
+    count: int,
+    *,
+    exchange: bool = False,
+    among: Sequence[Carry] = (),
+    given: Mapping[Node, Node] = EMPTY,
+) -> Block | None:
     """Divide a step into `count` blocks.
 
     Before  h' = a * h + x[t]                   h: real[B,64]
@@ -63,12 +76,14 @@ def partition(plan: Plan, count: int, *, exchange: bool = False) -> Block | None
         count: at least 2.
         exchange: whether a block may read all of a carry, as it was before the step. Otherwise
             blocks are independent: they may be whole loops apart.
+        among: the carries of the whole step, of which the plan advances some.
+        given: values that lie in memory: the stack that each is in.
     Returns:
         The plan of a block, or None: an axis of every carry must divide into `count` parts, and
         what a block needs of the others must not be a product that they compute in the same step.
     Cost: linear in the nodes of the step, times the ways to divide the carries that are tried.
     """
-    carries = plan.scan.carries
+    carries = among or plan.scan.carries
     if not carries:
         return None
     options = [
@@ -78,7 +93,8 @@ def partition(plan: Plan, count: int, *, exchange: bool = False) -> Block | None
         if tried >= MOST_CHOICES:
             break
         try:
-            return _Division(plan, count, axes, exchange).block()
+            found = dict(zip((c.node for c in carries), axes, strict=True))
+            return _Division(plan, count, found, exchange, given).block(carries)
         except _Conflict:
             continue
     return None
@@ -87,17 +103,23 @@ def partition(plan: Plan, count: int, *, exchange: bool = False) -> Block | None
 class _Division:
     """One way to divide: an axis for every carry."""
 
-    def __init__(self, plan: Plan, count: int, axes: Sequence[int], exchange: bool) -> None:
-        self.plan, self.count, self.exchange = plan, count, exchange
-        self.axes: dict[Node, Axis] = {}  # of the carries
+    def __init__(
+        self,
+        plan: Plan,
+        count: int,
+        axes: dict[Node, int],
+        exchange: bool,
+        given: Mapping[Node, Node],
+    ) -> None:
+        self.plan, self.count, self.exchange, self.given = plan, count, exchange, given
+        self.axes = axes  # of the carries
         self.found: dict[tuple[Node, Axis], Node] = {}
         self.arrays: dict[Node, Array] = {}
         self.step = set(plan.step)
-        for carry, axis in zip(plan.scan.carries, axes, strict=True):
-            self.axes[carry.node] = axis
-            self._leaf("carry", carry.node, axis)
+        for carry in plan.scan.carries:
+            self._leaf("carry", carry.node, axes[carry.node])
 
-    def block(self) -> Block:
+    def block(self, among: Sequence[Carry]) -> Block:
         scan = self.plan.scan
         carries = tuple(self._carry(c) for c in scan.carries)
         kept = tuple(self._kept(n) for n in self.plan.kept if self.plan.computes(n.args[0]))
@@ -105,7 +127,7 @@ class _Division:
         step = tuple(n for n in order if n.args and n not in kept)
         local = Scan(scan.name, (), (), carries, (), scan.reverse)
         plan = Plan(local, (), (), (), step, kept, (), ())
-        return Block(plan, self.count, self.arrays, {c.name: c for c in scan.carries})
+        return Block(plan, self.count, self.arrays, {c.name: c for c in among})
 
     def _carry(self, carry: Carry) -> Carry:
         axis = self.axes[carry.node]
@@ -133,12 +155,15 @@ class _Division:
             if (node, axis) in self.found:
                 todo.pop()
                 continue
-            if node.op.name in ("const", "iota"):
+            if node in self.given:
+                self._leaf("input", self.given[node], axis)
+                self.found[node, axis] = apply("at", self.found[self.given[node], axis])
+            elif node.op.name in ("const", "iota"):
                 self.found[node, axis] = self._made(node, axis)
             elif node.op.name == "carry":
-                if axis is not None or not self.exchange:
+                if not self.exchange or axis not in (None, self.axes[node]):
                     raise _Conflict
-                self._leaf("input", node, None)
+                self._leaf("input", node, axis)
             elif node not in self.step and not self._is_seen_through(node, axis):
                 self._leaf("input" if node.type.axes else "param", node, axis)
             elif axis is None and is_contraction(node):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from ..ir import Node, Plan
 from ..mapping import Mapping
 from ..partition import partition, undivided
+from ..staging import staged
 from . import Module
 from .torch_host import Host, shape_of
 from .torch_loop import host_loop
@@ -64,6 +65,7 @@ def every_step(step, T, clock):
 '''
 
 DEFAULT = Mapping("loop")
+GRAPHED = ("step", "staged", "alternating")  # kinds whose steps are launched one by one
 SCAN = 32  # elements of the states for each program of a scan
 
 
@@ -82,13 +84,15 @@ def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> 
     ):  # fmt: skip
         for node in nodes:
             arguments.append(host.give(node, prefix))
-    kernel = _kernel(plan, mapping)
-    read = _read_elsewhere(plan, kernel)
+    kernels = _kernels(plan, mapping)
+    read = _read_elsewhere(plan, kernels)
     host.section([*plan.once, *plan.whole, *plan.block], read)
-    if kernel is not None:
-        (_launch_steps if mapping.kind == "step" else _launch)(host, kernel, plan)
-    elif mapping.kind == "scan":
+    if mapping.kind == "scan":
         host_scan(host, plan)
+    elif mapping.kind == "loop" and kernels:
+        _launch(host, *kernels)
+    elif kernels:
+        _launch_steps(host, kernels, plan)
     elif plan.step or scan.carries:
         host_loop(host, plan)
     for node in plan.kept:
@@ -98,10 +102,10 @@ def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> 
     results = [host.lasts[c.name] for c in scan.carries] + _results(plan, host)
 
     signatures = list(host.signatures)
-    if kernel is not None:
+    for kernel in kernels:
         signatures.append(kernel.signature(mapping.rows, mapping.warps, mapping.stages))
     body = Writer()
-    for text in (*host.kernels, *([kernel.source] if kernel else [])):
+    for text in (*host.kernels, *(kernel.source for kernel in kernels)):
         body(text.rstrip("\n"))
         body()
         body()
@@ -126,17 +130,26 @@ def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> 
     )
 
 
-def _kernel(plan: Plan, mapping: Mapping) -> Kernel | None:
-    """The kernel of the loop, where it has one."""
+def _kernels(plan: Plan, mapping: Mapping) -> tuple[Kernel, ...]:
+    """The kernels of the loop, in the order in which a step launches them."""
     if mapping.kind in ("scan", "alternating") or not (plan.step or plan.scan.carries):
-        return None
-    steps = mapping.kind == "step"
-    if mapping.blocks > 1:
-        block = partition(plan, mapping.blocks, exchange=steps)
+        return ()
+    if mapping.kind == "staged":
+        blocks = [
+            partition(s.plan, mapping.blocks, exchange=True, among=plan.scan.carries, given=s.given)
+            for s in staged(plan)
+        ]
+        names = [f"stage{at}" for at in range(len(blocks))]
     else:
-        block = undivided(plan)
-    assert block is not None, "the mapping is legal for the plan"
-    return loop_kernel(block, mapping.kind, streams=steps)
+        exchange = mapping.kind == "step"
+        whole = mapping.blocks == 1
+        blocks = [undivided(plan) if whole else partition(plan, mapping.blocks, exchange=exchange)]
+        names = [mapping.kind]
+    found = []
+    for block, name in zip(blocks, names, strict=True):
+        assert block is not None, "the mapping is legal for the plan"
+        found.append(loop_kernel(block, name, streams=mapping.kind != "loop"))
+    return tuple(found)
 
 
 def _module(body: str, mapping: Mapping, fast: bool) -> str:
@@ -148,23 +161,23 @@ def _module(body: str, mapping: Mapping, fast: bool) -> str:
         f'BLOCK, IEEE = {BLOCK}, "{"tf32" if fast else "ieee"}"',
         *helpers_for(body, fast=fast),
         NUMBERS.rstrip("\n"),
-        *([EVERY_STEP.rstrip("\n")] if mapping.kind in ("step", "alternating") else []),
+        *([EVERY_STEP.rstrip("\n")] if mapping.kind in GRAPHED else []),
         *([f"SCAN = {SCAN}", SCANNED.rstrip("\n")] if mapping.kind == "scan" else []),
         body.rstrip("\n"),
     ]
     return "\n\n\n".join(parts) + "\n"
 
 
-def _read_elsewhere(plan: Plan, kernel: Kernel | None) -> list[Node]:
+def _read_elsewhere(plan: Plan, kernels: tuple[Kernel, ...]) -> list[Node]:
     """What is computed before the loop and read by it, after it, or as a result."""
     found = [o.node for o in plan.scan.outs]
-    found += [n for n in (kernel.pointers.values() if kernel else ()) if isinstance(n, Node)]
-    steps = () if kernel else plan.step
+    found += [n for k in kernels for n in k.pointers.values() if isinstance(n, Node)]
+    steps = () if kernels else plan.step
     found += [a for n in (*steps, *plan.kept, *plan.tail, *plan.late) for a in n.args]
     return found
 
 
-def _launch(host: Host, kernel: Kernel, _plan: Plan) -> None:
+def _launch(host: Host, kernel: Kernel) -> None:
     """Allocate what the kernel writes, and launch it once for all steps."""
     host.out("grid = triton.cdiv(B, ROWS)")
     passed: list[str] = []
@@ -191,36 +204,40 @@ def _launch(host: Host, kernel: Kernel, _plan: Plan) -> None:
         host.set(node, text)
 
 
-def _launch_steps(host: Host, kernel: Kernel, plan: Plan) -> None:
-    """Launch the kernel for every step; the states lie in two arrays that change places."""
+def _launch_steps(host: Host, kernels: tuple[Kernel, ...], plan: Plan) -> None:
+    """Launch the kernels for every step; the states lie in two arrays that change places."""
     host.out("grid = triton.cdiv(B, ROWS)")
-    olds: list[str] = []
-    news: list[str] = []
+    news: dict[str, str] = {}
     for carry in plan.scan.carries:
         old, new = host.fresh("c"), host.fresh("l")
         host.names[carry.node] = host.lasts[carry.name] = old
-        host.out(
-            f"{old}, {new} = {host.names[carry.start]}.clone(), {host.empty(carry.node, 'wide')}"
-        )
-        olds.append(old)
-        news.append(new)
-    passed: list[str] = []
-    for what in kernel.pointers.values():
-        match what:
-            case Start(carry):
-                passed.append(host.names[carry.node])
-            case Last(carry):
-                passed.append(news[olds.index(host.names[carry.node])])
-            case Node():
-                passed.append(_passed(host, what))
-            case _:
-                raise AssertionError("a sum over the steps is no step's")
+        news[old] = new
+        start, empty = host.names[carry.start], host.empty(carry.node, "wide")
+        host.out(f"{old}, {new} = {start}.clone(), {empty}")
+    calls = []
+    for kernel in kernels:
+        passed: list[str] = []
+        for what in kernel.pointers.values():
+            match what:
+                case Start(carry):
+                    passed.append(host.names[carry.node])
+                case Last(carry):
+                    passed.append(news[host.names[carry.node]])
+                case Node():
+                    passed.append(_passed(host, what))
+                case _:
+                    raise AssertionError("a sum over the steps is no step's")
+        calls.append(_call(kernel, passed, "turn", "turn + 1"))
     host.out("clock = torch.zeros(1, dtype=torch.int64, device=device)")
     host.out()
     with host.out.block("def step_at(turn):"):
-        host.out(f"nonlocal {', '.join([*olds, *news])}")
-        host.out(_call(kernel, passed, "turn", "turn + 1"))
-        host.out(f"{', '.join([*olds, *news])} = {', '.join([*news, *olds])}")
+        if news:
+            host.out(f"nonlocal {', '.join([*news, *news.values()])}")
+        for call in calls:
+            host.out(call)
+        if news:
+            host.out(f"{', '.join([*news, *news.values()])} = "
+                     f"{', '.join([*news.values(), *news])}")  # fmt: skip
     host.out()
     host.out("every_step(step_at, T, clock)")
 
@@ -228,7 +245,7 @@ def _launch_steps(host: Host, kernel: Kernel, plan: Plan) -> None:
 def _passed(host: Host, node: Node) -> str:
     """The array of a node for a kernel: what it writes is allocated now."""
     if node.op.name == "stack":
-        return host.allocate(node, "k")
+        return host.names.get(node) or host.allocate(node, "k")
     if node.op.name == "carry":
         return host.names[node]
     return host.settled(node)

@@ -129,8 +129,6 @@ def loop_kernel(block: Block, name: str, *, streams: bool = False) -> Kernel:
         emit(f, node)
     sums = []
     for node in plan.kept:
-        if not plan.computes(node.args[0]):
-            continue  # the host knows it
         if node.op.name == "stack":
             f.keep(f.array("k", node), node.args[0])
         else:
