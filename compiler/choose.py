@@ -26,6 +26,7 @@ SPECIAL = {"exp": 1, "log": 1, "sigmoid": 2, "tanh": 2, "softplus": 2, "sin": 1,
 MOST_WEIGHTS = 160 * 1024  # bytes that stay on chip for one program
 MOST_ELEMENTS = 2**16  # of one tile
 FULL = 128  # elements of a tile that keeps a program of some warps busy
+DEEP = 512  # elements of a row that a step computes for a product of its own
 WIDE = 16  # rows of a weight that the matrix unit takes at a time
 LOCAL = (1, 8, 16, 32, 64, 128, 256)  # sizes of a block's part that are tried
 MOST_COUNTS = 24
@@ -104,12 +105,20 @@ def _stages(plan: Plan, count: int) -> list[Block]:
 
 
 def _is_wide(block: Block) -> bool:
-    """Whether every product with a weight has rows enough for the matrix unit."""
-    return all(
-        size(n.type.shape) >= WIDE
-        for n in block.plan.step
-        if is_contraction(n) and any(not a.type.axes for a in n.args)
-    )
+    """Whether its products suit the matrix unit: rows enough, and no deeper than a program holds.
+
+    What lies in memory is read a stretch at a time, however deep.
+    """
+    for node in block.plan.step:
+        if is_contraction(node) and any(not a.type.axes for a in node.args):
+            if size(node.type.shape) < WIDE:
+                return False
+            for value in (a for a in node.args if a.type.axes):
+                while value.op.view and value.args:
+                    value = value.args[0]
+                if value.args and value.op.name != "at" and size(value.type.shape) > DEEP:
+                    return False
+    return True
 
 
 def _counts(plan: Plan) -> list[int]:
