@@ -15,7 +15,7 @@ from .affine import affine
 from .dependence import is_contraction, rows_are_apart
 from .device import H200, Device
 from .ir import Plan
-from .mapping import ALTERNATING, SCAN, Mapping
+from .mapping import ALTERNATING, SCAN, Extent, Mapping
 from .partition import Block, partition, undivided
 from .shapes import size
 from .staging import staged
@@ -34,22 +34,6 @@ MOST_STAGES = 8
 SCAN_PASSES = 8  # over an array as large as the states of all steps
 MOST_WARPS = 16
 MOST_STATE = 96 * 1024  # bytes of carries and operands that one program holds
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """How large a call is: what the choice may depend on."""
-
-    steps: int = 512
-    rows: int = 16
-    itemsize: int = 4  # bytes of an element in memory
-
-    @staticmethod
-    def near(steps: int, rows: int, itemsize: int) -> Extent:
-        """The class a call belongs to: calls of one class have the same kernels."""
-        del steps  # every number of steps has the same
-        classes = (1, 16, 64, 256)
-        return Extent(512, max(c for c in classes if c <= max(rows, 1)), itemsize)
 
 
 @dataclass(frozen=True, slots=True)

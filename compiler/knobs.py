@@ -1,8 +1,8 @@
 """Every option and environment variable, in one table.
 
 In: environment variables, and `options(...)`, which goes before them within its `with`. Out:
-`current()`, read wherever an option matters. No option but `backend` changes a number that a program
-computes.
+`current()`, read wherever an option matters. No option but `backend` changes a number that a
+program computes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How a loop is spread over a device: which mapping, in which blocks, rows and warps.
+"""How a loop is spread over a device, and how large the calls are that it is for.
 
-In: nothing. Out: `Mapping`, which a backend reads and the cost model chooses.
+In: nothing. Out: `Mapping`, which a backend reads and the cost model chooses by an `Extent`.
 """
 
 from __future__ import annotations
@@ -40,3 +40,19 @@ class Mapping:
 
 ALTERNATING = Mapping("alternating")
 SCAN = Mapping("scan")
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How large a call is: what the choice may depend on."""
+
+    steps: int = 512
+    rows: int = 16
+    itemsize: int = 4  # bytes of an element in memory
+
+    @staticmethod
+    def near(steps: int, rows: int, itemsize: int) -> Extent:
+        """The class a call belongs to: calls of one class have the same kernels."""
+        del steps  # every number of steps has the same
+        classes = (1, 16, 64, 256)
+        return Extent(512, max(c for c in classes if c <= max(rows, 1)), itemsize)

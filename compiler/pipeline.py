@@ -7,17 +7,15 @@ order of work is the table below; `run_pass` verifies what every pass leaves beh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import knobs
 from .backends import Module
 from .backends.to_numpy import to_numpy
-from .backends.to_triton import to_triton
-from .choose import Extent, Ranked, ranked
 from .ir import Cell, Plan, Scan, Scans
-from .mapping import Mapping
+from .mapping import Extent, Mapping
 from .passes.boundaries import boundaries
 from .passes.classify import Recurrence, classify
 from .passes.differentiate import differentiate
@@ -36,6 +34,9 @@ from .passes.stack import stack
 from .text import read, same, show
 from .trace import Trace
 from .verify import verify
+
+if TYPE_CHECKING:
+    from .choose import Ranked
 
 USUAL = Extent()
 BACKENDS = ("numpy", "triton")
@@ -202,15 +203,11 @@ class Programs:
     choices: tuple[tuple[Ranked, ...], tuple[Ranked, ...]] = ((), ())
     fast: bool = False
 
-    def mapped(self, *mappings: Mapping) -> Programs:
+    def mapped(self, forward: Mapping, backward: Mapping | None = None) -> Programs:
         """The same programs with these mappings of the forward and of the backward loop."""
-        modules = [
-            to_triton(plan, mapping, fast=self.fast) if plan else None
-            for plan, mapping in zip(self.plans, mappings, strict=False)
-        ]
-        forward, backward = modules[0], modules[1] if len(modules) > 1 else None
-        assert forward is not None, "every cell has a forward program"
-        return replace(self, forward=forward, backward=backward)
+        modules = _on_triton(self.plans, (forward, backward), fast=self.fast)
+        assert modules[0] is not None, "every cell has a forward program"
+        return replace(self, forward=modules[0], backward=modules[1])
 
 
 def compile_cell(cell: Cell, goal: Goal) -> Programs:
@@ -227,11 +224,11 @@ def compile_cell(cell: Cell, goal: Goal) -> Programs:
     scans, *plans = last.value
     choices: list[tuple[Ranked, ...]] = [(), ()]
     if goal.backend == "triton":
+        from .choose import ranked  # what NumPy's programs do without is loaded when it is needed
+
         choices = [ranked(plan, goal.extent) if plan else () for plan in plans]
-        modules = [
-            to_triton(plan, options[0].mapping, fast=goal.fast) if plan else None
-            for plan, options in zip(plans, choices, strict=True)
-        ]
+        best = [options[0].mapping if options else None for options in choices]
+        modules = _on_triton(plans, best, fast=goal.fast)
     else:
         modules = [to_numpy(plan, exact=goal.exact) if plan else None for plan in plans]
     for name, module, options in zip(("forward", "backward"), modules, choices, strict=True):
@@ -245,3 +242,15 @@ def compile_cell(cell: Cell, goal: Goal) -> Programs:
         scans, forward, backward, scans.facts["recurrence"], (plans[0], plans[1]),
         (choices[0], choices[1]), goal.fast,
     )  # fmt: skip
+
+
+def _on_triton(
+    plans: Sequence[Plan | None], mappings: Sequence[Mapping | None], *, fast: bool
+) -> list[Module | None]:
+    """The modules of plans in these mappings."""
+    from .backends.to_triton import to_triton
+
+    return [
+        to_triton(plan, mapping, fast=fast) if plan and mapping else None
+        for plan, mapping in zip(plans, mappings, strict=True)
+    ]

@@ -70,7 +70,7 @@ class Kernel:
         """As the compiler wants to know it."""
         kinds = {name: _element(what) for name, what in self.pointers.items()}
         constants = (("ROWS", rows), ("STAGES", stages))
-        scalars = ("begin", "end", "B")
+        scalars: tuple[str, ...] = ("begin", "end", "B")
         if self.has_clock:
             kinds["clock"], scalars = "int", ("T", *scalars)
         return KernelSignature(
