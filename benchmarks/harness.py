@@ -26,9 +26,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+
+# The seconds that so many runs of a work take.
+Sampler: TypeAlias = Callable[[Callable[[], object], int], float]
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 SMALLEST_SCALE = 1e-30  # an array of zeros is compared absolutely, and may differ by nothing
@@ -166,6 +169,18 @@ def check(contenders: Sequence[Contender], tolerance: float) -> list[float]:
     return errors
 
 
+def by_clock(clock: Callable[[], float] = time.perf_counter) -> Sampler:
+    """Samples by a clock that says the seconds since some moment; tests put their own here."""
+
+    def sample(run: Callable[[], object], repeats: int) -> float:
+        start = clock()
+        for _ in range(repeats):
+            run()
+        return clock() - start
+
+    return sample
+
+
 def compare(
     name: str,
     contenders: Sequence[Contender],
@@ -174,7 +189,7 @@ def compare(
     protocol: Protocol,
     facts: Mapping[str, Any] | None = None,
     targets: Mapping[str, float] | None = None,
-    clock: Callable[[], float] = time.perf_counter,
+    sample: Sampler | None = None,
 ) -> Comparison:
     """Check the contenders against the first one, then time them in turns.
 
@@ -185,7 +200,7 @@ def compare(
         protocol: rounds, time per sample and seed.
         facts: what the work was, for the record.
         targets: least ratios wanted, by contender.
-        clock: seconds since some moment; tests put their own here.
+        sample: how time is taken; by the clock unless told otherwise.
     Returns:
         Times and paired ratios.
     Raises:
@@ -193,11 +208,24 @@ def compare(
     Cost: about `rounds * len(contenders) * minimum_time` seconds; more where one run is longer.
     """
     errors = check(contenders, tolerance)
+    timings = time_in_turns(contenders, errors, protocol, sample or by_clock())
+    return Comparison(name, dict(facts or {}), timings, dict(targets or {}))
+
+
+def time_in_turns(
+    contenders: Sequence[Contender], errors: Sequence[float], protocol: Protocol, sample: Sampler
+) -> list[Timing]:
+    """Time contenders that are right, as `compare` does.
+
+    Args:
+        contenders: at least one, the reference first.
+        errors: of each, for the record.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:
         loops = [
-            _calibrate(contender.run, protocol.minimum_time, clock) for contender in contenders
+            _calibrate(contender.run, protocol.minimum_time, sample) for contender in contenders
         ]
         seconds: list[list[float]] = [[] for _ in contenders]
         order = list(range(len(contenders)))
@@ -207,7 +235,7 @@ def compare(
             shuffler.shuffle(order)
             for index in order:
                 run, repeats = contenders[index].run, loops[index]
-                seconds[index].append(_sample(run, repeats, clock) / repeats)
+                seconds[index].append(sample(run, repeats) / repeats)
     finally:
         if collecting:
             gc.enable()
@@ -222,20 +250,13 @@ def compare(
                 contender.name, loops[index], seconds[index], spread, errors[index], ratios, ratio
             )
         )
-    return Comparison(name, dict(facts or {}), timings, dict(targets or {}))
+    return timings
 
 
-def _sample(run: Callable[[], object], repeats: int, clock: Callable[[], float]) -> float:
-    start = clock()
-    for _ in range(repeats):
-        run()
-    return clock() - start
-
-
-def _calibrate(run: Callable[[], object], minimum_time: float, clock: Callable[[], float]) -> int:
+def _calibrate(run: Callable[[], object], minimum_time: float, sample: Sampler) -> int:
     """How often to run in one sample; trying it out is the warm-up too."""
     repeats = 1
-    while (elapsed := _sample(run, repeats, clock)) < minimum_time:
+    while (elapsed := sample(run, repeats)) < minimum_time:
         # Aim a little beyond, but never trust one short sample for more than a tenfold step.
         aim = 1.2 * repeats * minimum_time / max(elapsed, 1e-9)
         repeats = min(10 * repeats, max(repeats + 1, round(aim)))

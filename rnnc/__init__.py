@@ -17,6 +17,8 @@ from .runtime.cells import cells as cells
 from .runtime.cells import load as load
 from .runtime.cells import loads as loads
 from .runtime.chain import Chain as Chain
+from .runtime.losses import cross_entropy as cross_entropy
+from .runtime.losses import squared_error as squared_error
 from .runtime.program import compile as compile
 from .runtime.recur import Recur as Recur
 from .runtime.standard import GRU as GRU
@@ -30,8 +32,6 @@ from .runtime.standard import RNNCell as RNNCell
 from .runtime.training import SGD as SGD
 from .runtime.training import Adam as Adam
 from .runtime.training import clip_by_norm as clip_by_norm
-from .runtime.training import cross_entropy as cross_entropy
-from .runtime.training import squared_error as squared_error
 
 __version__ = "0.1.0"
 __all__ = [

@@ -28,6 +28,8 @@ exit status:
   141  standard output was closed, or cannot be written
 """
 
+BACKENDS = ("numpy", "triton")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -132,6 +134,12 @@ def _run_cell(**given: Any) -> int:
     return run(given.pop("path"), given.pop("name"), given.pop("settings"), **given)
 
 
+def _emit(**given: Any) -> int:
+    from .cli_emit import emit
+
+    return emit(given.pop("path"), given.pop("name"), given.pop("settings"), **given)
+
+
 def _ops() -> int:
     from .cli_tables import ops
 
@@ -207,6 +215,10 @@ def _parser() -> argparse.ArgumentParser:
         help="what calls use: starts, boundaries, lengths, separated by commas",
     )  # fmt: skip
     made.add_argument("--exact", action="store_true", help="as exact programs are compiled")
+    made.add_argument(
+        "--backend", choices=BACKENDS, default="numpy",
+        help="what the plan and the source are for; it need not be able to run here",
+    )  # fmt: skip
 
     made = command("run", _run_cell, "run a cell over a file of numbers, a step a line")
     _add_cell(made)
@@ -221,6 +233,42 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--params", metavar="FILE", help="an .npz file with the parameters by name")
     made.add_argument("--seed", type=int, default=0, help="what parameters are drawn from else; 0")
     made.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    made.add_argument(
+        "--backend", choices=("auto", *BACKENDS), default="auto",
+        help="what runs it; auto, the default, is triton where a CUDA device can run it",
+    )  # fmt: skip
+
+    made = command("emit", _emit, "compile a cell's kernels for a device that need not be here")
+    _add_cell(made)
+    made.add_argument(
+        "--backend", choices=BACKENDS[1:], default=BACKENDS[1], help="whose kernels; triton"
+    )
+    made.add_argument(
+        "--target",
+        default="sm_90",
+        metavar="TARGET",
+        help="the device: sm_80 or sm_90, the default",
+    )
+    made.add_argument(
+        "--dtype", choices=("float32", "float64", "bfloat16", "float16"), default="float32"
+    )
+    made.add_argument(
+        "--batch", type=int, default=16, metavar="ROWS",
+        help="how many rows calls have, about: kernels run any number, and are chosen for this; 16",
+    )  # fmt: skip
+    made.add_argument(
+        "--masks", default="", metavar="MASKS",
+        help="what calls use: starts, boundaries, lengths, separated by commas",
+    )  # fmt: skip
+    made.add_argument(
+        "--fast", action="store_true",
+        help="products of float32 in TF32, tanh and sigmoid by the device's approximation",
+    )  # fmt: skip
+    made.add_argument(
+        "--out", dest="folder", required=True, metavar="FOLDER",
+        help="what is written into: cubins, the generated source, and program.json, which says how "
+        "to launch them",
+    )  # fmt: skip
 
     command("ops", _ops, "list the functions of the language and the operations of the IR")
     command("passes", _passes, "list the passes of the compiler")

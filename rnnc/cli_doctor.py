@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from .cli_errors import FINE, WRONG
 from .cli_print import out
 from .grammar.problems import Error
+from .runtime.backends import current_device, triton_problem, where
 
 
 def doctor() -> int:
@@ -36,7 +37,12 @@ def _findings() -> Iterator[tuple[str, str, str]]:
     yield "lark", _version("lark") or "missing", ""
     for name in ("torch", "triton"):
         yield name, _version(name) or "not installed", ""
-    yield "backends", "numpy", _numpy_problem()
+    yield "numpy backend", "runs on the CPU", _problem_of("numpy")
+    lacks = triton_problem()
+    if lacks:  # nothing is wrong with a machine that has no device
+        yield "triton backend", f"cannot run: {lacks}", ""
+    else:
+        yield "triton backend", f"runs {where(current_device())}", _problem_of("triton")
     yield from _options()
     yield from _cache()
 
@@ -71,7 +77,7 @@ def _blas() -> str:
         return "unknown"
 
 
-def _numpy_problem() -> str:
+def _problem_of(backend: str) -> str:
     """Compile and run a standard cell; what went wrong, or ""."""
     import numpy as np
 
@@ -79,7 +85,7 @@ def _numpy_problem() -> str:
     from .runtime.recur import Recur
 
     try:
-        net = Recur(library.std().LSTM(3, 4))
+        net = Recur(library.std().LSTM(3, 4), backend=backend)
         finite = np.isfinite(net.scan(np.ones((2, 3), np.float32))).all()
     except Exception as error:
         return f"an LSTM does not run: {type(error).__name__}: {error}"

@@ -60,6 +60,15 @@ class DataError(Error, ValueError):
     code: ClassVar[str] = "bad-data"
 
 
+class OutputError(Error, OSError):
+    """A folder or a file that a command was told to write cannot be written.
+
+    The message says why. Make the folder, or name one that may be written into: `--out FOLDER`.
+    """
+
+    code: ClassVar[str] = "cannot-write"
+
+
 class GradientError(Error, ArithmeticError):
     """`rnnc check` compared gradients, and they differ.
 

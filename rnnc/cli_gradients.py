@@ -80,7 +80,7 @@ def check_gradients(cell: Cell) -> GradientCheck:
     """
     if not cell.inputs:
         return GradientCheck(note="not checked: the cell has no input")
-    program = Program(cell, "float64")
+    program = Program(cell, "float64", backend="numpy")
     for positive in (False, True):
         point = _point(cell, program, positive)
         if _is_finite(oracle.run(cell, point.params, point.carry, point.xs)):

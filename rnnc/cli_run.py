@@ -15,7 +15,7 @@ from .runtime.recur import Recur
 
 def run(
     path: str, name: str | None, settings: Settings, *, source: str, target: str,
-    params: str | None, seed: int, dtype: str,
+    params: str | None, seed: int, dtype: str, backend: str,
 ) -> int:  # fmt: skip
     """Run the command.
 
@@ -25,6 +25,7 @@ def run(
         settings: its sizes and options.
         source, target: files, or "-".
         params: an `.npz` file; None to draw parameters from `seed`.
+        backend: what runs it.
     Returns:
         The exit status.
     """
@@ -33,7 +34,7 @@ def run(
         raise DataError(f"{cell.name} reads no input: nothing says how many steps to run")
     if not cell.outputs:
         raise DataError(f"{cell.name} gives no output")
-    net = Recur(cell, seed=seed, dtype=dtype)
+    net = Recur(cell, seed=seed, dtype=dtype, backend=backend)
     if params is not None:
         given = read_params(params)
         missing = [p.name for p in cell.params if p.name not in given]

@@ -27,7 +27,7 @@ OTHER_STAGES: Final = ("syntax", "cell", "derivative", "plan", "source")
 
 def show(
     path: str, name: str | None, settings: Settings, *, stage: str, backward: bool, masks: str,
-    exact: bool,
+    exact: bool, backend: str,
 ) -> int:  # fmt: skip
     """Run the command.
 
@@ -40,6 +40,7 @@ def show(
         backward: show the backward scan instead of the forward one.
         masks: words of "starts,boundaries,lengths", what the program's calls use.
         exact: for programs that are exact.
+        backend: whose passes, plan and source; nothing is run.
     Returns:
         The exit status.
     """
@@ -48,14 +49,14 @@ def show(
         for line in syntax_lines(template.definition.declaration):
             out(line)
         return FINE
-    goal = Goal(_masks(masks), record=True, exact=exact)
+    goal = Goal(read_masks(masks), record=True, exact=exact, backend=backend)
     wanted = _stage_number(stage, goal)
     cell = bind(template, settings)
     out(_text(cell, goal, stage, wanted, backward).rstrip("\n"))
     return FINE
 
 
-def _masks(text: str) -> tuple[str, ...]:
+def read_masks(text: str) -> tuple[str, ...]:
     words = [word for word in text.replace(",", " ").split() if word]
     for word in words:
         if word not in MASKS:
@@ -65,7 +66,11 @@ def _masks(text: str) -> tuple[str, ...]:
 
 def _stage_number(stage: str, goal: Goal) -> int:
     """How many passes to run; 0 where it is none that is shown."""
-    names = [step.name for step in PIPELINE if step.exact or not goal.exact]
+    names = [
+        step.name
+        for step in PIPELINE
+        if (step.exact or not goal.exact) and goal.backend in step.backends
+    ]
     if stage in OTHER_STAGES:
         return 0
     if stage.isdigit() and 1 <= int(stage) <= len(names):

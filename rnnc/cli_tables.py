@@ -12,12 +12,13 @@ from .cli_errors import (
     DataError,
     GradientError,
     OpenSizesError,
+    OutputError,
     UnknownCodeError,
     UnknownSettingError,
     UsageError,
 )
 from .cli_print import out
-from .grammar.problems import PROBLEMS, Error, Problem
+from .grammar.problems import PROBLEMS, Error
 
 
 def ops() -> int:
@@ -78,7 +79,7 @@ def explain(code: str | None) -> int:
         advice = f"did you mean {near}?" if near else "rnnc explain lists them all"
         raise UnknownCodeError(f"there is no code {code!r}; {advice}")
     kind = kinds[code]
-    severity = kind.severity if issubclass(kind, Problem) else "error"
+    severity = getattr(kind, "severity", "error")
     out(f"{severity}[{code}]\n\n{kind.explanation()}")
     return FINE
 
@@ -92,8 +93,8 @@ def _kinds() -> dict[str, type[Error]]:
 
     others = (
         CallError, NoSuchCellError, FileError, OptionError,
-        UsageError, UnknownSettingError, OpenSizesError, DataError, GradientError,
-        UnknownCodeError,
+        UsageError, UnknownSettingError, OpenSizesError, DataError, OutputError,
+        GradientError, UnknownCodeError,
     )  # fmt: skip
     found = {**PROBLEMS, **ERRORS, **{error.code: error for error in others}}
     return dict(sorted(found.items()))

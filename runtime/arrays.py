@@ -1,149 +1,172 @@
-"""Checking and converting what users pass as arrays.
+"""Arrays of NumPy and tensors of torch behind one small protocol.
 
-In: anything. Out: a NumPy array of the wanted dtype, native, aligned and contiguous, which may be
-the user's own: nobody writes into it, and whoever keeps it copies it. Or an error that names the
-argument and the way out.
+`Arrays` is what depends on the net: which library, dtype and device it computes with. NumPy's half
+is in `numpy_arrays.py`, torch's in `tensors.py`. What the two libraries merely spell differently is
+a function that takes an array of either; nothing here imports torch, as who has no tensor needs
+none.
+
+Nobody writes into an array that a net keeps or is given, and whoever keeps a user's copies it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from .errors import DTypeError, NamesError, RangeError, SettingError, ShapeError
-
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+AnyArray: TypeAlias = Any  # an array of NumPy, or a tensor of torch
 
 
-def as_array(value: Any, name: str) -> Array:
-    """`value` as a NumPy array of whatever dtype, without a copy where it is one already."""
-    if type(value) is np.ndarray:
-        return value
-    if type(value).__module__.partition(".")[0] == "torch":
-        raise DTypeError(_torch_message(value, name))
-    if isinstance(value, np.ma.MaskedArray):
-        raise DTypeError(
-            f"{name} is a masked array, whose mask would be lost: pass {name}.filled(value), "
-            "and `lengths` if the mask marks padding"
-        )
-    try:
-        return np.asarray(value)
-    except ValueError:
-        if isinstance(value, list | tuple):
-            raise ShapeError(f"the parts of {name} have different shapes") from None
-        raise
+class Arrays(Protocol):
+    """How the arrays of one net are read, made, kept and handed out."""
+
+    @property
+    def dtype(self) -> str:
+        """Of reals: "float32", "float64", "bfloat16" or "float16"."""
+
+    @property
+    def state_dtype(self) -> str:
+        """Of states: `dtype`, but float32 where that is narrower."""
+
+    @property
+    def element(self) -> Any:
+        """`dtype` as the library has it; what `build(B, dtype)` of a module takes."""
+
+    # -- from users ------------------------------------------------------------------------------
+
+    def given(self, value: Any, name: str) -> AnyArray:
+        """`value` as an array, not converted yet; NumPy's, or one of this library."""
+
+    def host(self, value: Any, name: str) -> Array:
+        """`value` as an array of NumPy, for what Python has to look at."""
+
+    def real(self, value: AnyArray, name: str, *, state: bool = False) -> AnyArray:
+        """Real floats as `dtype`, or `state_dtype`."""
+
+    def indices(
+        self, value: AnyArray, rows: int | None, name: str, valid: AnyArray | None = None
+    ) -> AnyArray:
+        """Integers as int64, checked against the rows of the table they pick from.
+
+        Where `valid`, bool[T,B], is false they may be anything, and become 0.
+        """
+
+    def flags(self, value: Any, name: str) -> AnyArray:
+        """Truth values."""
+
+    def in_numpy(self, values: Iterable[Any], name: str) -> bool:
+        """Whether results are handed out as NumPy's arrays, because `values` are none of torch."""
+
+    # -- kept, and handed out --------------------------------------------------------------------
+
+    def zeros(self, shape: tuple[int, ...], *, state: bool = False) -> AnyArray:
+        """Real zeros."""
+
+    def own(self, array: AnyArray, *, state: bool = False) -> AnyArray:
+        """A copy that nobody else writes into, of an array of any library and real dtype."""
+
+    def owned(self, array: AnyArray, others: Iterable[AnyArray]) -> AnyArray:
+        """`array` itself if it shares no memory with `others`, else a copy."""
+
+    def shown(self, array: AnyArray) -> AnyArray:
+        """What users get to see of an array that the net keeps: writing into it changes nothing."""
+
+    def handed(self, array: AnyArray, in_numpy: bool) -> AnyArray:
+        """A result as the user gets it."""
+
+    # -- modules that run on the host ------------------------------------------------------------
+
+    def to_numpy(self, array: AnyArray) -> Array:
+        """An array of this library for a NumPy module, which computes in `state_dtype`."""
+
+    def from_numpy(self, array: Array, *, state: bool) -> AnyArray:
+        """What a NumPy module returned, as an array of this library."""
+
+    def calling(self) -> AbstractContextManager[Any]:
+        """While a net is called: what it keeps is made as in any other call."""
+
+    def running(self, *, fast: bool = False) -> AbstractContextManager[Any]:
+        """While a module runs: no warnings, and products as exact as promised."""
 
 
-def _torch_message(value: Any, name: str) -> str:
-    way = name
-    if getattr(value, "requires_grad", False):
-        way += ".detach()"
-    if getattr(getattr(value, "device", None), "type", "cpu") != "cpu":
-        way += ".cpu()"
-    held = f"{name} is a {type(value).__name__} of torch"
-    return f"{held}, and this net computes with NumPy: pass {way}.numpy()"
+class Shown(Mapping[str, AnyArray]):
+    """Arrays that a net keeps, by name, as users get to see them: each when it is asked for."""
+
+    def __init__(self, arrays: Arrays, kept: Mapping[str, AnyArray]) -> None:
+        self._arrays = arrays
+        self._kept = kept
+
+    def __getitem__(self, name: str) -> AnyArray:
+        return self._arrays.shown(self._kept[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
-def check_real(array: Array, dtype: np.dtype[Any], name: str) -> None:
-    """Raise a `DTypeError` unless `array` holds real floats."""
-    if array.dtype == dtype or array.dtype.kind == "f":
-        return
-    held = array.dtype.name if array.dtype.kind != "O" else "Python objects"
-    message = f"{name} holds {held}, this net computes with {dtype.name}"
-    if array.dtype.kind in "iub":
-        message += f"; convert it yourself: {name}.astype(np.{dtype.name})"
-    elif array.dtype.kind == "c":
-        message += f"; pass {name}.real and {name}.imag as features of their own"
-    raise DTypeError(message)
+# -- arrays of either library --------------------------------------------------------------------
 
 
-def as_real(array: Array, dtype: np.dtype[Any], name: str) -> Array:
-    """Real floats of any width as `dtype`; too large ones become infinite."""
-    check_real(array, dtype, name)
-    return _plain(array, dtype)
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is a tensor of torch, which then has been imported."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
 
 
-def as_indices(array: Array, rows: int | None, name: str) -> Array:
-    """Integers of any width as int64, checked against the rows of the table they pick from."""
-    if array.dtype.kind not in "iu":
-        raise DTypeError(
-            f"{name} holds {array.dtype.name}, but it is an index: pass integers, "
-            f"{name}.astype(np.int64)"
-        )
-    if rows is not None and array.size:
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high >= rows:
-            wrong = low if low < 0 else high
-            raise RangeError(f"{name} holds {wrong}, but its table has rows 0 to {rows - 1}")
-    return _plain(array, np.dtype(np.int64))
+def namespace(array: AnyArray) -> Any:
+    """The module with the functions of an array's library: `exp`, `where`, `concatenate`."""
+    return sys.modules["torch"] if is_tensor(array) else np
 
 
-def _plain(array: Array, dtype: np.dtype[Any]) -> Array:
-    flags = array.flags
-    if array.dtype == dtype and flags.c_contiguous and flags.aligned:
-        return array
-    with np.errstate(over="ignore"):
-        return np.array(array, dtype, order="C")
+def kind(array: AnyArray) -> str:
+    """What an array holds, as NumPy's `dtype.kind` says it: "f", "i", "u", "b", "c", "O"."""
+    if not is_tensor(array):
+        found: str = array.dtype.kind
+        return found
+    if array.dtype.is_floating_point or array.dtype.is_complex:
+        return "f" if array.dtype.is_floating_point else "c"
+    return "b" if str(array.dtype) == "torch.bool" else "i"
 
 
-def as_flags(value: Any, name: str) -> Array:
-    """Truth values; integers 0 and 1 stand for them."""
-    array = as_array(value, name)
-    if array.dtype.kind in "iu" and np.isin(array, (0, 1)).all():
-        array = array.astype(bool)
-    if array.dtype != np.dtype(bool):
-        raise DTypeError(f"{name} holds {array.dtype.name}; it takes truth values: {name} != 0")
-    return array
-
-
-def frozen(array: Array) -> Array:
-    """A copy nobody can write into: how parameters and states are kept."""
-    copy = np.array(array, order="C")
-    copy.setflags(write=False)
-    return copy
-
-
-def owned(array: Array, others: Iterable[Array]) -> Array:
-    """`array` itself if it shares no memory with `others`, else a copy."""
-    shared = array.base is not None or any(np.may_share_memory(array, o) for o in others)
-    array = array.copy() if shared else array
-    array.setflags(write=False)
-    return array
-
-
-def check_dtype(dtype: Any) -> np.dtype[Any]:
-    """float32 or float64, by whatever NumPy takes for one of them; else raise a `SettingError`."""
-    try:
-        found: np.dtype[Any] = np.dtype(dtype)
-    except TypeError:
-        found = np.dtype(object)
-    if found not in (np.float32, np.float64):
-        raise SettingError(f"dtype is float32 or float64, got {dtype!r}")
+def on_host(array: AnyArray) -> Array:
+    """A tensor as an array of NumPy; bfloat16, which NumPy lacks, as float32."""
+    wide = array.float() if str(array.dtype) == "torch.bfloat16" else array
+    found: Array = wide.detach().cpu().numpy()
     return found
 
 
-def check_flag(value: Any, name: str) -> None:
-    """Raise a `SettingError` unless an option is True or False: "no" would count as true."""
-    if not isinstance(value, bool | np.bool_):
-        raise SettingError(f"{name} is True or False, got {value!r}")
+def widened(array: AnyArray) -> AnyArray:
+    """Tensors of narrow numbers as float32, so that sums and small changes are not lost."""
+    return array.float() if is_tensor(array) and array.itemsize == 2 else array
 
 
-def check_names(given: Any, names: Iterable[str], what: str, *, all_needed: bool) -> None:
-    """Raise a `NamesError` that lists every unknown and every missing name at once."""
-    if not isinstance(given, Mapping):
-        raise DTypeError(f"{what} takes a dict of arrays by name, not {type(given).__name__}")
-    wanted = list(names)
-    unknown = [str(name) for name in given if name not in wanted]
-    missing = [name for name in wanted if name not in given] if all_needed else []
-    if unknown or missing:
-        parts = [f"has no {', '.join(unknown)}"] if unknown else []
-        parts += [f"also needs {', '.join(missing)}"] if missing else []
-        known = ", ".join(wanted) or "none"
-        raise NamesError(f"{what} {' and '.join(parts)}; its names: {known}")
+def empty_rows(like: AnyArray, count: int) -> AnyArray:
+    """Room for `count` rows like those of an array, not filled."""
+    shape = (count, *like.shape[1:])
+    return like.new_empty(shape) if is_tensor(like) else np.empty(shape, like.dtype)
 
 
-def describe(shape: Iterable[object]) -> str:
-    """`[3, 5]`."""
-    return f"[{', '.join(str(size) for size in shape)}]"
+def copied(array: AnyArray) -> AnyArray:
+    """A contiguous copy."""
+    if is_tensor(array):
+        return array.new_empty(array.shape).copy_(array)
+    return np.array(array, order="C")
+
+
+def share_memory(array: AnyArray, other: AnyArray) -> bool:
+    """Whether a write into one of two arrays may change the other."""
+    if is_tensor(array) != is_tensor(other):
+        return False  # what crosses from one library to the other is copied
+    if is_tensor(array):
+        mine, theirs = array.untyped_storage(), other.untyped_storage()
+        return bool(mine.data_ptr() == theirs.data_ptr() and mine.nbytes())
+    return bool(np.may_share_memory(array, other))

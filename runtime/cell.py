@@ -6,17 +6,17 @@ In: an `ir.Cell` and a seed. Out: `h, y = cell(h, x)`, and what `Recur` and `com
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from ..compiler.ir import Cell
-from .arrays import Array, check_dtype, frozen
+from .arrays import AnyArray, Arrays, Shown, is_tensor
+from .backends import choose
 from .carries import read_carry
+from .checks import check_dtype
 from .errors import SettingError, ShapeError
-from .inputs import Call, Inputs
+from .inputs import Inputs
 from .params import initialise
 from .program import Program, compile
 
@@ -34,7 +34,8 @@ class BoundCell:
         *,
         seed: int = 0,
         dtype: Any = "float32",
-        params: Mapping[str, Array] | None = None,
+        backend: str = "auto",
+        params: Mapping[str, AnyArray] | None = None,
         label: str = "",
     ) -> None:
         """Bind nothing yet: parameters are drawn and the program compiled when first needed.
@@ -42,53 +43,77 @@ class BoundCell:
         Args:
             cell: one step, its sizes bound.
             seed: what the parameters are drawn from.
-            dtype: float32 or float64.
+            dtype: float32 or float64; on Triton also bfloat16 or float16.
+            backend: what runs it when it is called as a function, and a net's default.
             params: the values to start with instead, by path.
             label: how it prints; the cell's name and sizes by default.
         """
         self.cell = cell
         self.seed = seed
         self.dtype = check_dtype(dtype)
+        self.backend = backend
         self.label = label or _label(cell)
         self._given = params
         self._programs: dict[Any, Program] = {}
+        self._drawn: dict[Program, Mapping[str, AnyArray]] = {}
 
-    @cached_property
-    def params(self) -> Mapping[str, Array]:
+    @property
+    def params(self) -> Mapping[str, AnyArray]:
         """The parameters and consts it starts with, read-only, by path."""
-        return MappingProxyType(self.draw(self.dtype))
+        program = self.program()
+        return Shown(program.arrays, self._params(program))
 
-    def draw(self, dtype: np.dtype[Any], seed: int | None = None) -> dict[str, Array]:
+    def _params(self, program: Program) -> Mapping[str, AnyArray]:
+        """The same as a program takes them."""
+        if program not in self._drawn:
+            self._drawn[program] = self.draw(program.arrays)
+        return self._drawn[program]
+
+    def draw(self, arrays: Arrays, seed: int | None = None) -> dict[str, AnyArray]:
         """The values a net starts from: drawn from `seed`, or without one the cell's own."""
-        if seed is not None or self._given is None:
-            return initialise(self.cell, self.seed if seed is None else seed, dtype)
-        return {name: frozen(array.astype(dtype)) for name, array in self._given.items()}
+        return {name: arrays.own(array) for name, array in self.values(seed).items()}
 
-    def starting_with(self, params: Mapping[str, Array], dtype: np.dtype[Any]) -> BoundCell:
-        """The same cell with these parameters; compiled programs are shared."""
-        other = BoundCell(self.cell, dtype=dtype, params=params, label=self.label)
+    def values(self, seed: int | None = None) -> Mapping[str, AnyArray]:
+        """The same before they are rounded and kept: not to be written into."""
+        if seed is None and self._given is not None:
+            return self._given
+        return initialise(self.cell, self.seed if seed is None else seed, np.dtype("float64"))
+
+    def starting_with(self, params: Mapping[str, AnyArray], program: Program) -> BoundCell:
+        """The same cell with these parameters, as `program` computes; compiled ones are shared."""
+        other = BoundCell(
+            self.cell, dtype=program.dtype, backend=program.backend.wish, params=params,
+            label=self.label,
+        )  # fmt: skip
         other._programs = self._programs
         return other
 
     def program(
         self,
-        dtype: np.dtype[Any],
+        dtype: str | None = None,
         *,
-        backend: str = "auto",
+        backend: str | None = None,
         exact: bool = False,
         fast: bool = False,
     ) -> Program:
-        """The compiled cell; the same one for the same options."""
-        key = dtype, backend, exact, fast
+        """The compiled cell; the same one for the same options.
+
+        Args:
+            dtype, backend: the cell's own by default.
+        Raises:
+            SettingError, BackendError.
+        """
+        dtype = dtype or self.dtype
+        found = choose(backend or self.backend, dtype)
+        key = dtype, found, exact, fast
         if key not in self._programs:
-            self._programs[key] = compile(
-                self.cell, backend=backend, dtype=dtype.name, exact=exact, fast=fast
-            )
+            self._programs[key] = compile(self.cell, found, dtype, exact=exact, fast=fast)
         return self._programs[key]
 
     def initial(self, batch: int | None = None) -> Any:
         """The state before the first step, `[...]` or `[batch, ...]`."""
-        carry = self.program(self.dtype).initial(self.params, 1 if batch is None else batch)
+        program = self.program()
+        carry = program.initial(self._params(program), 1 if batch is None else batch)
         return self._packed({n: a[0] if batch is None else a for n, a in carry.items()})
 
     def __call__(self, *arguments: Any) -> Any:
@@ -97,34 +122,41 @@ class BoundCell:
         if len(arguments) != wanted:
             form = "cell(state, x)" if wanted == 2 else "cell(x)"
             raise SettingError(f"{self} is called as {form}, got {len(arguments)} arguments")
-        inputs = Inputs(self.cell, self.dtype, batch_first=False)
-        call = inputs.read(arguments[-1], single=True)
-        carry = self._unpacked(arguments[0], call) if self.cell.states else {}
-        xs: Any = inputs.convert(call, None)
-        program = self.program(self.dtype)
+        program = self.program()
+        call = Inputs(self.cell, program.arrays, batch_first=False).read(arguments[-1], single=True)
+        state = self._unpacked(arguments[0]) if self.cell.states else {}
+        in_numpy = call.in_numpy and not any(map(is_tensor, state.values()))
+        lead = (call.batch,) if call.batched else ()
+        carry, _ = read_carry(self.cell, program.arrays, state, f"the state of {self}", lead)
+        xs: Any = call.sequences
         carry, ys, _ = program.forward(
-            self.params, carry, xs if self.cell.input_is_tuple else xs[0], record=False
+            self._params(program), carry, xs if self.cell.input_is_tuple else xs[0], record=False
         )
-        outputs = tuple(call.returned(y) for y in (ys if self.cell.output_is_tuple else (ys,)))
+
+        def handed(array: AnyArray) -> AnyArray:
+            return program.arrays.handed(array, in_numpy)
+
+        outputs = tuple(
+            handed(call.returned(y)) for y in (ys if self.cell.output_is_tuple else (ys,))
+        )
         y = outputs if self.cell.output_is_tuple else outputs[0]
         if not self.cell.states:
             return y
-        return self._packed({n: a if call.batched else a[0] for n, a in carry.items()}), y
+        return self._packed({n: handed(a if call.batched else a[0]) for n, a in carry.items()}), y
 
-    def _packed(self, carry: Mapping[str, Array]) -> Any:
+    def _packed(self, carry: Mapping[str, AnyArray]) -> Any:
         arrays = tuple(carry[state.name] for state in self.cell.states)
         return arrays[0] if len(arrays) == 1 else arrays
 
-    def _unpacked(self, state: Any, call: Call) -> dict[str, Array]:
+    def _unpacked(self, state: Any) -> Mapping[str, Any]:
+        """A state by name."""
         names = [s.name for s in self.cell.states]
-        if not isinstance(state, Mapping):
-            parts = (state,) if len(names) == 1 else state
-            if not isinstance(parts, tuple) or len(parts) != len(names):
-                raise ShapeError(f"the state of {self} is a tuple ({', '.join(names)})")
-            state = dict(zip(names, parts, strict=True))
-        lead = (call.batch,) if call.batched else ()
-        carry, _ = read_carry(self.cell, self.dtype, state, f"the state of {self}", lead)
-        return carry
+        if isinstance(state, Mapping):
+            return state
+        parts = (state,) if len(names) == 1 else state
+        if not isinstance(parts, tuple) or len(parts) != len(names):
+            raise ShapeError(f"the state of {self} is a tuple ({', '.join(names)})")
+        return dict(zip(names, parts, strict=True))
 
     def __repr__(self) -> str:
         return self.label

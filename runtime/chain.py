@@ -11,13 +11,18 @@ from typing import Any
 from ..compiler.compose import compose
 from ..compiler.ir import Cell
 from ..compiler.shapes import TypeProblem
-from .arrays import check_dtype
 from .cell import BoundCell
+from .checks import check_dtype
 from .errors import ChainError
 from .recur import Recur
 
 
-def Chain(*members: Recur | BoundCell | Cell, dtype: Any = None, **keywords: Any) -> Recur:
+def Chain(
+    *members: Recur | BoundCell | Cell,
+    dtype: Any = None,
+    backend: str | None = None,
+    **keywords: Any,
+) -> Recur:
     """`Chain(LSTM(10, 15), Dense(15, 5))`: the output of each is the input of the next.
 
     States and parameters are named by path: `"0.h"`, `"1.W"`. The chain starts with the parameters
@@ -26,7 +31,7 @@ def Chain(*members: Recur | BoundCell | Cell, dtype: Any = None, **keywords: Any
 
     Args:
         members: nets, or cells.
-        dtype: the members' by default.
+        dtype, backend: the members' by default.
         keywords: as for `Recur`.
     Raises:
         ChainError: a member is no cell, or does not take what the one before it returns.
@@ -34,10 +39,8 @@ def Chain(*members: Recur | BoundCell | Cell, dtype: Any = None, **keywords: Any
     if not members:
         raise ChainError("a chain has at least one member")
     cells = [_bound(member) for member in members]
-    dtypes = sorted({cell.dtype.name for cell in cells})
-    if dtype is None and len(dtypes) > 1:
-        raise ChainError(f"the members compute in {' and '.join(dtypes)}: say dtype=")
-    chosen = check_dtype(dtype or dtypes[0])
+    chosen = check_dtype(dtype or _common(cells, "dtype"))
+    where = backend or _common([c for c in cells if c.backend != "auto"], "backend") or "auto"
     try:
         whole = compose([cell.cell for cell in cells])
     except TypeProblem as problem:
@@ -46,10 +49,20 @@ def Chain(*members: Recur | BoundCell | Cell, dtype: Any = None, **keywords: Any
     params = {
         f"{at}.{name}": array
         for at, cell in enumerate(cells)
-        for name, array in cell.draw(chosen).items()
+        for name, array in cell.values().items()
     }
     label = f"Chain({', '.join(cell.label for cell in cells)})"
-    return Recur(BoundCell(whole, dtype=chosen, params=params, label=label), **keywords)
+    bound = BoundCell(whole, dtype=chosen, backend=where, params=params, label=label)
+    return Recur(bound, **keywords)
+
+
+def _common(cells: list[BoundCell], name: str) -> str:
+    """What all members have in common; "" if there is none to ask."""
+    found = sorted({getattr(cell, name) for cell in cells})
+    if len(found) > 1:
+        verb = "compute in" if name == "dtype" else "run on"
+        raise ChainError(f"the members {verb} {' and '.join(found)}: say {name}=")
+    return found[0] if found else ""
 
 
 def _bound(member: Any) -> BoundCell:

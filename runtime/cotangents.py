@@ -6,13 +6,12 @@ per call, `None` where an output was not used. Out: for each output an array [N,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..compiler.ir import Cell
-from .arrays import Array, as_array, as_real, describe
+from .arrays import AnyArray, Arrays
+from .checks import describe
 from .errors import ShapeError
 from .inputs import Call
 
@@ -21,15 +20,15 @@ class Recorded:
     """The calls that are recorded, as the outputs and cotangents of a cell see them."""
 
     def __init__(
-        self, cell: Cell, dtype: np.dtype[Any], like: Call, sizes: Sequence[tuple[int, bool]]
+        self, cell: Cell, arrays: Arrays, like: Call, sizes: Sequence[tuple[int, bool]]
     ) -> None:
         self.cell = cell
-        self.dtype = dtype
+        self.arrays = arrays
         self.sizes = sizes
         self.calls = [like.resized(steps, single=single) for steps, single in sizes]
         self.whole = like.resized(sum(steps for steps, _ in sizes), single=False)
 
-    def read(self, d_ys: Any) -> tuple[Array | None, ...]:
+    def read(self, d_ys: Any) -> tuple[AnyArray | None, ...]:
         """Cotangents of each output over all recorded steps, [N, B, ...].
 
         Raises:
@@ -54,43 +53,43 @@ class Recorded:
             )
         return given
 
-    def _stacked(self, at: int, given: Any) -> Array | None:
+    def _stacked(self, at: int, given: Any) -> AnyArray | None:
         if given is None:
             return None
-        array = as_array(given, "d_ys")
+        array = self.arrays.given(given, "d_ys")
         wanted = self._shape(at, self.whole)
         if array.shape == wanted:
-            return as_real(self.whole.arranged(array), self.dtype, "d_ys")
+            return self.arrays.real(self.whole.arranged(array), "d_ys")
         if len(self.calls) == 1 and array.shape == self._shape(at, self.calls[0]):
-            return as_real(self.calls[0].arranged(array), self.dtype, "d_ys")
+            return self.arrays.real(self.calls[0].arranged(array), "d_ys")
         steps = f"{self.whole.steps} recorded steps in {len(self.calls)} calls"
         raise ShapeError(
             f"d_ys covers all {steps}: it is {describe(wanted)}, or a list with one entry for each "
             f"call; got {describe(array.shape)}"
         )
 
-    def _from_entries(self, entries: list[Any]) -> tuple[Array | None, ...]:
+    def _from_entries(self, entries: list[Any]) -> tuple[AnyArray | None, ...]:
         if len(entries) != len(self.calls):
             raise ShapeError(
                 f"d_ys is a list of {len(entries)}, but {len(self.calls)} calls are recorded: one "
                 "entry for each, None where its output was not used"
             )
-        found: list[Array | None] = [None] * len(self.cell.outputs)
+        found: list[AnyArray | None] = [None] * len(self.cell.outputs)
         start = 0
         for index, (entry, call) in enumerate(zip(entries, self.calls, strict=True)):
             name = f"d_ys[{index}]"
             for at, part in enumerate(self._parts(entry, name)):
                 if part is None:
                     continue
-                array = as_array(part, name)
+                array = self.arrays.given(part, name)
                 wanted = self._shape(at, call)
                 if array.shape != wanted:
                     raise ShapeError(f"{name} is {describe(wanted)}, got {describe(array.shape)}")
                 total = found[at]
                 if total is None:
-                    total = np.zeros(self._plain_shape(at), self.dtype)
+                    total = self.arrays.zeros(self._plain_shape(at))
                     found[at] = total
-                rows = as_real(call.arranged(array), self.dtype, name)
+                rows = self.arrays.real(call.arranged(array), name)
                 total[start : start + call.steps] = rows
             start += call.steps
         return tuple(found)
@@ -108,3 +107,9 @@ class Recorded:
             return (call.steps, *trailing)
         lead = (call.batch, call.steps) if call.batch_first else (call.steps, call.batch)
         return (*lead, *trailing)
+
+
+def parts_of(d_ys: Any) -> Iterator[Any]:
+    """The arrays among what was passed, one after the other."""
+    for entry in d_ys if isinstance(d_ys, list) else (d_ys,):
+        yield from entry if isinstance(entry, tuple) else (entry,)

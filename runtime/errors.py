@@ -27,7 +27,8 @@ class DTypeError(Error, TypeError):
 
     Real numbers of any width are converted to the net's dtype. Integers, truth values, complex
     numbers and other libraries' arrays are not: convert them where they are made, for example
-    with `x.astype(np.float32)`. Masked arrays are refused because their mask would be lost.
+    with `x.astype(np.float32)`. Masked arrays are refused because their mask would be lost. A net
+    on Triton also takes tensors of torch, as they are: of its dtype, on its device, detached.
     """
 
     code: ClassVar[str] = "array-dtype"
@@ -56,11 +57,45 @@ class RangeError(Error, IndexError):
 class SettingError(Error, ValueError):
     """An argument that is no array has a value it cannot have.
 
-    The message names the argument and what it takes: a dtype is float32 or float64, a seed an
-    integer, a learning rate a finite number.
+    The message names the argument and what it takes: a dtype is float32 or float64 (on Triton also
+    bfloat16 or float16), a seed an integer, a learning rate a finite number.
     """
 
     code: ClassVar[str] = "bad-setting"
+
+
+class BackendError(Error, RuntimeError):
+    """A program is to run on a backend that cannot run here.
+
+    NumPy runs everywhere. Triton takes torch, triton and a CUDA device; without a device, set
+    `TRITON_INTERPRET=1` before Python starts to run it in Triton's interpreter, which is slow.
+    `rnnc doctor` says which backends can run, and what the others lack.
+    """
+
+    code: ClassVar[str] = "no-backend"
+
+
+class KernelError(Error, RuntimeError):
+    """A cell's kernels were compared with the interpreter on this device, and they are wrong.
+
+    Before the first use of generated kernels on a device, small random inputs are run through them
+    twice: the results must be those of the interpreter to rounding, and the same bits both times.
+    Here they are not, so they are not used: it is a mistake in rnnc, in Triton or in a driver.
+    `backend="numpy"` runs the cell; please report it with what `rnnc doctor` prints.
+    """
+
+    code: ClassVar[str] = "wrong-kernel"
+
+
+class KernelWarning(Error, RuntimeWarning):
+    """A cell's kernels are wrong on this device, so NumPy runs the cell in their place.
+
+    As `wrong-kernel`, but nobody named the backend: results are right, and slower. To have an
+    error instead, ask for `backend="triton"`; to have no warning, for `backend="numpy"`.
+    """
+
+    code: ClassVar[str] = "kernel-replaced"
+    severity: ClassVar[str] = "warning"
 
 
 class StateError(Error, RuntimeError):
@@ -126,7 +161,8 @@ class ChainError(Error, ValueError):
 ERRORS: dict[str, type[Error]] = {
     error.code: error
     for error in (
-        ShapeError, DTypeError, NamesError, RangeError, SettingError, StateError, BusyError,
-        NothingRecordedError, HistoryFullError, NoGradientError, ChainError,
+        ShapeError, DTypeError, NamesError, RangeError, SettingError, BackendError, KernelError,
+        KernelWarning, StateError, BusyError, NothingRecordedError, HistoryFullError,
+        NoGradientError, ChainError,
     )
 }  # fmt: skip

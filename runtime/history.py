@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .arrays import Array
+from .arrays import AnyArray, copied, empty_rows, share_memory
 from .inputs import Call
 from .program import Tape
 
@@ -26,17 +26,17 @@ SMALLEST = 16  # rows a buffer that grows has room for at least
 class TimeBuffer:
     """Arrays that grow along their first axis together; the rows from `start` to `stop` count."""
 
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, AnyArray]
     start: int
     stop: int
 
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def rows(self) -> dict[str, Array]:
+    def rows(self) -> dict[str, AnyArray]:
         return {name: array[self.start : self.stop] for name, array in self.arrays.items()}
 
-    def extended(self, more: Mapping[str, Array], count: int) -> TimeBuffer:
+    def extended(self, more: Mapping[str, AnyArray], count: int) -> TimeBuffer:
         """With the `count` rows of `more` behind its own; copied in."""
         stop = self.stop + count
         if any(stop > len(array) for array in self.arrays.values()):
@@ -55,7 +55,7 @@ class TimeBuffer:
     def _moved(self, room: int) -> TimeBuffer:
         arrays = {}
         for name, array in self.rows().items():
-            arrays[name] = np.empty((room, *array.shape[1:]), array.dtype)
+            arrays[name] = empty_rows(array, room)
             arrays[name][: len(self)] = array
         return TimeBuffer(arrays, 0, len(self))
 
@@ -64,7 +64,7 @@ class TimeBuffer:
 class Segment:
     """Steps that one program can run back over: same parameters, same masks."""
 
-    params: Mapping[str, Array]
+    params: Mapping[str, AnyArray]
     variant: tuple[str, ...]
     batch: int
     buffer: TimeBuffer
@@ -106,11 +106,11 @@ class History:
         self,
         tape: Tape,
         call: Call,
-        params: Mapping[str, Array],
+        params: Mapping[str, AnyArray],
         *,
         fresh: bool,
         window: int | None,
-        lent: tuple[Array, ...],
+        lent: tuple[AnyArray, ...],
     ) -> History:
         """With one call more.
 
@@ -125,7 +125,7 @@ class History:
         rows, count = dict(tape.arrays), tape.steps
         whole = window is None or count <= window
         if window is not None and not whole:
-            rows, count = {name: array[-window:].copy() for name, array in rows.items()}, window
+            rows, count = {name: copied(array[-window:]) for name, array in rows.items()}, window
         last = self.segments[-1] if self.segments else None
         joins = last and last.params is params and last.variant == tape.variant
         if last and joins and self.connected and whole:
@@ -172,5 +172,5 @@ class History:
         return replace(self, segments=segments, calls=self.calls.copied())
 
 
-def _kept(array: Array, lent: tuple[Array, ...]) -> Array:
-    return array.copy() if any(np.may_share_memory(array, other) for other in lent) else array
+def _kept(array: AnyArray, lent: tuple[AnyArray, ...]) -> AnyArray:
+    return copied(array) if any(share_memory(array, other) for other in lent) else array

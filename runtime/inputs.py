@@ -1,8 +1,8 @@
 """What a user passes as inputs -> time-major arrays with a batch axis.
 
 In: an array, a tuple or a dict, for one step or a sequence, with or without a batch axis.
-Out: a `Call`, which knows its sizes before anything is converted, and then the arrays
-[T, B, ...] in the cell's order.
+Out: a `Call`, which knows its sizes, and its inputs as they were passed, seen as [T, B, ...] in the
+cell's order: the program converts them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 
 from ..compiler.ir import Cell, toposort
 from ..compiler.shapes import size
-from .arrays import Array, as_array, as_indices, as_real, check_flag, check_names, describe
+from .arrays import AnyArray, Arrays, kind
+from .checks import check_flag, check_names, describe
 from .errors import DTypeError, ShapeError
 
 
@@ -23,23 +24,29 @@ from .errors import DTypeError, ShapeError
 class Call:
     """The sizes of one call, and its inputs as the user passed them."""
 
-    arrays: tuple[Array, ...]
+    arrays: tuple[AnyArray, ...]
     steps: int
     batch: int  # 1 where there is no batch axis
     batched: bool
     single: bool  # one step without a time axis, against a sequence
     batch_first: bool = False
+    in_numpy: bool = True  # whether its results are NumPy's arrays
 
     @property
     def swapped(self) -> bool:
         """Whether the user's batch axis stands before the time axis."""
         return self.batch_first and self.batched and not self.single
 
+    @property
+    def sequences(self) -> tuple[AnyArray, ...]:
+        """The inputs as [T, B, ...]."""
+        return tuple(map(self.arranged, self.arrays))
+
     def resized(self, steps: int, *, single: bool) -> Call:
         """A call of another length in the same stream, without its inputs."""
         return Call((), steps, self.batch, self.batched, single, self.batch_first)
 
-    def arranged(self, array: Array) -> Array:
+    def arranged(self, array: AnyArray) -> AnyArray:
         """The user's axes -> [T, B, ...]."""
         if self.single:
             array = array[None]
@@ -47,7 +54,7 @@ class Call:
             array = array[:, None]
         return array.swapaxes(0, 1) if self.swapped else array
 
-    def returned(self, array: Array) -> Array:
+    def returned(self, array: AnyArray) -> AnyArray:
         """[T, B, ...] -> the user's axes."""
         if self.swapped:
             array = array.swapaxes(0, 1)
@@ -59,14 +66,13 @@ class Call:
 class Inputs:
     """The inputs of one cell."""
 
-    def __init__(self, cell: Cell, dtype: np.dtype[Any], *, batch_first: bool) -> None:
+    def __init__(self, cell: Cell, arrays: Arrays, *, batch_first: bool) -> None:
         check_flag(batch_first, "batch_first")
         self.cell = cell
-        self.dtype = dtype
+        self.arrays = arrays
         self.batch_first = batch_first
-        self.rows = table_rows(cell)
         leaves = [*(value.node for value in cell.inputs), *(s.node for s in cell.states)]
-        self.row_bytes = dtype.itemsize * sum(size(node.type.shape) for node in leaves)
+        self.row_bytes = arrays.element.itemsize * sum(size(node.type.shape) for node in leaves)
 
     def read(self, given: Any, *, single: bool) -> Call:
         """The sizes of a call; nothing is converted yet, so nothing large is allocated.
@@ -76,10 +82,10 @@ class Inputs:
         """
         if not self.cell.inputs:
             raise ShapeError(f"{self.cell.name} reads no input: nothing says how many steps to run")
-        arrays = self._arrays(given)
+        arrays = self._given(given)
         ranks = []
         for value, array in zip(self.cell.inputs, arrays, strict=True):
-            if array.dtype.kind == "O":
+            if kind(array) == "O":
                 raise DTypeError(f"{value.name} holds Python objects, not numbers")
             shape = tuple(int(dim) for dim in value.node.type.shape)
             lead = array.ndim - len(shape)
@@ -87,7 +93,7 @@ class Inputs:
             if lead not in (at, at + 1) or array.shape[lead:] != shape:
                 raise ShapeError(self._shape_message(value.name, array, shape, single))
             ranks.append(lead)
-        first = arrays[0].shape[: ranks[0]]
+        first = tuple(arrays[0].shape[: ranks[0]])
         for value, array, lead in zip(self.cell.inputs, arrays, ranks, strict=True):
             if array.shape[:lead] != first:
                 raise ShapeError(
@@ -99,22 +105,10 @@ class Inputs:
         sizes = first[::-1] if self.batch_first and batched and not single else first
         steps = 1 if single else sizes[0]
         batch = sizes[-1] if batched else 1
-        return Call(arrays, steps, batch, batched, single, self.batch_first)
+        in_numpy = self.arrays.in_numpy(arrays, self.cell.inputs[0].name)
+        return Call(arrays, steps, batch, batched, single, self.batch_first, in_numpy)
 
-    def convert(self, call: Call, lengths: Array | None) -> tuple[Array, ...]:
-        """The inputs of `call` as [T, B, ...]; indices past a row's length may be anything."""
-        found = []
-        for value, given in zip(self.cell.inputs, call.arrays, strict=True):
-            array = call.arranged(given)
-            if value.node.type.kind == "int":
-                if lengths is not None and array.dtype.kind in "iu":
-                    array = np.where(np.arange(call.steps)[:, None] < lengths, array, 0)
-                found.append(as_indices(array, self.rows.get(value.name), value.name))
-            else:
-                found.append(as_real(array, self.dtype, value.name))
-        return tuple(found)
-
-    def _arrays(self, given: Any) -> tuple[Array, ...]:
+    def _given(self, given: Any) -> tuple[AnyArray, ...]:
         names = [value.name for value in self.cell.inputs]
         if isinstance(given, dict):
             check_names(given, names, self.cell.name, all_needed=True)
@@ -130,9 +124,12 @@ class Inputs:
             raise ShapeError(f"{self.cell.name} takes {names[0]} itself, not a tuple of it")
         else:
             parts = [given]
-        return tuple(as_array(part, name) for part, name in zip(parts, names, strict=True))
+        pairs = zip(parts, names, strict=True)
+        return tuple(self.arrays.given(part, name) for part, name in pairs)
 
-    def _shape_message(self, name: str, array: Array, shape: tuple[int, ...], single: bool) -> str:
+    def _shape_message(
+        self, name: str, array: AnyArray, shape: tuple[int, ...], single: bool
+    ) -> str:
         lead = array.ndim - len(shape)
         got = describe(array.shape)
         if len(shape) == 1 and lead in ((0, 1) if single else (1, 2)):

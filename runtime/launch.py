@@ -1,9 +1,10 @@
 """Source on disk -> something to call.
 
 In: the text of a generated module. Out: its `build` function. A module is written once, under a
-name that is the hash of its text, into a private folder (`RNNC_CACHE`), and is run as that file,
-so that tracebacks and debuggers find their lines. A folder that cannot be used costs the file,
-never the program: the text itself is what runs, and an entry that differs from it is replaced.
+name that is the hash of its text, into a private folder (`RNNC_CACHE`), so that tracebacks,
+debuggers and profilers find their lines. A folder that cannot be used costs the file, never the
+program: what runs, and what Triton reads of a kernel, is the text itself, and an entry that
+differs from it is replaced.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 from ..compiler import knobs
 from ..compiler.trace import say
+from .arrays import is_tensor
 
 
 def cache_folder() -> Path:
@@ -38,7 +40,7 @@ def load(source: str) -> Callable[..., Any]:
 
 
 def _timed(build: Callable[..., Any]) -> Callable[..., Any]:
-    """`build`, whose `run` says how long each run takes."""
+    """`build`, whose `run` says how long each run takes, the work of a device included."""
 
     def build_timed(batch: int, dtype: Any) -> Callable[..., Any]:
         run = build(batch, dtype)
@@ -46,6 +48,7 @@ def _timed(build: Callable[..., Any]) -> Callable[..., Any]:
         def run_timed(steps: int, *arrays: Any) -> Any:
             begun = perf_counter()
             results = run(steps, *arrays)
+            _wait(results)
             milliseconds = 1e3 * (perf_counter() - begun)
             name = build.__globals__["__name__"]
             say(f"ran {name}: {steps} steps of {batch} rows in {milliseconds:.3f} ms")
@@ -56,45 +59,60 @@ def _timed(build: Callable[..., Any]) -> Callable[..., Any]:
     return build_timed
 
 
+def _wait(results: Any) -> None:
+    """Until the device has computed them."""
+    if any(is_tensor(result) and result.is_cuda for result in results):
+        import torch
+
+        torch.cuda.synchronize()
+
+
 @lru_cache(maxsize=256)
 def _load(source: str) -> Callable[..., Any]:
     name = f"rnnc_{hashlib.sha256(source.encode()).hexdigest()[:24]}"
     path = _written(source, name)
-    namespace: dict[str, Any] = {"__name__": name}
+    # Triton asks `inspect` for the source of a kernel, and `inspect` asks this cache first. An
+    # entry without a time is never compared with a file, which may change or be missing.
+    linecache.cache[path] = (len(source), None, source.splitlines(True), path)
+    namespace: dict[str, Any] = {"__name__": name, "__file__": path}
     exec(compile(source, path, "exec"), namespace)
     build: Callable[..., Any] = namespace["build"]
     return build
 
 
 def _written(source: str, name: str) -> str:
-    """The path of a file with this text; a made-up one, known to `linecache`, if none can be."""
+    """The path of a file with this text; a made-up one if none can be written."""
     path = cache_folder() / f"{name}.py"
     try:
-        held = _holds(path, source)
+        held = read(path) == source
         if knobs.current().debug >= 1:
             say(f"{'found' if held else 'writing'} {path}")
         if not held:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_atomically(path, source)
+            write(path, source)
         return str(path)
     except OSError:
-        shown = f"<{name}>"
-        linecache.cache[shown] = (len(source), None, source.splitlines(True), shown)
-        return shown
+        return f"<{name}>"
 
 
-def _holds(path: Path, source: str) -> bool:
+def read(path: Path) -> str | None:
+    """The text of a file of the cache; None where there is none."""
     try:
-        return path.read_text(encoding="utf-8") == source
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return False
+        return None
 
 
-def _write_atomically(path: Path, source: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Put a file into the cache: whole, or not at all, and for this user's eyes.
+
+    Raises:
+        OSError: the folder cannot be used.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(source)
+            file.write(text)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..compiler.ir import Cell, Init, Param
 from ..compiler.oracle import evaluate
-from .arrays import Array, frozen
+from .arrays import Array
 from .errors import SettingError
 
 Draw = Callable[[np.random.Generator, tuple[int, ...], tuple[float, ...]], Array]
@@ -36,7 +36,11 @@ def initialise(cell: Cell, seed: int, dtype: np.dtype[Any]) -> dict[str, Array]:
         number = operator.index(seed)
     except TypeError:
         raise SettingError(f"seed is an integer, got {seed!r}") from None
-    return {param.name: frozen(_draw(cell, param, number).astype(dtype)) for param in cell.params}
+    found = {}
+    for param in cell.params:
+        found[param.name] = np.array(_draw(cell, param, number), dtype, order="C")
+        found[param.name].setflags(write=False)
+    return found
 
 
 def generator(seed: int, path: str) -> np.random.Generator:

@@ -18,26 +18,18 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from types import MappingProxyType
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from ..compiler.ir import Cell
-from .arrays import (
-    Array,
-    as_array,
-    as_real,
-    check_dtype,
-    check_names,
-    describe,
-    frozen,
-    owned,
-)
+from .arrays import AnyArray, Shown
 from .carries import chosen, read_carry, read_d_carry, read_rows, zeros_like
 from .cell import BoundCell
 from .cells import CellMaker
-from .cotangents import Recorded
+from .checks import check_dtype, check_names, describe
+from .cotangents import Recorded, parts_of
 from .errors import BusyError, NothingRecordedError, SettingError, ShapeError, StateError
 from .function_cell import Function, FunctionRecur
 from .history import History
@@ -77,15 +69,16 @@ class Recur:
             cell: from a library, `rnnc.LSTMCell(10, 5)`, or the IR's; or a Python function
                 `(h, x) -> (h, y)`, which runs as it is and takes none of the keywords.
             initial: the state a Python function starts from; a cell says its own.
-            backend: what runs it; the fastest there is by default.
-            dtype: "float32", the default, or "float64".
+            backend: "numpy" or "triton"; "auto" is Triton where a CUDA device can run it. On
+                Triton the net's arrays are tensors, and it takes tensors and NumPy's arrays.
+            dtype: "float32", the default, or "float64"; on Triton also "bfloat16" or "float16".
             seed: what the parameters are drawn from; the cell's own by default, which is 0.
             exact: give the same bits however a sequence is cut into calls; slower.
             fast: allow faster, less exact activations and products.
             history: remember the last so many steps only; all since the last boundary by default.
             batch_first: sequences are `[batch, time, features]`.
         Raises:
-            SettingError: naming the argument.
+            SettingError: naming the argument. BackendError: the backend cannot run here.
         """
         if not isinstance(cell, BoundCell | Cell):
             raise SettingError(
@@ -96,12 +89,14 @@ class Recur:
         if history is not None and (not isinstance(history, int) or history < 1):
             raise SettingError(f"history is a number of steps, at least 1, got {history!r}")
         bound = cell if isinstance(cell, BoundCell) else BoundCell(cell)
-        self._dtype = bound.dtype if dtype is None else check_dtype(dtype)
+        width = bound.dtype if dtype is None else check_dtype(dtype)
+        where = bound.backend if backend == "auto" else backend
         self._bound = bound
         self._cell = bound.cell
-        self._params = bound.draw(self._dtype, seed)
-        self._program = bound.program(self._dtype, backend=backend, exact=exact, fast=fast)
-        self._inputs = Inputs(bound.cell, self._dtype, batch_first=batch_first)
+        self._program = bound.program(width, backend=where, exact=exact, fast=fast)
+        self._arrays = self._program.arrays
+        self._params = bound.draw(self._arrays, seed)
+        self._inputs = Inputs(bound.cell, self._arrays, batch_first=batch_first)
         self.history_limit = HISTORY_LIMIT  # bytes
         self._window = history
         self._training = True
@@ -134,20 +129,23 @@ class Recur:
             return self._run(self._inputs.read(xs, single=False), starts, lengths, boundaries)
 
     def _run(self, call: Call, starts: Any, lengths: Any, boundaries: Any) -> Any:
-        at, recording = self._at, self._training
+        at, recording, arrays = self._at, self._training, self._arrays
         at.check_fit(call)
         if recording:
             least = self._inputs.row_bytes * call.batch
             at.check_room(call, least, self._window, self.history_limit)
-        resets = None if starts is None else read_mask(starts, call, "starts")
-        counts = None if lengths is None else read_lengths(lengths, call)
-        cuts = None if boundaries is None else read_boundaries(boundaries, call, at.step)
-        xs = self._inputs.convert(call, counts)
-        if cuts is not None and not at.history.steps:
-            cuts[:1] = False  # nothing is recorded before it; an initial state keeps its gradient
+        resets = None if starts is None else read_mask(starts, call, "starts", arrays)
+        counts = None if lengths is None else read_lengths(lengths, call, arrays)
+        cuts = None
+        if boundaries is not None:
+            cuts = read_boundaries(boundaries, call, at.step, arrays)
+            if not at.history.steps:
+                cuts[:1] = False  # nothing is recorded before it; an initial state has a gradient
         if recording and at.resets is not None and call.steps:
-            resets = np.zeros((call.steps, call.batch), bool) if resets is None else resets
+            if resets is None:
+                resets = read_mask(np.zeros(call.steps, bool), call, "starts", arrays)
             resets[0] |= at.resets
+        xs = call.sequences
         carry, returned, tape = self._program.forward(
             self._params,
             at.entering(self._program, self._params, call.batch),
@@ -169,10 +167,11 @@ class Recur:
             )
         waiting = None
         if recording and at.resets is not None:  # rows that ran no step wait on
-            waiting = at.resets & (call.steps == 0 if counts is None else counts == 0)
-        after: Mapping[str, Array] | None = at.carry  # no step leaves an initial state initial
+            idle = np.full(call.batch, not call.steps) if counts is None else counts == 0
+            waiting = at.resets & arrays.flags(idle, "lengths") if idle.any() else None
+        after: Mapping[str, AnyArray] | None = at.carry  # no step leaves an initial state initial
         if call.steps:
-            after = {name: owned(array, lent) for name, array in carry.items()}
+            after = {name: arrays.owned(array, lent) for name, array in carry.items()}
         standing = Standing(
             after,
             call.resized(0, single=False),
@@ -182,7 +181,7 @@ class Recur:
         )
         if not self._cell.states and not recording:  # the next call may have another batch size
             standing = replace(standing, carry=at.carry, like=at.like)
-        outputs = tuple(call.returned(y) for y in ys)
+        outputs = tuple(arrays.handed(call.returned(y), call.in_numpy) for y in ys)
         self._at = standing
         return outputs if self._cell.output_is_tuple else outputs[0]
 
@@ -194,7 +193,8 @@ class Recur:
         if self._owner.setdefault("thread", me) != me:
             raise BusyError(f"{self} is in a call of another thread: give each its own net")
         try:
-            yield
+            with self._arrays.calling():
+                yield
         finally:
             self._owner.clear()
 
@@ -221,26 +221,35 @@ class Recur:
                 raise NothingRecordedError(
                     f"{self} has recorded nothing since the last boundary{mode}"
                 )
-            recorded = Recorded(self._cell, self._dtype, at.like, at.history.call_sizes())
+            arrays = self._arrays
+            given = parts_of(d_ys), (d_state.values() if isinstance(d_state, Mapping) else ())
+            in_numpy = arrays.in_numpy(chain(*given), "d_ys")
+            recorded = Recorded(self._cell, arrays, at.like, at.history.call_sizes())
             cotangents = recorded.read(d_ys)
-            sums = Sums(program, self._params)
+            sums = Sums(program)
             d_carry = None if d_state is None else self._last_cotangent(at, d_state, sums)
             d_xs, d_start, ran = run_back(program, at.history, cotangents, d_carry, sums)
-            d_inputs = tuple(None if d is None else recorded.whole.returned(d) for d in d_xs)
+
+            def handed(array: AnyArray) -> AnyArray:
+                return arrays.handed(array, in_numpy)
+
+            d_inputs = tuple(
+                None if d is None else handed(recorded.whole.returned(d)) for d in d_xs
+            )
             return Gradients(
-                sums.params,
+                {name: handed(array) for name, array in sums.params.items()},
                 d_inputs if self._cell.input_is_tuple else d_inputs[0],
-                {name: d if at.like.batched else d[0] for name, d in d_start.items()},
+                {name: handed(d if at.like.batched else d[0]) for name, d in d_start.items()},
                 ran,
             )
 
-    def _last_cotangent(self, at: Standing, given: Any, sums: Sums) -> dict[str, Array]:
+    def _last_cotangent(self, at: Standing, given: Any, sums: Sums) -> dict[str, AnyArray]:
         """The cotangent of what the last recorded step returned; a reset row's goes to `sums`."""
         if not at.history.connected:
             raise StateError(f"the state of {self} is not what its last recorded step returned")
         assert at.like is not None
         carry = at.entering(self._program, self._params, at.like.batch)
-        d_carry = read_d_carry(given, carry, self._dtype, "d_state", batched=at.like.batched)
+        d_carry = read_d_carry(given, carry, self._arrays, "d_state", batched=at.like.batched)
         if at.resets is None:
             return d_carry
         nothing = zeros_like(d_carry)
@@ -273,7 +282,7 @@ class Recur:
                 return  # every row is at the initial state already
             if not at.like.batched:
                 raise StateError(f"the state of {self} has no batch axis: call reset()")
-            mask = read_rows(rows, at.like.batch)
+            mask = read_rows(rows, at.like.batch, self._arrays)
             self._at = replace(at, resets=mask if at.resets is None else at.resets | mask)
 
     def train(self) -> Recur:
@@ -299,21 +308,22 @@ class Recur:
         return self._at.history.steps
 
     @property
-    def state(self) -> Mapping[str, Array]:
-        """The state by name, read-only: `[...]`, or `[B, ...]` after a call with a batch axis.
+    def state(self) -> Mapping[str, AnyArray]:
+        """The state by name: `[...]`, or `[B, ...]` after a call with a batch axis.
 
+        Read-only: NumPy's arrays are views that cannot be written into, tensors are copies.
         Setting it takes an array for every name, and forgets the history.
         """
         at = self._at
         batched = at.like is not None and at.like.batched
         batch = at.like.batch if at.like is not None else 1
         carry = at.entering(self._program, self._params, batch)
-        return MappingProxyType({n: _view(a if batched else a[0]) for n, a in carry.items()})
+        return Shown(self._arrays, {n: a if batched else a[0] for n, a in carry.items()})
 
     @state.setter
     def state(self, given: Mapping[str, Any]) -> None:
         with self._alone():
-            carry, lead = read_carry(self._cell, self._dtype, given, f"the state of {self}", None)
+            carry, lead = read_carry(self._cell, self._arrays, given, f"the state of {self}", None)
             standing = Standing(step=self._at.step)
             if carry:
                 batch, batch_first = lead[0] if lead else 1, self._inputs.batch_first
@@ -322,9 +332,9 @@ class Recur:
             self._at = standing
 
     @property
-    def params(self) -> Mapping[str, Array]:
-        """The parameters and consts by path, read-only; `load_params` replaces them."""
-        return MappingProxyType(self._params)
+    def params(self) -> Mapping[str, AnyArray]:
+        """Parameters and consts by path, read-only as the state; `load_params` replaces them."""
+        return Shown(self._arrays, self._params)
 
     def load_params(self, given: Mapping[str, Any]) -> None:
         """Replace parameters by name, all or none; those not named stay.
@@ -336,20 +346,20 @@ class Recur:
         """
         with self._alone():
             check_names(given, self._params, f"{self}", all_needed=False)
-            loaded = dict(self._params)
+            loaded, arrays = dict(self._params), self._arrays
             for name, value in given.items():
-                array = as_array(value, name)
+                array = arrays.given(value, name)
                 if array.shape != loaded[name].shape:
                     raise ShapeError(
                         f"{name} is {describe(loaded[name].shape)}, got {describe(array.shape)}"
                     )
-                loaded[name] = frozen(as_real(array, self._dtype, name))
+                loaded[name] = arrays.own(arrays.real(array, name))
             self._params = loaded
 
     @property
     def cell(self) -> BoundCell:
         """The cell with the present parameters, a function that keeps no state."""
-        return self._bound.starting_with(self._params, self._dtype)
+        return self._bound.starting_with(self._params, self._program)
 
     def __copy__(self) -> Recur:
         """A net that goes on from here by itself; the compiled program is shared."""
@@ -365,9 +375,3 @@ class Recur:
 
     def __repr__(self) -> str:
         return f"Recur({self._bound})"
-
-
-def _view(array: Array) -> Array:
-    view = array.view()
-    view.setflags(write=False)
-    return view

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from .arrays import Array
+from .arrays import AnyArray, namespace
 from .history import History
 from .program import Program
 
@@ -21,31 +19,32 @@ from .program import Program
 class Gradients:
     """What `backward` returns."""
 
-    params: dict[str, Array]  # of the trained parameters, by path
+    params: dict[str, AnyArray]  # of the trained parameters, by path
     inputs: Any  # stacked over all recorded steps: an array, or a tuple for several inputs
-    state: dict[str, Array]  # of the state before the first recorded step, by name
+    state: dict[str, AnyArray]  # of the state before the first recorded step, by name
     steps: int  # how many steps were run back
 
 
 class Sums:
     """Gradients of the trained parameters, added up."""
 
-    def __init__(self, program: Program, params: Mapping[str, Array]) -> None:
+    def __init__(self, program: Program) -> None:
         trained = [param.name for param in program.cell.params if param.trained]
-        self.params = {name: np.zeros_like(params[name]) for name in trained}
+        self.params: dict[str, AnyArray] = dict.fromkeys(trained)  # None: nothing yet
 
-    def add(self, more: Mapping[str, Array]) -> None:
+    def add(self, more: Mapping[str, AnyArray]) -> None:
         for name, array in more.items():
-            self.params[name] = self.params[name] + array
+            known = self.params[name]
+            self.params[name] = array if known is None else known + array
 
 
 def run_back(
     program: Program,
     history: History,
-    d_ys: tuple[Array | None, ...],
-    d_carry: dict[str, Array] | None,
+    d_ys: tuple[AnyArray | None, ...],
+    d_carry: dict[str, AnyArray] | None,
     sums: Sums,
-) -> tuple[tuple[Array | None, ...], dict[str, Array], int]:
+) -> tuple[tuple[AnyArray | None, ...], dict[str, AnyArray], int]:
     """Run back over every segment, the last one first.
 
     Args:
@@ -58,9 +57,9 @@ def run_back(
     Cost: N backward steps.
     """
     cell = program.cell
-    pieces: list[tuple[Array | None, ...]] = []
+    pieces: list[tuple[AnyArray | None, ...]] = []
     stop, ran = history.steps, 0
-    found: dict[str, Array] = {}
+    found: dict[str, AnyArray] = {}
     for segment in reversed(history.segments):
         start = stop - len(segment.buffer)
         rows: Any = tuple(None if d is None else d[start:stop] for d in d_ys)
@@ -76,8 +75,8 @@ def run_back(
     return tuple(_joined(parts) for parts in zip(*pieces[::-1], strict=True)), found, ran
 
 
-def _joined(parts: tuple[Array | None, ...]) -> Array | None:
+def _joined(parts: tuple[AnyArray | None, ...]) -> AnyArray | None:
     arrays = [part for part in parts if part is not None]
     if len(arrays) < 2:
         return arrays[0] if arrays else None
-    return np.concatenate(arrays)
+    return namespace(arrays[0]).concatenate(arrays)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .arrays import Array
+from .arrays import AnyArray
 from .carries import chosen
 from .errors import HistoryFullError, StateError
 from .history import History
@@ -21,15 +21,17 @@ from .program import Program
 class Standing:
     """The state after the last call, and what is recorded."""
 
-    carry: Mapping[str, Array] | None = None  # [B, ...]; None: the initial state, of any batch size
+    carry: Mapping[str, AnyArray] | None = (
+        None  # [B, ...]; None: the initial state, of any batch size
+    )
     like: Call | None = None  # the sizes of the call that left the carry
     step: int = 0  # steps run so far; nothing rewinds it
-    resets: Array | None = None  # bool[B]: rows that are reset before the next step
+    resets: AnyArray | None = None  # bool[B]: rows that are reset before the next step
     history: History = field(default_factory=History)
 
     def entering(
-        self, program: Program, params: Mapping[str, Array], batch: int
-    ) -> dict[str, Array]:
+        self, program: Program, params: Mapping[str, AnyArray], batch: int
+    ) -> dict[str, AnyArray]:
         """The state before the next step, [B, ...], rows that wait for a reset being reset."""
         if not program.cell.states:
             return {}

@@ -14,29 +14,29 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, as_array, as_flags, describe
+from .arrays import AnyArray, Array, Arrays, copied, kind, namespace
+from .checks import describe
 from .errors import DTypeError, RangeError, SettingError, ShapeError
 from .inputs import Call
 
 LONGEST_PERIOD = 2**62  # steps: a step of the stream and one of a call are added as int64
 
 
-def read_mask(given: Any, call: Call, name: str) -> Array:
+def read_mask(given: Any, call: Call, name: str, arrays: Arrays) -> AnyArray:
     """Truth values for each step and row, or each step and every row -> bool[T,B], a copy."""
-    flags = as_flags(given, name)
+    flags = arrays.flags(given, name)
     wide = (call.steps, call.batch)
     if flags.shape == (call.steps,):
-        return np.array(np.broadcast_to(flags[:, None], wide), order="C")
+        return copied(namespace(flags).broadcast_to(flags[:, None], wide))
     shown = wide[::-1] if call.swapped else wide
     if not call.batched or flags.shape != shown:
         choices = [describe([call.steps])] + ([describe(shown)] if call.batched else [])
         raise ShapeError(f"{name} is bool{' or '.join(choices)}, got {describe(flags.shape)}")
-    return np.array(flags.T if call.swapped else flags, order="C")
+    return copied(flags.T if call.swapped else flags)
 
 
-def as_lengths(given: Any, steps: int) -> Array:
+def as_lengths(lengths: Array, steps: int) -> Array:
     """Numbers of steps, 0 to `steps` -> int64 of whatever shape."""
-    lengths = as_array(given, "lengths")
     if lengths.dtype.kind not in "iu" and lengths.size:
         raise DTypeError(f"lengths holds {lengths.dtype.name}, but it counts steps: pass integers")
     if lengths.size and not 0 <= lengths.min() <= lengths.max() <= steps:
@@ -45,9 +45,9 @@ def as_lengths(given: Any, steps: int) -> Array:
     return lengths.astype(np.int64)
 
 
-def read_lengths(given: Any, call: Call) -> Array:
-    """How many steps of each row count -> int64[B]."""
-    lengths = as_lengths(given, call.steps)
+def read_lengths(given: Any, call: Call, arrays: Arrays) -> Array:
+    """How many steps of each row count -> int64[B], on the host."""
+    lengths = as_lengths(arrays.host(given, "lengths"), call.steps)
     shape = (call.batch,) if call.batched else ()
     if lengths.shape != shape and not (not call.batched and lengths.shape == (1,)):
         wanted = f"one integer for each of {call.batch} rows" if call.batched else "one integer"
@@ -55,7 +55,7 @@ def read_lengths(given: Any, call: Call) -> Array:
     return lengths.reshape(call.batch)
 
 
-def read_boundaries(given: Any, call: Call, stream_step: int) -> Array:
+def read_boundaries(given: Any, call: Call, stream_step: int, arrays: Arrays) -> AnyArray:
     """Where cotangents are cut -> bool[T,B].
 
     Args:
@@ -66,11 +66,12 @@ def read_boundaries(given: Any, call: Call, stream_step: int) -> Array:
     period = _period(given)
     if period is not None:
         cuts = (np.arange(call.steps) + stream_step % period) % period == 0
-        return np.array(np.broadcast_to(cuts[:, None], (call.steps, call.batch)), order="C")
-    array = as_array(given, "boundaries")
-    if array.ndim == 1 and (array.dtype.kind in "iu" or not array.size):
-        return _at_steps(array, call)
-    return read_mask(array, call, "boundaries")
+        return read_mask(cuts, call, "boundaries", arrays)
+    array = arrays.given(given, "boundaries")
+    if array.ndim == 1 and (kind(array) in "iu" or not len(array)):
+        return read_mask(_at_steps(arrays.host(array, "boundaries"), call.steps), call,
+                         "boundaries", arrays)  # fmt: skip
+    return read_mask(array, call, "boundaries", arrays)
 
 
 def _period(given: Any) -> int | None:
@@ -88,10 +89,11 @@ def _period(given: Any) -> int | None:
     return period
 
 
-def _at_steps(steps: Array, call: Call) -> Array:
-    if steps.size and not 0 <= steps.min() <= steps.max() < call.steps:
-        wrong = int(steps.min()) if steps.min() < 0 else int(steps.max())
-        raise RangeError(f"boundaries names step {wrong}, but the sequence has {call.steps} steps")
-    cuts = np.zeros((call.steps, call.batch), bool)
-    cuts[steps.astype(np.int64)] = True
+def _at_steps(at: Array, steps: int) -> Array:
+    """Numbers of steps -> bool[T]."""
+    if at.size and not 0 <= at.min() <= at.max() < steps:
+        wrong = int(at.min()) if at.min() < 0 else int(at.max())
+        raise RangeError(f"boundaries names step {wrong}, but the sequence has {steps} steps")
+    cuts = np.zeros(steps, bool)
+    cuts[at.astype(np.int64)] = True
     return cuts

@@ -1,14 +1,25 @@
-"""For all tests: the `golden` fixture, and the skips of tests that need torch or a GPU."""
+"""For all tests: `golden`, the backend, and the skips of tests that need torch or a GPU.
+
+"auto" is NumPy here, whatever the machine has; a test of Triton asks for it. Where there is no CUDA
+device, Triton runs in its interpreter, which it decides when it is imported.
+"""
 
 from __future__ import annotations
 
 import difflib
 import importlib.util
+import os
 import re
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from rnnc.runtime.backends import has_cuda
+
+os.environ.setdefault("RNNC_BACKEND", "numpy")
+if not has_cuda():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 TESTS = Path(__file__).parent
 

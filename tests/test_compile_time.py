@@ -34,7 +34,7 @@ def test_no_length_and_no_batch_size_makes_another_module(
         made.append(source)
         return launch.load(source)
 
-    monkeypatch.setattr("rnnc.runtime.program.load", load)
+    monkeypatch.setattr("rnnc.runtime.runner.load", load)
     compiled = 0
 
     def compile_counted(*args: object) -> object:
@@ -42,7 +42,7 @@ def test_no_length_and_no_batch_size_makes_another_module(
         compiled += 1
         return compile_cell(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("rnnc.runtime.program.compile_cell", compile_counted)
+    monkeypatch.setattr("rnnc.runtime.variants.compile_cell", compile_counted)
     run(program, *SIZES[0])
     first = set(made)
     for steps, rows in SIZES:

@@ -31,8 +31,12 @@ INSIDE_COMPILER = {
     "backends": ("shapes", "ops", "ir", "backends"),
 }
 FRAMEWORKS = {"torch", "triton"}
-FRAMEWORK_FILES = {"runtime/arrays.py", "runtime/autograd.py", "runtime/launch.py"}
+FRAMEWORK_FILES = {
+    f"runtime/{name}.py"
+    for name in ("aot", "autograd", "backends", "binary", "launch", "rehearse", "tensors")
+}
 UNSAFE_MODULES = {"pickle", "marshal", "shelve", "yaml", "subprocess"}
+ASKS_TOOLS = ("subprocess", "runtime/binary.py")  # NVIDIA's, about a kernel that Triton compiled
 UNSAFE_CALLS = {"eval", "exec", "__import__"}
 
 
@@ -170,6 +174,8 @@ def test_nothing_unpickles_evaluates_or_starts_a_process() -> None:
     for path in sources("grammar", "compiler", "runtime"):
         for found in imports_of(path):
             if found.module.split(".")[0] in UNSAFE_MODULES:
+                if (found.module, show(path)) == ASKS_TOOLS:
+                    continue
                 wrong.append(f"{show(path)}:{found.line} imports {found.module}")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Name) and node.id in UNSAFE_CALLS:

@@ -18,8 +18,10 @@ from benchmarks.harness import (
     THREAD_VARIABLES,
     Contender,
     Protocol,
+    Sampler,
     WrongResult,
     add_options,
+    by_clock,
     compare,
     relative_error,
     start,
@@ -38,6 +40,10 @@ class Machine:
 
     def clock(self) -> float:
         return self.now
+
+    @property
+    def sample(self) -> Sampler:
+        return by_clock(self.clock)
 
     def contender(self, name: str, seconds: float, result: object = 1.0) -> Contender:
         def run() -> object:
@@ -76,7 +82,7 @@ def test_a_wrong_contender_is_named_and_nothing_is_timed(
     honest = machine.contender("honest", 1.0, {"y": np.array([1.0, 2.0])})
     sly = machine.contender("sly", 0.1, wrong)
     with pytest.raises(WrongResult, match=message):
-        compare("work", [honest, sly], tolerance=1e-6, protocol=Protocol(), clock=machine.clock)
+        compare("work", [honest, sly], tolerance=1e-6, protocol=Protocol(), sample=machine.sample)
     assert machine.log == ["honest", "sly"]
 
 
@@ -90,7 +96,7 @@ def test_one_wrong_element_among_many_is_seen() -> None:
 def test_every_round_times_everyone_once_in_changing_order(machine: Machine) -> None:
     contenders = [machine.contender(name, 1.0) for name in "abc"]
     protocol = Protocol(rounds=20, minimum_time=0.5, seed=1)
-    compare("work", contenders, tolerance=0, protocol=protocol, clock=machine.clock)
+    compare("work", contenders, tolerance=0, protocol=protocol, sample=machine.sample)
     timed = machine.log[-60:]
     rounds = ["".join(timed[at : at + 3]) for at in range(0, 60, 3)]
     assert {"".join(sorted(names)) for names in rounds} == {"abc"}
@@ -103,7 +109,7 @@ def test_the_order_repeats_with_the_seed() -> None:
         machine = Machine()
         contenders = [machine.contender(name, 1.0) for name in "abc"]
         protocol = Protocol(rounds=10, minimum_time=0.5, seed=seed)
-        compare("work", contenders, tolerance=0, protocol=protocol, clock=machine.clock)
+        compare("work", contenders, tolerance=0, protocol=protocol, sample=machine.sample)
         logs.append(machine.log)
     assert logs[0] == logs[1] != logs[2]
 
@@ -111,7 +117,7 @@ def test_the_order_repeats_with_the_seed() -> None:
 def test_a_sample_lasts_the_minimum_time(machine: Machine) -> None:
     fast, slow = machine.contender("fast", 0.001), machine.contender("slow", 3.0)
     protocol = Protocol(rounds=3, minimum_time=0.05)
-    found = compare("work", [fast, slow], tolerance=0, protocol=protocol, clock=machine.clock)
+    found = compare("work", [fast, slow], tolerance=0, protocol=protocol, sample=machine.sample)
     assert 50 <= found.timings[0].inner_loops <= 80
     assert found.timings[1].inner_loops == 1
     assert found.timings[0].spread.median == pytest.approx(0.001)
@@ -121,7 +127,7 @@ def test_paired_ratios_survive_a_machine_that_slows_down(machine: Machine) -> No
     machine.slowness = lambda now: 1 + now // 60  # steps up now and then, to fourfold
     reference, twice = machine.contender("reference", 2.0), machine.contender("twice", 1.0)
     protocol = Protocol(rounds=40, minimum_time=0.5)
-    found = compare("work", [reference, twice], tolerance=0, protocol=protocol, clock=machine.clock)
+    found = compare("work", [reference, twice], tolerance=0, protocol=protocol, sample=machine.sample)
     times, ratio = found.timings[1].spread, found.timings[1].ratio
     assert times.maximum > 2 * times.minimum
     assert (ratio.lower_quartile, ratio.median, ratio.upper_quartile) == (2.0, 2.0, 2.0)
@@ -155,7 +161,7 @@ def test_the_json_file_holds_samples_machine_and_command(machine: Machine, tmp_p
         protocol=protocol,
         facts={"hidden": 64},
         targets={"b": 1.5},
-        clock=machine.clock,
+        sample=machine.sample,
     )
     write_json(tmp_path / "out.json", [found], protocol)
     record = json.loads((tmp_path / "out.json").read_text())

@@ -22,7 +22,7 @@ from rnnc.runtime.errors import ERRORS
 
 HOME = Path(rnnc.__file__).parents[1]  # of the package under test, installed or not
 BAD = str(Path(__file__).parents[1] / "grammar" / "bad" / "bad-name.rnn")
-COMMANDS = ("check", "show", "run", "ops", "passes", "cells", "explain", "doctor")
+COMMANDS = ("check", "show", "run", "emit", "ops", "passes", "cells", "explain", "doctor")
 
 
 def started(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
@@ -246,9 +246,22 @@ def test_doctor_is_content_with_this_machine(
     monkeypatch.setenv("RNNC_CACHE", str(tmp_path))
     assert main(["doctor"]) == FINE
     shown = capsys.readouterr().out
-    for name in ("python", "numpy", "lark", "torch", "backends", "RNNC_VERIFY", "cache"):
+    names = ("python", "numpy", "lark", "torch", "triton", "RNNC_VERIFY", "RNNC_VALIDATE", "cache")
+    for name in (*names, "numpy backend", "triton backend"):
         assert re.search(rf"^{name} ", shown, re.MULTILINE), name
     assert "all is well" in shown
+
+
+def test_doctor_says_what_a_backend_lacks_and_is_content(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("RNNC_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RNNC_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["doctor"]) == FINE
+    shown = capsys.readouterr().out
+    assert re.search("^triton backend +cannot run: torch is not installed$", shown, re.MULTILINE)
 
 
 def test_doctor_names_what_is_wrong(

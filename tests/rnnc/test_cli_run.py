@@ -234,3 +234,25 @@ def test_a_token_must_be_a_row(
         give(text, monkeypatch)
         assert main(["run", *embedding]) == WRONG
         assert f"error[{code}]" in capsys.readouterr().err
+
+
+@pytest.mark.torch
+def test_a_backend_may_be_named(tmp_path: Path) -> None:
+    pytest.importorskip("triton")
+    source, found = tmp_path / "xs.npy", {}
+    np.save(source, XS)
+    for backend in ("numpy", "triton"):
+        target = tmp_path / f"{backend}.npy"
+        command = ["run", *GRU, "--input", str(source), "--output", str(target)]
+        assert main([*command, "--backend", backend]) == FINE
+        found[backend] = np.load(target)
+    np.testing.assert_allclose(found["triton"], found["numpy"], 1e-5, 1e-6)
+
+
+def test_a_backend_that_cannot_run_is_an_error_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["run", *GRU, "--backend", "triton"]) == WRONG
+    assert "error[no-backend]: " in (said := capsys.readouterr().err)
+    assert "torch is not installed" in said

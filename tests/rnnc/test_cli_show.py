@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ from rnnc.grammar import std_names
 RNN = ("std", "RNN", "--set", "inputs=3", "--set", "hidden=4")
 SIZES = {"inputs": 6, "hidden": 6, "heads": 2, "key": 3, "value": 4, "vocab": 5, "features": 3}
 SIZES |= {"outputs": 4}
+PASSES = {
+    backend: [step for step in PIPELINE if backend in step.backends]
+    for backend in ("numpy", "triton")
+}
 
 
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -51,20 +56,24 @@ def test_syntax_of_a_long_sum_takes_no_recursion(
     assert text.count("Name id='x'") == 3000
 
 
-@pytest.mark.parametrize(
-    "stage", dict.fromkeys(step.name for step in PIPELINE if step.name != "schedule")
-)
-def test_a_pass_shows_a_scan(stage: str, capsys: pytest.CaptureFixture[str]) -> None:
-    scan = read(shown(capsys, *RNN, "--stage", stage))
+@pytest.mark.parametrize("backend", PASSES)
+def test_a_pass_shows_a_scan(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for stage in dict.fromkeys(step.name for step in PASSES[backend] if step.name != "schedule"):
+        shows_a_scan(shown(capsys, *RNN, "--stage", stage, "--backend", backend))
+
+
+def shows_a_scan(text: str) -> None:
+    scan = read(text)
     assert isinstance(scan, Scan)
     assert not scan.reverse
 
 
 def test_a_pass_is_also_its_number(capsys: pytest.CaptureFixture[str]) -> None:
-    by_number = [shown(capsys, *RNN, "--stage", str(n + 1)) for n in range(len(PIPELINE))]
-    last = max(n for n, step in enumerate(PIPELINE) if step.name == "hoist")
+    passes = PASSES["numpy"]
+    by_number = [shown(capsys, *RNN, "--stage", str(n + 1)) for n in range(len(passes))]
+    last = max(n for n, step in enumerate(passes) if step.name == "hoist")
     assert by_number[last] == shown(capsys, *RNN, "--stage", "hoist")
-    first = next(n for n, step in enumerate(PIPELINE) if step.name == "hoist")
+    first = next(n for n, step in enumerate(passes) if step.name == "hoist")
     assert "x[t]" in by_number[first - 1]
     assert "x[t]" not in by_number[first]
 
@@ -115,3 +124,22 @@ def test_every_standard_cell_has_every_stage(name: str, capsys: pytest.CaptureFi
     settings = [word for s in own for word in ("--set", f"{s}={SIZES[s]}")]
     for stage in ("syntax", "cell", "derivative", "plan", "source"):
         assert shown(capsys, "std", name, *settings * (stage != "syntax"), "--stage", stage)
+
+
+def test_source_for_triton_takes_neither_torch_nor_triton(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("torch", "triton"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for stage, mark in (("source", "import triton.language as tl"), ("plan", "in the loop")):
+        forward = shown(capsys, *RNN, "--stage", stage, "--backend", "triton")
+        backward = shown(capsys, *RNN, "--stage", stage, "--backend", "triton", "--backward")
+        assert mark in forward and mark in backward
+        assert forward != backward
+
+
+def test_a_pass_of_another_backend_is_no_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    own = {backend: {step.name for step in passes} for backend, passes in PASSES.items()}
+    (stage, *_) = own["triton"] - own["numpy"]
+    assert main(["show", *RNN, "--stage", stage]) == MISUSED
+    assert f"there is no stage '{stage}'" in capsys.readouterr().err

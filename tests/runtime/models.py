@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 import rnnc
-from rnnc.runtime.arrays import Array
+from rnnc.compiler.knobs import current
+from rnnc.runtime.arrays import Array, is_tensor, on_host
 from rnnc.runtime.cell import BoundCell
 from rnnc.runtime.recur import Recur
 
@@ -48,9 +50,13 @@ def library() -> Any:
     return rnnc.loads(SOURCE)
 
 
-@cache
 def bound(name: str, *sizes: int) -> BoundCell:
-    """Shared by all tests, so that each cell is compiled once."""
+    """Shared by all tests on one backend, so that each cell is compiled once."""
+    return _bound(name, sizes, current().backend)
+
+
+@cache
+def _bound(name: str, sizes: tuple[int, ...], _backend: str) -> BoundCell:
     cell: BoundCell = getattr(library(), name)(*sizes)
     return cell
 
@@ -71,9 +77,17 @@ def random(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
+def numpy_of(given: Any) -> Any:
+    """Tensors, also those of a dict, as arrays of NumPy; everything else as it is."""
+    if isinstance(given, Mapping):
+        return {name: numpy_of(value) for name, value in given.items()}
+    return on_host(given) if is_tensor(given) else given
+
+
 def close(found: Any, wanted: Any, tolerance: float = 1e-12) -> None:
-    """Equal to rounding: arrays, or dicts of arrays with the same names."""
+    """Equal to rounding: arrays of whatever library, or dicts of them with the same names."""
     __tracebackhide__ = True
+    found, wanted = numpy_of(found), numpy_of(wanted)
     if isinstance(wanted, dict):
         assert set(found) == set(wanted)
         for name in wanted:
@@ -97,6 +111,7 @@ class ByHand:
 
     def __post_init__(self) -> None:
         steps, batch = self.xs.shape[:2]
+        self.params, self.first = numpy_of(self.params), numpy_of(self.first)
         no = np.zeros((steps, batch), bool)
         self.starts = no if self.starts is None else self.starts
         self.boundaries = no if self.boundaries is None else self.boundaries

@@ -1,4 +1,4 @@
-"""What a compiled program computes, in the oracle's terms."""
+"""What a compiled program computes, in the oracle's terms, as arrays of NumPy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rnnc.compiler.oracle import Masks
 from rnnc.runtime.program import Program
 from tests.compiler.hand_built import Array, Arrays, Numbers
 from tests.compiler.run_scans import NO_MASKS, Outcome
+from tests.runtime.models import numpy_of
 
 
 def by_program(program: Program, n: Numbers, masks: Masks = NO_MASKS) -> Outcome:
@@ -32,11 +33,11 @@ def by_program(program: Program, n: Numbers, masks: Masks = NO_MASKS) -> Outcome
     outputs = ys if cell.output_is_tuple else (ys,)
     d_inputs = d_xs if cell.input_is_tuple else (d_xs,)
     return Outcome(
-        carry,
-        {y.name: array for y, array in zip(cell.outputs, outputs, strict=True)},
-        d_params,
-        d_carry,
-        {x.name: d for x, d in zip(cell.inputs, d_inputs, strict=True) if d is not None},
+        numpy_of(carry),
+        numpy_of({y.name: array for y, array in zip(cell.outputs, outputs, strict=True)}),
+        numpy_of(d_params),
+        numpy_of(d_carry),
+        numpy_of({x.name: d for x, d in zip(cell.inputs, d_inputs, strict=True) if d is not None}),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import linecache
 import traceback
 from pathlib import Path
 
@@ -52,3 +54,59 @@ def test_a_folder_that_cannot_be_used_costs_the_file_and_nothing_else(tmp_path: 
     file, line = build("no folder", tmp_path / "file")
     assert file.startswith("<rnnc_")
     assert line == "return (steps * B / 0,)"
+
+
+@pytest.mark.parametrize("place", ["cache", "file/cache"])
+def test_inspect_finds_the_text_that_runs_whatever_lies_on_disk(place: str, tmp_path: Path) -> None:
+    """Triton compiles what `inspect` says of a kernel."""
+    (tmp_path / "file").touch()
+    source = SOURCE.format(f"inspected in {place}")
+    with rnnc.options(cache=tmp_path / place):
+        build = launch.load(source)
+    for file in tmp_path.rglob("rnnc_*.py"):
+        file.write_text("def build(B, dtype):\n    return 'another'\n")
+    linecache.checkcache()
+    assert inspect.getsource(build) in source
+    assert "steps * B / 0" in inspect.getsource(build)
+
+
+def test_what_is_cached_is_for_its_user_alone_and_text(tmp_path: Path) -> None:
+    with rnnc.options(cache=tmp_path / "cache"):
+        launch.load(SOURCE.format("private"))
+    (file,) = (tmp_path / "cache").iterdir()
+    assert file.suffix == ".py"
+    for path in (file, file.parent):
+        assert path.stat().st_mode & 0o77 == 0
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("place", ["cache", "file/cache"])
+def test_a_kernel_runs_from_its_text(place: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("triton")
+    (tmp_path / "file").touch()
+    with rnnc.options(cache=tmp_path / place):
+        run = launch.load(KERNEL.format(place))(3, torch.float32)
+    x = torch.arange(5.0, device="cuda" if torch.cuda.is_available() else "cpu")
+    assert run(1, x)[0].tolist() == [0, 2, 4, 6, 8]
+
+
+KERNEL = """\
+import torch
+import triton
+import triton.language as tl
+
+# {}
+@triton.jit
+def double(x, y, count, SIZE: tl.constexpr):
+    at = tl.arange(0, SIZE)
+    tl.store(y + at, 2 * tl.load(x + at, mask=at < count), mask=at < count)
+
+
+def build(B, dtype):
+    def run(steps, x):
+        y = torch.empty_like(x)
+        double[(1,)](x, y, x.numel(), 8)
+        return (y,)
+    return run
+"""

@@ -9,8 +9,11 @@ import pytest
 
 from rnnc.runtime.errors import RangeError
 from rnnc.runtime.inputs import Call
+from rnnc.runtime.numpy_arrays import NumPyArrays
 from rnnc.runtime.truncation import read_boundaries
 from tests.runtime.models import ByHand, bound, close, elman, random
+
+pytestmark = pytest.mark.usefixtures("each_library")
 
 
 def masks(seed: int, steps: int = 9, batch: int = 3) -> dict[str, Any]:
@@ -101,7 +104,7 @@ def test_a_boundary_before_the_first_recorded_step_cuts_nothing() -> None:
 
 
 def test_a_stream_may_be_longer_than_any_machine_integer() -> None:
-    cuts = read_boundaries(3, Call((), 7, 2, True, False), stream_step=2**63)
+    cuts = read_boundaries(3, Call((), 7, 2, True, False), 2**63, NumPyArrays("float64"))
     np.testing.assert_array_equal(np.flatnonzero(cuts[:, 0]), [1, 4])
 
 
@@ -109,7 +112,7 @@ def test_a_period_beyond_all_streams_is_refused() -> None:
     with pytest.raises(IndexError, match="at most") as caught:
         elman().scan(random(4, 2, 3), boundaries=10**30)
     assert isinstance(caught.value, RangeError)
-    cuts = read_boundaries(2**62, Call((), 3, 1, True, False), stream_step=2**62 - 1)
+    cuts = read_boundaries(2**62, Call((), 3, 1, True, False), 2**62 - 1, NumPyArrays("float64"))
     np.testing.assert_array_equal(cuts[:, 0], [False, True, False])
 
 

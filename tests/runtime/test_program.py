@@ -15,7 +15,7 @@ from tests.runtime.models import bound, close, random
 X, DT = random(4, 2, 3), np.ones((4, 2))
 LEAKY = rnnc.compile(bound("Leaky", 3, 2), dtype="float64")  # two states, inputs and outputs
 EMBEDDING = rnnc.compile(bound("Embedding", 5, 3), dtype="float64")
-PARAMS = bound("Leaky", 3, 2).draw(LEAKY.dtype)
+PARAMS = bound("Leaky", 3, 2).draw(LEAKY.arrays)
 CARRY = LEAKY.initial(PARAMS, 2)
 
 

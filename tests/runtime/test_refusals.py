@@ -90,6 +90,7 @@ def snapshot(net: Recur) -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("each_library")
 @pytest.mark.parametrize(
     ("call", "kind", "message"), [c[1:] for c in CALLS], ids=[c[0] for c in CALLS]
 )
@@ -171,7 +172,9 @@ def interrupted_at(count: int) -> Callable[..., Any]:
 
     def trace(frame: Any, event: str, _arg: Any) -> Any:
         nonlocal left
-        if "runtime" not in frame.f_code.co_filename:
+        file = frame.f_code.co_filename
+        # A lock is safe from signals, which strike after calls, but not from a trace of its `with`.
+        if "runtime" not in file or file.endswith("products.py"):
             return None
         if event == "line":
             left -= 1
@@ -198,6 +201,7 @@ def interruptions(action: Callable[[], Any]) -> Iterator[None]:
     raise AssertionError("never got through")
 
 
+@pytest.mark.usefixtures("each_library")
 @pytest.mark.parametrize("history", [None, 3])
 def test_an_interrupt_at_any_line_leaves_a_net_as_it_was(history: int | None) -> None:
     net, xs, starts = elman(history=history), random(4, 2, 3), np.eye(4, 2, dtype=bool)

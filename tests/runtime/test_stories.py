@@ -10,7 +10,9 @@ import pytest
 
 from rnnc.runtime.arrays import Array
 from rnnc.runtime.recur import Recur
-from tests.runtime.models import close, elman, random
+from tests.runtime.models import close, elman, numpy_of, random
+
+pytestmark = pytest.mark.usefixtures("each_library")
 
 INPUTS, HIDDEN, BATCH = 3, 4, 3
 
@@ -106,7 +108,7 @@ class Story:
         self.rng = np.random.default_rng(seed)
         window = [None, None, 1, 5][int(self.rng.integers(4))]
         self.net: Recur = elman(INPUTS, HIDDEN, history=window)
-        self.model = Model(dict(self.net.params), window)
+        self.model = Model(numpy_of(self.net.params), window)
         self.told: list[str] = [f"history={window}"]
 
     def go_on(self) -> None:

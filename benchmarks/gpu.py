@@ -1,0 +1,289 @@
+"""rnnc on a GPU beside cuDNN, a loop in a CUDA graph, torch.compile and jax.
+
+`python -m benchmarks.gpu` (`--help` lists the options). Each contender's results are compared with
+a float64 loop before it is timed; one that is wrong, cannot do the work or is not installed is a
+line that says so. Without a CUDA device it says that in one line and ends with status 69.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.util
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from benchmarks.gpu_contenders import CONTENDERS, FOR_A_FEW_STEPS, UNROLLED, Unable
+from benchmarks.gpu_work import (
+    ITEMSIZES,
+    MODES,
+    Case,
+    Results,
+    Work,
+    error,
+    make_work,
+    reference,
+    tolerance,
+)
+from benchmarks.harness import (
+    Comparison,
+    Contender,
+    Protocol,
+    Sampler,
+    Timing,
+    WrongResult,
+    add_options,
+    milliseconds,
+    print_machine,
+    protocol_of,
+    start,
+    table,
+    time_in_turns,
+    write_json,
+)
+
+NO_DEVICE: Final = 69  # exit status, as for a service that is not available
+
+SHAPES: Final = (
+    (1, 256, 1024),
+    (16, 512, 1024),
+    (16, 768, 1024),
+    (64, 1024, 512),
+    (128, 2048, 256),
+)
+HEADS: Final = ((48, 16), (24, 32), (12, 64), (6, 128), (3, 256))
+SMALL: Final = ((1, 64), (8, 128), (62, 168), (256, 128))
+DIAGONAL: Final = ((16, 2048, 4096), (1, 2048, 65536), (64, 1024, 512))
+ALL: Final = (
+    *(Case(cell, *shape) for cell in ("LSTM", "GRU", "SLSTM") for shape in SHAPES),
+    *(Case("SLSTM", 16, heads * width, 1024, heads=heads) for heads, width in HEADS),
+    *(Case("SLSTM", rows, 768, 1024, heads=12) for rows in (1, 64, 256)),
+    *(Case(cell, rows, hidden, 1024) for cell in ("LSTM", "GRU") for rows, hidden in SMALL),
+    *(Case(cell, *shape, inputs=0) for cell in ("Decay", "IndRNN") for shape in DIAGONAL),
+    Case("MinGRU", 16, 2048, 4096, inputs=64),
+    Case("DeltaNet", 4 * 16, 128, 2048),  # heads are rows
+    Case("DeltaNet", 8 * 8, 64, 1024),
+)
+QUICK: Final = (
+    Case("SLSTM", 16, 768, 1024, heads=12),
+    Case("LSTM", 16, 512, 1024),
+    Case("GRU", 16, 512, 1024),
+    Case("LSTM", 8, 128, 1024),
+    Case("Decay", 16, 2048, 4096, inputs=0),
+    Case("DeltaNet", 8 * 8, 64, 1024),
+)
+DTYPES: Final = ("bfloat16", "float16", "float32")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contender that is right, and what became of its first run."""
+
+    contender: Contender
+    error: float
+    first_seconds: float  # building, compiling and running it once
+    megabytes: float  # at most in use while it ran
+
+
+def by_events(run: Callable[[], object], repeats: int) -> float:
+    """Seconds on the device between two events: the harness's way to take time here."""
+    import torch
+
+    events: Any = torch.cuda.Event  # published without types
+    first, last = (events(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    first.record()
+    for _ in range(repeats):
+        run()
+    last.record()
+    last.synchronize()
+    return float(first.elapsed_time(last)) / 1e3
+
+
+def entered(
+    name: str, build: Callable[[Work, str], Callable[[], Results]], work: Work, mode: str,
+    wanted: Results,
+) -> Entry | str:  # fmt: skip
+    """A contender that did the work right, or why it did not."""
+    import torch
+
+    on_device = work.xs[0].device.type == "cuda"
+    if on_device:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    begun = time.perf_counter()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a contender's library has to say
+            run = build(work, mode)
+            found = run()
+            off = error(found, wanted)
+    except (Unable, WrongResult) as reason:
+        return str(reason)
+    except Exception as failure:  # whatever a library raises: one line of the table
+        if "out of memory" in str(failure).lower() or type(failure).__name__ == "OutOfMemoryError":
+            return "out of memory"
+        first, _, _ = str(failure).strip().partition("\n")
+        return f"{type(failure).__name__}: {first}"[:120]
+    seconds = time.perf_counter() - begun
+    most = tolerance(work.dtype, mode)
+    if off > most:
+        return f"wrong: off by {off:.1e}, allowed {most:.0e}"
+    used = torch.cuda.max_memory_allocated() / 1e6 if on_device else 0.0
+    return Entry(Contender(name, run), off, seconds, used)
+
+
+def measure(
+    work: Work, mode: str, names: Sequence[str], protocol: Protocol, sample: Sampler
+) -> Comparison:
+    """All contenders on one work; those that take part only for a few steps, on those."""
+    parts = [
+        _timed(part, mode, [n for n in names if (n in FOR_A_FEW_STEPS) == short], protocol, sample)
+        for part, short in ((work, False), (work.first(min(UNROLLED, work.case.steps)), True))
+    ]
+    timings = [timing for mine, _ in parts for timing in mine]
+    facts: dict[str, Any] = {
+        **vars(work.case), "dtype": work.dtype, "mode": mode, "steps_of": {}, "cannot": {},
+        "first_seconds": {}, "megabytes": {}, "floor": work.floor(mode).terms,
+        "bound": work.floor(mode).bound, "mapping": _mapping(work, mode),
+    }  # fmt: skip
+    for _, more in parts:
+        for key, named in more.items():
+            facts[key] |= named
+    return Comparison(f"{work.case}, {work.dtype}, {mode}", facts, timings)
+
+
+def _timed(
+    work: Work, mode: str, names: Sequence[str], protocol: Protocol, sample: Sampler
+) -> tuple[list[Timing], dict[str, dict[str, Any]]]:
+    """Timings, and facts by contender."""
+    if not names:
+        return [], {}
+    wanted = reference(work, mode)
+    found = {name: entered(name, CONTENDERS[name], work, mode, wanted) for name in names}
+    del wanted
+    gc.collect()
+    ready = [entry for entry in found.values() if isinstance(entry, Entry)]
+    facts: dict[str, dict[str, Any]] = {
+        "steps_of": dict.fromkeys(names, work.case.steps),
+        "cannot": {name: why for name, why in found.items() if isinstance(why, str)},
+        "first_seconds": {entry.contender.name: entry.first_seconds for entry in ready},
+        "megabytes": {entry.contender.name: entry.megabytes for entry in ready},
+    }
+    contenders, errors = [e.contender for e in ready], [e.error for e in ready]
+    return time_in_turns(contenders, errors, protocol, sample) if ready else [], facts
+
+
+def _mapping(work: Work, mode: str) -> list[str]:
+    """How rnnc's cost model would run the loops of a work, and the seconds it expects."""
+    from rnnc.compiler.mapping import Extent
+    from rnnc.compiler.pipeline import Goal, compile_cell
+
+    extent = Extent(work.case.steps, work.case.rows, ITEMSIZES[work.dtype])
+    goal = Goal(record=mode != MODES[0], backend="triton", extent=extent)
+    choices = compile_cell(work.bound.cell, goal).choices
+    return [str(options[0]) for options in choices if options]
+
+
+# -- what is printed -----------------------------------------------------------------------------
+
+HEADERS: Final = [
+    "work", "contender", "ms: median (quartiles)", "us a step", "error", "of the floor",
+    "rnnc is faster by",
+]  # fmt: skip
+
+
+def rows_of(comparison: Comparison) -> Iterator[list[str]]:
+    """Lines of the table: who was timed, then who could not."""
+    facts = comparison.facts
+    floor = max(facts["floor"].values()) / facts["steps"]
+    ours = next((t for t in comparison.timings if t.name == "rnnc"), None)
+    per_step = {t.name: t.spread.median / facts["steps_of"][t.name] for t in comparison.timings}
+    for timing in comparison.timings:
+        step = per_step[timing.name]
+        faster = f"{step / per_step['rnnc']:.2f}" if ours else ""
+        few = facts["steps_of"][timing.name]
+        note = f", {few} steps" if few != facts["steps"] else ""
+        yield [
+            comparison.name, timing.name + note, milliseconds(timing.spread), f"{1e6 * step:.3g}",
+            f"{timing.error:.1e}", f"{floor / step:.0%}", faster,
+        ]  # fmt: skip
+    for name, why in facts["cannot"].items():
+        yield [comparison.name, name, why, "", "", "", ""]
+
+
+def chosen(options: argparse.Namespace) -> Iterator[tuple[Case, str]]:
+    """Which works, in which dtypes."""
+    for case in QUICK if options.quick else ALL:
+        if options.cell and case.cell not in options.cell:
+            continue
+        for dtype in options.dtype or (DTYPES[:1] if options.quick else DTYPES):
+            yield case, dtype
+
+
+def has_device() -> bool:
+    """Whether there is anything to measure."""
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def device_facts() -> dict[str, str]:
+    """The device and its libraries."""
+    import torch
+
+    cudnn: Any = torch.backends.cudnn
+    found = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}
+    found |= {"cuda": str(torch.version.cuda), "cudnn": str(cudnn.version())}
+    for name in ("triton", "jax"):
+        if importlib.util.find_spec(name):
+            found[name] = str(importlib.import_module(name).__version__)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    add_options(parser)
+    parser.add_argument("--cell", nargs="+", help="only these cells")
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, help="only these")
+    parser.add_argument("--mode", nargs="+", choices=MODES, default=MODES)
+    parser.add_argument("--without", nargs="+", default=[], choices=list(CONTENDERS))
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no work after so many")
+    options = start(parser)
+    if not has_device():
+        print("there is no CUDA device: nothing to measure", file=sys.stderr)
+        return NO_DEVICE
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False  # float32 is IEEE, but where a name says TF32
+    print_machine()
+    facts = device_facts()
+    print("\n".join(f"{key}: {value}" for key, value in facts.items()))
+    without = {*options.without, *(["torch.compile"] if options.quick else [])}
+    names = [name for name in CONTENDERS if name not in without]
+    protocol = replace(protocol_of(options), rounds=5 if options.quick else options.rounds)
+    begun, comparisons = time.perf_counter(), []
+    for case, dtype in chosen(options):
+        if time.perf_counter() - begun > 60 * options.minutes:
+            print(f"\nno time left for {case}, {dtype}")
+            continue
+        work = make_work(case, dtype, "cuda")
+        for mode in options.mode:
+            comparison = measure(work, mode, names, protocol, by_events)
+            comparisons.append(comparison)
+            print("\n" + table(HEADERS, list(rows_of(comparison))), flush=True)
+            print(f"floor: {comparison.facts['bound']}; {', '.join(comparison.facts['mapping'])}")
+            if options.json:  # after every work: a run that is cut short keeps what it has
+                write_json(options.json, comparisons, protocol, device=facts)
+    print("\n" + table(HEADERS, [row for c in comparisons for row in rows_of(c)]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

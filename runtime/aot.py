@@ -1,0 +1,201 @@
+"""Kernels compiled ahead of time: for a device that need not be here.
+
+In: a Triton module, a dtype and a target. Out: a report for each kernel, with its binary and with
+what it takes of the device. A kernel that does not compile, or needs more than the device has, has
+a report that says so. Of the mappings of a program, the first is taken whose kernels all fit.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from ..compiler import knobs
+from ..compiler.backends import KernelSignature, Module
+from ..compiler.backends.to_triton import to_triton
+from ..compiler.choose import Ranked
+from ..compiler.ir import Plan
+from ..compiler.mapping import Mapping as LoopMapping
+from ..compiler.pipeline import Programs
+from . import binary
+from .backends import is_interpreted
+from .errors import BackendError, SettingError
+from .launch import load
+
+# Bytes of shared memory that one program can have.
+# Source: table "Technical Specifications per Compute Capability", CUDA C++ Programming Guide.
+SHARED: Final[Mapping[str, int]] = MappingProxyType({"sm_80": 163 << 10, "sm_90": 227 << 10})
+ELEMENTS: Final[Mapping[str, str]] = MappingProxyType(
+    {"float32": "fp32", "float64": "fp64", "bfloat16": "bf16", "float16": "fp16"}
+)
+ALIGNED: Final = [["tt.divisibility", 16]]  # torch's allocations are
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A kernel, compiled for a target."""
+
+    kernel: str
+    target: str
+    dtype: str
+    problem: str = ""  # why it cannot run there; "" where it can
+    registers: int = 0  # of a thread
+    stack: int = 0  # bytes of a thread's local memory, which is slow
+    spills: int = 0  # bytes of that which hold spilled registers
+    shared: int = 0  # bytes of a program
+    seconds: float = 0.0  # to compile, or to find in Triton's cache
+    cubin: bytes = b""
+    ptx: str = ""
+    ttgir: str = ""
+
+    def time_loop(self) -> binary.Loop | None:
+        """What a turn of the time loop consists of; None where there is none."""
+        return binary.time_loop(self.cubin) if self.cubin else None
+
+
+def fits(report: Report) -> bool:
+    """Whether a kernel runs on its target without spilling."""
+    return not report.problem and not report.spills
+
+
+def fault(report: Report) -> str:
+    """Why a kernel does not fit; "" where it does."""
+    spills = f"{report.kernel} spills {report.spills} bytes" if report.spills else ""
+    return report.problem or spills
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """One program of a cell, with the mapping that was taken."""
+
+    plan: Plan
+    module: Module
+    mapping: LoopMapping
+    reports: tuple[Report, ...]
+    passed_over: tuple[tuple[LoopMapping, tuple[Report, ...]], ...]  # with the kernels at fault
+
+
+def compile_fitting(programs: Programs, dtype: str, target: str) -> tuple[Compiled, ...]:
+    """Compile a cell's programs, each in the fastest mapping whose kernels fit, else in the last.
+
+    Args:
+        programs: of the Triton backend.
+        dtype, target: as in `compile_ahead`.
+    Returns:
+        The forward program; behind it the backward one, if there is one.
+    Raises:
+        SettingError, BackendError: as in `compile_ahead`.
+    """
+    return tuple(
+        _fitting(plan, options, dtype, target, fast=programs.fast)
+        for plan, options in zip(programs.plans, programs.choices, strict=True)
+        if plan is not None
+    )
+
+
+def _fitting(
+    plan: Plan, options: tuple[Ranked, ...], dtype: str, target: str, *, fast: bool
+) -> Compiled:
+    passed_over: list[tuple[LoopMapping, tuple[Report, ...]]] = []
+    for option in options:
+        module = to_triton(plan, option.mapping, fast=fast)
+        reports = compile_ahead(module, dtype, target)
+        wrong = tuple(report for report in reports if not fits(report))
+        if not wrong or option is options[-1]:  # the last one runs every cell, however slowly
+            break
+        passed_over.append((option.mapping, wrong))
+    return Compiled(plan, module, option.mapping, reports, tuple(passed_over))
+
+
+def compile_ahead(module: Module, dtype: str, target: str) -> tuple[Report, ...]:
+    """Compile every kernel of a Triton module.
+
+    Args:
+        dtype: "float32", "float64", "bfloat16" or "float16".
+        target: "sm_80" or "sm_90".
+    Returns:
+        A report for each of `module.kernels`, in order.
+    Raises:
+        SettingError: there is no such dtype or target.
+        BackendError: nothing can be compiled here.
+    Cost: about half a second a kernel, much less where Triton's cache has it.
+    """
+    for name, value, known in (("target", target, SHARED), ("dtype", dtype, ELEMENTS)):
+        if value not in known:
+            raise SettingError(f"{name} is {value!r}; there are {', '.join(known)}")
+    require_compiler()
+    with knobs.options(debug=0):  # a timed `build` would not be the module's own
+        namespace = load(module.source).__globals__
+    return tuple(_compiled(namespace, kernel, dtype, target) for kernel in module.kernels)
+
+
+def require_compiler() -> None:
+    """Raise a BackendError, which says why in one line, where kernels cannot be compiled."""
+    problem = ""
+    for name in ("torch", "triton"):
+        if importlib.util.find_spec(name) is None:
+            problem = problem or f"{name} is not installed"
+    if not problem and is_interpreted():
+        problem = "TRITON_INTERPRET is set, so that Triton interprets kernels and compiles none"
+    if problem:
+        raise BackendError(f"kernels cannot be compiled here: {problem}")
+
+
+def _compiled(
+    namespace: Mapping[str, Any], kernel: KernelSignature, dtype: str, target: str
+) -> Report:
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    elements = {"real": ELEMENTS[dtype], "bool": "i1", "int": "i64"}
+    elements["wide"] = "fp64" if dtype == "float64" else "fp32"
+    constants = {**dict(kernel.constants), **_numbers(namespace, kernel, dtype)}
+    source = ASTSource(
+        fn=namespace[kernel.name],
+        signature={
+            **{name: f"*{elements[element]}" for name, element in kernel.pointers},
+            **dict.fromkeys(kernel.scalars, "i32"),
+            **dict.fromkeys(constants, "constexpr"),
+        },
+        constexprs=constants,
+        attrs={(at,): ALIGNED for at in range(len(kernel.pointers))},
+    )
+    options = {"num_warps": kernel.warps, "enable_fp_fusion": True}
+    device = GPUTarget("cuda", int(target.removeprefix("sm_")), 32)
+    begun = time.perf_counter()
+    try:
+        made = triton.compile(source, target=device, options=options)
+    except Exception as error:  # whatever Triton, LLVM or ptxas have to say about a kernel
+        seconds = time.perf_counter() - begun
+        return Report(kernel.name, target, dtype, _reason(error), seconds=seconds)
+    seconds = time.perf_counter() - begun
+    cubin, ptx, shared = made.asm["cubin"], made.asm["ptx"], int(made.metadata.shared)
+    registers, stack = binary.resources(cubin)
+    problem = ""
+    if shared > SHARED[target]:
+        problem = f"it needs {shared} bytes of shared memory, and {target} has {SHARED[target]}"
+    return Report(
+        kernel.name, target, dtype, problem, registers, stack,
+        binary.spilled(stack, ptx), shared, seconds, cubin, ptx, made.asm["ttgir"],
+    )  # fmt: skip
+
+
+def _numbers(namespace: Mapping[str, Any], kernel: KernelSignature, dtype: str) -> dict[str, Any]:
+    """The constants that follow from the dtype."""
+    import torch
+
+    real, narrow, fed = namespace["numbers"](getattr(torch, dtype))
+    found = {"REAL": real, "NARROW": narrow, "FED": fed}
+    return {name: found[name] if name in found else namespace[name] for name in kernel.numbers}
+
+
+def _reason(error: Exception) -> str:
+    """One line of a compiler's complaint."""
+    said = getattr(error, "error_message", None) or str(error)
+    lines = [line.strip() for line in str(said).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

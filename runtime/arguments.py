@@ -1,0 +1,145 @@
+"""What a program is given -> arrays as its modules read them.
+
+In: parameters, carries, sequences, masks and cotangents, of whatever kind. Out: arrays of the
+program's library, dtype and shapes; or an error that names the argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..compiler.ir import Cell
+from .arrays import AnyArray, Array, Arrays
+from .checks import check_names, describe
+from .errors import SettingError, ShapeError
+from .inputs import table_rows
+from .truncation import as_lengths
+
+Named: TypeAlias = Mapping[str, AnyArray]
+Sequences: TypeAlias = Any  # an array, or a tuple of arrays in the cell's order
+
+
+class Arguments:
+    """Reads what the programs of one cell are given."""
+
+    def __init__(self, cell: Cell, arrays: Arrays) -> None:
+        self.cell = cell
+        self.arrays = arrays
+        self._rows = table_rows(cell)
+        self._params = {p.name: tuple(map(int, p.node.type.shape)) for p in cell.params}
+        self._states = {s.name: tuple(map(int, s.node.type.shape)) for s in cell.states}
+
+    # -- parameters and states -------------------------------------------------------------------
+
+    def params(self, given: Named, needed: Collection[str]) -> list[AnyArray]:
+        """Those that a module reads, in its order; all have to be there."""
+        check_names(given, self._params, "params", all_needed=True)
+        return [self._shaped(given[n], self._params[n], f"parameter {n}") for n in needed]
+
+    def carry(self, given: Named, batch: int) -> list[AnyArray]:
+        """Every state, [B, ...]."""
+        check_names(given, self._states, "carry", all_needed=True)
+        return [
+            self._shaped(given[name], (batch, *shape), f"state {name}", state=True)
+            for name, shape in self._states.items()
+        ]
+
+    def last_cotangents(self, given: Named | None, batch: int) -> list[AnyArray]:
+        """The cotangent of every state, [B, ...]; 0 for those left out."""
+        given = given or {}
+        check_names(given, self._states, "d_carry", all_needed=False)
+        return [
+            self._shaped(given[name], (batch, *shape), f"the cotangent of {name}", state=True)
+            if given.get(name) is not None
+            else self.arrays.zeros((batch, *shape), state=True)
+            for name, shape in self._states.items()
+        ]
+
+    def cotangent(self, given: Any, name: str) -> AnyArray:
+        """The cotangent of a state, of any shape."""
+        return self.arrays.real(self.arrays.given(given, name), name, state=True)
+
+    def _shaped(
+        self, given: Any, shape: tuple[int, ...], name: str, *, state: bool = False
+    ) -> AnyArray:
+        array = self.arrays.real(self.arrays.given(given, name), name, state=state)
+        if array.shape != shape:
+            raise ShapeError(f"{name} is {describe(array.shape)}, it must be {describe(shape)}")
+        return array
+
+    # -- sequences -------------------------------------------------------------------------------
+
+    def inputs(self, given: Sequences) -> list[AnyArray]:
+        """Every input, [T, B, ...]; not converted yet."""
+        cell = self.cell
+        parts = given if cell.input_is_tuple else (given,)
+        if not cell.inputs:
+            raise SettingError(f"cell {cell.name} has no input: nothing says how many steps")
+        if not isinstance(parts, tuple) or len(parts) != len(cell.inputs):
+            names = ", ".join(x.name for x in cell.inputs)
+            raise ShapeError(f"xs must be a tuple of {len(cell.inputs)} arrays: {names}")
+        found: list[AnyArray] = []
+        for source, value in zip(cell.inputs, parts, strict=True):
+            array = self.arrays.given(value, source.name)
+            kind = source.node.type
+            lead = (found[0].shape[:2] if found else array.shape[:2]) or ("T", "B")
+            if array.ndim != 2 + kind.rank or array.shape != (*lead, *kind.shape):
+                wanted = describe((*(lead if found else ("time", "batch")), *kind.shape))
+                raise ShapeError(f"{source.name} is {describe(array.shape)}, it must be {wanted}")
+            found.append(array)
+        return found
+
+    def converted(self, given: list[AnyArray], valid: Array | None) -> list[AnyArray]:
+        """The inputs as modules read them.
+
+        Integers that name no row are refused, as a kernel would read outside its table; where
+        `valid`, bool[T,B], is false they may be anything.
+        """
+        return [
+            self.arrays.real(array, x.name)
+            if x.node.type.kind == "real"
+            else self.arrays.indices(array, self._rows.get(x.name), x.name, valid)
+            for x, array in zip(self.cell.inputs, given, strict=True)
+        ]
+
+    def masks(
+        self, steps: int, batch: int, starts: Any, lengths: Any, boundaries: Any
+    ) -> tuple[dict[str, AnyArray], Array | None]:
+        """Those that are used, bool[T,B] by name; and which steps count, on the host."""
+        masks: dict[str, AnyArray] = {}
+        for name, value in (("starts", starts), ("boundaries", boundaries)):
+            if value is not None:
+                mask = self.arrays.flags(value, name)
+                if mask.shape != (steps, batch):
+                    raise ShapeError(
+                        f"{name} is {describe(mask.shape)}, it must be [time, batch] = "
+                        f"{describe((steps, batch))}"
+                    )
+                masks[name] = mask
+        if lengths is None:
+            return masks, None
+        counts = as_lengths(self.arrays.host(lengths, "lengths"), steps)
+        if counts.shape != (batch,):
+            raise ShapeError(f"lengths is {describe(counts.shape)}, it must be [{batch}]")
+        valid = np.arange(steps)[:, None] < counts
+        return {**masks, "valid": self.arrays.flags(valid, "lengths")}, valid
+
+    def cotangents(self, given: Sequences, steps: int, batch: int) -> dict[str, AnyArray]:
+        """The cotangent of every output by name, [T, B, ...]; 0 for those left out."""
+        outputs = self.cell.outputs
+        parts = (
+            given if self.cell.output_is_tuple and given is not None else (given,) * len(outputs)
+        )
+        if len(parts) != len(outputs):
+            raise ShapeError(f"d_ys must be a tuple of {len(outputs)}, one for each output")
+        found = {}
+        for out, value in zip(outputs, parts, strict=True):
+            shape = (steps, batch, *map(int, out.node.type.shape))
+            if value is None:
+                found[out.name] = self.arrays.zeros(shape)
+            else:
+                found[out.name] = self._shaped(value, shape, f"the cotangent of {out.name}")
+        return found

@@ -1,0 +1,61 @@
+"""Checking settings and names, and how messages show them.
+
+In: anything. Out: what it stands for, or an error that names the argument and what it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import DTypeError, NamesError, SettingError
+
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+NARROW = ("bfloat16", "float16")  # their states and sums are float32, and NumPy does not compute
+
+
+def check_dtype(dtype: Any) -> str:
+    """The name of a dtype, from whatever NumPy or torch takes for one; or a `SettingError`."""
+    found = ""
+    if isinstance(dtype, str) and dtype in DTYPES:
+        found = dtype
+    elif type(dtype).__module__ == "torch":  # torch.float32, without importing torch
+        found = str(dtype).removeprefix("torch.")
+    else:
+        try:
+            found = np.dtype(dtype).name
+        except TypeError:
+            pass
+    if found not in DTYPES:
+        narrow = " or ".join(NARROW)
+        raise SettingError(
+            f"dtype is float32 or float64, and {narrow} with backend='triton'; got {dtype!r}"
+        )
+    return found
+
+
+def check_flag(value: Any, name: str) -> None:
+    """Raise a `SettingError` unless an option is True or False: "no" would count as true."""
+    if not isinstance(value, bool | np.bool_):
+        raise SettingError(f"{name} is True or False, got {value!r}")
+
+
+def check_names(given: Any, names: Iterable[str], what: str, *, all_needed: bool) -> None:
+    """Raise a `NamesError` that lists every unknown and every missing name at once."""
+    if not isinstance(given, Mapping):
+        raise DTypeError(f"{what} takes a dict of arrays by name, not {type(given).__name__}")
+    wanted = list(names)
+    unknown = [str(name) for name in given if name not in wanted]
+    missing = [name for name in wanted if name not in given] if all_needed else []
+    if unknown or missing:
+        parts = [f"has no {', '.join(unknown)}"] if unknown else []
+        parts += [f"also needs {', '.join(missing)}"] if missing else []
+        known = ", ".join(wanted) or "none"
+        raise NamesError(f"{what} {' and '.join(parts)}; its names: {known}")
+
+
+def describe(shape: Iterable[object]) -> str:
+    """`[3, 5]`."""
+    return f"[{', '.join(str(size) for size in shape)}]"

@@ -1,0 +1,177 @@
+"""Arrays of NumPy as a net's arrays: those of nets on the NumPy backend.
+
+In: anything a user passes. Out: an array of the wanted dtype, native, aligned and contiguous, or an
+error that names the argument and the way out. `tensors.py` reads with these functions what is no
+tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from .arrays import AnyArray, Array, is_tensor, on_host
+from .checks import NARROW
+from .errors import DTypeError, RangeError, SettingError, ShapeError
+
+
+class NumPyArrays:
+    """Arrays of NumPy: those of nets on the NumPy backend."""
+
+    def __init__(self, dtype: str) -> None:
+        if dtype in NARROW:
+            raise SettingError(
+                f"dtype={dtype!r} takes backend='triton': NumPy computes in float32 or float64"
+            )
+        self.dtype = dtype
+        self.state_dtype = dtype
+        self.element = np.dtype(dtype)
+
+    def given(self, value: Any, name: str) -> Array:
+        return as_array(value, name)
+
+    def host(self, value: Any, name: str) -> Array:
+        return as_array(value, name)
+
+    def real(self, value: AnyArray, name: str, *, state: bool = False) -> Array:
+        return as_real(value, self.element, name)
+
+    def indices(
+        self, value: AnyArray, rows: int | None, name: str, valid: AnyArray | None = None
+    ) -> Array:
+        return as_indices(value, rows, name, valid)
+
+    def flags(self, value: Any, name: str) -> Array:
+        return as_flags(value, name)
+
+    def in_numpy(self, values: Iterable[Any], name: str) -> bool:
+        return True
+
+    def zeros(self, shape: tuple[int, ...], *, state: bool = False) -> Array:
+        return np.zeros(shape, self.dtype)
+
+    def own(self, array: AnyArray, *, state: bool = False) -> Array:
+        array = on_host(array) if is_tensor(array) else array
+        copy = np.array(array, self.dtype, order="C")
+        copy.setflags(write=False)
+        return copy
+
+    def owned(self, array: AnyArray, others: Iterable[AnyArray]) -> Array:
+        shared = array.base is not None or any(np.may_share_memory(array, o) for o in others)
+        mine: Array = array.copy() if shared else array
+        mine.setflags(write=False)
+        return mine
+
+    def shown(self, array: AnyArray) -> Array:
+        view: Array = array.view()
+        view.setflags(write=False)
+        return view
+
+    def handed(self, array: AnyArray, in_numpy: bool) -> Array:
+        found: Array = array
+        return found
+
+    def to_numpy(self, array: AnyArray) -> Array:
+        found: Array = array
+        return found
+
+    def from_numpy(self, array: Array, *, state: bool) -> Array:
+        return array
+
+    def calling(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def running(self, *, fast: bool = False) -> AbstractContextManager[Any]:
+        return np.errstate(all="ignore")
+
+
+def as_array(value: Any, name: str) -> Array:
+    """`value` as a NumPy array of whatever dtype, without a copy where it is one already."""
+    if type(value) is np.ndarray:
+        return value
+    if type(value).__module__.partition(".")[0] == "torch":
+        raise DTypeError(_torch_message(value, name))
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(
+            f"{name} is a masked array, whose mask would be lost: pass {name}.filled(value), "
+            "and `lengths` if the mask marks padding"
+        )
+    try:
+        return np.asarray(value)
+    except ValueError:
+        if isinstance(value, list | tuple):
+            raise ShapeError(f"the parts of {name} have different shapes") from None
+        raise
+
+
+def _torch_message(value: Any, name: str) -> str:
+    way = name
+    if getattr(value, "requires_grad", False):
+        way += ".detach()"
+    if getattr(getattr(value, "device", None), "type", "cpu") != "cpu":
+        way += ".cpu()"
+    held = f"{name} is a {type(value).__name__} of torch"
+    return f"{held}, and this net computes with NumPy: pass {way}.numpy()"
+
+
+def check_real(array: Array, dtype: str, name: str) -> None:
+    """Raise a `DTypeError` unless `array` holds real floats."""
+    if array.dtype.kind == "f":
+        return
+    held = array.dtype.name if array.dtype.kind != "O" else "Python objects"
+    message = f"{name} holds {held}, this net computes with {dtype}"
+    if array.dtype.kind in "iub":
+        wide = "float32" if dtype in NARROW else dtype
+        message += f"; convert it yourself: {name}.astype(np.{wide})"
+    elif array.dtype.kind == "c":
+        message += f"; pass {name}.real and {name}.imag as features of their own"
+    raise DTypeError(message)
+
+
+def as_real(array: Array, element: np.dtype[Any], name: str) -> Array:
+    """Real floats of any width as `element`; too large ones become infinite."""
+    if array.dtype != element:
+        check_real(array, element.name, name)
+    return _plain(array, element)
+
+
+def as_indices(array: Array, rows: int | None, name: str, valid: AnyArray | None = None) -> Array:
+    """Integers of any width as int64, checked against the rows of the table they pick from."""
+    if array.dtype.kind not in "iu":
+        raise DTypeError(
+            f"{name} holds {array.dtype.name}, but it is an index: pass integers, "
+            f"{name}.astype(np.int64)"
+        )
+    if valid is not None:
+        array = np.where(valid, array, 0)
+    if rows is not None and array.size:
+        check_range(int(array.min()), int(array.max()), rows, name)
+    return _plain(array, np.dtype(np.int64))
+
+
+def check_range(low: int, high: int, rows: int, name: str) -> None:
+    """Raise a `RangeError` unless indices from `low` to `high` name rows of a table."""
+    if low < 0 or high >= rows:
+        wrong = low if low < 0 else high
+        raise RangeError(f"{name} holds {wrong}, but its table has rows 0 to {rows - 1}")
+
+
+def _plain(array: Array, dtype: np.dtype[Any]) -> Array:
+    flags = array.flags
+    if array.dtype == dtype and flags.c_contiguous and flags.aligned:
+        return array
+    with np.errstate(over="ignore"):
+        return np.array(array, dtype, order="C")
+
+
+def as_flags(value: Any, name: str) -> Array:
+    """Truth values; integers 0 and 1 stand for them."""
+    array = as_array(value, name)
+    if array.dtype.kind in "iu" and np.isin(array, (0, 1)).all():
+        array = array.astype(bool)
+    if array.dtype != np.dtype(bool):
+        raise DTypeError(f"{name} holds {array.dtype.name}; it takes truth values: {name} != 0")
+    return array

@@ -1,0 +1,203 @@
+"""Tensors of torch as a net's arrays: those of nets on the Triton backend.
+
+In: what a user passes, arrays of NumPy or tensors. Out: tensors on the net's device. What is
+NumPy's is converted and copied there; a tensor is never converted behind a user's back: one of
+another dtype or device, or with a gradient, is an error that names the conversion. On a GPU nothing
+here waits for the device but the check of indices, without which a kernel would read outside its
+table, and whatever hands numbers to Python or NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .arrays import AnyArray, Array, copied, is_tensor, kind, on_host, share_memory
+from .checks import NARROW
+from .errors import DTypeError, ShapeError
+from .numpy_arrays import as_array, as_flags, as_indices, as_real, check_range, check_real
+from .products import Products
+
+
+class TorchArrays:
+    """Tensors on one device."""
+
+    def __init__(self, dtype: str, device: Any) -> None:
+        import torch
+
+        self.dtype = dtype
+        self.state_dtype = "float32" if dtype in NARROW else dtype
+        self.element: Any = getattr(torch, dtype)
+        self._state_element = getattr(torch, self.state_dtype)
+        self.device = torch.device(device)
+
+    # -- from users ------------------------------------------------------------------------------
+
+    def given(self, value: Any, name: str) -> AnyArray:
+        import torch
+
+        if isinstance(value, list | tuple) and any(map(is_tensor, value)):
+            try:
+                value = torch.stack(tuple(value))
+            except (RuntimeError, TypeError):
+                raise ShapeError(f"the parts of {name} have different shapes") from None
+        return value if is_tensor(value) else as_array(value, name)
+
+    def host(self, value: Any, name: str) -> Array:
+        value = self.given(value, name)
+        return on_host(value) if is_tensor(value) else value
+
+    def real(self, value: AnyArray, name: str, *, state: bool = False) -> AnyArray:
+        if is_tensor(value):
+            self._check(value, self._state_element if state else self.element, name)
+            return value.resolve_neg().contiguous()  # kernels read memory as it is
+        check_real(value, self.dtype, name)
+        return self._sent(as_real(value, np.dtype(self.state_dtype), name), state=state)
+
+    def indices(
+        self, value: AnyArray, rows: int | None, name: str, valid: AnyArray | None = None
+    ) -> AnyArray:
+        import torch
+
+        if not is_tensor(value):  # checked before it is sent, so that nobody waits for the device
+            valid = on_host(valid) if is_tensor(valid) else valid
+            return self.from_numpy(as_indices(value, rows, name, valid), state=False)
+        if kind(value) != "i":
+            held = _dtype_name(value.dtype)
+            raise DTypeError(
+                f"{name} holds {held}, but it is an index: pass integers, {name}.long()"
+            )
+        self._check(value, value.dtype, name)
+        value = value.long()
+        if valid is not None:
+            value = value.where(self.flags(valid, "lengths"), 0)
+        if rows is not None and value.numel():
+            low, high = torch.stack(torch.aminmax(value)).tolist()
+            check_range(low, high, rows, name)
+        return value.contiguous()
+
+    def flags(self, value: Any, name: str) -> AnyArray:
+        value = self.given(value, name)
+        if not is_tensor(value):
+            return self.from_numpy(as_flags(value, name), state=False)
+        if kind(value) != "b":
+            held = _dtype_name(value.dtype)
+            raise DTypeError(f"{name} holds {held}; it takes truth values: {name} != 0")
+        self._check(value, value.dtype, name)
+        return value.contiguous()
+
+    def in_numpy(self, values: Iterable[Any], name: str) -> bool:
+        found = [value for value in values if value is not None]
+        if not found or any(map(is_tensor, found)):
+            return False
+        if self.dtype == "bfloat16":
+            raise DTypeError(
+                f"{name} is no tensor, and NumPy has no {self.dtype} for the answer: pass "
+                f"torch.as_tensor({name}, dtype=torch.{self.dtype}, device={str(self.device)!r})"
+            )
+        return True
+
+    def _check(self, value: AnyArray, element: Any, name: str) -> None:
+        """Raise a `DTypeError` unless a tensor can be read as it is."""
+        if value.device == self.device and value.dtype == element and not value.requires_grad:
+            return
+        held = f"{name} is a tensor of {_dtype_name(value.dtype)} on {value.device}"
+        way = name
+        if value.requires_grad:
+            held += " that requires a gradient"
+            way += ".detach()"
+        changes = [repr(str(self.device))] if value.device != self.device else []
+        if value.dtype != element:
+            if kind(value) != "f":
+                held += ", not of real numbers"
+            changes.append(f"torch.{_dtype_name(element)}")
+        way += f".to({', '.join(changes)})" if changes else ""
+        wanted = f"{_dtype_name(element)} on {self.device}"
+        raise DTypeError(f"{held}, and this net takes {wanted}: pass {way}")
+
+    # -- kept, and handed out --------------------------------------------------------------------
+
+    def zeros(self, shape: tuple[int, ...], *, state: bool = False) -> AnyArray:
+        import torch
+
+        return torch.zeros(shape, dtype=self._width(state), device=self.device)
+
+    def own(self, array: AnyArray, *, state: bool = False) -> AnyArray:
+        if not is_tensor(array):
+            return self._sent(array, state=state)
+        return copied(array.detach()).to(self.device, self._width(state))
+
+    def owned(self, array: AnyArray, others: Iterable[AnyArray]) -> AnyArray:
+        is_part = array.untyped_storage().nbytes() != array.nbytes
+        return copied(array) if is_part or any(share_memory(array, o) for o in others) else array
+
+    def shown(self, array: AnyArray) -> AnyArray:
+        return copied(array)  # there is no read-only tensor
+
+    def handed(self, array: AnyArray, in_numpy: bool) -> AnyArray:
+        return on_host(array) if in_numpy else array
+
+    # -- modules that run on the host ------------------------------------------------------------
+
+    def to_numpy(self, array: AnyArray) -> Array:
+        found = on_host(array)
+        return found.astype(self.state_dtype, copy=False) if found.dtype.kind == "f" else found
+
+    def from_numpy(self, array: Array, *, state: bool) -> AnyArray:
+        if array.dtype.kind == "f":
+            return self._sent(array, state=state)
+        import torch
+
+        return torch.tensor(array).to(self.device, non_blocking=True)
+
+    def _sent(self, array: Array, *, state: bool) -> AnyArray:
+        """Reals on the device, a copy; a width that torch has too is rounded there, once.
+
+        The host's memory is pageable, so it has been read when the copy is under way.
+        """
+        import torch
+
+        return torch.tensor(array).to(self.device, non_blocking=True).to(self._width(state))
+
+    def _width(self, state: bool) -> Any:
+        return self._state_element if state else self.element
+
+    def calling(self) -> AbstractContextManager[Any]:
+        import torch
+
+        return torch.inference_mode(False)  # its tensors may not be written into later
+
+    @contextmanager
+    def running(self, *, fast: bool = False) -> Iterator[None]:
+        """Apart from what the user has set: autocast, inference mode, TF32, the current device."""
+        import torch
+
+        on = torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+        with (
+            np.errstate(all="ignore"),  # the interpreter computes with NumPy
+            on,
+            torch.inference_mode(False),
+            torch.no_grad(),
+            torch.autocast(self.device.type, enabled=False),
+            _products().running(fast=fast),
+        ):
+            yield
+
+    def __repr__(self) -> str:
+        return f"TorchArrays({self.dtype} on {self.device})"
+
+
+@cache
+def _products() -> Products:
+    import torch
+
+    return Products(torch.backends.cuda.matmul)
+
+
+def _dtype_name(dtype: Any) -> str:
+    """`float32` of `torch.float32`."""
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,229 @@
+"""Kernels are compared with the oracle before they are used on a device for the first time.
+
+In: a program of a backend that generates kernels. Out: what is wrong with it here. Small random
+inputs run through it twice, forward and backward: the results must be the oracle's to rounding, and
+the same bits both times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..compiler import oracle
+from ..compiler.ir import Cell, Value
+from .arrays import AnyArray, Array, Arrays
+from .inputs import table_rows
+from .params import initialise
+from .tolerance import BOUNDS, adaptive, error, scale_of
+
+if TYPE_CHECKING:
+    from .program import Program
+
+STEPS: Final = 3
+ROWS: Final = 2
+
+# The rounding error of one operation, in that of float32. Products of TF32 count as float16's.
+WIDTHS: Final = {"float64": 2.0**-29, "float32": 1.0, "float16": 2.0**13, "bfloat16": 2.0**16}
+LARGEST: Final = {"float64": 1.79e308, "float32": 3.4e38, "float16": 65504.0, "bfloat16": 3.38e38}
+
+Named = Mapping[str, AnyArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistakes:
+    """A line for everything that is wrong with a pair of programs."""
+
+    forward: tuple[str, ...] = ()
+    backward: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.forward or self.backward)
+
+
+def compare(program: Program, masks: tuple[str, ...] = (), *, record: bool = True) -> Mistakes:
+    """Run a program twice, and compare it with the oracle and with itself.
+
+    Args:
+        masks: what the calls use, by the names of `passes.boundaries`.
+        record: whether to run it back too.
+    Raises:
+        MemoryError, or torch's OutOfMemoryError, which say nothing of a kernel.
+    """
+    numbers = _drawn(program.cell, program.arrays, masks)
+    runs = []
+    for _ in range(2):
+        run = _Run(program, numbers, record=record)
+        for side, step in run.steps.items():
+            try:
+                step()
+            except Exception as problem:
+                if isinstance(problem, MemoryError) or "OutOfMemory" in type(problem).__name__:
+                    raise
+                head, _, _ = str(problem).strip().partition("\n")
+                return Mistakes(**{side: (f"{type(problem).__name__}: {head}",)})
+        runs.append(run.found)
+    return Mistakes(**_wrong(program, numbers, *runs, record=record))
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """Everything a run and its reversal read, as float64 arrays of NumPy by name."""
+
+    params: dict[str, Array]
+    carry: dict[str, Array]
+    xs: dict[str, Array]
+    d_ys: dict[str, Array]
+    d_carry: dict[str, Array]
+    masks: oracle.Masks
+
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """What they give, by name, as arrays of NumPy."""
+
+    values: dict[str, Array]
+    gradients: dict[str, Array]
+
+
+def _drawn(cell: Cell, arrays: Arrays, masks: tuple[str, ...]) -> _Numbers:
+    """Random values near where the cell starts, as the program's dtype has them."""
+    rng = np.random.default_rng(0)
+
+    def rounded(array: Array, *, state: bool = False) -> Array:
+        return arrays.to_numpy(arrays.own(array, state=state)).astype(float)
+
+    def draw(*shape: int, size: float = 1.0, state: bool = False) -> Array:
+        return rounded(size * rng.standard_normal(shape), state=state)
+
+    params = initialise(cell, 0, np.dtype("float64"))
+    for p in cell.params:
+        noise = 0.1 * rng.standard_normal(params[p.name].shape) if p.trained else 0.0
+        params[p.name] = rounded(params[p.name] + noise)
+    rows, lead = table_rows(cell), (STEPS, ROWS)
+    xs = {}
+    for x in cell.inputs:
+        shape = (*lead, *map(int, x.node.type.shape))
+        is_index = x.node.type.kind == "int"
+        xs[x.name] = rng.integers(0, rows.get(x.name, 2), shape) if is_index else draw(*shape)
+    states = {s.name: (ROWS, *map(int, s.node.type.shape)) for s in cell.states}
+    return _Numbers(
+        params,
+        {name: draw(*shape, size=0.5, state=True) for name, shape in states.items()},
+        xs,
+        {y.name: draw(*lead, *map(int, y.node.type.shape)) for y in cell.outputs},
+        {name: draw(*shape, state=True) for name, shape in states.items()},
+        oracle.Masks(
+            rng.random(lead) < 0.3 if "starts" in masks else None,
+            rng.random(lead) < 0.3 if "boundaries" in masks else None,
+            np.array([STEPS, STEPS - 1]) if "valid" in masks else None,
+        ),
+    )
+
+
+class _Run:
+    """What a program makes of them."""
+
+    def __init__(self, program: Program, n: _Numbers, *, record: bool) -> None:
+        self.program, self.cell, self.n, self.record = program, program.cell, n, record
+        self.tape: Any = None
+        self.found = _Results({}, {})
+        self.steps = {"forward": self.forward} | ({"backward": self.backward} if record else {})
+
+    def forward(self) -> None:
+        cell, n, arrays = self.cell, self.n, self.program.arrays
+        inputs = tuple(n.xs[x.name] for x in cell.inputs)
+        carry, ys, self.tape = self.program.forward(
+            n.params, n.carry, inputs if cell.input_is_tuple else inputs[0],
+            starts=n.masks.starts, boundaries=n.masks.boundaries, lengths=n.masks.lengths,
+            record=self.record,
+        )  # fmt: skip
+        outputs = _by_name(cell.outputs, ys, cell.output_is_tuple)
+        self.found.values.update(_named("state", carry, arrays))
+        self.found.values.update(_named("output", outputs, arrays))
+
+    def backward(self) -> None:
+        cell, n, arrays = self.cell, self.n, self.program.arrays
+        d_ys: Any = tuple(n.d_ys[y.name] for y in cell.outputs)
+        if not cell.output_is_tuple:
+            d_ys = d_ys[0] if d_ys else ()
+        d_params, d_carry, d_xs = self.program.backward(n.params, self.tape, d_ys, n.d_carry)
+        for named in (d_params, d_carry, _by_name(cell.inputs, d_xs, cell.input_is_tuple)):
+            self.found.gradients.update(_named("gradient of", named, arrays))
+
+
+def _by_name(values: Sequence[Value], given: Any, is_tuple: bool) -> dict[str, AnyArray]:
+    parts = given if is_tuple or not values else (given,)
+    pairs = zip(values, parts, strict=True)
+    return {value.name: array for value, array in pairs if array is not None}
+
+
+def _by_oracle(cell: Cell, n: _Numbers, record: bool, dtype: Any) -> _Results:
+    carry, ys = oracle.run(cell, n.params, n.carry, n.xs, n.masks, dtype)
+    found = _Results({**_named("state", carry), **_named("output", ys)}, {})
+    if record:
+        given = n.params, n.carry, n.xs, n.d_ys, n.d_carry, n.masks
+        g = oracle.gradients(cell, *given, dtype)
+        for named in (g.params, g.carry, g.inputs):
+            found.gradients.update(_named("gradient of", named))
+    return found
+
+
+def _named(what: str, named: Named, arrays: Arrays | None = None) -> dict[str, Array]:
+    """With longer names, and as arrays of NumPy."""
+    return {
+        f"the {what} {name}": arrays.to_numpy(array) if arrays else array
+        for name, array in named.items()
+    }
+
+
+# -- how far off ---------------------------------------------------------------------------------
+
+
+def _wrong(
+    program: Program, numbers: _Numbers, first: _Results, second: _Results, *, record: bool
+) -> dict[str, tuple[str, ...]]:
+    """The lines of `Mistakes`, by side."""
+    dtype, width = program.dtype, WIDTHS["float16" if program.fast else program.dtype]
+    wanted = _by_oracle(program.cell, numbers, record, np.float64)
+    plain: _Results | None = None
+    found: dict[str, tuple[str, ...]] = {}
+    for side, part in (("forward", "values"), ("backward", "gradients")):
+        mine, again, theirs = (getattr(r, part) for r in (first, second, wanted))
+        off = _errors(mine, theirs, LARGEST[dtype])
+        allowed = getattr(BOUNDS["float16" if program.fast else dtype], part)
+        if any(not value <= allowed for value in off.values()):
+            # The cell may amplify rounding errors: see by how much.
+            plain = plain or _by_oracle(program.cell, numbers, record, np.float32)
+            usual = _errors(getattr(plain, part), theirs, LARGEST["float32"])
+            allowed = max(allowed, width * adaptive(max(usual.values(), default=0.0)))
+        found[side] = (
+            *(
+                f"{name} has other bits the second time"
+                for name, array in mine.items()
+                if array.tobytes() != again[name].tobytes()
+            ),
+            *(
+                f"{name} is off by {value:.1e}, allowed are {allowed:.1e}"
+                for name, value in off.items()
+                if not value <= allowed
+            ),
+        )
+    return found
+
+
+def _errors(found: dict[str, Array], wanted: dict[str, Array], largest: float) -> dict[str, float]:
+    scale = scale_of(wanted.values())
+    return {name: error(*_compared(found[name], wanted[name], largest), scale) for name in wanted}
+
+
+def _compared(found: Array, wanted: Array, largest: float) -> tuple[Array, Array]:
+    """Without what agrees though it is no number: random inputs may lie where a cell has none."""
+    if found.shape != wanted.shape:
+        return found, wanted
+    agree = np.isnan(found) & np.isnan(wanted)
+    agree |= np.isinf(found) & (np.abs(wanted) > largest) & (np.sign(found) == np.sign(wanted))
+    return np.where(agree, 0.0, found), np.where(agree, 0.0, wanted)

@@ -1,0 +1,157 @@
+"""The programs of one cell: a pair for each set of masks that its calls use, and class of size.
+
+In: masks, and a batch size. Out: programs, generated when first asked for. On a device, those of
+the Triton backend are taken in the fastest mapping whose kernels fit it without spilling and are
+right there: each is compared with the oracle before its first use, and dropped if it is wrong.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ..compiler import knobs
+from ..compiler.choose import Ranked
+from ..compiler.ir import Cell
+from ..compiler.mapping import Extent
+from ..compiler.pipeline import USUAL, Goal, Programs, compile_cell
+from ..compiler.trace import say
+from .backends import Backend, target, versions, where
+from .errors import KernelError, KernelWarning
+from .validation import compare
+from .verdicts import Verdict, keep, known, mapped
+
+if TYPE_CHECKING:
+    from .program import Program
+
+MOST_WRONG: Final = 4  # mappings that turn out wrong before the plainest is tried, and then none
+MOST_LINES: Final = 3  # of what is wrong with one, in a message
+SIDES: Final = ("forward", "backward")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Programs for one set of masks."""
+
+    programs: Programs
+    on_host: bool = False  # they are NumPy's, in place of the backend's own
+
+
+class Variants:
+    """Those of one cell; generated once, whichever thread asks first."""
+
+    def __init__(
+        self, cell: Cell, backend: Backend, dtype: str, itemsize: int, *, exact: bool, fast: bool,
+        trial: Callable[[Variant], Program],
+    ) -> None:  # fmt: skip
+        """Generate nothing yet.
+
+        Args:
+            itemsize: bytes of an element of `dtype`.
+            trial: makes a program that runs a variant and nothing else.
+        """
+        self._cell = cell
+        self._backend = backend
+        self._dtype = dtype
+        self._itemsize = itemsize
+        self._exact = exact
+        self._fast = fast
+        self._trial = trial
+        self._found: dict[tuple[tuple[str, ...], bool, int], Variant] = {}
+        self._compiling = threading.RLock()
+
+    def find(self, masks: tuple[str, ...], batch: int | None, *, record: bool) -> Variant:
+        """The variant for calls with these masks and so many rows; None for a usual number."""
+        extent = USUAL
+        if batch is not None and self._backend.name == "triton":
+            extent = Extent.near(0, batch, self._itemsize)
+        key = masks, record, extent.rows
+        found = self._found.get(key)
+        if found is None:
+            with self._compiling:
+                found = self._found.get(key)
+                if found is None:
+                    name = self._backend.name
+                    goal = Goal(masks, record, self._exact, name, self._fast, extent)
+                    found = self._found[key] = self._compiled(goal)
+        return found
+
+    def _compiled(self, goal: Goal) -> Variant:
+        programs = compile_cell(self._cell, goal)
+        is_interpreted = self._backend.device == "cpu"
+        if goal.backend == "numpy" or (is_interpreted and knobs.current().validate < 2):
+            return Variant(programs)
+        verdict = self._verdict(programs, goal)
+        here = where(self._backend.device)
+        what = f"a kernel of {self._cell.name} is wrong {here}: {'; '.join(verdict.wrong)}"
+        if verdict.chosen is not None:
+            if verdict.wrong:
+                warnings.warn(f"{what}; others take its place", KernelWarning, stacklevel=2)
+            return Variant(mapped(programs, verdict.chosen))
+        if self._backend.asked:
+            raise KernelError(what)
+        warnings.warn(f"{what}; NumPy runs the cell", KernelWarning, stacklevel=2)
+        programs = compile_cell(self._cell, Goal(goal.masks, goal.record, goal.exact))
+        return Variant(programs, on_host=True)
+
+    def _verdict(self, programs: Programs, goal: Goal) -> Verdict:
+        """Which mappings to use here; found out once for a device, and kept."""
+        how = [self._dtype, *(["fast"] if self._fast else [])]
+        how += [] if knobs.current().validate else ["not compared"]
+        head = f"rnnc kernels, {', '.join(how)}, {where(self._backend.device)}, {versions()}"
+        verdict = known(programs, head)
+        if verdict is None:
+            verdict = self._searched(programs, goal)
+            keep(programs, head, verdict)
+        if knobs.current().debug >= 1:
+            say(f"mappings of {self._cell.name}: {verdict.chosen or 'none'}, {head}")
+        return verdict
+
+    def _searched(self, programs: Programs, goal: Goal) -> Verdict:
+        """The fastest mappings whose kernels fit the device and are right."""
+        at, wrong = [0, 0], []
+        while True:
+            candidate = mapped(programs, (at[0], at[1]))
+            side = self._unfit_side(candidate)
+            if side is None and knobs.current().validate:
+                found = compare(self._trial(Variant(candidate)), goal.masks, record=goal.record)
+                if found:
+                    side = 0 if found.forward else 1
+                    lines = found.forward or found.backward
+                    wrong.append(f"{SIDES[side]}, {'; '.join(lines[:MOST_LINES])}")
+            if side is None:
+                return Verdict((at[0], at[1]), tuple(wrong))
+            at[side] += 1
+            if len(wrong) == MOST_WRONG:
+                at = [_plainest(options) for options in programs.choices]
+            elif len(wrong) > MOST_WRONG or at[side] >= len(programs.choices[side]):
+                return Verdict(None, tuple(wrong) or ("no mapping of its loop fits",))
+
+    def _unfit_side(self, programs: Programs) -> int | None:
+        """Which of two programs has a kernel that spills, or does not fit at all."""
+        device = target(self._backend.device)
+        if not device:  # the interpreter's kernels take nothing
+            return None
+        from . import aot  # what starts NVIDIA's tools is loaded where it is needed
+
+        if device not in aot.SHARED:
+            return None
+        for side, module in enumerate((programs.forward, programs.backward)):
+            if module is None:
+                continue
+            try:
+                reports = aot.compile_ahead(module, self._dtype, device)
+            except Exception:  # its tools are not here: a kernel that cannot run will say so
+                continue
+            if not all(map(aot.fits, reports)):
+                return side
+        return None
+
+
+def _plainest(options: tuple[Ranked, ...]) -> int:
+    """The place of the mapping that asks least of a device and of its compiler."""
+    kinds = [option.mapping.kind for option in options]
+    return kinds.index("alternating") if "alternating" in kinds else 0

@@ -1,0 +1,169 @@
+"""Runs of standard cells on the Triton backend, each a point in the product of all that can differ.
+
+In: a cell, sizes, steps, rows, masks, a dtype, a way to map the loops. Out: how far off it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+import numpy as np
+
+from rnnc.compiler import oracle
+from rnnc.compiler.ir import Cell
+from rnnc.compiler.oracle import Masks
+from rnnc.compiler.pipeline import Programs
+from rnnc.runtime.params import initialise
+from rnnc.runtime.tolerance import BOUNDS
+from tests.compiler.backends.sources import STANDARD
+from tests.compiler.backends.triton_runs import by_triton, forced, programs_of, rounded_to
+from tests.compiler.hand_built import Array, Numbers
+from tests.compiler.run_scans import Outcome, by_oracle
+from tests.tolerance import Bound, adaptive_bound, errors
+
+# Of each cell: every size a power of two; none, yet in blocks; and small odd ones.
+SIZES = {
+    "RNN": ((4, 32), (5, 72), (3, 5)),
+    "LSTM": ((4, 32), (5, 72), (3, 5)),
+    "GRU": ((4, 32), (5, 72), (3, 5)),
+    "SLSTM": ((4, 32, 2), (5, 60, 3), (3, 6, 2)),
+    "DeltaNet": ((4, 8, 16), (5, 6, 12), (3, 5, 3)),
+    "MinGRU": ((4, 32), (5, 72), (3, 5)),
+    "Dense": ((4, 8), (5, 6), (3, 5)),
+    "Embedding": ((8, 4), (6, 12), (5, 3)),
+}
+STEPS, ROWS = (0, 1, 5, 33), (1, 3, 17)
+DTYPES = ("float32", "bfloat16", "float64")
+MASKS = ("starts", "boundaries", "valid")
+# A float64 is held against a float64.
+FLOAT64 = Bound(1e-12, 1e-11)
+SETTLING = 2  # steps until a state is one that the cell comes to by itself
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run."""
+
+    cell: str
+    sizes: tuple[int, ...]
+    steps: int
+    rows: int
+    starts: bool
+    boundaries: bool
+    valid: bool
+    dtype: str
+    way: str
+    variant: int = 0
+
+    def __str__(self) -> str:
+        masks = [f.name for f in fields(self) if f.name in MASKS and getattr(self, f.name)]
+        sizes = f"{self.cell}({', '.join(map(str, self.sizes))})"
+        words = [sizes, f"T={self.steps}", f"B={self.rows}", *masks, self.dtype, self.way]
+        return " ".join([*words, *([f"#{self.variant}"] if self.variant else [])])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The largest errors of a run, and what is allowed."""
+
+    found: Bound
+    allowed: Bound
+
+    @property
+    def is_right(self) -> bool:
+        found, allowed = self.found, self.allowed
+        return found.values <= allowed.values and found.gradients <= allowed.gradients
+
+    def __str__(self) -> str:
+        return (
+            f"values off by {self.found.values:.1e} of {self.allowed.values:.1e} allowed, "
+            f"gradients by {self.found.gradients:.1e} of {self.allowed.gradients:.1e}"
+        )
+
+
+def check(case: Case) -> Verdict:
+    """Run a case, and hold it against the oracle."""
+    cell = cell_of(case.cell, case.sizes)
+    given = _given(case.cell, case.sizes, case.steps, case.rows, case.dtype)
+    masks = masks_of(case)
+    programs = _programs(case.cell, case.sizes, case.starts, case.boundaries, case.valid)
+    pair = forced(programs, case.way, case.variant)
+    found = by_triton(cell, programs, pair, given, masks, case.dtype)
+    wanted = _wanted(*_key(case), "float64")
+    off = Bound(*(max(errors(found, wanted, part).values()) for part in ("values", "gradients")))
+    return Verdict(off, _allowed(case, off, wanted))
+
+
+def _allowed(case: Case, off: Bound, wanted: Outcome) -> Bound:
+    """What the house allows; of float32 more where a plain evaluation is further off as well."""
+    fixed = FLOAT64 if case.dtype == "float64" else BOUNDS[case.dtype]
+    if case.dtype != "float32" or Verdict(off, fixed).is_right:
+        return fixed
+    plain = adaptive_bound(_wanted(*_key(case), "float32"), wanted)
+    return Bound(max(fixed.values, plain.values), max(fixed.gradients, plain.gradients))
+
+
+@lru_cache(maxsize=64)
+def cell_of(name: str, sizes: tuple[int, ...]) -> Cell:
+    cell: Cell = STANDARD[name](*sizes)
+    return cell
+
+
+@lru_cache(maxsize=64)
+def _programs(
+    name: str, sizes: tuple[int, ...], starts: bool, boundaries: bool, valid: bool
+) -> Programs:
+    given = Case(name, sizes, 0, 0, starts, boundaries, valid, "", "")
+    return programs_of(cell_of(name, sizes), masks_of(given))
+
+
+def _key(case: Case) -> tuple[str, tuple[int, ...], int, int, str, bool, bool, bool]:
+    """What the numbers of a case depend on."""
+    masks = (case.starts, case.boundaries, case.valid)
+    return (case.cell, case.sizes, case.steps, case.rows, case.dtype, *masks)
+
+
+@lru_cache(maxsize=64)
+def _wanted(
+    name: str, sizes: tuple[int, ...], steps: int, rows: int, dtype: str, starts: bool,
+    boundaries: bool, valid: bool, width: str,
+) -> Outcome:  # fmt: skip
+    """What the oracle gives in this width."""
+    cell, n = cell_of(name, sizes), _given(name, sizes, steps, rows, dtype)
+    masks = masks_of(Case(name, sizes, steps, rows, starts, boundaries, valid, dtype, ""))
+    if width == "float64":
+        return by_oracle(cell, n, masks)
+    carry, ys = oracle.run(cell, n.params, n.carry, n.xs, masks, width)
+    g = oracle.gradients(cell, n.params, n.carry, n.xs, n.d_ys, n.d_carry, masks, width)
+    return Outcome(carry, ys, g.params, g.carry, g.inputs)
+
+
+@lru_cache(maxsize=64)
+def _given(name: str, sizes: tuple[int, ...], steps: int, rows: int, dtype: str) -> Numbers:
+    """Numbers near where a net starts, as the dtype has them; states that the cell has come to."""
+    cell = cell_of(name, sizes)
+    draws = np.random.default_rng(5)
+    n = Numbers.draw(cell, SETTLING + steps, rows)
+    params: dict[str, Array] = {
+        path: start + 0.1 * draws.standard_normal(start.shape)
+        for path, start in initialise(cell, 0, np.dtype("float64")).items()
+    }
+    settling = {name: x[:SETTLING] for name, x in n.xs.items()}
+    carry, _ = oracle.run(cell, params, oracle.initial(cell, params, rows), settling)
+    rest = {name: x[SETTLING:] for name, x in n.xs.items()}
+    d_ys = {name: d[SETTLING:] for name, d in n.d_ys.items()}
+    return rounded_to(Numbers(params, carry, rest, d_ys, n.d_carry), dtype)
+
+
+def masks_of(case: Case) -> Masks:
+    """Resets and cuts here and there; rows of all lengths, one of them whole, one of them 0."""
+    draws = np.random.default_rng(7)
+    starts, cuts = draws.random((2, case.steps, case.rows)) < 0.3
+    lengths = draws.integers(0, case.steps + 1, case.rows)
+    lengths[:2] = (case.steps, 0)[: case.rows]
+    return Masks(
+        starts if case.starts else None,
+        cuts if case.boundaries else None,
+        lengths if case.valid else None,
+    )

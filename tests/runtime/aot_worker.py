@@ -1,0 +1,118 @@
+"""What compiling ahead of time makes of cells and of kernels with a fault: `python -m` prints JSON.
+
+A process of its own, since the tests' one may have imported Triton as an interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import rnnc
+from rnnc.compiler.backends import KernelSignature, Module
+from rnnc.compiler.mapping import Extent
+from rnnc.compiler.pipeline import Goal, compile_cell
+from rnnc.runtime.aot import Report, compile_ahead, compile_fitting, fits
+
+# On powers of two and off them; nothing larger, as ptxas takes seconds then.
+CELLS = (
+    ("RNN", (64, 64)), ("LSTM", (64, 64)), ("LSTM", (5, 20)), ("GRU", (64, 64)),
+    ("Dense", (64, 32)), ("Embedding", (100, 64)), ("SLSTM", (64, 64, 2)), ("SLSTM", (5, 24, 3)),
+    ("DeltaNet", (64, 32, 32)), ("MinGRU", (64, 128)), ("MinGRU", (3, 5)),
+)  # fmt: skip
+ALSO_IN_FLOAT32 = ("RNN", "LSTM", "MinGRU")
+
+HEAD = """\
+import torch
+import triton
+import triton.language as tl
+
+
+def numbers(dtype):
+    return tl.float32, tl.float32, tl.float32
+
+
+def build(B, dtype):
+    raise AssertionError("nothing is run")
+
+"""
+KERNELS = {
+    "fine": "tl.store(y + i, 2 * tl.load(x + i).to(tl.float32))",
+    "with_an_array": "tl.store(y + i, tl.sin(tl.load(x + i).to(tl.float32)))",
+    "unknown_name": "tl.store(y + i, tl.load(x + i) + nobody)",
+    "large": "j = tl.arange(0, 128)\n"
+    "    k = tl.arange(0, 512)\n"
+    "    w = tl.load(x + j[:, None] * 512 + k[None, :])\n"
+    "    v = tl.load(x + k[:, None] * 128 + j[None, :])\n"
+    "    tl.store(y + j[:, None] * 128 + j[None, :], tl.dot(w, v))",
+    "hungry": "j = tl.arange(0, 8192)\n"
+    "    v = tl.load(x + j).to(tl.float32)\n"
+    "    for t in tl.range(0, count):\n"
+    "        v = v * 2 + tl.sum(v)\n"
+    "    tl.store(y + j, v)",
+}
+
+
+def kernels() -> Module:
+    """A module of the kernels above."""
+    source = HEAD
+    for name, body in KERNELS.items():
+        source += f"\n@triton.jit\ndef {name}(x, y, count, BLOCK: tl.constexpr):\n"
+        source += f"    i = tl.arange(0, BLOCK)\n    {body}\n\n"
+    pointers = (("x", "real"), ("y", "wide"))
+    signatures = [
+        KernelSignature(
+            name, pointers, ("count",), (("BLOCK", 256),), (), 8 if name == "large" else 1
+        )
+        for name in KERNELS
+    ]
+    return Module(source, (), (), (), (), (), kernels=tuple(signatures))
+
+
+def of_kernels() -> dict[str, Any]:
+    """Reports by the kernel's name."""
+    reports = compile_ahead(kernels(), "bfloat16", "sm_90")
+    return {report.kernel: shown(report) for report in reports}
+
+
+def shown(report: Report) -> dict[str, Any]:
+    """A report as JSON has it."""
+    texts = {"ptx": report.ptx[:4000], "ttgir": report.ttgir[:4000], "cubin": len(report.cubin)}
+    loop = report.time_loop() if report.kernel in ("loop", "hungry", "fine") else None
+    return {
+        **without_texts(report), **texts, "fits": fits(report), "loop": loop and asdict(loop),
+    }  # fmt: skip
+
+
+def without_texts(report: Report) -> dict[str, Any]:
+    texts = ("cubin", "ptx", "ttgir")
+    return {k: v for k, v in asdict(report).items() if k not in texts}
+
+
+def of_cells() -> list[dict[str, Any]]:
+    """Every program of every cell: what was taken, and what its kernels need."""
+    found = []
+    for name, sizes in CELLS:
+        for dtype in ("bfloat16", *(["float32"] if name in ALSO_IN_FLOAT32 else [])):
+            extent = Extent(itemsize=2 if dtype == "bfloat16" else 4)
+            goal = Goal(backend="triton", extent=extent)
+            programs = compile_cell(rnnc.cells[name](*sizes).cell, goal)
+            for target in ("sm_80", "sm_90"):
+                compiled = compile_fitting(programs, dtype, target)
+                for way, one in zip(("forward", "backward"), compiled, strict=True):
+                    found.append(
+                        {
+                            "what": f"{name}{sizes} {way} in {dtype} for {target}",
+                            "mapping": one.mapping.kind,
+                            "has_loop": bool(one.plan.step or one.plan.scan.carries),
+                            "kernels": [k.name for k in one.module.kernels],
+                            "reports": [without_texts(r) for r in one.reports],
+                        }
+                    )
+    return found
+
+
+if __name__ == "__main__":
+    json.dump({"kernels": of_kernels(), "cells": of_cells()}, sys.stdout)

@@ -1,0 +1,117 @@
+"""Kernels compile for devices that are not here; faulty ones have their fault told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnc.compiler.backends import Module
+from rnnc.runtime.aot import SHARED, Report, compile_ahead, fits, require_compiler
+from rnnc.runtime.backends import is_interpreted
+from rnnc.runtime.errors import BackendError, SettingError
+
+pytestmark = pytest.mark.torch
+ROOT = Path(__file__).parent.parent.parent
+EMPTY = Module("", (), (), (), (), ())
+
+
+@pytest.fixture(scope="module")
+def found() -> Any:
+    """What the worker found, all in one process."""
+    pytest.importorskip("triton")
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    command = [sys.executable, "-m", "tests.runtime.aot_worker"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_standard_cell_compiles_and_nothing_spills(found: Any) -> None:
+    assert len(found["cells"]) > 50
+    for program in found["cells"]:
+        assert [r["kernel"] for r in program["reports"]] == program["kernels"], program["what"]
+        for report in program["reports"]:
+            assert not report["problem"], program["what"]
+            assert report["spills"] == report["stack"] == 0, program["what"]
+            assert 0 < report["registers"] <= 255, program["what"]
+
+
+def test_the_steps_of_small_cells_run_on_chip(found: Any) -> None:
+    for program in found["cells"]:
+        if program["has_loop"]:
+            assert program["mapping"] in ("loop", "scan"), program["what"]
+
+
+def test_a_kernel_takes_three_seconds_at_most(found: Any) -> None:
+    reports = [r for program in found["cells"] for r in program["reports"]]
+    assert max(r["seconds"] for r in reports) < 3
+
+
+def test_a_report_has_all_there_is_to_know(found: Any) -> None:
+    report = found["kernels"]["fine"]
+    assert (report["target"], report["dtype"], report["problem"]) == ("sm_90", "bfloat16", "")
+    assert report["fits"] and report["registers"] and report["cubin"] > 1000
+    assert ".target sm_90" in report["ptx"] and "tt.func" in report["ttgir"]
+    assert report["loop"] is None
+
+
+def test_an_array_of_a_thread_is_no_spill(found: Any) -> None:
+    """The sine of large numbers has one."""
+    report = found["kernels"]["with_an_array"]
+    assert report["stack"] > 0 and report["spills"] == 0 and report["fits"]
+
+
+def test_spills_are_found(found: Any) -> None:
+    report = found["kernels"]["hungry"]
+    assert not report["problem"]
+    assert report["spills"] > 0 and not report["fits"]
+    assert report["loop"]["local"] > 0
+
+
+def test_what_does_not_compile_says_why_in_a_line(found: Any) -> None:
+    report = found["kernels"]["unknown_name"]
+    assert "nobody" in report["problem"] and "\n" not in report["problem"]
+    assert not report["fits"] and report["cubin"] == 0
+
+
+def test_too_much_shared_memory_is_a_problem(found: Any) -> None:
+    report = found["kernels"]["large"]
+    assert "shared memory" in report["problem"] and report["shared"] > SHARED["sm_90"]
+    assert not report["fits"]
+
+
+def test_fitting_is_compiled_and_not_spilled() -> None:
+    assert fits(Report("loop", "sm_90", "float32"))
+    assert not fits(Report("loop", "sm_90", "float32", "it needs too much"))
+    assert not fits(Report("loop", "sm_90", "float32", spills=4))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "target", "word"),
+    [("int8", "sm_90", "dtype"), ("float32", "sm_10", "target"), ("float32", "", "target")],
+)
+def test_unknown_dtypes_and_targets_are_refused(dtype: str, target: str, word: str) -> None:
+    with pytest.raises(SettingError, match=f"{word} is .*; there are"):
+        compile_ahead(EMPTY, dtype, target)
+
+
+def test_an_interpreter_compiles_nothing() -> None:
+    pytest.importorskip("triton")
+    if not is_interpreted():
+        pytest.skip("Triton compiles here")
+    with pytest.raises(BackendError, match="TRITON_INTERPRET"):
+        require_compiler()
+    with pytest.raises(BackendError, match="TRITON_INTERPRET"):
+        compile_ahead(EMPTY, "float32", "sm_90")
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BackendError, match="torch is not installed"):
+        compile_ahead(EMPTY, "float32", "sm_90")
