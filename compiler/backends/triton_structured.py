@@ -94,7 +94,13 @@ def transpose(f: Frame, node: Node) -> None:
 
 
 def taken(f: Frame, tile: Tile, axis: int, index: str, dim: int) -> Tile:
-    """`tile[..., index, ...]` along one axis; `index` speaks of `tl.arange` along it."""
+    """`tile[..., index, ...]` along one axis; `index` speaks of `tl.arange` along it.
+
+    Triton 3.7 cannot gather more elements along an axis than there are: a small tile is joined to
+    itself first.
+    """
+    if dim > tile.dims[axis]:
+        tile = _joined(f, [tile] * (dim // tile.dims[axis]), axis)
     dims = (*tile.dims[:axis], dim, *tile.dims[axis + 1 :])
     shape = shape_text(dims, rows=tile.rows)
     where = f.once(f"tl.broadcast_to({index}, {shape})", "g")
