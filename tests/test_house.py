@@ -28,7 +28,22 @@ INSIDE_COMPILER = {
     "passes.classify": ("shapes", "ops", "ir", "dependence"),
     "passes.differentiate": ("shapes", "ops", "ir", "rewrite", "places", "derive"),
     "initial": ("shapes", "ops", "ir", "rewrite", "derive"),
-    "backends": ("shapes", "ops", "ir", "backends"),
+    "dependence": ("shapes", "ops", "ir"),
+    "affine": ("ir", "rewrite", "derive", "dependence"),
+    "partition": ("shapes", "ops", "ir", "dependence"),
+    "staging": ("ir", "dependence"),
+    "mapping": (),
+    "backends": (
+        "shapes",
+        "ops",
+        "ir",
+        "backends",
+        "mapping",
+        "dependence",
+        "affine",
+        "partition",
+        "staging",
+    ),
 }
 FRAMEWORKS = {"torch", "triton"}
 FRAMEWORK_FILES = {
