@@ -19,6 +19,7 @@ from .torch_loop import host_loop
 from .triton_loop import Kernel, Last, Start, Sum, loop_kernel
 from .triton_map import BLOCK
 from .triton_prelude import helpers_for
+from .triton_scan import BLOCK as SCAN_BLOCK
 from .triton_scan import SCANNED, host_scan
 from .writer import Writer, in_lines
 
@@ -66,7 +67,6 @@ def every_step(step, T, clock):
 
 DEFAULT = Mapping("loop")
 GRAPHED = ("step", "staged", "alternating")  # kinds whose steps are launched one by one
-SCAN = 32  # elements of the states for each program of a scan
 
 
 def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> Module:
@@ -162,7 +162,7 @@ def _module(body: str, mapping: Mapping, fast: bool) -> str:
         *helpers_for(body, fast=fast),
         NUMBERS.rstrip("\n"),
         *([EVERY_STEP.rstrip("\n")] if mapping.kind in GRAPHED else []),
-        *([f"SCAN = {SCAN}", SCANNED.rstrip("\n")] if mapping.kind == "scan" else []),
+        *([f"SCAN = {SCAN_BLOCK}", SCANNED.rstrip("\n")] if mapping.kind == "scan" else []),
         body.rstrip("\n"),
     ]
     return "\n\n\n".join(parts) + "\n"

@@ -19,6 +19,7 @@ from .writer import Names, Writer
 
 VIEWS = ("at", "broadcast", "diagonal", "reshape", "slice", "spread", "stack", "stop_gradient",
          "transpose")  # fmt: skip
+NARROWING = ("einsum", "stack")  # their results have the program's own type
 DTYPES = {"real": "dtype", "bool": "torch.bool", "int": "torch.int64"}
 
 
@@ -36,6 +37,7 @@ class Host:
         self.signatures: list[KernelSignature] = []
         self._allocated: set[str] = set()
         self._wide = False
+        self.wide: set[Node] = set()  # whose tensors have the carries' type
         self._settled: dict[Node, str] = {}  # nodes' contiguous copies
         self._group: list[Node] = []  # elementwise nodes of one shape, not yet launched
 
@@ -85,11 +87,11 @@ class Host:
             for arg in node.args:
                 if arg not in inside and arg.op.name != "const":
                     operands[arg] = self.contiguous(arg)
-        text, signature = map_kernel(name, group, list(operands), results)
-        self.kernels.append(text)
-        self.signatures.append(signature)
         for node in results:
             self.allocate(node)
+        text, signature = map_kernel(name, group, list(operands), results, self.wide)
+        self.kernels.append(text)
+        self.signatures.append(signature)
         total = " * ".join([*node_lead(group[0]), str(size(group[0].type.shape))])
         arguments = [*operands.values(), *(self.names[n] for n in results), "B", total]
         self.out(f"count = {total}")
@@ -125,6 +127,8 @@ class Host:
     def set(self, node: Node, expression: str) -> str:
         """Name a tensor."""
         name = self.names[node] = self.fresh("v")
+        if node.op.name not in NARROWING and any(a in self.wide for a in node.args):
+            self.wide.add(node)
         self.out(f"{name} = {expression}")
         return name
 
@@ -132,14 +136,16 @@ class Host:
         """An uninitialised tensor for a node."""
         name = self.names[node] = self.fresh(prefix)
         self._allocated.add(name)
+        if self._wide and node.type.kind == "real":
+            self.wide.add(node)
         self.out(f"{name} = {self.empty(node)}")
         return name
 
     def empty(self, node: Node, dtype: str | None = None) -> str:
         """`torch.empty` of a node's shape."""
-        return (
-            f"torch.empty({shape_of(node)}, dtype={dtype or DTYPES[node.type.kind]}, device=device)"
-        )
+        wide = self._wide and node.type.kind == "real"
+        dtype = dtype or ("wide" if wide else DTYPES[node.type.kind])
+        return f"torch.empty({shape_of(node)}, dtype={dtype}, device=device)"
 
     def know(self, node: Node) -> None:
         """Leaves without operands are made where they are first read."""

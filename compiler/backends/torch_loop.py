@@ -19,6 +19,7 @@ def host_loop(host: Host, plan: Plan) -> None:
     for carry in scan.carries:
         name = host.fresh("c")
         host.names[carry.node] = host.lasts[carry.name] = name
+        host.wide.add(carry.node)
         host.out(f"{name} = {host.names[carry.start]}.clone()")
     stacks = [n for n in plan.kept if n.op.name == "stack" and plan.computes(n.args[0])]
     sums = [n for n in plan.kept if n.op.name != "stack" and plan.computes(n.args[0])]

@@ -142,11 +142,12 @@ class Frame:
         return Tile(name, dims, place.rows)
 
     def load_row(self, table: Strided, number: Tile) -> Tile:
-        """Read the row of a table in memory that `number`, in range, says."""
+        """Read the row of a table in memory that `number` says: no other memory, whatever it is."""
         row = replace(table, extents=table.extents[1:], strides=table.strides[1:])
         dims, rank = tuple(map(padded, row.extents)), len(row.extents)
         mask = self.inside(row.extents, dims, rows=False)
-        start = f"{number.text}[{'None, ' * rank}:] * {table.strides[0]}"
+        bounded = self.let(f"tl.minimum(tl.maximum({number.text}, 0), {table.extents[0] - 1})")
+        start = f"{bounded}[{'None, ' * rank}:] * {table.strides[0]}"
         name = self.fresh("v")
         guard = f", mask={mask}, other=0" if mask else ""
         self.step(f"{name} = tl.load({self.pointer(row, dims)} + {start}{guard}).to(REAL)")

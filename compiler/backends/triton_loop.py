@@ -80,7 +80,7 @@ class Kernel:
 
 def _element(what: object) -> str:
     match what:
-        case Node():
+        case Node() if what.op.name != "carry":
             return what.type.kind
         case _:
             return "wide"

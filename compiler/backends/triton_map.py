@@ -6,7 +6,7 @@ are contiguous; one that lacks leading axes is read again for each of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..ir import Node
 from ..shapes import size
@@ -18,9 +18,13 @@ BLOCK, WARPS = 1024, 4
 
 
 def map_kernel(
-    name: str, nodes: Sequence[Node], operands: Sequence[Node], results: Sequence[Node]
+    name: str,
+    nodes: Sequence[Node],
+    operands: Sequence[Node],
+    results: Sequence[Node],
+    wide: Collection[Node],
 ) -> tuple[str, KernelSignature]:
-    """The kernel `name(*operands, *results, B, count, BLOCK, REAL)`."""
+    """The kernel `name(*operands, *results, B, count, BLOCK, REAL)`; `wide` are of REAL's type."""
     fresh, known = Names(), {}
     pointers = [fresh("x") for _ in operands] + [fresh("y") for _ in results]
     domain = nodes[0]
@@ -30,6 +34,8 @@ def map_kernel(
     with out.block(f"def {name}{in_lines(parameters)}:"):
         out("i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)")
         out("m = i < count")
+        if any(n.type.lead not in ("", domain.type.lead) for n in operands):
+            out("rows = tl.cast(B, tl.int64)")
         for node, pointer in zip(operands, pointers, strict=False):
             known[node] = fresh("v")
             cast = ".to(REAL)" if node.type.kind == "real" else ""
@@ -45,7 +51,7 @@ def map_kernel(
             out(f"{known[node]} = {node.op.spell['triton'].format(*texts)}")
         for node, pointer in zip(results, pointers[len(operands) :], strict=True):
             out(f"tl.store({pointer} + i, {known[node]}, mask=m)")
-    kinds = [node.type.kind for node in (*operands, *results)]
+    kinds = ["wide" if node in wide else node.type.kind for node in (*operands, *results)]
     signature = KernelSignature(
         name, tuple(zip(pointers, kinds, strict=True)), ("B", "count"), (("BLOCK", BLOCK),),
         ("REAL",), WARPS,
@@ -66,5 +72,5 @@ def _place(node: Node, domain: Node) -> str:
     if not mine:
         return f"(i{row})" if row else "(i * 0)"
     if mine == whole[1:]:  # no time
-        return f"(i % (B * {inner}))"
-    return f"(i // (B * {inner}) * {inner}" + (f" + i{row})" if row else ")")
+        return f"(i % (rows * {inner}))"
+    return f"(i // (rows * {inner}) * {inner}" + (f" + i{row})" if row else ")")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ..affine import affine
 from ..ir import Carry, Node, Plan, leaf, rebuild, toposort
+from . import KernelSignature
 from .torch_host import DTYPES, Host
 
 SCANNED = '''\
@@ -80,10 +81,31 @@ def scanned(a, b, start, reverse):
 '''
 
 
+BLOCK, WARPS = 32, 1  # elements of the states, and warps, of each program
+
+
+def _signature(name: str, pointers: str, scalars: str, *, reverse: bool | None) -> KernelSignature:
+    turned = () if reverse is None else (("REVERSE", int(reverse)),)
+    return KernelSignature(
+        name, tuple((p, "wide") for p in pointers.split()), tuple(scalars.split()),
+        (("BLOCK", BLOCK), *turned), (), WARPS,
+    )  # fmt: skip
+
+
+def signatures(reverse: bool) -> tuple[KernelSignature, ...]:
+    """The kernels of `SCANNED`."""
+    return (
+        _signature("chunk_ends", "a b ends", "T N CHUNK", reverse=reverse),
+        _signature("chunk_starts", "ends start last", "N CHUNKS", reverse=None),
+        _signature("chunk_states", "a b ends states", "T N CHUNK", reverse=reverse),
+    )
+
+
 def host_scan(host: Host, plan: Plan) -> None:
     """Emit the states of every step, then what the step leaves behind."""
     steps = affine(plan)
     assert steps is not None, "the mapping is legal for the plan"
+    host.signatures += signatures(plan.scan.reverse)
     over_time = _OverTime()
     with host.keeping_wide():
         for step in steps:
@@ -93,6 +115,7 @@ def host_scan(host: Host, plan: Plan) -> None:
             states = over_time.state(step.carry)
             name, last = host.fresh("c"), host.fresh("l")
             host.names[states], host.lasts[step.carry.name] = name, last
+            host.wide.add(states)
             a, b = (f"{host.spread(n, 'TB')}.to(wide).contiguous()" for n in (factor, rest))
             start = host.names[step.carry.start]
             host.out(f"{name}, {last} = scanned({a}, {b}, {start}, {plan.scan.reverse})")

@@ -15,8 +15,9 @@ import rnnc
 from rnnc.compiler import oracle
 from rnnc.compiler.pipeline import Programs
 from rnnc.runtime.program import Program
-from tests.compiler.hand_built import Array, Numbers, draw_masks
+from tests.compiler.hand_built import Array, Numbers
 from tests.compiler.run_scans import NO_MASKS, Outcome, by_oracle
+from tests.fuzz.check import draw_masks
 from tests.runtime.run_program import by_program
 from tests.tolerance import Bound, assert_within
 
@@ -36,7 +37,7 @@ SIZES: dict[str, tuple[tuple[int, ...], ...]] = {
     "MinGRU": ((4, 5), (32, 192)),
 }
 CASES = [(name, sizes) for name, all_sizes in SIZES.items() for sizes in all_sizes]
-MASKS = {"plain": (), "masks": ("starts", "boundaries", "valid")}
+MASKS = {"plain": [], "masks": [0, 1, 2]}  # resets, boundaries, lengths
 BOUNDS = {
     "float64": Bound(1e-11, 1e-10),
     "float32": Bound(2e-5, 2e-4),
@@ -101,7 +102,7 @@ def test_cells_are_the_oracles(name: str, sizes: tuple[int, ...], dtype: str, ma
     for steps in STEPS:
         for rows in ROWS:
             n = numbers(program, steps, rows)
-            drawn = draw_masks(MASKS[masks], steps, rows)
+            drawn = draw_masks(steps, steps, rows, MASKS[masks])
             try:
                 assert_within(found_by(program, n, drawn), by_oracle(cell, n, drawn), BOUNDS[dtype])
             except AssertionError as error:

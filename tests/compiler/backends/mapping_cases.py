@@ -146,7 +146,7 @@ def _given(name: str, sizes: tuple[int, ...], steps: int, rows: int, dtype: str)
     draws = np.random.default_rng(5)
     n = Numbers.draw(cell, SETTLING + steps, rows)
     params: dict[str, Array] = {
-        path: start + 0.1 * draws.standard_normal(start.shape)
+        path: 0.9 * start + 0.1 * draws.standard_normal(start.shape) / width(start)
         for path, start in initialise(cell, 0, np.dtype("float64")).items()
     }
     settling = {name: x[:SETTLING] for name, x in n.xs.items()}
