@@ -167,6 +167,8 @@ class Indices:
                 return Range(ZERO, self.grid[axis.number] - ONE)
             case "minimum":
                 return _smaller(*values)
+            case "maximum":
+                return _larger(*values)
             case "cast":
                 return self._as(values[0], arguments[1])
             case "full":
@@ -233,6 +235,13 @@ def _smaller(a: Range, b: Range) -> Range:
     if a.low and b.low:
         low = a.low if at_most(a.low, b.low) else b.low if at_most(b.low, a.low) else None
     return Range(low, b.high or a.high, a.wide or b.wide)
+
+
+def _larger(a: Range, b: Range) -> Range:
+    high = None
+    if a.high and b.high:
+        high = a.high if at_most(b.high, a.high) else b.high if at_most(a.high, b.high) else None
+    return Range(b.low or a.low, high, a.wide or b.wide)
 
 
 def _remainder(a: Range, b: Range) -> Ends:

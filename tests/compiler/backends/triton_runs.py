@@ -5,9 +5,11 @@ In: a cell, numbers, and which mapping to force. Out: an `Outcome`, to hold agai
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Named
-from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from tests.compiler.run_scans import NO_MASKS, Outcome, mask_arrays
 
 EXTENT = Extent(steps=8, rows=16)  # kernels for 1 to 16 rows a program are among the choices
 DIVIDED = " in blocks"
+MOST_STEPS = 300  # of all programs of a launch together
 
 
 @dataclass(frozen=True)
@@ -55,18 +58,28 @@ def ways_of(choices: Sequence[Ranked]) -> dict[str, list[Mapping]]:
     return found
 
 
-def forced(programs: Programs, way: str, variant: int = 0) -> Pair:
+def forced(
+    programs: Programs, way: str, variant: int = 0, *, steps: int = 0, rows: int = 0
+) -> Pair:
     """Both loops in one way, or in the plainest if it is not legal for one of them.
 
     Args:
-        variant: which of the mappings of that way: their numbers of blocks, rows and warps differ.
+        variant: which of the mappings of that way: their numbers of blocks and of rows differ.
+        steps, rows: of the call, whose programs the interpreter has to be able to run one by one.
     """
     found: list[Mapping] = []
     for choices in programs.choices:
         ways = ways_of(choices)
-        options = ways.get(way) or ways["alternating"]
+        options = _different(ways.get(way) or ways["alternating"])
+        few = [m for m in options if steps * m.blocks * ceil(rows / m.rows) <= MOST_STEPS]
+        options = few or [min(options, key=lambda m: m.blocks / m.rows)]
         found.append(options[variant % len(options)])
     return Pair(*found)
+
+
+def _different(options: Sequence[Mapping]) -> list[Mapping]:
+    """Those that are not the same but for warps and stages, of which the interpreter has none."""
+    return list({(m.blocks, m.rows): m for m in reversed(options)}.values())[::-1]
 
 
 def by_triton(
@@ -108,7 +121,8 @@ def _run(
     arguments += [tensor(starts[name], wide) for name in module.starts]
     arguments += [tensor(given[name], dtype) for name in module.inputs]
     run = load(module.source)(n.rows, getattr(torch, dtype))
-    values = run(n.steps, *arguments)
+    with rounding_as_devices_do(), np.errstate(all="ignore"):  # of what lies in padding, too
+        values = run(n.steps, *arguments)
     count = len(module.carries)
     return (
         dict(zip(module.carries, values[:count], strict=True)),
@@ -121,6 +135,31 @@ def device() -> str:
     import triton
 
     return "cpu" if triton.knobs.runtime.interpret else "cuda"
+
+
+@contextmanager
+def rounding_as_devices_do() -> Iterator[None]:
+    """Triton's interpreter cuts a float32 off where it makes it a bfloat16; devices round it."""
+    from triton.runtime import interpreter
+
+    cut = interpreter._convert_float
+
+    def rounded(values: Array, source: Any, target: Any, mode: Any) -> Array:
+        match str(source), str(target):
+            case "fp32", "bf16":
+                bits = values.view(np.uint32)
+                even = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+                return np.where(np.isnan(values), 0x7FC0, even).astype(np.uint16)
+            case "bf16", "fp32":
+                return values.view(np.uint16).astype(np.uint32) << 16
+        kept: Array = cut(values, source, target, mode)
+        return kept
+
+    interpreter._convert_float = rounded
+    try:
+        yield
+    finally:
+        interpreter._convert_float = cut
 
 
 def tensor(value: Any, dtype: str) -> Any:
