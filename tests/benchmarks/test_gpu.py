@@ -152,7 +152,7 @@ def test_without_a_device_it_says_so_and_has_a_status_of_its_own(
 ) -> None:
     monkeypatch.setattr(gpu, "has_device", lambda: False)
     monkeypatch.setattr(sys, "argv", ["gpu"])
-    assert gpu.main() == gpu.NO_DEVICE != 0
+    assert gpu.main() == gpu.NO_DEVICE
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
     assert "no CUDA device" in captured.err

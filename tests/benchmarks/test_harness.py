@@ -127,7 +127,8 @@ def test_paired_ratios_survive_a_machine_that_slows_down(machine: Machine) -> No
     machine.slowness = lambda now: 1 + now // 60  # steps up now and then, to fourfold
     reference, twice = machine.contender("reference", 2.0), machine.contender("twice", 1.0)
     protocol = Protocol(rounds=40, minimum_time=0.5)
-    found = compare("work", [reference, twice], tolerance=0, protocol=protocol, sample=machine.sample)
+    contenders = [reference, twice]
+    found = compare("work", contenders, tolerance=0, protocol=protocol, sample=machine.sample)
     times, ratio = found.timings[1].spread, found.timings[1].ratio
     assert times.maximum > 2 * times.minimum
     assert (ratio.lower_quartile, ratio.median, ratio.upper_quartile) == (2.0, 2.0, 2.0)

@@ -9,24 +9,25 @@ import pytest
 from rnnc.compiler import library
 from rnnc.compiler.ir import Cell, Node, Scans, State, Value, apply, const
 from rnnc.compiler.passes.boundaries import MASKS
-from rnnc.compiler.pipeline import PIPELINE, Goal, stages
+from rnnc.compiler.pipeline import BACKENDS, PIPELINE, Goal, stages
 from rnnc.compiler.text import read, same, show
 from tests.compiler.hand_built import CELLS, Numbers, carry, draw_masks, one_input, param
 from tests.compiler.run_scans import assert_alike, by_oracle, by_scans
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("exact", [False, True], ids=["", "exact"])
 @pytest.mark.parametrize("masks", [(), MASKS], ids="+".join)
 @pytest.mark.parametrize("name", CELLS)
 def test_every_stage_keeps_values_and_gradients(
-    name: str, masks: tuple[str, ...], exact: bool
+    name: str, masks: tuple[str, ...], exact: bool, backend: str
 ) -> None:
     cell = CELLS[name]()
     n = Numbers.draw(cell, steps=4, rows=3)
     drawn = draw_masks(masks, n.steps, n.rows)
     wanted = by_oracle(cell, n, drawn)
     compared = 0
-    for stage in stages(cell, Goal(masks, record=True, exact=exact)):
+    for stage in stages(cell, Goal(masks, record=True, exact=exact, backend=backend)):
         if isinstance(stage.value, Scans) and stage.value.saved:
             try:
                 assert_alike(by_scans(cell, stage.value, n, drawn), wanted)
@@ -34,7 +35,7 @@ def test_every_stage_keeps_values_and_gradients(
                 error.add_note(f"after '{stage.pass_.name}':\n{show(stage.value)}")
                 raise
             compared += 1
-    passed = [p for p in PIPELINE if p.exact or not exact]
+    passed = [p for p in PIPELINE if (p.exact or not exact) and backend in p.backends]
     first = [p.name for p in passed].index("residuals")
     if CELLS[name] is not CELLS["dense"]:
         assert compared == len(passed) - first - 1  # the last one's is a plan
@@ -90,10 +91,18 @@ def test_doubling_lets_stay_small() -> None:
             assert len(list(stage.value.backward)) <= 20 * 60, stage.pass_.name
 
 
-PASSES = [f"{at:02}-{step.name}" for at, step in enumerate(PIPELINE[:-1], 1)]  # the last: a plan
+def passes(backend: str) -> list[str]:
+    """Those of a backend with their numbers, but for the last, which leaves a plan."""
+    mine = [step.name for step in PIPELINE if backend in step.backends]
+    return [f"{at:02}-{name}" for at, name in enumerate(mine[:-1], 1)]
 
 
-@pytest.mark.parametrize("number", range(len(PASSES)), ids=PASSES)
+@pytest.mark.parametrize("number", range(len(passes("numpy"))), ids=passes("numpy"))
 def test_the_lstm_after_every_pass(number: int, golden: Callable[[str], None]) -> None:
     found = list(stages(library.std().LSTM(3, 4), Goal()))
     golden(show(found[number].value, comments=False))
+
+
+def test_the_lstm_as_triton_gets_it(golden: Callable[[str], None]) -> None:
+    *_, last, _plans = stages(library.std().LSTM(3, 4), Goal(backend="triton"))
+    golden(show(last.value, comments=False))

@@ -1,0 +1,82 @@
+"""The cost model: what is legal, what comes first, and that it is the same every time."""
+
+from __future__ import annotations
+
+import pytest
+
+from rnnc.compiler.choose import MOST_ELEMENTS, MOST_WEIGHTS, ranked
+from rnnc.compiler.mapping import ALTERNATING, Extent, Mapping
+from tests.compiler.test_partition import plans
+
+HALF = Extent(512, 16, 2)
+STANDARD = (
+    ("RNN", 3, 16), ("LSTM", 3, 16), ("GRU", 3, 16), ("Dense", 3, 4), ("Embedding", 5, 4),
+    ("SLSTM", 3, 12, 3), ("DeltaNet", 3, 4, 6), ("MinGRU", 3, 16),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "sizes"), [(n, s) for n, *s in STANDARD])
+def test_alternating_is_always_there(name: str, sizes: list[int]) -> None:
+    for plan in plans(name, *sizes):
+        assert ALTERNATING in [r.mapping for r in ranked(plan, HALF)]
+
+
+def test_no_size_is_refused() -> None:
+    for plan in plans("LSTM", 8192, 16384):
+        assert ranked(plan, HALF)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "extent", "kind", "blocks"),
+    [
+        ("LSTM", (64, 64), HALF, "loop", 1),
+        ("SLSTM", (768, 768, 12), HALF, "loop", 12),
+        ("MinGRU", (64, 2048), Extent(4096, 16, 4), "loop", 16),
+        ("MinGRU", (64, 64), Extent(4096, 1, 4), "scan", 1),
+        ("LSTM", (64, 512), HALF, "step", 64),
+    ],
+)
+def test_the_first_mapping_of_a_class(
+    name: str, sizes: tuple[int, ...], extent: Extent, kind: str, blocks: int
+) -> None:
+    forward, _ = plans(name, *sizes)
+    first = ranked(forward, extent)[0].mapping
+    assert (first.kind, first.blocks) == (kind, blocks)
+
+
+def test_a_large_backward_step_goes_in_stages() -> None:
+    _, backward = plans("LSTM", 64, 512)
+    assert ranked(backward, HALF)[0].mapping.kind == "staged"
+
+
+def test_the_choice_is_the_same_every_time() -> None:
+    for sizes in ((3, 16), (64, 512)):
+        first, second = (ranked(plans("GRU", *sizes)[0], HALF) for _ in range(2))
+        assert first == second
+
+
+def test_seconds_never_fall_along_the_list() -> None:
+    seconds = [r.seconds for r in ranked(plans("SLSTM", 64, 64, 4)[0], HALF)]
+    assert seconds == sorted(seconds)
+
+
+def test_weights_that_do_not_stay_on_chip_are_no_loop() -> None:
+    hidden = 512
+    assert 4 * hidden * hidden * HALF.itemsize > MOST_WEIGHTS
+    kinds = {r.mapping.kind for r in ranked(plans("LSTM", 3, hidden)[0], HALF)}
+    assert "loop" not in kinds
+
+
+def test_tiles_that_are_too_large_are_left_out() -> None:
+    rows = {
+        r.mapping.rows
+        for r in ranked(plans("DeltaNet", 3, 256, 256)[0], Extent(64, 64, 4))
+        if r.mapping == Mapping("loop", 1, r.mapping.rows, r.mapping.warps, r.mapping.stages)
+    }
+    assert all(256 * 256 * r <= MOST_ELEMENTS for r in rows)
+
+
+def test_calls_of_one_class_have_the_same_kernels() -> None:
+    assert Extent.near(7, 17, 2) == Extent.near(4096, 63, 2) == Extent(512, 16, 2)
+    assert Extent.near(1, 0, 4) == Extent.near(1, 1, 4)
+    assert Extent.near(1, 1000, 4).rows == 256

@@ -1,0 +1,79 @@
+"""A module's host is run on tensors without memory: what it takes, launches and returns."""
+
+from __future__ import annotations
+
+import pytest
+
+import rnnc
+from rnnc.compiler.backends.to_triton import to_triton
+from rnnc.compiler.mapping import ALTERNATING, Mapping
+from rnnc.compiler.pipeline import Goal, Programs, compile_cell
+from rnnc.runtime.launch import load
+from rnnc.runtime.rehearse import STEP_RANGE, Array, rehearse
+
+pytest.importorskip("triton")
+pytestmark = pytest.mark.torch
+
+
+def programs_of(name: str, *sizes: int) -> Programs:
+    return compile_cell(rnnc.cells[name](*sizes).cell, Goal(backend="triton"))
+
+
+def test_sizes_are_products_of_steps_and_rows() -> None:
+    plan = programs_of("RNN", 3, 20).plans[0]
+    found = rehearse(to_triton(plan, Mapping("loop", rows=32)), plan.scan, "bfloat16")
+    assert [a.shape for a in found.arguments[-2:]] == [("B", "20"), ("T", "B", "3")]
+    assert [a.dtype for a in found.arguments[-2:]] == ["float32", "bfloat16"]
+    (loop,) = found.launches
+    assert loop.kernel == "loop" and loop.grid == ("cdiv(B, 32)",)
+    assert [loop.arguments[name] for name in ("begin", "end", "B")] == ["0", "T", "B"]
+    start = loop.arguments["s0"]
+    assert isinstance(start, Array) and start.shape == ("B", "20") and start.is_contiguous
+
+
+def test_a_size_that_has_the_first_number_of_steps_as_a_factor_is_told_apart() -> None:
+    plan = programs_of("RNN", 3, 251).plans[0]
+    found = rehearse(to_triton(plan, Mapping("loop")), plan.scan, "float32")
+    assert found.arguments[-1].shape == ("T", "B", "3")
+    assert found.results[0].shape == ("B", "251")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_results_have_the_dtypes_that_users_get(dtype: str) -> None:
+    programs = programs_of("GRU", 3, 8)
+    plan, module = programs.plans[0], programs.forward
+    found = rehearse(module, plan.scan, dtype)
+    wide = "float64" if dtype == "float64" else "float32"
+    dtypes = dict(zip((*module.carries, *module.outs), found.results, strict=True))
+    assert found.results[0].dtype == wide
+    assert dtypes[plan.scan.outs[0].name].dtype == dtype
+
+
+def test_what_every_step_launches_is_noted_once() -> None:
+    programs = programs_of("LSTM", 3, 64)
+    plan = programs.plans[0]
+    step = next(c.mapping for c in programs.choices[0] if c.mapping.kind == "step")
+    found = rehearse(to_triton(plan, step), plan.scan, "bfloat16")
+    launches = [x for x in found.launches if x.kernel == "step"]
+    assert launches and len(launches) < 5
+    assert STEP_RANGE.items() <= launches[-1].arguments.items()
+
+
+def test_nothing_of_the_module_is_changed() -> None:
+    plan = programs_of("RNN", 3, 4).plans[0]
+    module = to_triton(plan, Mapping("loop"))
+    names = dict(load(module.source).__globals__)
+    rehearse(module, plan.scan, "float32")
+    assert load(module.source).__globals__ == names
+
+
+def test_arguments_that_share_memory_are_told() -> None:
+    plan = programs_of("LSTM", 3, 4).plans[0]
+    found = rehearse(to_triton(plan, ALTERNATING), plan.scan, "float32")
+    arrays = [
+        (name, array)
+        for launch in found.launches
+        for name, array in launch.arguments.items()
+        if isinstance(array, Array)
+    ]
+    assert arrays and any(array.memory != name for name, array in arrays)
