@@ -5,9 +5,11 @@ In: a cell, sizes, steps, rows, masks, a dtype, a way to map the loops. Out: how
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -18,25 +20,53 @@ from rnnc.compiler.pipeline import Programs
 from rnnc.runtime.params import initialise
 from rnnc.runtime.tolerance import BOUNDS
 from tests.compiler.backends.sources import STANDARD
-from tests.compiler.backends.triton_runs import by_triton, forced, programs_of, rounded_to
+from tests.compiler.backends.triton_runs import (
+    by_triton,
+    forced,
+    programs_of,
+    rounded_to,
+    ways_of,
+)
 from tests.compiler.hand_built import Array, Numbers
 from tests.compiler.run_scans import Outcome, by_oracle
+from tests.pairwise import Row, pairwise
 from tests.tolerance import Bound, adaptive_bound, errors
 
-# Of each cell: every size a power of two; none, yet in blocks; and small odd ones.
-SIZES = {
-    "RNN": ((4, 32), (5, 48), (3, 5)),
-    "LSTM": ((4, 32), (5, 48), (3, 5)),
-    "GRU": ((4, 32), (5, 48), (3, 5)),
-    "SLSTM": ((4, 32, 2), (5, 60, 3), (3, 6, 2)),
-    "DeltaNet": ((4, 8, 4), (5, 6, 3), (3, 5, 3)),
-    "MinGRU": ((4, 32), (5, 12), (3, 5)),
-    "Dense": ((4, 8), (5, 6), (3, 5)),
-    "Embedding": ((8, 4), (6, 12), (5, 3)),
+# Of each cell: every size a power of two; none, yet in blocks; and small odd ones. With each what
+# the cost model offers, forward or backward.
+HOST, LOOP, BLOCKS = "alternating", "loop", "loop in blocks"
+STEP, STAGED, SCAN = "step in blocks", "staged in blocks", "scan"
+DENSE, HEADS = (HOST, LOOP, STEP, STAGED), (HOST, LOOP, BLOCKS, STEP, STAGED)
+CASES: dict[tuple[str, tuple[int, ...]], tuple[str, ...]] = {
+    ("RNN", (4, 32)): DENSE,
+    ("RNN", (5, 48)): DENSE,
+    ("RNN", (3, 5)): (HOST, LOOP),
+    ("LSTM", (4, 32)): DENSE,
+    ("LSTM", (5, 48)): DENSE,
+    ("LSTM", (3, 5)): (HOST, LOOP),
+    ("GRU", (4, 32)): DENSE,
+    ("GRU", (5, 48)): DENSE,
+    ("GRU", (3, 5)): (HOST, LOOP),
+    ("SLSTM", (4, 32, 2)): HEADS,
+    ("SLSTM", (5, 60, 3)): HEADS,
+    ("SLSTM", (3, 6, 2)): (HOST, LOOP, BLOCKS),
+    ("DeltaNet", (4, 8, 4)): (HOST, LOOP, BLOCKS, STEP),
+    ("DeltaNet", (5, 6, 3)): (HOST, LOOP, BLOCKS, STEP),
+    ("DeltaNet", (3, 5, 3)): (HOST, LOOP, BLOCKS, STEP),
+    ("MinGRU", (4, 32)): (HOST, LOOP, BLOCKS, STEP, SCAN),
+    ("MinGRU", (5, 12)): (HOST, LOOP, BLOCKS, STEP, SCAN),
+    ("MinGRU", (3, 5)): (HOST, LOOP, BLOCKS, STEP, SCAN),
+    ("Dense", (4, 8)): (HOST, LOOP),
+    ("Dense", (5, 6)): (HOST, LOOP),
+    ("Dense", (3, 5)): (HOST, LOOP),
+    ("Embedding", (8, 4)): (HOST, LOOP),
+    ("Embedding", (6, 12)): (HOST, LOOP),
+    ("Embedding", (5, 3)): (HOST, LOOP),
 }
 STEPS, ROWS = (0, 1, 5, 33), (1, 3, 17)
 DTYPES = ("float32", "bfloat16", "float64")
 MASKS = ("starts", "boundaries", "valid")
+BFLOAT16 = BOUNDS["bfloat16"]
 FLOAT64 = Bound(1e-12, 1e-11)  # the oracle has rounding errors of its own
 SETTLING = 2  # steps until a state is one that the cell comes to by itself
 GAIN, NOISE = 0.9, 0.1  # of parameters: below 1, and what moves them from zeros and ones
@@ -84,6 +114,62 @@ class Verdict:
             f"values off by {self.found.values:.1e} of {self.allowed.values:.1e} allowed, "
             f"gradients by {self.found.gradients:.1e} of {self.allowed.gradients:.1e}"
         )
+
+
+FACTORS: dict[str, Sequence[Any]] = {
+    "cell": tuple(CASES),
+    "steps": STEPS,
+    "rows": ROWS,
+    "dtype": DTYPES,
+    "way": HEADS + (SCAN,),
+    **{name: (False, True) for name in MASKS},
+    "variant": (0, 1, 2),
+}
+
+
+def selection() -> list[Case]:
+    """Cases in which every two choices meet, the quick ones where it does not matter.
+
+    They meet once among the short runs and once among the long ones, of which each says more.
+    """
+    long, short = (n for n in STEPS if n > 1), (n for n in STEPS if n <= 1)
+    rows = [
+        row
+        for steps in (tuple(short), tuple(long))
+        for row in pairwise({**FACTORS, "steps": steps}, _is_legal, _seconds)
+    ]
+    return [_case(**row) for row in rows]
+
+
+def all_cases() -> Iterator[Case]:
+    """The full product, what the oracle computes once side by side."""
+    shared = ("cell", "steps", "rows", *MASKS, "dtype")
+    for values in product(*(FACTORS[name] for name in shared)):
+        row = dict(zip(shared, values, strict=True))
+        for way in CASES[row["cell"]]:
+            yield _case(**row, way=way)
+
+
+def _case(cell: tuple[str, tuple[int, ...]], **others: Any) -> Case:
+    return Case(*cell, **others)
+
+
+def _is_legal(row: Row) -> bool:
+    return "way" not in row or "cell" not in row or row["way"] in CASES[row["cell"]]
+
+
+def _seconds(row: Row) -> float:
+    """About how long the interpreter takes."""
+    step = {STEP: 4, STAGED: 4, BLOCKS: 3}.get(row["way"], 1) * (1 + row["rows"] // 16)
+    step *= 0.3 if row["cell"][0] in ("Dense", "Embedding", "MinGRU", "RNN") else 1
+    return 0.1 + 0.015 * float(row["steps"] * step)
+
+
+def legal_ways(name: str, sizes: tuple[int, ...]) -> set[str]:
+    """What the cost model offers for a cell with any masks."""
+    some = product((False, True), repeat=len(MASKS))
+    programs = [_programs(name, sizes, *masks) for masks in some]
+    return {way for p in programs for choices in p.choices for way in ways_of(choices)}
 
 
 def check(case: Case) -> Verdict:
