@@ -135,7 +135,7 @@ HEADERS: Final = [
 
 FOOTNOTE: Final = """\
 instr and what follows: in a turn of the longest loop, of a warp; shared, global: loads + stores.
-Of a loop mapping that is one step; of step and staged ones, a part of a product's inner axis."""
+That is a step of a loop; of step and staged mappings, where a product's own loop counts once."""
 
 
 def row_of(found: dict[str, Any]) -> list[str]:
@@ -215,9 +215,7 @@ def main() -> int:
             for line in measured(subject, numbers)
         ]
     print(table(HEADERS, list(rows_of(found))))
-    print(
-        "\nfrom instr on: in one turn of the time loop, of one warp; shared, global: loads + stores"
-    )
+    print("\n" + FOOTNOTE)
     if options.json:
         write(options.json, found)
     return 0

@@ -6,7 +6,8 @@ In: a work and a mode. Out: a function that does it once, or `Unable` with the r
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -105,12 +106,17 @@ def by_torch_nn_in_tf32(work: Work, mode: str) -> Run:
     return by_torch_nn(work, mode, tf32=True)
 
 
-def _tf32(on: bool) -> Any:
+@contextmanager
+def _tf32(on: bool) -> Iterator[None]:
+    """Whether cuDNN may compute float32 in TF32, which it does unless told not to."""
     import torch
 
-    return torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=False, allow_tf32=on
-    )
+    cudnn: Any = torch.backends.cudnn
+    before, cudnn.allow_tf32 = cudnn.allow_tf32, on
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before
 
 
 def by_graph_of_a_loop(work: Work, mode: str) -> Run:

@@ -1,4 +1,4 @@
-"""Which elements depend on which: ops that move elements, and ops that couple them."""
+"""Which elements and rows depend on which: ops that move elements, ops that couple them, sums."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from rnnc.compiler.dependence import is_contraction, is_diagonal
-from rnnc.compiler.ir import Carry, Node, apply, leaf
+from rnnc.compiler.dependence import (
+    affine_nodes,
+    is_contraction,
+    is_diagonal,
+    rows_are_apart,
+    sums_rows,
+)
+from rnnc.compiler.ir import Carry, Node, Plan, Scan, Value, apply, leaf, toposort
+from rnnc.compiler.passes.schedule import schedule
 from rnnc.compiler.shapes import Type
 from tests.compiler.hand_built import carry
 
@@ -70,3 +77,85 @@ def test_only_a_product_that_sums_is_a_contraction() -> None:
     assert is_contraction(product(weight, H, "ab,b->a"))
     assert not is_contraction(product(H, G, "a,b->ab"))
     assert not is_contraction(H + G)
+
+
+# -- rows ----------------------------------------------------------------------------------------
+
+INDEX = leaf("input", "token", Type((), "int", H.type.axes))
+
+
+@pytest.mark.parametrize(
+    ("node", "sums"),
+    [
+        (apply("total", H, attr="B"), True),
+        (apply("einsum", H, G, attr=("a,b->ab", "B")), True),
+        (apply("scatter", INDEX, H, attr=(5, "B")), True),
+        (apply("einsum", H, G, attr=("a,b->ab", "")), False),
+        (apply("scatter", INDEX, H, attr=(5, "")), False),
+        (apply("sum", H, attr=0), False),
+        (H + G, False),
+    ],
+)
+def test_what_sums_over_the_rows(node: Node, sums: bool) -> None:
+    assert sums_rows(node) is sums
+
+
+def plan_of(new: Node, *outs: Node) -> Plan:
+    """Of a loop with the state h, which leaves these nodes behind."""
+    named = tuple(Value(f"y{at}", node) for at, node in enumerate(outs))
+    return schedule(Scan("Probe", (), (), tuple(carried(h=new)), named))
+
+
+TOTAL = apply("total", H, attr="B")
+
+
+@pytest.mark.parametrize(
+    ("plan", "apart"),
+    [
+        (plan_of(H * 0.5, apply("stack", H)), True),
+        (plan_of(H * 0.5, apply("accumulate", TOTAL)), True),
+        (plan_of(H * 0.5, apply("accumulate", TOTAL * 2.0)), False),
+        (plan_of(H * 0.5, apply("stack", TOTAL)), False),
+        (plan_of(H - apply("spread", TOTAL, attr="B")), False),
+    ],
+    ids=["no sum", "a sum that leaves", "one that is read", "one of every step", "one carried"],
+)
+def test_rows_are_apart_unless_the_step_reads_a_sum_of_them(plan: Plan, apart: bool) -> None:
+    assert rows_are_apart(plan) is apart
+
+
+# -- affine --------------------------------------------------------------------------------------
+
+P = leaf("param", "p", Type((4,)))
+POSITIVE = H.then("gt", 0.0)
+AFFINE: dict[str, tuple[bool, Node]] = {
+    "itself": (True, H),
+    "times what reads no state": (True, H * P),
+    "times itself": (False, H * G),
+    "over what reads no state": (True, H / P),
+    "under it": (False, P / H),
+    "chosen by what reads no state": (True, apply("where", P.then("gt", 0.0), H, G)),
+    "chosen by itself": (False, apply("where", POSITIVE, P, P)),
+    "a sum, a difference, a sign": (True, -(H + G) - P),
+    "moved": (True, apply("flip", padded(part(H, 0, 2), 1, 1), attr=0)),
+    "running": (True, apply("cumsum", H, attr=(0, False))),
+    "a product of two of its elements": (False, product(H, G, "a,a->")),
+    "a product with a weight": (True, product(S, P, "ab,b->a")),
+    "a function": (False, apply("tanh", H)),
+    # Its derivative is 0, as a constant's is.
+    "rounded": (False, apply("floor", H)),
+    "after something that is not": (False, apply("abs", H) * P),
+    "what reads no state, however": (True, apply("tanh", P)),
+}
+
+
+@pytest.mark.parametrize("name", AFFINE)
+def test_what_is_affine_in_the_states(name: str) -> None:
+    wanted, node = AFFINE[name]
+    order = toposort([node])
+    serial: set[Node] = set()
+    for each in order:
+        if each.op.name == "carry" or any(a in serial for a in each.args):
+            serial.add(each)
+    found = affine_nodes(order, serial)
+    assert (node in found) is wanted

@@ -41,9 +41,10 @@ def test_every_stage_keeps_values_and_gradients(
         assert compared == len(passed) - first - 1  # the last one's is a plan
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", CELLS)
-def test_every_stage_reads_back(name: str) -> None:
-    for stage in stages(CELLS[name](), Goal(MASKS)):
+def test_every_stage_reads_back(name: str, backend: str) -> None:
+    for stage in stages(CELLS[name](), Goal(MASKS, backend=backend)):
         if isinstance(stage.value, Scans):
             text = show(stage.value, comments=False)
             again = read(text)
@@ -69,16 +70,18 @@ def chain_of(count: int) -> Cell:
     return Cell("Chain", {}, tuple(factors), states, (x,), (Value("h", new),))
 
 
-def test_long_equations_are_no_problem() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_long_equations_are_no_problem(backend: str) -> None:
     """No pass recurses, and none makes more nodes than a constant times what it is given."""
     count = 1500  # more than Python's stack is deep
-    for stage in stages(chain_of(count), Goal()):
+    for stage in stages(chain_of(count), Goal(backend=backend)):
         if isinstance(stage.value, Scans):
             scans = [s for s in (stage.value.forward, stage.value.backward) if s is not None]
             assert sum(len(list(s)) for s in scans) <= 30 * count, stage.pass_.name
 
 
-def test_doubling_lets_stay_small() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_doubling_lets_stay_small(backend: str) -> None:
     x, h = one_input("x"), carry("h")
     new = apply("tanh", h + x.node)
     for _ in range(60):
@@ -86,7 +89,7 @@ def test_doubling_lets_stay_small() -> None:
     cell = Cell(
         "Lets", {}, (), (State("h", h, new, const(0.0)),), (x,), (Value("h", new),)
     )  # fmt: skip
-    for stage in stages(cell, Goal()):
+    for stage in stages(cell, Goal(backend=backend)):
         if isinstance(stage.value, Scans) and stage.value.backward is not None:
             assert len(list(stage.value.backward)) <= 20 * 60, stage.pass_.name
 

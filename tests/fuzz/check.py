@@ -215,21 +215,17 @@ def _failures(run: Run, sensitivity: Bound) -> tuple[str, ...]:
     cell, n, masks = run.cell, run.numbers, run.masks
     wanted = by_oracle(cell, n, masks)
     found = by_program(rnnc.compile(cell, "numpy", "float64", exact=run.exact), n, masks)
-    failures = [f"float64: {line}" for line in _excesses_of_float64(run, found, wanted)]
+    failures = [f"float64: {line}" for line in excesses_of_float64(run, found, wanted)]
     if run.narrow:
         narrow = by_program(rnnc.compile(cell, "numpy", "float32", exact=run.exact), n, masks)
-        plain = adaptive_bound(plainly(run, np.float32), wanted, FLOOR_FLOAT32)  # may be lucky
-        bound = Bound(
-            max(FLOAT32.values, plain.values, sensitivity.values * ULP),
-            max(FLOAT32.gradients, plain.gradients, sensitivity.gradients * ULP),
-        )
-        failures += [f"float32: {line}" for line in excesses(narrow, wanted, bound, FLOOR_FLOAT32)]
+        lines = excesses_of_float32(run, narrow, wanted, sensitivity)
+        failures += [f"float32: {line}" for line in lines]
     if _differentiable(run):
         failures += _slope_failures(run, wanted)
     return tuple(failures)
 
 
-def _excesses_of_float64(run: Run, found: Outcome, wanted: Outcome) -> list[str]:
+def excesses_of_float64(run: Run, found: Outcome, wanted: Outcome) -> list[str]:
     """Where the fixed bound does not hold, the oracle's own error decides, as for float32."""
     lines = excesses(found, wanted, FLOAT64)
     if not lines:
@@ -241,6 +237,16 @@ def _excesses_of_float64(run: Run, found: Outcome, wanted: Outcome) -> list[str]
         FLOAT64.gradients + own.gradients - BESIDES_PLAIN,
     )
     return excesses(found, wider, bound)
+
+
+def excesses_of_float32(run: Run, found: Outcome, wanted: Outcome, sensitivity: Bound) -> list[str]:
+    """A plain evaluation may be lucky: how sensitive the program is counts as well."""
+    plain = adaptive_bound(plainly(run, np.float32), wanted, FLOOR_FLOAT32)
+    bound = Bound(
+        max(FLOAT32.values, plain.values, sensitivity.values * ULP),
+        max(FLOAT32.gradients, plain.gradients, sensitivity.gradients * ULP),
+    )
+    return excesses(found, wanted, bound, FLOOR_FLOAT32)
 
 
 def plainly(run: Run, dtype: npt.DTypeLike) -> Outcome:

@@ -62,9 +62,9 @@ def test_a_report_has_all_there_is_to_know(found: Any) -> None:
 
 
 def test_an_array_of_a_thread_is_no_spill(found: Any) -> None:
-    """The sine of large numbers has one."""
+    """The sine of large numbers has one, unless the assembler does without."""
     report = found["kernels"]["with_an_array"]
-    assert report["stack"] > 0 and report["spills"] == 0 and report["fits"]
+    assert report["spills"] == 0 and report["fits"]
 
 
 def test_spills_are_found(found: Any) -> None:

@@ -16,74 +16,24 @@ from rnnc.compiler.derive import jvp, vjp
 from rnnc.compiler.ir import LEAVES, Node, Scan, Value, apply, const, leaf
 from rnnc.compiler.ops import OPS, Op
 from rnnc.compiler.rewrite import Term, read_law, simplified
-from rnnc.compiler.shapes import Kind, Type, TypeProblem, size
+from rnnc.compiler.shapes import Type, TypeProblem, size
 from rnnc.compiler.text import read, same, show
 from tests.compiler.interpret_scan import evaluate
+from tests.compiler.ops.cases import (
+    CASES,
+    DIFFERENTIABLE,
+    EVALUATED,
+    NUMPY_TYPE,
+    ROWS,
+    SPECIAL,
+    Case,
+    is_evaluated,
+    operands_of,
+)
 
 Array = npt.NDArray[Any]
 
-ROWS = 2  # of a value that varies over the batch
 NUDGE = 1e-6  # for central differences
-SPECIAL = (0.0, -0.0, 1.0, -1.0, 50.0, -50.0, np.inf, -np.inf, np.nan)
-NUMPY_TYPE = {"real": float, "int": int, "bool": bool}
-
-
-@dataclass(frozen=True)
-class Case:
-    """An op on operands of certain types."""
-
-    op: Op
-    attr: Any
-    types: tuple[Type, ...]
-
-    def __str__(self) -> str:
-        return f"{self.op.name}({', '.join(map(str, self.types))})"
-
-    def operands(self) -> list[Node]:
-        return [leaf("input", "abc"[at], type_) for at, type_ in enumerate(self.types)]
-
-    def apply(self, operands: Sequence[Node]) -> Node:
-        return apply(self.op, *operands, attr=self.attr)
-
-    def draw(self, draws: np.random.Generator) -> list[Array]:
-        """Values within the op's domain; an index is a row that its table has."""
-        return [_draw(type_, draws, self.op.domain) for type_ in self.types]
-
-
-def _draw(type_: Type, draws: np.random.Generator, domain: tuple[float, float]) -> Array:
-    shape = (*(ROWS,) * len(type_.axes), *type_.shape)
-    if type_.kind == "real":
-        return draws.uniform(*domain, shape)
-    return draws.integers(0, 2 if type_.kind == "bool" else 3, shape).astype(NUMPY_TYPE[type_.kind])
-
-
-def _cases(op: Op) -> list[Case]:
-    if op.samples or not op.pointwise:
-        return [Case(op, attr, types) for attr, types in op.samples]
-    return [Case(op, None, _pointwise_types(op))]
-
-
-def _pointwise_types(op: Op) -> tuple[Type, ...]:
-    """Operands of one shape, of the first kinds that the op accepts."""
-    accepted: tuple[Kind, ...] = ("real", "bool")
-    for kinds in itertools.product(accepted, repeat=op.arity):
-        types = tuple(Type((3,), kind) for kind in kinds)
-        try:
-            op.type(None, *types)
-        except TypeProblem:
-            continue
-        return types
-    raise AssertionError(f"{op.name} accepts no kinds")
-
-
-def _is_evaluated(case: Case) -> bool:
-    return case.op.name not in ("at", "stack", "accumulate")
-
-
-OPERATIONS = [op for op in OPS.values() if op.name not in LEAVES]
-CASES = [case for op in OPERATIONS for case in _cases(op)]
-EVALUATED = [case for case in CASES if _is_evaluated(case)]
-DIFFERENTIABLE = [case for case in EVALUATED if not case.op.nograd]
 LAWS = [(op, law) for op in OPS.values() for law in op.laws]
 
 each_op = pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
@@ -114,7 +64,7 @@ def test_structured_ops_have_samples(op: Op) -> None:
 @each_case
 def test_type_is_what_the_reference_computes(case: Case) -> None:
     node = case.apply(case.operands())
-    if not _is_evaluated(case):
+    if not is_evaluated(case):
         assert case.op.reference is None
         return
     values = dict(zip(node.args, case.draw(np.random.default_rng(0)), strict=True))
@@ -387,22 +337,10 @@ def test_law_holds_at_special_values_too(op: Op, law: str) -> None:
 # -- spellings -----------------------------------------------------------------------------------
 
 
-def _operands_of(case: Case, dtype: str) -> list[Array]:
-    """All combinations of special values and a few drawn ones, a row for each operand."""
-    drawn = np.random.default_rng(3).uniform(*case.op.domain, 4 if len(case.types) > 1 else 200)
-    choices = [
-        [False, True] if t.kind == "bool" else [*SPECIAL, *drawn.astype(dtype).tolist()]
-        for t in case.types
-    ]
-    rows = zip(*itertools.product(*choices), strict=True)
-    kinds = (bool if t.kind == "bool" else dtype for t in case.types)
-    return [np.array(row, kind) for row, kind in zip(rows, kinds, strict=True)]
-
-
 @each_dtype
 @pytest.mark.parametrize("case", [c for c in EVALUATED if "numpy" in c.op.spell], ids=str)
 def test_numpy_spelling_is_the_reference(case: Case, dtype: str) -> None:
-    operands = _operands_of(case, dtype)
+    operands = operands_of(case, dtype)
     kind = case.apply(case.operands()).type.kind
     out = np.empty(operands[0].shape, bool if kind == "bool" else dtype)
     names = {f"x{at}": value for at, value in enumerate(operands)}
