@@ -51,8 +51,7 @@ class Extent:
     itemsize: int = 4  # bytes of an element in memory
 
     @staticmethod
-    def near(steps: int, rows: int, itemsize: int) -> Extent:
-        """The class a call belongs to: calls of one class have the same kernels."""
-        del steps  # every number of steps has the same
+    def near(rows: int, itemsize: int) -> Extent:
+        """The class a call belongs to, whatever its steps: calls of one class share kernels."""
         classes = (1, 16, 64, 256)
-        return Extent(512, max(c for c in classes if c <= max(rows, 1)), itemsize)
+        return Extent(rows=max(c for c in classes if c <= max(rows, 1)), itemsize=itemsize)

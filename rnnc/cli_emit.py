@@ -27,7 +27,6 @@ from .runtime.aot import SHARED, Compiled, Report, compile_fitting, fault, requi
 from .runtime.rehearse import Array, Launch, rehearse
 
 NARROW: Final = ("bfloat16", "float16")
-STEPS: Final = 512  # what mappings are chosen for; kernels run any number
 
 
 def emit(
@@ -60,7 +59,7 @@ def emit(
         raise UsageError(f"--batch takes a number of rows, at least 1, not {batch}")
     goal = Goal(
         read_masks(masks), backend=backend, fast=fast,
-        extent=Extent.near(STEPS, batch, 2 if dtype in NARROW else 8 if dtype == "float64" else 4),
+        extent=Extent.near(batch, 2 if dtype in NARROW else 8 if dtype == "float64" else 4),
     )  # fmt: skip
     cell = bind(pick(read_library(path), name), settings)
     require_compiler()

@@ -19,6 +19,7 @@ from ..compiler.backends import KernelSignature, Module
 from ..compiler.backends.to_triton import to_triton
 from ..compiler.choose import Ranked
 from ..compiler.ir import Plan
+from ..compiler.mapping import ALTERNATING
 from ..compiler.mapping import Mapping as LoopMapping
 from ..compiler.pipeline import Programs
 from . import binary
@@ -105,10 +106,12 @@ def _fitting(
         module = to_triton(plan, option.mapping, fast=fast)
         reports = compile_ahead(module, dtype, target)
         wrong = tuple(report for report in reports if not fits(report))
-        if not wrong or option is options[-1]:  # the last one runs every cell, however slowly
-            break
+        if not wrong:
+            return Compiled(plan, module, option.mapping, reports, tuple(passed_over))
         passed_over.append((option.mapping, wrong))
-    return Compiled(plan, module, option.mapping, reports, tuple(passed_over))
+    module = to_triton(plan, ALTERNATING, fast=fast)  # runs every cell, however slowly
+    reports = compile_ahead(module, dtype, target)
+    return Compiled(plan, module, ALTERNATING, reports, tuple(passed_over))
 
 
 def compile_ahead(module: Module, dtype: str, target: str) -> tuple[Report, ...]:

@@ -30,7 +30,7 @@ class Products:
         tf32, on, off = ("fp32_precision", "tf32", "ieee") if new else ("allow_tf32", True, False)
         narrow = {name: False for name in NARROW_SUMS if hasattr(matmul, name)}
         self._wanted: Mapping[bool, Mapping[str, Any]] = {
-            True: {tf32: on},
+            True: {tf32: on, **narrow},
             False: {tf32: off, **narrow},
         }
         self._inside: dict[object, bool] = {}  # for each module that runs: whether it is fast

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..compiler import oracle
 from ..compiler.ir import Cell, Value
+from ..compiler.pipeline import Programs
 from .arrays import AnyArray, Array, Arrays
 from .inputs import table_rows
 from .params import initialise
@@ -23,7 +24,8 @@ from .tolerance import BOUNDS, adaptive, error, scale_of
 if TYPE_CHECKING:
     from .program import Program
 
-STEPS: Final = 3
+STEPS: Final = 3  # to run, where nothing depends on how many there are
+REACHED: Final = {"every_step(": 67, "scanned(": 35}  # what a module calls -> steps for all of it
 ROWS: Final = 2
 
 # The rounding error of one operation, in that of float32. Products of TF32 count as float16's.
@@ -53,7 +55,8 @@ def compare(program: Program, masks: tuple[str, ...] = (), *, record: bool = Tru
     Raises:
         MemoryError, or torch's OutOfMemoryError, which say nothing of a kernel.
     """
-    numbers = _drawn(program.cell, program.arrays, masks)
+    programs = program.variant(masks, record=record)
+    numbers = _drawn(program.cell, program.arrays, masks, _steps(programs))
     runs = []
     for _ in range(2):
         run = _Run(program, numbers, record=record)
@@ -67,6 +70,14 @@ def compare(program: Program, masks: tuple[str, ...] = (), *, record: bool = Tru
                 return Mistakes(**{side: (f"{type(problem).__name__}: {head}",)})
         runs.append(run.found)
     return Mistakes(**_wrong(program, numbers, *runs, record=record))
+
+
+def _steps(programs: Programs) -> int:
+    """Steps that reach all that a mapping does: a graph is replayed, a scan has several chunks."""
+    modules = (programs.forward, programs.backward)
+    texts = [module.source for module in modules if module is not None]
+    found = [n for mark, n in REACHED.items() for text in texts if mark in text]
+    return max(found, default=STEPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,7 @@ class _Results:
     gradients: dict[str, Array]
 
 
-def _drawn(cell: Cell, arrays: Arrays, masks: tuple[str, ...]) -> _Numbers:
+def _drawn(cell: Cell, arrays: Arrays, masks: tuple[str, ...], steps: int) -> _Numbers:
     """Random values near where the cell starts, as the program's dtype has them."""
     rng = np.random.default_rng(0)
 
@@ -103,7 +114,7 @@ def _drawn(cell: Cell, arrays: Arrays, masks: tuple[str, ...]) -> _Numbers:
     for p in cell.params:
         noise = 0.1 * rng.standard_normal(params[p.name].shape) if p.trained else 0.0
         params[p.name] = rounded(params[p.name] + noise)
-    rows, lead = table_rows(cell), (STEPS, ROWS)
+    rows, lead = table_rows(cell), (steps, ROWS)
     xs = {}
     for x in cell.inputs:
         shape = (*lead, *map(int, x.node.type.shape))
@@ -119,7 +130,7 @@ def _drawn(cell: Cell, arrays: Arrays, masks: tuple[str, ...]) -> _Numbers:
         oracle.Masks(
             rng.random(lead) < 0.3 if "starts" in masks else None,
             rng.random(lead) < 0.3 if "boundaries" in masks else None,
-            np.array([STEPS, STEPS - 1]) if "valid" in masks else None,
+            np.array([steps, steps - 1]) if "valid" in masks else None,
         ),
     )
 
@@ -187,14 +198,17 @@ def _wrong(
     program: Program, numbers: _Numbers, first: _Results, second: _Results, *, record: bool
 ) -> dict[str, tuple[str, ...]]:
     """The lines of `Mistakes`, by side."""
-    dtype, width = program.dtype, WIDTHS["float16" if program.fast else program.dtype]
+    dtype = program.dtype
+    if program.fast and WIDTHS[dtype] < WIDTHS["float16"]:
+        dtype = "float16"
+    width = WIDTHS[dtype]
     wanted = _by_oracle(program.cell, numbers, record, np.float64)
     plain: _Results | None = None
     found: dict[str, tuple[str, ...]] = {}
     for side, part in (("forward", "values"), ("backward", "gradients")):
         mine, again, theirs = (getattr(r, part) for r in (first, second, wanted))
-        off = _errors(mine, theirs, LARGEST[dtype])
-        allowed = getattr(BOUNDS["float16" if program.fast else dtype], part)
+        off = _errors(mine, theirs, LARGEST[program.dtype])
+        allowed = getattr(BOUNDS[dtype], part)
         if any(not value <= allowed for value in off.values()):
             # The cell may amplify rounding errors: see by how much.
             plain = plain or _by_oracle(program.cell, numbers, record, np.float32)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..compiler import knobs
-from ..compiler.choose import Ranked
 from ..compiler.ir import Cell
 from ..compiler.mapping import Extent
 from ..compiler.pipeline import USUAL, Goal, Programs, compile_cell
@@ -25,6 +24,7 @@ from .validation import compare
 from .verdicts import Verdict, keep, known, mapped
 
 if TYPE_CHECKING:
+    from ..compiler.choose import Ranked  # with what only the Triton backend needs
     from .program import Program
 
 MOST_WRONG: Final = 4  # mappings that turn out wrong before the plainest is tried, and then none
@@ -66,8 +66,8 @@ class Variants:
     def find(self, masks: tuple[str, ...], batch: int | None, *, record: bool) -> Variant:
         """The variant for calls with these masks and so many rows; None for a usual number."""
         extent = USUAL
-        if batch is not None and self._backend.name == "triton":
-            extent = Extent.near(0, batch, self._itemsize)
+        if self._backend.name == "triton":
+            extent = Extent.near(USUAL.rows if batch is None else batch, self._itemsize)
         key = masks, record, extent.rows
         found = self._found.get(key)
         if found is None:
@@ -86,7 +86,7 @@ class Variants:
             return Variant(programs)
         verdict = self._verdict(programs, goal)
         here = where(self._backend.device)
-        what = f"a kernel of {self._cell.name} is wrong {here}: {'; '.join(verdict.wrong)}"
+        what = f"kernels of {self._cell.name} cannot be used {here}: {'; '.join(verdict.wrong)}"
         if verdict.chosen is not None:
             if verdict.wrong:
                 warnings.warn(f"{what}; others take its place", KernelWarning, stacklevel=2)
@@ -112,7 +112,7 @@ class Variants:
 
     def _searched(self, programs: Programs, goal: Goal) -> Verdict:
         """The fastest mappings whose kernels fit the device and are right."""
-        at, wrong = [0, 0], []
+        at, wrong, is_last = [0, 0], [], False
         while True:
             candidate = mapped(programs, (at[0], at[1]))
             side = self._unfit_side(candidate)
@@ -125,10 +125,10 @@ class Variants:
             if side is None:
                 return Verdict((at[0], at[1]), tuple(wrong))
             at[side] += 1
-            if len(wrong) == MOST_WRONG:
-                at = [_plainest(options) for options in programs.choices]
-            elif len(wrong) > MOST_WRONG or at[side] >= len(programs.choices[side]):
+            if is_last or at[side] >= len(programs.choices[side]):
                 return Verdict(None, tuple(wrong) or ("no mapping of its loop fits",))
+            if len(wrong) == MOST_WRONG:
+                at, is_last = [_plainest(options) for options in programs.choices], True
 
     def _unfit_side(self, programs: Programs) -> int | None:
         """Which of two programs has a kernel that spills, or does not fit at all."""

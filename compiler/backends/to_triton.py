@@ -3,7 +3,8 @@
 In: a plan. Out: text without a word of the user's. `build(B, dtype)` returns `run(T, ...)`:
 
     once, whole, block    weight transforms and what is hoisted: torch, and map kernels
-    the loop              one kernel, a program for some rows
+    the loop              as its mapping says: a kernel for all steps, kernels for every step, a
+                          scan over chunks, or torch and map kernels in turns
     tail, late            what was sunk: torch, and map kernels
 """
 
@@ -55,7 +56,7 @@ def every_step(step, T, clock):
     step(0)  # compiles
     clock += 1
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         for turn in range(unroll):
             step(turn)
         clock += unroll
@@ -277,8 +278,10 @@ def _results(plan: Plan, host: Host) -> list[str]:
     found: list[str] = []
     for out in outs:
         root = host.root(out.node)
+        narrow = ".to(dtype)" if out.node in host.wide else ""
         shares = out.name not in plan.private and (root in taken or root in host.given)
         copy = ".clone(memory_format=torch.contiguous_format)" if shares else ".contiguous()"
-        found.append(host.name(out.node) + ("" if host.is_fresh(out.node) and not shares else copy))
+        fresh = host.is_fresh(out.node) and not shares
+        found.append(host.name(out.node) + narrow + ("" if fresh else copy))
         taken.add(root)
     return found

@@ -1,6 +1,6 @@
 """What runs beside a kernel: structured ops as calls of torch, elementwise ones as map kernels.
 
-In: nodes of a plan that are no part of the loop. Out: lines of the module's `run`, in which every
+In: nodes of a plan that no loop kernel computes, or those of the step itself. Out: lines of the module's `run`, in which every
 node is a tensor with its leading axes, then its trailing ones, and the map kernels they launch.
 """
 
@@ -45,12 +45,15 @@ class Host:
     def keeping_wide(self) -> Iterator[None]:
         """Within it, values are kept in the carries' type, and rounded for products alone."""
         self._wide = True
-        yield
-        self._wide = False
+        try:
+            yield
+        finally:
+            self._wide = False
 
     def fed(self, node: Node) -> str:
         """A node as the operand of a product."""
-        return f"{self.name(node)}.to(dtype)" if self._wide else self.name(node)
+        is_wide = self._wide or node in self.wide
+        return f"{self.name(node)}.to(dtype)" if is_wide else self.name(node)
 
     # -- sections --------------------------------------------------------------------------------
 
@@ -74,7 +77,7 @@ class Host:
             self.set(node, EMITTERS[node.op.name](self, node))
         self._launch(later)
 
-    def _launch(self, later: dict[Node, set[Node]]) -> None:
+    def _launch(self, later: dict[Node, set[object]]) -> None:
         """The present group as one kernel; its results are what others read."""
         group, self._group = self._group, []
         if not group:
@@ -127,7 +130,9 @@ class Host:
     def set(self, node: Node, expression: str) -> str:
         """Name a tensor."""
         name = self.names[node] = self.fresh("v")
-        if node.op.name not in NARROWING and any(a in self.wide for a in node.args):
+        if node.op.name == "iota" or (
+            node.op.name not in NARROWING and any(a in self.wide for a in node.args)
+        ):
             self.wide.add(node)
         self.out(f"{name} = {expression}")
         return name
@@ -202,9 +207,9 @@ def _domain(node: Node) -> tuple[str, tuple[int, ...]]:
     return node.type.lead, extents(node)
 
 
-def _readers(nodes: Sequence[Node], read: Iterable[Node]) -> dict[Node, set[Node]]:
+def _readers(nodes: Sequence[Node], read: Iterable[Node]) -> dict[Node, set[object]]:
     """Node -> who reads it; what is read elsewhere has a reader that is no node of these."""
-    found: dict[Node, set[Node]] = {}
+    found: dict[Node, set[object]] = {}
     for node in nodes:
         for arg in node.args:
             found.setdefault(arg, set()).add(node)
@@ -213,7 +218,7 @@ def _readers(nodes: Sequence[Node], read: Iterable[Node]) -> dict[Node, set[Node
     return found
 
 
-_ELSEWHERE = Node.__new__(Node)  # stands for any reader beyond the section
+_ELSEWHERE = object()  # stands for any reader beyond the section
 
 
 # -- structured ops as torch -----------------------------------------------------------------------
@@ -233,7 +238,7 @@ def _iota(h: Host, node: Node) -> str:
     shape, axis = node.attr
     where = ", ".join(":" if at == axis else "None" for at in range(len(shape)))
     return (
-        f"torch.arange({shape[axis]}, device=device).to(dtype)[{where}]"
+        f"torch.arange({shape[axis]}, device=device).to(wide)[{where}]"
         f".expand({', '.join(map(str, map(int, shape)))})"
     )
 
@@ -338,7 +343,7 @@ def _scatter(h: Host, node: Node) -> str:
             f"torch.ops.aten.embedding_dense_backward({values}.reshape(-1, {count}), "
             f"{where}.reshape(-1), {rows}, -1, False).reshape({shape_of(node)})"
         )
-    one_hot = f"torch.nn.functional.one_hot({where}, {rows}).to(dtype)"
+    one_hot = f"torch.nn.functional.one_hot({where}, {rows}).to({values}.dtype)"
     letters = "abcdefgh"[: row.type.rank]
     kept = "".join(x for x in lead if x not in summed)
     return f"torch.einsum('{lead}z,{lead}{letters}->{kept}z{letters}', {one_hot}, {values})"

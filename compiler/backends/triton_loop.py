@@ -1,7 +1,8 @@
-"""Plan -> one kernel that runs the time loop: each program all steps of its own rows.
+"""Block -> a kernel that runs a range of steps: each program some rows of one block.
 
-In: a plan. Out: the kernel's source, and what the host passes it. The state stays on chip from
-step to step; weights are read once, before the loop.
+In: the plan of a block. Out: the kernel's source, and what the host passes it. The state stays on
+chip from step to step. Weights are read once, before the loop; a launch that runs a single step
+(`streams`) reads them a stretch at a time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What generated Triton modules define for themselves: text, each piece only where it is used.
 
 `tl` alone, so that the interpreter runs it, and in forms that neither overflow nor cancel: relative
-errors of a few units in the last place for float32, and as good for float64.
+errors of a few units in the last place, but for `power`, whose error grows with its exponent.
 """
 
 from __future__ import annotations
@@ -153,9 +153,14 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 # For `fast`: the special-function unit's own tanh, off by up to 2^-11; the interpreter has none.
 FAST_TANH = '''\
+tanh_exact = tanh
+
+
 @triton.jit
 def tanh_fast(x):
-    """The device's approximation."""
+    """The device's approximation; float64 has none."""
+    if x.dtype == tl.float64:
+        return tanh_exact(x)
     return tl.inline_asm_elementwise(
         "tanh.approx.f32 $0, $1;", "=f,f", [x], dtype=tl.float32, is_pure=True, pack=1
     )

@@ -26,7 +26,8 @@ def fuse(scan: Scan) -> Scan:
     Args:
         scan: verified.
     Returns:
-        A scan with equal outputs, bit for bit. What something else than the step needs for all t
+        A scan with equal outputs; up to rounding in programs of a narrow dtype, whose arrays are
+        less exact than their steps. What something else than the step needs for all t
         is still computed for all t, and read.
     Cost: arithmetic of the step; saves a write and a read of the value for all t.
     """

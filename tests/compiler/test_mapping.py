@@ -22,6 +22,6 @@ def test_a_mapping_says_what_matters_of_it(mapping: Mapping, text: str) -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 15, 16, 17, 63, 64, 255, 256, 10**6])
 def test_a_class_of_calls_is_that_of_the_fewest_rows_in_it(rows: int) -> None:
-    found = Extent.near(1, rows, 4)
+    found = Extent.near(rows, 4)
     assert found.rows <= max(rows, 1)
-    assert Extent.near(99, found.rows, 4) == found
+    assert Extent.near(found.rows, 4) == found
