@@ -1,7 +1,8 @@
 """What runs beside a kernel: structured ops as calls of torch, elementwise ones as map kernels.
 
-In: nodes of a plan that no loop kernel computes, or those of the step itself. Out: lines of the module's `run`, in which every
-node is a tensor with its leading axes, then its trailing ones, and the map kernels they launch.
+In: nodes of a plan that no loop kernel computes, or those of the step itself. Out: lines of the
+module's `run`, in which every node is a tensor with its leading axes, then its trailing ones, and
+the map kernels they launch.
 """
 
 from __future__ import annotations

@@ -102,10 +102,13 @@ POWER = """\
 @triton.jit
 def power(x, y):
     size = tl.exp2(y * tl.log2(tl.abs(x)))
+    size = tl.where(tl.abs(x) == 1, 1.0, size)  # an infinite power as well
     is_whole = tl.floor(y) == y
     is_odd = is_whole & (tl.floor(y * 0.5) != y * 0.5)
-    below = tl.where(is_whole, tl.where(is_odd, -size, size), float("nan"))
-    return tl.where((x == 1) | (y == 0), 1.0, tl.where(x < 0, below, size))
+    is_below = (x < 0) | ((x == 0) & (1 / x < 0))  # -0, too
+    found = tl.where(is_odd & is_below, -size, size)
+    has_none = (x < 0) & (x > float("-inf")) & (is_whole == 0)
+    return tl.where((x == 1) | (y == 0), 1.0, tl.where(has_none, float("nan"), found))
 """
 
 LARGEST = '''\

@@ -89,7 +89,7 @@ op(
     laws=("a / 1 -> a",),
 )  # fmt: skip
 op(
-    "neg", doc="-a", type=real, cheap=True, linear=True, spell=_ufunc("negative", "-{0}"),
+    "neg", doc="-a", type=real, cheap=True, linear=True, spell=_ufunc("negative", "{0} * -1.0"),
     reference=lambda _, a: -a,
     partials=lambda y, a: (-1.0,),
     laws=("neg(neg(a)) -> a",),

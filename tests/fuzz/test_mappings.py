@@ -17,7 +17,7 @@ pytest.importorskip("triton")
 pytestmark = pytest.mark.torch
 
 # Beginning where the long run, whose log is kept, ends.
-SEEDS = range(300, 308)
+SEEDS = range(300, 305)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -66,7 +66,7 @@ CASES: dict[tuple[str, tuple[int, ...]], tuple[str, ...]] = {
 STEPS, ROWS = (0, 1, 5, 33), (1, 3, 17)
 VARIANTS = 3  # of a way: other numbers of blocks and of rows
 LONGEST_FLOAT64 = 5
-DTYPES = ("float32", "bfloat16", "float64")  # of the full product
+DTYPES = ("float32", "bfloat16", "float64")
 MASKS = ("starts", "boundaries", "valid")
 BFLOAT16 = BOUNDS["bfloat16"]
 FLOAT64 = Bound(1e-12, 1e-11)  # the oracle has rounding errors of its own
@@ -124,7 +124,7 @@ FACTORS: dict[str, Sequence[Any]] = {
     "cell": tuple(CASES),
     "steps": STEPS,
     "rows": ROWS,
-    "dtype": (*DTYPES, "float16"),
+    "dtype": DTYPES,
     "way": (*HEADS, SCAN),
     **{name: (False, True) for name in MASKS},
     "variant": tuple(range(VARIANTS)),
@@ -136,13 +136,10 @@ def selection() -> list[Case]:
 
     They meet once among the short runs and once among the long ones, of which each says more.
     """
-    long, short = (n for n in STEPS if n > 1), (n for n in STEPS if n <= 1)
-    rows = [
-        row
-        for steps in (tuple(short), tuple(long))
-        for row in pairwise({**FACTORS, "steps": steps}, _is_legal, _seconds)
-    ]
-    return [_case(**row) for row in rows]
+    short = {"steps": [n for n in STEPS if n <= 1], "dtype": ("float32", "bfloat16", "float16")}
+    long = {"steps": [n for n in STEPS if n > 1]}
+    chosen = (pairwise({**FACTORS, **part}, _is_legal, _seconds) for part in (short, long))
+    return [_case(**row) for rows in chosen for row in rows]
 
 
 def all_cases() -> Iterator[Case]:
@@ -172,9 +169,8 @@ def _seconds(row: Row) -> float:
 
 
 def legal_ways(name: str, sizes: tuple[int, ...]) -> set[str]:
-    """What the cost model offers for a cell with any masks."""
-    some = product((False, True), repeat=len(MASKS))
-    programs = [_programs(name, sizes, *masks) for masks in some]
+    """What the cost model offers for a cell, without masks or with all of them."""
+    programs = [_programs(name, sizes, *(used,) * len(MASKS)) for used in (False, True)]
     return {way for p in programs for choices in p.choices for way in ways_of(choices)}
 
 

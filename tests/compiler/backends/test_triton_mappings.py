@@ -5,7 +5,10 @@ A selection in which every two choices meet once; `python -m tests.fuzz.mappings
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +34,7 @@ from tests.compiler.backends.triton_runs import (
     forced,
     programs_of,
     rounded_to,
+    run_module,
     ways_of,
 )
 from tests.compiler.hand_built import Numbers, draw_masks
@@ -49,7 +53,7 @@ def test_standard_cells_agree_with_the_oracle(case: Case) -> None:
 
 @pytest.mark.parametrize(("name", "sizes"), CASES, ids=str)
 def test_no_way_is_left_out(name: str, sizes: tuple[int, ...]) -> None:
-    """What the cost model offers, forward or backward, with whatever masks, is what is tested."""
+    """What the cost model offers, forward or backward, is what is tested."""
     assert legal_ways(name, sizes) == set(CASES[name, sizes])
 
 
@@ -57,7 +61,7 @@ def test_no_way_is_left_out(name: str, sizes: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("name", list(HARD))
 def test_hard_cells_agree_with_the_oracle(name: str, masks: tuple[str, ...]) -> None:
     cell = CELLS[name]()
-    n = Numbers.draw(cell, steps=3, rows=3)
+    n = Numbers.draw(cell, steps=2, rows=3)
     drawn = draw_masks(masks, n.steps, n.rows)
     programs, wanted = programs_of(cell, drawn), by_oracle(cell, n, drawn)
     for way in dict.fromkeys(way for c in programs.choices for way in ways_of(c)):
@@ -95,6 +99,29 @@ def test_programs_of_many_rows(name: str) -> None:
             found = by_triton(cell, programs, Pair(mapping, mapping), n, dtype="float64")
             assert_within(found, wanted, FLOAT64)
     assert {16, 32, 64} <= tried
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("LSTM", (3, 32)), ("MinGRU", (3, 5)), ("SLSTM", (3, 32, 2))]
+)
+def test_exact_programs_do_not_mind_how_a_sequence_is_cut(name: str, sizes: tuple[int]) -> None:
+    """Bit for bit, in every way that is left to them."""
+    cell = STANDARD[name](*sizes)
+    n = rounded_to(Numbers.draw(cell, steps=6, rows=3), "float32")
+    programs = programs_of(cell, exact=True)
+
+    def run(way: str, carry: Mapping[str, Any], start: int, stop: int) -> tuple[Any, Any]:
+        module = programs.mapped(forced(programs, way).forward).forward
+        xs = {name: x[start:stop] for name, x in n.xs.items()}
+        return run_module(module, replace(n, xs=xs), carry, xs, "float32")
+
+    for way in ways_of(programs.choices[0]):
+        carry, outs = run(way, n.carry, 0, 6)
+        middle, first = run(way, n.carry, 0, 2)
+        last, second = run(way, middle, 2, 6)
+        assert all(array.equal(last[state]) for state, array in carry.items()), way
+        for y in cell.outputs:
+            assert [*outs[y.name].tolist()] == [*first[y.name].tolist(), *second[y.name].tolist()]
 
 
 SLOW = """

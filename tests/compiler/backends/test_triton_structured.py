@@ -81,3 +81,14 @@ def test_a_nan_is_the_maximum(side: str) -> None:
     programs = programs_of(cell, exact=True)  # it stays in the loop
     found = by_triton(cell, programs, pair, n, dtype="float64").ys["y"][0]
     np.testing.assert_array_equal(found, [np.nan, np.nan, np.inf, -np.inf])
+
+
+EMPTY = "cell C(): (h[4], x[4]) -> (h', y[]) { h' = tanh(h + x)\n y = sum(h[1:1]) }"
+
+
+@pytest.mark.xfail(strict=True, raises=ZeroDivisionError, reason="a part of nothing")
+def test_a_part_may_be_empty() -> None:
+    cell = loads(EMPTY).C()
+    n, programs = Numbers.draw(cell, steps=1, rows=2), programs_of(cell)
+    pair = Pair(MAPPINGS["kernel"], MAPPINGS["kernel"])
+    assert_within(by_triton(cell, programs, pair, n, dtype="float64"), by_oracle(cell, n), BOUND)

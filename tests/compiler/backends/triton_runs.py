@@ -94,10 +94,10 @@ def by_triton(
     mapped = programs.mapped(pair.forward, pair.backward)
     assert mapped.backward is not None
     given = n.xs | mask_arrays(masks, n.steps)
-    carry, outs = _run(mapped.forward, n, n.carry, given, dtype)
+    carry, outs = run_module(mapped.forward, n, n.carry, given, dtype)
     given |= {f"ct.{name}": value for name, value in n.d_ys.items()} | outs
     starts = {f"ct.state.{name}": value for name, value in n.d_carry.items()}
-    d_carry, found = _run(mapped.backward, n, starts, given, dtype)
+    d_carry, found = run_module(mapped.backward, n, starts, given, dtype)
     reals = [x for x in cell.inputs if x.node.type.kind == "real"]
     zeros = {p.name: np.zeros(p.node.type.shape) for p in cell.params if p.trained}
     zeros_of_inputs = {x.name: np.zeros(n.xs[x.name].shape) for x in reals}
@@ -110,7 +110,7 @@ def by_triton(
     )
 
 
-def _run(
+def run_module(
     module: Module, n: Numbers, starts: Named[str, Any], given: Named[str, Any], dtype: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The last carries and the outs of a module, by name, as tensors."""
