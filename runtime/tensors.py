@@ -9,6 +9,7 @@ table, and whatever hands numbers to Python or NumPy.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
@@ -103,6 +104,8 @@ class TorchArrays:
 
     def _check(self, value: AnyArray, element: Any, name: str) -> None:
         """Raise a `DTypeError` unless a tensor can be read as it is."""
+        if str(value.layout) != "torch.strided":
+            raise DTypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
         if value.device == self.device and value.dtype == element and not value.requires_grad:
             return
         held = f"{name} is a tensor of {_dtype_name(value.dtype)} on {value.device}"
@@ -152,7 +155,7 @@ class TorchArrays:
             return self._sent(array, state=state)
         import torch
 
-        return torch.tensor(array).to(self.device, non_blocking=True)
+        return torch.tensor(array, device="cpu").to(self.device, non_blocking=True)
 
     def _sent(self, array: Array, *, state: bool) -> AnyArray:
         """Reals on the device, a copy; a width that torch has too is rounded there, once.
@@ -161,7 +164,8 @@ class TorchArrays:
         """
         import torch
 
-        return torch.tensor(array).to(self.device, non_blocking=True).to(self._width(state))
+        sent = torch.tensor(array, device="cpu").to(self.device, non_blocking=True)
+        return sent.to(self._width(state))
 
     def _width(self, state: bool) -> Any:
         return self._state_element if state else self.element
@@ -173,11 +177,13 @@ class TorchArrays:
 
     @contextmanager
     def running(self, *, fast: bool = False) -> Iterator[None]:
-        """Apart from what the user has set: autocast, inference mode, TF32, the current device."""
+        """Apart from what the user has set: autocast, inference mode, TF32, default devices."""
         import torch
 
-        on = torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+        is_cuda = self.device.type == "cuda"
+        on = torch.cuda.device(self.device) if is_cuda else nullcontext()
         with (
+            nullcontext() if is_cuda else _INTERPRETING,
             np.errstate(all="ignore"),  # the interpreter computes with NumPy
             on,
             torch.inference_mode(False),
@@ -189,6 +195,10 @@ class TorchArrays:
 
     def __repr__(self) -> str:
         return f"TorchArrays({self.dtype} on {self.device})"
+
+
+# Triton's interpreter changes `triton.language` for the whole process while a kernel runs.
+_INTERPRETING = threading.RLock()
 
 
 @cache

@@ -52,7 +52,7 @@ def packed(w, T, B):
     """`w` laid out for the loop's product, where T steps repay the copy."""
     if T < (8 if B > 1 else 32) or (B == 1 and w.nbytes > 2**20):
         return w
-    if B > 1 and (w.flags.c_contiguous or product(B, *w.shape) is transposed):
+    if B > 1 and (w.flags.c_contiguous or (w.ndim == 2 and product(B, *w.shape) is transposed)):
         return w
     out = aligned(w.shape, w.dtype)
     for start in range(0, w.shape[1], 64):

@@ -341,8 +341,8 @@ def _scatter(h: Host, node: Node) -> str:
     if set(summed) == set(lead):  # sorts, so that a run can be repeated bit for bit
         count = size(row.type.shape)
         return (
-            f"torch.ops.aten.embedding_dense_backward({values}.reshape(-1, {count}), "
-            f"{where}.reshape(-1), {rows}, -1, False).reshape({shape_of(node)})"
+            f"torch.ops.aten.embedding_dense_backward({values}.to(wide).reshape(-1, {count}), "
+            f"{where}.reshape(-1), {rows}, -1, False).reshape({shape_of(node)}).to({values}.dtype)"
         )
     one_hot = f"torch.nn.functional.one_hot({where}, {rows}).to({values}.dtype)"
     letters = "abcdefgh"[: row.type.rank]

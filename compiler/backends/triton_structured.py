@@ -129,6 +129,8 @@ def slice_(f: Frame, node: Node) -> None:
 
 def _part(f: Frame, tile: Tile, axis: int, start: int, count: int) -> Tile | None:
     """One of the parts of equal size that the axis falls into, if it is one and they are few."""
+    if not count:
+        return None
     parts = tile.dims[axis] // count
     if count != padded(count) or start % count or parts > SPLITTING:
         return None

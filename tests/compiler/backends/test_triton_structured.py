@@ -86,7 +86,6 @@ def test_a_nan_is_the_maximum(side: str) -> None:
 EMPTY = "cell C(): (h[4], x[4]) -> (h', y[]) { h' = tanh(h + x)\n y = sum(h[1:1]) }"
 
 
-@pytest.mark.xfail(strict=True, raises=ZeroDivisionError, reason="a part of nothing")
 def test_a_part_may_be_empty() -> None:
     cell = loads(EMPTY).C()
     n, programs = Numbers.draw(cell, steps=1, rows=2), programs_of(cell)

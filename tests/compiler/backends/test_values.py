@@ -63,3 +63,12 @@ def test_a_large_matrix_is_multiplied_in_another_way(rows: int) -> None:
     n = Numbers.draw(cell, steps=2, rows=rows)
     found = by_program(Program(cell, "float64"), n)
     assert_within(found, by_oracle(cell, n), FLOAT64)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 17])
+def test_small_weights_of_heads_are_laid_out_anew(rows: int) -> None:
+    """Eight steps repay the copy; the weight has an axis for the heads."""
+    cell = STANDARD.SLSTM(1, 2, 2)
+    n = rounded(Numbers.draw(cell, steps=9, rows=rows))
+    n.carry.update({name: abs(state) + 1 for name, state in n.carry.items()})
+    assert_within(by_program(Program(cell, "float64"), n), by_oracle(cell, n), FLOAT64)
