@@ -104,8 +104,8 @@ def _differentiate(scans: Scans, goal: Goal) -> Scans:
     return replace(scans, backward=differentiate(scans.forward)) if goal.record else scans
 
 
-def _residuals(scans: Scans, _goal: Goal) -> Scans:
-    return residuals(scans)
+def _residuals(scans: Scans, goal: Goal) -> Scans:
+    return residuals(scans, arithmetic_is_free=goal.backend == "triton")
 
 
 def _schedule(scans: Scans, _goal: Goal) -> tuple[Scans, Plan, Plan | None]:

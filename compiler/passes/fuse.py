@@ -33,7 +33,8 @@ def fuse(scan: Scan) -> Scan:
     """
     order = list(scan)
     place = places(order)
-    needed = _needed_for_all_t(scan, order, place)
+    joining = _joining(order, place)
+    needed = _needed_for_all_t(scan, order, place, joining)
     found: dict[Node, Node] = {}
     now: dict[Node, Node] = {}  # a value for all t -> the step's own
     for node in order:
@@ -49,19 +50,39 @@ def fuse(scan: Scan) -> Scan:
             now[node] = _of_a_step(node, now, found) if joins else apply("at", new)
         elif node.op.name == "stack":
             now[node] = new.args[0]
-        elif node.op.pointwise and all(_is_known(a, now) for a in node.args) and _pays(node):
+        elif node in joining:
             now[node] = _of_a_step(node, now, found)
-            found[node] = apply("stack", now[node])
+            if node.op.name not in VIEWS:
+                found[node] = apply("stack", now[node])
     return scan.rebuilt(found)
 
 
-def _needed_for_all_t(scan: Scan, order: list[Node], place: dict[Node, Place]) -> set[Node]:
+def _joining(order: list[Node], place: dict[Node, Place]) -> set[Node]:
+    """The nodes after the loop that a step can compute, where that is no more to store.
+
+    A view of a stack costs nothing where it is: it joins for the sake of what reads it.
+    """
+    found: set[Node] = set()
+    for node in order:
+        if place[node] is not Place.AFTER or "T" not in node.type.axes:
+            continue
+        behind = [a for a in node.args if place[a] is Place.AFTER]
+        if not all(a.op.name == "stack" or a in found for a in behind):
+            continue
+        pays = elements(node) <= sum(map(elements, behind))
+        if node.op.name in VIEWS or (node.op.pointwise and pays):
+            found.add(node)
+    return found
+
+
+def _needed_for_all_t(
+    scan: Scan, order: list[Node], place: dict[Node, Place], joining: set[Node]
+) -> set[Node]:
     """The values before the loop that something besides the step, or a view for it, reads."""
     found = set(scan.roots())
     for node in reversed(order):
-        if node.op.name == "at" or (
-            place[node] is Place.BEFORE and _is_elementwise(node) and node not in found
-        ):
+        is_before = place[node] is Place.BEFORE and _is_elementwise(node) and node not in found
+        if node.op.name == "at" or is_before or (node in joining and node.op.name not in VIEWS):
             continue
         found.update(node.args)
     return found
@@ -71,15 +92,5 @@ def _is_elementwise(node: Node) -> bool:
     return node.op.pointwise or node.op.name in VIEWS
 
 
-def _is_known(node: Node, now: dict[Node, Node]) -> bool:
-    return node in now or "T" not in node.type.axes
-
-
 def _of_a_step(node: Node, now: dict[Node, Node], found: dict[Node, Node]) -> Node:
     return rebuild(node, tuple(now.get(a) or found[a] for a in node.args))
-
-
-def _pays(node: Node) -> bool:
-    """Whether storing the result instead of its operands is no more to store."""
-    stored = sum(elements(a) for a in node.args if a.op.name == "stack")
-    return elements(node) <= stored

@@ -6,13 +6,15 @@ the stacked states. Out: both, with some of these values handed over instead.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..ir import Node, Scan, Scans, Value, apply, leaf, toposort
+from ..places import serial
 from ..rewrite import simplified, substitute
 
 
-def residuals(scans: Scans) -> Scans:
+def residuals(scans: Scans, *, arithmetic_is_free: bool = False) -> Scans:
     """Save what is dear to compute, compute again what is cheap.
 
     Before  backward: i = sigmoid((W @ x[t] + U @ h)[0]) with h = state.h[t]
@@ -23,6 +25,8 @@ def residuals(scans: Scans) -> Scans:
 
     Args:
         scans: forward and backward, simplified, neither hoisted nor sunk.
+        arithmetic_is_free: beside memory traffic, as on a GPU. Then an elementwise value that reads
+            no carry is computed again from the products it is made of, which lie in memory anyway.
     Returns:
         Scans whose `saved` names the forward outs that only backward reads, states included.
     Cost: a saved value's size times T bytes.
@@ -38,7 +42,13 @@ def residuals(scans: Scans) -> Scans:
     original = {simple[again[n]]: n for n in step if n.op.name != "carry"}
     saved: dict[Node, Node] = {}  # recomputed value -> at(leaf)
     outs: list[Value] = []
-    for node in _worth_saving(backward, original):
+    waiting = serial(forward)
+
+    def is_dear(node: Node) -> bool:
+        is_free = arithmetic_is_free and node.op.pointwise and original[node] not in waiting
+        return _is_dear(node) and not is_free
+
+    for node in _worth_saving(backward, original, is_dear):
         name = f"save.{len(saved)}"
         kept = leaf("input", name, node.type.with_axes(node.type.axes | {"T"}))
         saved[node] = apply("at", kept)
@@ -65,7 +75,9 @@ def _in_loop(scan: Scan) -> list[Node]:
     return [n for n in order if n in inside and n.op.name != "at"]
 
 
-def _worth_saving(backward: Scan, original: dict[Node, Node]) -> list[Node]:
+def _worth_saving(
+    backward: Scan, original: dict[Node, Node], is_dear: Callable[[Node], bool]
+) -> list[Node]:
     """The forward values to hand over, in a stable order.
 
     From the results downwards: a cheap value is computed again from its operands, a dear one is
@@ -79,7 +91,7 @@ def _worth_saving(backward: Scan, original: dict[Node, Node]) -> list[Node]:
         if node in seen:
             continue
         seen.add(node)
-        if node in original and node.type.kind == "real" and _is_dear(node):
+        if node in original and node.type.kind == "real" and is_dear(node):
             chosen[node] = None
         else:
             todo.extend(reversed(node.args))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rnnc.compiler.ir import Scans
+from rnnc.compiler import library
+from rnnc.compiler.ir import Cell, Scans
 from rnnc.compiler.passes.boundaries import boundaries
 from rnnc.compiler.passes.differentiate import differentiate
 from rnnc.compiler.passes.residuals import residuals
@@ -15,18 +16,24 @@ from tests.compiler.hand_built import CELLS, Numbers, draw_masks
 from tests.compiler.run_scans import assert_alike, by_oracle, by_scans, each
 
 
+def both(cell: Cell, masks: tuple[str, ...] = ()) -> Scans:
+    forward = boundaries(simplify(scan(cell)), masks)
+    return Scans(simplify(forward), simplify(differentiate(forward)))
+
+
 def saved(name: str, masks: tuple[str, ...] = ()) -> Scans:
-    forward = boundaries(simplify(scan(CELLS[name]())), masks)
-    return residuals(Scans(simplify(forward), simplify(differentiate(forward))))
+    return residuals(both(CELLS[name](), masks))
 
 
+@pytest.mark.parametrize("free", [False, True], ids=["", "free"])
 @pytest.mark.parametrize("masks", [(), ("starts", "boundaries", "valid")], ids="+".join)
 @pytest.mark.parametrize("name", CELLS)
-def test_values_and_gradients_are_kept(name: str, masks: tuple[str, ...]) -> None:
+def test_values_and_gradients_are_kept(name: str, masks: tuple[str, ...], free: bool) -> None:
     cell = CELLS[name]()
     n = Numbers.draw(cell, rows=3)
     drawn = draw_masks(masks, n.steps, n.rows)
-    assert_alike(by_scans(cell, saved(name, masks), n, drawn), by_oracle(cell, n, drawn))
+    scans = residuals(both(cell, masks), arithmetic_is_free=free)
+    assert_alike(by_scans(cell, scans, n, drawn), by_oracle(cell, n, drawn))
 
 
 def test_gates_are_not_computed_again() -> None:
@@ -47,3 +54,15 @@ def test_a_stateless_cell_saves_what_its_derivative_needs() -> None:
     scans = saved("dense")
     assert scans.forward.carries == ()
     assert len(scans.saved) <= 1
+
+
+def test_where_arithmetic_is_free_a_gate_that_reads_no_state_is_computed_again() -> None:
+    scans = both(library.std().MinGRU(3, 4))
+
+    def handed_over(found: Scans) -> set[str]:
+        outs = {o.name: o.node.args[0].op.name for o in found.forward.outs}
+        return {outs[name] for name in found.saved if not name.startswith("state.")}
+
+    assert "sigmoid" in handed_over(residuals(scans))
+    # The products with the input, which are there for all t.
+    assert handed_over(residuals(scans, arithmetic_is_free=True)) == {"einsum"}
