@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from .cli_errors import DataError
+from .cli_errors import DataError, OutputError
 from .compiler.ir import Cell
 from .runtime.arrays import Array
 
@@ -195,7 +195,7 @@ def write_steps(path: str, steps: Array, columns: Sequence[str]) -> None:
     """Write outputs to a file, or to standard output as csv.
 
     Raises:
-        DataError: it cannot be written, or a `.csv` would need a batch axis.
+        OutputError: it cannot be written. DataError: a `.csv` would need a batch axis.
     """
     try:
         if Path(path).suffix.lower() == ".npy":
@@ -213,7 +213,7 @@ def write_steps(path: str, steps: Array, columns: Sequence[str]) -> None:
         raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path} cannot be written: {reason}") from None
+        raise OutputError(f"{path} cannot be written: {reason}") from None
 
 
 def _csv(steps: Array, columns: Sequence[str]) -> str:

@@ -67,24 +67,24 @@ def explain(code: str | None) -> int:
     Raises:
         UnknownCodeError: nothing has it.
     """
-    kinds = _kinds()
+    known = kinds()
     if code is None:
-        table([(kind.code, kind.explanation().split("\n")[0]) for kind in kinds.values()])
+        table([(kind.code, kind.explanation().split("\n")[0]) for kind in known.values()])
         return FINE
     code = code.strip().removeprefix("error[").removeprefix("warning[").removesuffix("]")
-    if code not in kinds:
+    if code not in known:
         from .compiler.elaborate.hints import closest
 
-        near = closest(code, kinds)
+        near = closest(code, known)
         advice = f"did you mean {near}?" if near else "rnnc explain lists them all"
         raise UnknownCodeError(f"there is no code {code!r}; {advice}")
-    kind = kinds[code]
+    kind = known[code]
     severity = getattr(kind, "severity", "error")
     out(f"{severity}[{code}]\n\n{kind.explanation()}")
     return FINE
 
 
-def _kinds() -> dict[str, type[Error]]:
+def kinds() -> dict[str, type[Error]]:
     """Everything that has a code of its own, by code."""
     from .compiler.knobs import OptionError
     from .compiler.library import CallError, NoSuchCellError

@@ -89,7 +89,7 @@ for _name in (
     "sigmoid", "tanh", "relu", "softplus", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos",
     "abs", "sign", "floor", "round",
 ):  # fmt: skip
-    _declare(_name, "x", OPS[_name].doc, _op(_name))
+    _declare(_name, "a", OPS[_name].doc, _op(_name))
 for _name in ("maximum", "minimum"):
     _declare(_name, "a b", OPS[_name].doc, _op(_name))
 _declare("where", "test a b", OPS["where"].doc, arrange.where)

@@ -189,7 +189,7 @@ def test_ops_lists_every_op_and_function(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["ops"]) == FINE
     words = re.findall(r"^  (\S+)", capsys.readouterr().out, re.MULTILINE)
     assert set(OPS) <= set(words)
-    assert "sigmoid(x)" in words
+    assert "sigmoid(a)" in words
 
 
 def test_passes_lists_the_pipeline_in_its_order(capsys: pytest.CaptureFixture[str]) -> None:
