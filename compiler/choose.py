@@ -15,7 +15,7 @@ from .affine import affine
 from .dependence import is_contraction, rows_are_apart
 from .device import H200, Device
 from .ir import Plan
-from .mapping import ALTERNATING, SCAN, Extent, Mapping
+from .mapping import ALTERNATING, MATRIX_UNIT, SCAN, Extent, Mapping
 from .partition import Block, partition, undivided
 from .shapes import size
 from .staging import staged
@@ -23,17 +23,20 @@ from .staging import staged
 # Ops that the special-function units compute, and how many of their results each takes.
 SPECIAL = {"exp": 1, "log": 1, "sigmoid": 2, "tanh": 2, "softplus": 2, "sin": 1, "cos": 1,
            "expm1": 1, "log1p": 1, "pow": 2, "sqrt": 1, "div": 1}  # fmt: skip
-MOST_WEIGHTS = 160 * 1024  # bytes that stay on chip for one program
+# Bytes of one program: of weights in the 227 KiB of shared memory, where products also exchange
+# their operands and loads are under way; of carries and operands in the 256 KiB of registers, where
+# every temporary is too.
+MOST_WEIGHTS = 160 * 1024
+MOST_STATE = 96 * 1024
 MOST_ELEMENTS = 2**16  # of one tile
 FULL = 128  # elements of a tile that keeps a program of some warps busy
 DEEP = 512  # elements of a row that a step computes for a product of its own
-WIDE = 16  # rows of a weight that the matrix unit takes at a time
+LEAST_ROWS = MATRIX_UNIT  # of the weights that a block of a step multiplies
 LOCAL = (1, 8, 16, 32, 64, 128, 256)  # sizes of a block's part that are tried
 MOST_COUNTS = 24
 MOST_STAGES = 8
 SCAN_PASSES = 8  # over an array as large as the states of all steps
 MOST_WARPS = 16
-MOST_STATE = 96 * 1024  # bytes of carries and operands that one program holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def _is_wide(block: Block) -> bool:
     """
     for node in block.plan.step:
         if is_contraction(node) and any(not a.type.axes for a in node.args):
-            if size(node.type.shape) < WIDE:
+            if size(node.type.shape) < LEAST_ROWS:
                 return False
             for value in (a for a in node.args if a.type.axes):
                 while value.op.view and value.args:
@@ -183,7 +186,7 @@ def _costed(
     weights = max(work.weights for work in works) * extent.itemsize
     if mapping.kind == "loop" and weights > MOST_WEIGHTS:
         return
-    least = 16 if weights else 1
+    least = MATRIX_UNIT if weights else 1
     for rows in (1, 2, 4, 8, 16, 32, 64):
         if rows < least or (rows > least and rows > extent.rows):
             continue
@@ -209,11 +212,11 @@ def _ranked(work: _Work, mapping: Mapping, extent: Extent, device: Device) -> Ra
     busy = work.elementwise * rows / lanes + work.special * rows / device.special
     busy += work.flops * rows / rate
     waiting = device.barrier * (2 + mapping.warps / 8)  # more warps wait for each other longer
-    latency = 40 + work.products * (waiting + 100) + busy
+    latency = device.step + work.products * (waiting + device.product) + busy
     step = latency / device.clock
     stages = min(MOST_STAGES, 1 + ceil(device.latency / step)) if mapping.kind == "loop" else 1
     mapping = replace(mapping, stages=stages)
-    waves = ceil(programs * mapping.warps / (16 * device.processors))
+    waves = ceil(programs * mapping.warps / (device.resident * device.processors))
     terms = {"latency of a step": extent.steps * step * waves}
     if mapping.kind == "loop":  # what was asked for some steps ago has to be there
         terms["latency of memory"] = extent.steps * waves * device.latency / max(stages - 1, 1)

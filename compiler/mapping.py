@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+MATRIX_UNIT = 16  # rows, columns and depth of a product that it takes at least
+
 Kind: TypeAlias = Literal["loop", "step", "staged", "scan", "alternating"]
 
 

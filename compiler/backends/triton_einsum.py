@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from ..ir import Node
+from ..mapping import MATRIX_UNIT
 from .triton_frame import Frame
 from .triton_structured import over_rows
 from .triton_values import Dims, Strided, Tile, extents, padded, restrided, shape_text
-
-SMALLEST = 16  # rows, columns and depth of a product that the matrix unit takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def weighted(f: Frame, node: Node) -> Weighted | None:
         own = "".join(x for x in names.out if x in mine and x not in both)
         summed = "".join(x for x in theirs if x in mine and x not in names.out)
         rest = "".join(x for x in names.out if x in theirs and x not in both and x not in own)
-        if min(prod(names.dims(own)), prod(names.dims(summed))) >= SMALLEST:
+        if min(prod(names.dims(own)), prod(names.dims(summed))) >= MATRIX_UNIT:
             return Weighted(weight, value, mine, theirs, both, own, summed, rest)
     return None
 
@@ -128,7 +127,7 @@ def _pieces(f: Frame, weight: Strided, w: Weighted) -> list[tuple[Strided, Tile,
         counts = [extents(a)[node.attr] for a in node.args]
         sizes = dict(zip(w.value_letters, extents(node), strict=True))
         others = prod(padded(sizes[x]) for x in rest)
-        if all(padded(count) * others >= SMALLEST for count in counts):
+        if all(padded(count) * others >= MATRIX_UNIT for count in counts):
             found, start = [], 0
             for part, count in zip(node.args, counts, strict=True):
                 found.append((weight.part(axis, start, count), f.whole(part), {letter: count}))

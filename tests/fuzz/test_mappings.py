@@ -45,10 +45,10 @@ def test_a_backend_that_computes_something_else_is_noticed(
 
 
 def test_steps_are_divided_however_small_they_are() -> None:
-    usual = choose.WIDE
+    usual = choose.LEAST_ROWS
     with products_of_any_size():
-        assert choose.WIDE == 1
-    assert choose.WIDE == usual
+        assert choose.LEAST_ROWS == 1
+    assert choose.LEAST_ROWS == usual
     assert any("step in blocks" in way for way in try_cell(0).ways)
 
 
