@@ -15,7 +15,8 @@ from ..mapping import Mapping
 from ..partition import partition, undivided
 from ..staging import staged
 from . import Module
-from .torch_host import Host, shape_of
+from .torch_calls import shape_of
+from .torch_host import Host
 from .torch_loop import host_loop
 from .triton_loop import Kernel, Last, Start, Sum, loop_kernel
 from .triton_map import BLOCK

@@ -6,7 +6,8 @@ In: a plan. Out: lines of the module's `run`.
 from __future__ import annotations
 
 from ..ir import Carry, Plan
-from .torch_host import DTYPES, Host, shape_of
+from .torch_calls import DTYPES, shape_of
+from .torch_host import Host
 from .writer import Writer
 
 

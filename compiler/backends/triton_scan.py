@@ -12,7 +12,8 @@ from __future__ import annotations
 from ..affine import affine
 from ..ir import Carry, Node, Plan, leaf, rebuild, toposort
 from . import KernelSignature
-from .torch_host import DTYPES, Host
+from .torch_calls import DTYPES
+from .torch_host import Host
 
 SCANNED = '''\
 @triton.jit(do_not_specialize=["T", "CHUNK"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnc.compiler.backends import torch_host, triton_loop
+from rnnc.compiler.backends import torch_calls, triton_loop
 from rnnc.compiler.ir import LEAVES
 from rnnc.compiler.library import loads
 from rnnc.compiler.mapping import ALTERNATING, Mapping
@@ -39,7 +39,7 @@ def test_every_op_has_a_spelling_or_emitters(name: str) -> None:
         assert "triton" in OPS[name].spell
         return
     if name not in ("stack", "accumulate"):  # what a loop leaves behind
-        assert name in torch_host.EMITTERS
+        assert name in torch_calls.EMITTERS
     if name not in ("stack", "accumulate", "const"):  # which is written where it is read
         assert name in triton_loop.EMITTERS or name in triton_loop.VIEWS
 
