@@ -145,12 +145,22 @@ def _permuted(text: str, have: str, want: str) -> str:
 
 
 def _weight(f: Frame, names: Letters, w: Weighted, place: Strided) -> str:
-    """The weight as a matrix, on chip before the loop; zeros in its padding."""
-    order = [w.weight_letters.index(x) for x in w.batch + w.own + w.summed]
-    tile = f.load(place.picked(order), narrow=False)
-    batch = [str(prod(names.dims(w.batch)))] if w.batch else []
-    sizes = [*batch, str(prod(names.dims(w.own))), str(prod(names.dims(w.summed)))]
-    return f.once(f"tl.reshape({tile.text}, ({', '.join(sizes)}))", "w")
+    """The weight as a matrix, on chip before the loop; zeros in its padding.
+
+    It is read as the matrix that it is used as: one that is reshaped behind the load has its
+    elements in an order that the matrix unit does not take, and is moved in every step.
+    """
+    axes = [*([w.batch] if w.batch else []), w.own, w.summed]
+    offsets, masks = [], []
+    for at, group in enumerate(axes):
+        part = place.picked([w.weight_letters.index(x) for x in group])
+        part = part if at == 0 else replace(part, offset=0, step=0)
+        count, where = prod(names.dims(group)), f.facing(at, len(axes))
+        offsets.append(f"{f.flat_offsets(part, count)}{where}")
+        mask = f.flat_mask(part, count)
+        masks += [f"{mask}{where}"] if mask else []
+    guard = f", mask={' & '.join(masks)}, other=0" if masks else ""
+    return f.once(f"tl.load({place.base} + {' + '.join(offsets)}{guard})", "w")
 
 
 def _value(f: Frame, names: Letters, w: Weighted, value: Tile) -> str:

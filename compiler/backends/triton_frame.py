@@ -65,6 +65,11 @@ class Frame:
         where = ", ".join(":" if at == axis else "None" for at in range(rank + 1))
         return self.once(f"tl.arange(0, {dim})[{where}]", "i")
 
+    @staticmethod
+    def facing(axis: int, rank: int) -> str:
+        """What makes an axis of its own of a vector: `[:, None]` is the first of two."""
+        return f"[{', '.join(':' if at == axis else 'None' for at in range(rank))}]"
+
     def row(self, rank: int) -> str:
         """The number of each row, along the last axis of a tile of that rank."""
         return f"rows[{'None, ' * rank}:]" if rank else "rows"
@@ -111,13 +116,24 @@ class Frame:
 
     def flat_offsets(self, place: Strided, count: int) -> str:
         """Where the elements of a place without rows or time are, as one axis of `count`."""
-        dims = tuple(map(padded, place.extents))
-        whole = self.pointer(place, dims).removeprefix(f"{place.base} + ")
-        return self.once(f"tl.reshape({whole}, ({count},))", "o")
+        dims, line = tuple(map(padded, place.extents)), place.line()
+        if line is None:
+            whole = self.pointer(place, dims).removeprefix(f"{place.base} + ")
+            return self.once(f"tl.reshape({whole}, ({count},))", "o")
+        # Written out: what lies side by side is read together only where that shows.
+        terms = [str(place.offset)] * bool(place.offset)
+        terms += [f"block * {place.step}"] * bool(place.step)
+        index = self.once(f"tl.arange(0, {count})", "i")
+        (stride,) = line.strides
+        terms.append(index if stride == 1 else f"{index} * {stride}")
+        return index if terms == [index] else self.once(" + ".join(terms), "o")
 
     def flat_mask(self, place: Strided, count: int) -> str:
         """Which of these are no padding; "" if all are."""
-        dims = tuple(map(padded, place.extents))
+        dims, line = tuple(map(padded, place.extents)), place.line()
+        if line is not None:
+            extent, index = line.extents[0], self.once(f"tl.arange(0, {count})", "i")
+            return self.once(f"{index} < {extent}", "m") if extent < count else ""
         mask = self.inside(place.extents, dims, rows=False)
         shape = shape_text(dims, rows=False)
         wide = f"tl.reshape(tl.broadcast_to({mask}, {shape}), ({count},))"

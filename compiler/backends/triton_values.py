@@ -121,6 +121,14 @@ class Strided:
         """Axes in another order; those left out have one element."""
         return self._with([self.extents[a] for a in order], [self.strides[a] for a in order])
 
+    def line(self) -> Strided | None:
+        """This value as one axis, its padding behind it; None where there is no such view."""
+        if any(extent != padded(extent) for extent in [e for e in self.extents if e != 1][1:]):
+            return None
+        count = size(self.extents)
+        strides = restrided(self.extents, self.strides, (count,))
+        return None if strides is None else self._with((count,), strides)
+
     def _with(self, shape: Sequence[int], strides: Sequence[int]) -> Strided:
         return replace(self, extents=tuple(shape), strides=tuple(strides))
 
