@@ -164,7 +164,7 @@ def load(path: str | PathLike[str]) -> Library:
     name = os.fspath(path)
     real = Path(os.path.realpath(name))
     loader = Loader(real.parent)
-    return _library(loader, loader.file(real, name), name)
+    return library_of(loader, loader.file(real, name), name)
 
 
 def loads(text: str, name: str = "<string>") -> Library:
@@ -174,10 +174,15 @@ def loads(text: str, name: str = "<string>") -> Library:
         Problems: everything wrong with its form and its names.
     """
     loader = Loader(None)
-    return _library(loader, loader.text(text, name, None), name)
+    return library_of(loader, loader.text(text, name, None), name)
 
 
-def _library(loader: Loader, module: Module | None, name: str) -> Library:
+def library_of(loader: Loader, module: Module | None, name: str) -> Library:
+    """The library of what `loader` has loaded under this name.
+
+    Raises:
+        Problems: everything wrong with its form and its names.
+    """
     problems = loader.problems
     cells: list[CellDefinition] = []
     if module is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -24,7 +25,7 @@ from ..grammar.problems_of_names import (
     NothingImported,
 )
 from ..grammar.source import Span
-from ..grammar.syntax import FunctionDeclaration, Import, Name
+from ..grammar.syntax import File, FunctionDeclaration, Import, Name
 from ..grammar.words import LARGEST_SOURCE
 from .elaborate.hints import did_you_mean
 from .elaborate.modules import CellDefinition, Definition, FunctionDefinition, Module
@@ -86,13 +87,23 @@ def standard(name: str) -> CellDefinition:
 class Loader:
     """Loads one file and those it imports, each once. Problems gather in `problems`."""
 
-    def __init__(self, root: Path | None) -> None:
+    def __init__(
+        self,
+        root: Path | None,
+        *,
+        read: Callable[[Path], str] = read_text,
+        parse: Callable[[str, str], File] = grammar.parse,
+    ) -> None:
         """Load nothing yet.
 
         Args:
             root: the folder that no import leaves, its real path; None where there is none.
+            read: gives the text of a file, or raises a FileError.
+            parse: gives the tree of a text and the name of its file, or raises Problems.
         """
         self.root = root
+        self._read = read
+        self._parse = parse
         self.problems = Collector()
         self._loaded: dict[Path, Module | None] = {}
         self._reading: list[Path] = []  # from the first file down to the one being read
@@ -104,7 +115,7 @@ class Loader:
             FileError: it cannot be read.
         """
         if path not in self._loaded:
-            text = read_text(path)
+            text = self._read(path)
             self._reading.append(path)
             self._loaded[path] = self.text(text, name, path.parent)
             self._reading.pop()
@@ -113,7 +124,7 @@ class Loader:
     def text(self, text: str, name: str, folder: Path | None) -> Module | None:
         """The module of a text; None if it has no tree."""
         try:
-            return self.define(Module(grammar.parse(text, name)), folder)
+            return self.define(Module(self._parse(text, name)), folder)
         except Problems as found:
             for problem in found.problems:
                 self.problems.add(problem)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from . import problems_of_names as problems_of_names  # these fill PROBLEMS
 from . import problems_of_syntax as problems_of_syntax
@@ -15,18 +16,21 @@ from . import problems_of_values as problems_of_values
 from .parse import parse as parse
 from .syntax import File
 
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
 
 @cache
-def _std_files() -> dict[str, str]:
-    """The standard cells: name -> text of the file in `cells/` that defines it, and it alone."""
-    texts = {}
+def _std_files() -> dict[str, tuple[Traversable, str]]:
+    """The standard cells: name -> the file in `cells/` that defines it, and it alone; its text."""
+    found_files = {}
     for entry in files(__name__).joinpath("cells").iterdir():
         if entry.name.endswith(".rnn"):
             text = entry.read_text(encoding="utf-8")
             found = re.search(r"^cell\s+(\w+)", text, re.MULTILINE)
             assert found, f"cells/{entry.name} defines no cell"
-            texts[found[1]] = text
-    return texts
+            found_files[found[1]] = entry, text
+    return found_files
 
 
 def std_names() -> tuple[str, ...]:
@@ -37,7 +41,12 @@ def std_names() -> tuple[str, ...]:
 @cache
 def std(name: str) -> File:
     """The file of the standard cell `name`; KeyError where `std_names()` has no such name."""
-    return parse(_std_files()[name], f"std/{name}.rnn")
+    return parse(_std_files()[name][1], f"std/{name}.rnn")
+
+
+def std_file(name: str) -> Traversable:
+    """Where the standard cell `name` is written; KeyError where there is none."""
+    return _std_files()[name][0]
 
 
 @cache

@@ -51,12 +51,29 @@ def parse(text: str, file: str = "<string>") -> syntax.File:
     Raises:
         Problems: with every independent mistake of form.
     """
-    source, collector = Source(file, text), Collector()
+    collector = Collector()
+    tree = parse_what_can_be(Source(file, text), collector)
+    collector.raise_errors()
+    return tree
+
+
+def parse_what_can_be(source: Source, collector: Collector) -> syntax.File:
+    """Parse a source as far as it is one: for tools that look at what is being written.
+
+    Args:
+        source: the text.
+        collector: where mistakes are added. While it is empty, the tree is the whole source;
+            else statements with a mistake are missing, and a declaration whose head could not be
+            read is called `_`.
+    Returns:
+        The tree.
+    Raises:
+        Problems: with so many mistakes, or such a size, there is no tree.
+    """
     words = _read_words(source, collector)
     declarations = _Parser(words, source, collector).run()
-    tree = syntax.File(declarations, span=Span(source, 0, len(text)))
+    tree = syntax.File(declarations, span=Span(source, 0, len(source.text)))
     check_form(tree, collector)
-    collector.raise_errors()
     return tree
 
 

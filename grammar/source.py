@@ -5,6 +5,7 @@ In: the name and text of a file. Out: `Span`s, and lines with carets under them.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 
 WIDEST = 100  # columns of a shown source line; a longer one is cut around its span
 TAB = "    "
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,11 +25,8 @@ class Source:
     line_starts: tuple[int, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        text, starts = self.text, [0]
-        for at, sign in enumerate(text):
-            if sign == "\n" or (sign == "\r" and text[at + 1 : at + 2] != "\n"):
-                starts.append(at + 1)
-        object.__setattr__(self, "line_starts", tuple(starts))
+        starts = 0, *(found.end() for found in _LINE_END.finditer(self.text))
+        object.__setattr__(self, "line_starts", starts)
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of `offset`, both from 1."""

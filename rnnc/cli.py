@@ -164,6 +164,12 @@ def _explain(code: str | None) -> int:
     return explain(code)
 
 
+def _lsp() -> int:
+    from .cli_lsp import lsp
+
+    return lsp()
+
+
 def _doctor() -> int:
     from .cli_doctor import doctor
 
@@ -277,6 +283,7 @@ def _parser() -> argparse.ArgumentParser:
         "explain", _explain, "explain the code of a diagnostic; list them all without one"
     )
     made.add_argument("code", nargs="?", metavar="CODE", help="such as shape-mismatch")
+    command("lsp", _lsp, "answer an editor: a language server on standard input and output")
     command("doctor", _doctor, "say whether rnnc can work here, and with what")
     return parser
 

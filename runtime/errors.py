@@ -158,11 +158,20 @@ class ChainError(Error, ValueError):
     code: ClassVar[str] = "chain-mismatch"
 
 
+class MissingExtraError(Error, ImportError):
+    """What was called takes a library that is installed on request only.
+
+    The message names the extra, as in `pip install 'rnnc[lsp]'`.
+    """
+
+    code: ClassVar[str] = "missing-extra"
+
+
 ERRORS: dict[str, type[Error]] = {
     error.code: error
     for error in (
         ShapeError, DTypeError, NamesError, RangeError, SettingError, BackendError, KernelError,
         KernelWarning, StateError, BusyError, NothingRecordedError, HistoryFullError,
-        NoGradientError, ChainError,
+        NoGradientError, ChainError, MissingExtraError,
     )
 }  # fmt: skip

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...grammar.problems import Collector
+from ...grammar.source import Span
 from ..ir import Cell, Node, State, Value
 from . import links, tuples, values
 from .modules import CellDefinition as CellDefinition
@@ -22,7 +23,10 @@ from .work import finish
 
 
 def elaborate(
-    definition: CellDefinition, settings: Mapping[str, values.Value], problems: Collector
+    definition: CellDefinition,
+    settings: Mapping[str, values.Value],
+    problems: Collector,
+    worth: dict[Span, values.Value] | None = None,
 ) -> Cell | None:
     """The cell, one step of it as nodes; None if it has problems, which are added to `problems`.
 
@@ -30,8 +34,9 @@ def elaborate(
         definition: the cell; every name in it resolves.
         settings: sizes (`Dim`), options and functions, by name; all of them.
         problems: where problems are added.
+        worth: where it is told what each name is worth, by the place that binds it.
     """
-    run = Run(problems)
+    run = Run(problems) if worth is None else Run(problems, worth=worth)
     try:
         cell = finish(_cell(definition, settings, run))
     except TooManyOperations as stop:

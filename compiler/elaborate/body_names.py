@@ -137,6 +137,7 @@ class BodyNames:
     def bind(self, name: str, span: Span, sort: Sort) -> None:
         """Bind a name, which nothing else may have."""
         bound = Bound(span, sort)
+        self.module.uses[span] = bound
         before = self.environment.bind(name, bound)
         if name in self.module.definitions:
             before = before or Bound(self.module.spans[name], sort)
@@ -173,7 +174,8 @@ class BodyNames:
                     hints=["set a state once; give intermediate values names of their own"],
                 )
             )
-        self.environment.states_set[state.id] = Bound(state.span, "state")
+        bound = Bound(state.span, "state")
+        self.module.uses[state.span] = self.environment.states_set[state.id] = bound
 
     # -- expressions ---------------------------------------------------------------------------
 

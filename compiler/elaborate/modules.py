@@ -9,6 +9,7 @@ from typing import ClassVar, TypeAlias
 
 from ...grammar.source import Span
 from ...grammar.syntax import CellDeclaration, ChainDeclaration, File, FunctionDeclaration
+from .environment import Bound
 
 
 @dataclass(eq=False)
@@ -71,6 +72,7 @@ class Module:
     definitions: dict[str, Definition] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)  # where each got its name in this file
     unknown: set[str] = field(default_factory=set)  # imported in vain: a problem says so already
+    uses: dict[Span, Bound] = field(default_factory=dict)  # what the names of its bodies stand for
 
     def own(self) -> Sequence[Definition]:
         """What the file itself declares, in its order."""

@@ -180,6 +180,9 @@ def _refused_kind(kind: str, span: Span, what: str) -> Problem:
 
 def _check_carry(declaration: CellDeclaration, names: BodyNames) -> None:
     """The right of `->` lists every state, primed, nested as on the left."""
+    for output in outputs_in(declaration.new_carry):
+        if (bound := names.environment.states_set.get(output.variable.id)) is not None:
+            names.module.uses[output.variable.span] = bound
     wanted = _carry_text(declaration.carry)
     if wanted != _carry_text(declaration.new_carry):
         names.problems.add(

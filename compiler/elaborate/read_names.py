@@ -56,7 +56,7 @@ class ReadNames:
 
     def _check_name(self, name: Name) -> None:
         word = name.id
-        if self._is_known(word):
+        if self._is_known(name):
             return
         if word in REFUSED and word not in self.later:
             self._refuse(name)
@@ -72,10 +72,14 @@ class ReadNames:
             )
         )
 
-    def _is_known(self, word: str) -> bool:
+    def _is_known(self, name: Name) -> bool:
+        word = name.id
         self.read.add(word)
+        bound = self.environment.find(word)
+        if bound is not None:
+            self.module.uses[name.span] = bound
         return (
-            self.environment.find(word) is not None
+            bound is not None
             or word in self.module.definitions
             or word in self.module.unknown
             or word in FUNCTIONS
@@ -135,7 +139,9 @@ class ReadNames:
             self.no_state(state)
             return
         span = self.later.get(f"{state.id}'")
-        if state.id not in self.environment.states_set and span is not None:
+        if state.id in self.environment.states_set:
+            self.module.uses[state.span] = self.environment.states_set[state.id]
+        elif span is not None:
             self.problems.add(
                 UseBeforeDefinition(
                     f"{state.id}' is read above the equation that sets it",
@@ -160,7 +166,7 @@ class ReadNames:
     def _check_function(self, function: Name) -> str:
         """Check the name of a call. Returns it where it is refused, else nothing."""
         word = function.id
-        if self._is_known(word):
+        if self._is_known(function):
             return ""
         if word in REFUSED and word not in self.later:
             self._refuse(function)

@@ -12,7 +12,7 @@ from ...grammar.source import Span
 from ..ir import Node, Param, apply, label, leaf
 from ..shapes import Shape, Type, TypeProblem, size
 from .modules import FunctionDefinition
-from .values import sizes_note
+from .values import Value, sizes_note
 
 MOST_NODES = 100_000
 MOST_STEPS = 200_000
@@ -39,6 +39,7 @@ class Run:
     inlining: Counter[FunctionDefinition] = field(default_factory=Counter)  # being written out
     built_in_call: Span | None = None  # where the built-in function that is being inlined is called
     owned: set[Node] = field(default_factory=set)  # the nodes that depend on a leaf of the cell
+    worth: dict[Span, Value] = field(default_factory=dict)  # of each name, where it was bound last
 
     def apply(self, op: str, *args: Node, attr: Any = None, span: Span) -> Node:
         """The node of `op` on `args`, counted.

@@ -74,6 +74,7 @@ class Scope:
         Raises:
             DuplicateName: it has one already, and not from before a loop.
         """
+        self.run.worth[span] = value
         for scope in self.chain():
             entry = scope.entries.get(name)
             if entry is None:
@@ -104,6 +105,7 @@ class Scope:
         Raises:
             StateSetTwice: it has one already.
         """
+        self.run.worth[span] = value
         if name in self.new:
             before = self.new[name].span
             if before == span:

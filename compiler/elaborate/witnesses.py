@@ -14,11 +14,13 @@ from typing import Any
 
 from ...grammar.problems import Collector
 from ...grammar.problems_of_values import BadSize
+from ...grammar.source import Span
 from ..ir import Cell
 from . import elaborate
 from .modules import CellDefinition
 from .python import values_from_python
 from .settings import settings_of
+from .values import Value
 
 # Distinct, and no small multiples of each other or of the numbers that cells are written with.
 _PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
@@ -28,7 +30,10 @@ _MOST_TRIES = 40
 
 
 def elaborate_at_witnesses(
-    definition: CellDefinition, given: Mapping[str, Any], problems: Collector
+    definition: CellDefinition,
+    given: Mapping[str, Any],
+    problems: Collector,
+    worth: dict[Span, Value] | None = None,
 ) -> list[Cell]:
     """The cell at two sets of sizes; what is wrong with it is added to `problems`.
 
@@ -36,6 +41,8 @@ def elaborate_at_witnesses(
         definition: the cell.
         given: values for some of its settings; for those of other cells, too.
         problems: where problems are added.
+        worth: where it is told what each name is worth at the first sizes that fit, or, where none
+            do, at the last.
     """
     names = [setting.name for setting in settings_of(definition)]
     fixed = {name: value for name, value in given.items() if name in names}
@@ -49,7 +56,8 @@ def elaborate_at_witnesses(
     for sizes in _candidates(open_sizes):
         tried = Collector()
         values = values_from_python(definition, (), {**fixed, **sizes}, tried)
-        cell = None if tried.errors else elaborate(definition, values, tried)
+        told = worth if not cells else None
+        cell = None if tried.errors else elaborate(definition, values, tried, told)
         first = first or tried
         if cell is not None:
             cells.append(cell)

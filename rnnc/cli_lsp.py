@@ -1,0 +1,27 @@
+"""`rnnc lsp`: the language server.
+
+In: an editor's messages on standard input. Out: answers on standard output.
+"""
+
+from __future__ import annotations
+
+from .cli_errors import FINE
+from .runtime.errors import MissingExtraError
+
+
+def lsp() -> int:
+    """Run the command until the editor ends the session.
+
+    Raises:
+        MissingExtraError: pygls is not installed.
+    """
+    try:
+        from .editor.server import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("pygls", "lsprotocol"):
+            raise
+        raise MissingExtraError(
+            "the language server takes pygls: pip install 'rnnc[lsp]'"
+        ) from None
+    serve()
+    return FINE
