@@ -59,7 +59,7 @@ def word_at(source: Source, offset: int) -> Span | None:
 
 def comment_in(line: str) -> int | None:
     """Where the comment of a line begins, if it has one."""
-    found = re.match(r'(?:[^#"]|"[^"]*"?)*(?=#)', line)
+    found = re.match(r'(?:[^#"]|"[^"]*+"?+)*+(?=#)', line)
     return found.end() if found else None
 
 
