@@ -5,6 +5,8 @@ In: an editor's messages on standard input. Out: answers on standard output.
 
 from __future__ import annotations
 
+import sys
+
 from .cli_errors import FINE
 from .runtime.errors import MissingExtraError
 
@@ -23,5 +25,7 @@ def lsp() -> int:
         raise MissingExtraError(
             "the language server takes pygls: pip install 'rnnc[lsp]'"
         ) from None
+    if sys.stdin.isatty():
+        print("rnnc lsp is for an editor to start; Ctrl-C ends it", file=sys.stderr)
     serve()
     return FINE

@@ -204,7 +204,7 @@ def test_nothing_unpickles_evaluates_or_starts_a_process() -> None:
 
 
 def test_no_file_is_too_long() -> None:
-    folders = (*FLOORS, "tests", "examples", "benchmarks")
+    folders = (*FLOORS, "tests", "examples", "benchmarks", "editors")
     sizes = {path: len(path.read_text("utf-8").splitlines()) for path in sources(*folders)}
     wrong = [f"{show(path)}: {n} lines" for path, n in sizes.items() if n > LONGEST_FILE]
     assert not wrong, "\n".join([f"split these, at most {LONGEST_FILE} lines a file:", *wrong])

@@ -15,6 +15,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from pygls.uris import from_fs_path, to_fs_path
 
 from .. import __version__
 from ..grammar.problems import Problems
+from ..grammar.problems_of_names import UnusedName
 from ..grammar.source import Span
 from .analysis import Analysis
 from .completion import Completion, completions_at
@@ -71,6 +73,8 @@ def serve() -> None:
     """Serve one client until it ends the session or closes its end."""
     # What a client sends wrongly it is told; a terminal or a log needs no traceback of it.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
+    # There is nothing to save, and pygls would wait for one more line before it ended.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:  # pygls closes what it is given
         Session().server.start_io(stdout=out)
 
@@ -171,6 +175,7 @@ class Session:
             severity.Error if found.severity == "error" else severity.Warning,
             code=found.code,
             source="rnnc",
+            tags=[lsp.DiagnosticTag.Unnecessary] if found.code == UnusedName.code else None,
             related_information=[
                 lsp.DiagnosticRelatedInformation(self._location(analysis, span), text)
                 for span, text in found.related

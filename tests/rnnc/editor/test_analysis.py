@@ -5,14 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rnnc import grammar
 from rnnc.compiler import library
+from rnnc.compiler.elaborate import CellDefinition
+from rnnc.compiler.elaborate.witnesses import elaborate_at_witnesses
+from rnnc.compiler.ir import Cell
 from rnnc.editor import analysis as module
 from rnnc.editor.analysis import Analysis
+from rnnc.editor.completion import completions_at
 from rnnc.editor.diagnostics import diagnostics
+from rnnc.editor.hover import hover_at
+from rnnc.editor.outline import symbols
 from rnnc.editor.pieces import Pieces
 from rnnc.editor.workspace import Workspace
 from rnnc.grammar.problems import Problem, Problems
@@ -129,11 +136,10 @@ def test_after_many_edits_the_problems_are_those_of_the_text() -> None:
 
 def test_an_edit_elaborates_its_own_cell_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    original = module.elaborate_at_witnesses
 
-    def counted(definition, given, problems, worth):  # type: ignore[no-untyped-def]
+    def counted(definition: CellDefinition, *more: Any) -> list[Cell]:
         seen.append(definition.name)
-        return original(definition, given, problems, worth)
+        return elaborate_at_witnesses(definition, *more)
 
     monkeypatch.setattr(module, "elaborate_at_witnesses", counted)
     texts = Workspace()
@@ -204,3 +210,24 @@ def test_no_text_reaches_outside_its_folder(tmp_path: Path) -> None:
     texts = Workspace()
     texts.open("it", 'import f from "../secret.rnn"\n', str(tmp_path / "in" / "it.rnn"))
     assert [each.code for each in diagnostics(texts.analysis("it"))] == ["import-outside-root"]
+
+
+# -- what is being written -----------------------------------------------------------------------
+
+
+def test_no_text_leaves_a_question_without_an_answer() -> None:
+    rng = random.Random(1)
+    sources = [path.read_text("utf-8") for path in sorted(BAD)] + [CELLS]
+    for _ in range(80):
+        text, other = rng.choice(sources), rng.choice(sources)
+        texts = Workspace()
+        texts.open("it", text, None)
+        texts.analysis("it")
+        at, start = rng.randrange(len(text) + 1), rng.randrange(len(other) + 1)
+        texts.change("it", text[:at] + other[start : start + rng.randrange(40)] + text[at + 2 :])
+        analysis = texts.analysis("it")
+        diagnostics(analysis)
+        symbols(analysis)
+        for offset in (min(at, len(analysis.source.text)), 0, len(analysis.source.text)):
+            hover_at(analysis, offset)
+            completions_at(analysis, offset)

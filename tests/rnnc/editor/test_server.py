@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lsprotocol import types as lsp
 
 from rnnc.cli import main
 from rnnc.cli_errors import WRONG
+from rnnc.editor import server
+from rnnc.grammar import parse
 
 ROOT = Path(__file__).parents[3]
 LONGEST = 60.0  # seconds that a session may take on a busy machine
@@ -70,11 +74,12 @@ class Client:
 
     def begin(self, **general: Any) -> dict[str, Any]:
         capabilities = {"general": general}
-        found: dict[str, Any] = self.ask(
+        found = self.ask(
             "initialize", {"processId": None, "rootUri": None, "capabilities": capabilities}
         )
         self.send("initialized", {})
-        return found["capabilities"]
+        can: dict[str, Any] = found["capabilities"]
+        return can
 
     def open(self, uri: str, text: str) -> None:
         document = {"uri": uri, "languageId": "rnn", "version": 0, "text": text}
@@ -94,9 +99,9 @@ class Client:
         """Those that are told of this version of a text."""
         while True:
             message = self.read()
-            params = message.get("params")
+            params = message.get("params") or {}
             if message.get("method") == "textDocument/publishDiagnostics":
-                if (params["uri"], params.get("version")) == (uri, version):
+                if (params.get("uri"), params.get("version")) == (uri, version):
                     found: list[Any] = params["diagnostics"]
                     return found
 
@@ -175,7 +180,10 @@ def test_nothing_that_a_client_sends_ends_the_server(client: Client) -> None:
     client.open(uri, TEXT)
     for body in (b"{", b"[]", b"3", b"\xff\xfe", b"[" * 5000, b'{"jsonrpc": "1.0"}'):
         client.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
-    for params in (None, 3, {"textDocument": {}}, {"textDocument": {"uri": uri, "version": "x"}}):
+    malformed: tuple[Any, ...] = (
+        None, 3, {"textDocument": {}}, {"textDocument": {"uri": uri, "version": "x"}},
+    )  # fmt: skip
+    for params in malformed:
         client.send("textDocument/didChange", params)
     client.change("untitled:other", 1, (None, "never opened"))
     client.send("$/cancelRequest", {"id": 12345})
@@ -215,6 +223,39 @@ def test_a_hundred_edits_a_second_leave_the_right_state(client: Client) -> None:
     (found,) = client.problems(uri, version + 1)
     assert "there is no 'r' here" in found["message"]
     assert place(found["range"]) == (line, start, line, start + 1)
+
+
+def test_a_name_that_is_never_read_is_told_as_one_that_can_go(client: Client) -> None:
+    client.begin()
+    client.open("file:///it.rnn", TEXT.replace("    h' =", "    spare = x\n    h' ="))
+    (found,) = client.problems("file:///it.rnn", 0)
+    assert (found["code"], found["severity"], found["tags"]) == ("unused-name", 2, [1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_an_interrupt_ends_the_server_though_its_input_is_open(client: Client) -> None:
+    client.begin()
+    client.process.send_signal(signal.SIGINT)
+    assert client.process.wait(LONGEST) == -signal.SIGINT
+
+
+def test_formatting_replaces_the_whole_text_unless_it_has_mistakes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def laid_out(text: str, name: str) -> str:
+        return parse(text, name).span.text.replace("  ", " ")
+
+    monkeypatch.setattr(server, "_formatter", lambda: laid_out)
+    session = server.Session()
+    session.texts.open("it", "fn  f(a) = a\n# \N{GRINNING FACE}", None)
+    asked = lsp.DocumentFormattingParams(
+        lsp.TextDocumentIdentifier("it"), lsp.FormattingOptions(4, True)
+    )
+    (edit,) = session.formatting(asked) or []
+    assert edit.new_text == "fn f(a) = a\n# \N{GRINNING FACE}"
+    assert edit.range == lsp.Range(lsp.Position(0, 0), lsp.Position(1, 4))
+    session.texts.change("it", "fn f(a = a")
+    assert session.formatting(asked) is None
 
 
 def test_without_pygls_one_line_names_the_extra(
