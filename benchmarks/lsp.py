@@ -3,7 +3,7 @@
 `python -m benchmarks.lsp` (`--help` lists the options) starts `rnnc lsp` and speaks to it as an
 editor does. It types into a file of 300 lines, a character a time, where the file stays right,
 where a name becomes unknown, and where brackets are left open; then it pastes and undoes a cell.
-Needs the extra `lsp`.
+On a busy machine the server's processor time says more than the clock. Needs the extra `lsp`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,15 @@ class Client:
         found = self.problems()
         return time.perf_counter() - begin, len(found)
 
+    def busy(self) -> float:
+        """Seconds of processor time that the server has taken so far; NaN where nobody tells."""
+        try:
+            text = Path(f"/proc/{self.process.pid}/stat").read_text("ascii")
+        except OSError:
+            return float("nan")
+        fields = text.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def problems(self) -> list[Any]:
         """Those of the text as it is now."""
         while True:
@@ -145,26 +154,41 @@ TYPED = {
 PASTED = "a cell pasted at the top"
 
 
-def typing(client: Client, source: str, rounds: int) -> dict[str, list[float]]:
-    """The seconds of each keystroke, by what is typed."""
+@dataclass
+class Measured:
+    """Keystrokes of one kind: the seconds of each, and the server's processor time for all."""
+
+    seconds: list[float] = field(default_factory=list)
+    busy: float = 0.0
+
+
+def typing(client: Client, source: str, rounds: int) -> dict[str, Measured]:
+    """Keystrokes by what is typed."""
     lines = source.split("\n")
     line = next(at for at in range(len(lines) // 2, len(lines)) if "r = sigmoid" in lines[at])
     end = len(lines[line])
     cell = CELL.format(n="Pasted") + "\n"
-    seconds: dict[str, list[float]] = {what: [] for what in (*TYPED, PASTED)}
+    measured = {what: Measured() for what in (*TYPED, PASTED)}
+
+    def edit(what: str, start: tuple[int, int], stop: tuple[int, int], text: str) -> int:
+        time.sleep(PAUSE)
+        seconds, problems = client.edit(start, stop, text)
+        measured[what].seconds.append(seconds)
+        return problems
+
     for _ in range(rounds):
         for what, text in TYPED.items():
+            before = client.busy()
             for at, sign in enumerate(text, end):
-                seconds[what].append(client.edit((line, at), (line, at), sign)[0])
-                time.sleep(PAUSE)
-            took, problems = client.edit((line, end), (line, end + len(text)), "")
+                edit(what, (line, at), (line, at), sign)
+            problems = edit(what, (line, end), (line, end + len(text)), "")
             assert problems == 0, "what was typed is taken back"
-            seconds[what].append(took)
-            time.sleep(PAUSE)
-        seconds[PASTED].append(client.edit((0, 0), (0, 0), cell)[0])
-        assert client.edit((0, 0), (cell.count("\n"), 0), "")[1] == 0
-        time.sleep(PAUSE)
-    return seconds
+            measured[what].busy += client.busy() - before
+        before = client.busy()
+        edit(PASTED, (0, 0), (0, 0), cell)
+        assert edit(PASTED, (0, 0), (cell.count("\n"), 0), "") == 0
+        measured[PASTED].busy += client.busy() - before
+    return measured
 
 
 def main() -> None:
@@ -181,17 +205,19 @@ def main() -> None:
     measured = typing(client, source, protocol.rounds)
     client.close()
     rows, record = [], {}
-    for what, seconds in measured.items():
-        spread, worst = Spread.of(seconds), float(np.quantile(seconds, 0.95))
-        verdict = "reached" if worst <= LIMIT else "MISSED"
-        least, late = f"{1e3 * spread.minimum:.1f}", f"{1e3 * worst:.1f}"
-        rows.append([what, least, milliseconds(spread), late, verdict])
-        record[what] = {**asdict(spread), "p95": worst, "seconds": seconds}
+    for what, found in measured.items():
+        spread, late = Spread.of(found.seconds), float(np.quantile(found.seconds, 0.95))
+        busy = found.busy / len(found.seconds)
+        verdict = "reached" if late <= LIMIT else "MISSED"
+        figures = [f"{1e3 * spread.minimum:.1f}", milliseconds(spread), f"{1e3 * late:.1f}"]
+        rows.append([what, *figures, f"{1e3 * busy:.1f}", verdict])
+        record[what] = {**asdict(spread), "p95": late, "busy": busy, "seconds": found.seconds}
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(
         f"{source.count(chr(10))} lines, opened in {1e3 * opening:.0f} ms; load at the end: {load}"
     )
-    head = ["typed", "ms: least", "median (quartiles)", "95%", f"95% under {1e3 * LIMIT:.0f} ms"]
+    limit = f"95% in {1e3 * LIMIT:.0f} ms"
+    head = ["typed", "ms: least", "median (quartiles)", "95%", "of processor time", limit]
     print(table(head, rows))
     if options.json:
         write_json(options.json, [], protocol, lsp=record)
