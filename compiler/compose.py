@@ -33,6 +33,7 @@ def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
     paths = paths or [str(at) for at in range(len(cells))]
     params: list[Param] = []
     states: list[State] = []
+    named: list[Value] = []
     inputs = tuple(Value(x.name, leaf("input", x.name, x.node.type)) for x in cells[0].inputs)
     feeding: tuple[Value, ...] = inputs
     for at, (cell, path) in enumerate(zip(cells, paths, strict=True)):
@@ -48,12 +49,14 @@ def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
             mapping[state.node] = node
         roots = [o.node for o in cell.outputs]
         roots += [node for s in cell.states for node in (s.new, s.initial)]
+        roots += [value.node for value in cell.named]
         found = substitute(roots, mapping)
         states += [
             State(f"{path}.{s.name}", mapping[s.node], found[s.new], found[s.initial])
             for s in cell.states
         ]
         feeding = tuple(Value(o.name, found[o.node]) for o in cell.outputs)
+        named += [Value(f"{path}.{value.name}", found[value.node]) for value in cell.named]
     return Cell(
         name=" >> ".join(cell.name for cell in cells),
         settings={
@@ -67,6 +70,7 @@ def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
         outputs=feeding,
         input_is_tuple=cells[0].input_is_tuple,
         output_is_tuple=cells[-1].output_is_tuple,
+        named=tuple(named),
     )
 
 

@@ -212,6 +212,7 @@ class Cell:
     span: Span | None = None
     input_is_tuple: bool = False  # `(a, b)` in the header, against a lone `x`
     output_is_tuple: bool = False
+    named: tuple[Value, ...] = ()  # what equations call values, in their order; by path
 
 
 # -- along time ----------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from .errors import SettingError, ShapeError
 from .inputs import Inputs
 from .params import initialise
 from .program import Program, compile
+from .tracing import Tracing, tracing
 
 
 class BoundCell:
@@ -56,6 +57,7 @@ class BoundCell:
         self._given = params
         self._programs: dict[Any, Program] = {}
         self._drawn: dict[Program, Mapping[str, AnyArray]] = {}
+        self._tracings: dict[Program, Tracing] = {}
 
     @property
     def params(self) -> Mapping[str, AnyArray]:
@@ -109,6 +111,12 @@ class BoundCell:
         if key not in self._programs:
             self._programs[key] = compile(self.cell, found, dtype, exact=exact, fast=fast)
         return self._programs[key]
+
+    def tracing(self, program: Program) -> Tracing:
+        """What runs it and returns all it names, as `program` computes; the same one each time."""
+        if program not in self._tracings:
+            self._tracings[program] = tracing(self.cell, program)
+        return self._tracings[program]
 
     def initial(self, batch: int | None = None) -> Any:
         """The state before the first step, `[...]` or `[batch, ...]`."""

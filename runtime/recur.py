@@ -134,13 +134,7 @@ class Recur:
         if recording:
             least = self._inputs.row_bytes * call.batch
             at.check_room(call, least, self._window, self.history_limit)
-        resets = None if starts is None else read_mask(starts, call, "starts", arrays)
-        counts = None if lengths is None else read_lengths(lengths, call, arrays)
-        cuts = None
-        if boundaries is not None:
-            cuts = read_boundaries(boundaries, call, at.step, arrays)
-            if not at.history.steps:
-                cuts[:1] = False  # nothing is recorded before it; an initial state has a gradient
+        resets, counts, cuts = self._masks(call, starts, lengths, boundaries)
         if recording and at.resets is not None and call.steps:
             if resets is None:
                 resets = read_mask(np.zeros(call.steps, bool), call, "starts", arrays)
@@ -184,6 +178,53 @@ class Recur:
         outputs = tuple(arrays.handed(call.returned(y), call.in_numpy) for y in ys)
         self._at = standing
         return outputs if self._cell.output_is_tuple else outputs[0]
+
+    def _masks(
+        self, call: Call, starts: Any, lengths: Any, boundaries: Any
+    ) -> tuple[AnyArray | None, AnyArray | None, AnyArray | None]:
+        """Resets, lengths and cuts of a call; None for what it does not say."""
+        at, arrays = self._at, self._arrays
+        resets = None if starts is None else read_mask(starts, call, "starts", arrays)
+        counts = None if lengths is None else read_lengths(lengths, call, arrays)
+        cuts = None
+        if boundaries is not None:
+            cuts = read_boundaries(boundaries, call, at.step, arrays)
+            if not at.history.steps:
+                cuts[:1] = False  # nothing is recorded before it; an initial state has a gradient
+        return resets, counts, cuts
+
+    def trace(
+        self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None
+    ) -> dict[str, AnyArray]:
+        """Every named value of the cell at every step of a sequence; the net stays as it is.
+
+        Args:
+            xs, starts, lengths, boundaries: as for `scan`, and read from the present state.
+        Returns:
+            `[T, ...]` or `[T, B, ...]` by name: `h`, the state that a step reads, `h'`, what it
+            becomes, and every name that an equation binds; of sub-cells and members by path,
+            `"0.h"`. Of a name that is bound several times, `s[0]`, `s[1]`, ..., and `s` is the
+            last. Past its length a row is 0 in all of them.
+        Raises:
+            As `scan`.
+        Cost: a program of its own, compiled at the first call; it stores everything it returns.
+        """
+        with self._alone():
+            call, at = self._inputs.read(xs, single=False), self._at
+            at.check_fit(call)
+            resets, counts, cuts = self._masks(call, starts, lengths, boundaries)
+            found = self._bound.tracing(self._program).run(
+                self._params,
+                at.entering(self._program, self._params, call.batch),
+                call.sequences if self._cell.input_is_tuple else call.sequences[0],
+                starts=resets,
+                lengths=counts,
+                boundaries=cuts,
+            )
+            return {
+                name: self._arrays.handed(call.returned(array), call.in_numpy)
+                for name, array in found.items()
+            }
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -77,6 +77,7 @@ def _cell(definition: CellDefinition, settings: Mapping[str, values.Value], run:
         span=definition.name_span,
         input_is_tuple=isinstance(instance.input, tuple),
         output_is_tuple=isinstance(step.output, tuple),
+        named=tuple(run.named),
     )
 
 

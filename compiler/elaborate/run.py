@@ -9,6 +9,7 @@ from typing import Any
 from ...grammar.problems import Collector
 from ...grammar.problems_of_values import BadSize, ShapeMismatch, UnrolledTooLarge
 from ...grammar.source import Span
+from .. import ir
 from ..ir import Node, Param, apply, label, leaf
 from ..shapes import Shape, Type, TypeProblem, size
 from .modules import FunctionDefinition
@@ -40,6 +41,7 @@ class Run:
     built_in_call: Span | None = None  # where the built-in function that is being inlined is called
     owned: set[Node] = field(default_factory=set)  # the nodes that depend on a leaf of the cell
     worth: dict[Span, Value] = field(default_factory=dict)  # of each name, where it was bound last
+    named: list[ir.Value] = field(default_factory=list)  # what equations of cells call values
 
     def apply(self, op: str, *args: Node, attr: Any = None, span: Span) -> Node:
         """The node of `op` on `args`, counted.
@@ -71,6 +73,8 @@ class Run:
 
     def name(self, node: Node, name: str) -> Node:
         """Give `node` the name its source has for it, unless it is shared or built in."""
+        if not self.inlining.total():  # what a function calls its values is its own business
+            self.named.append(Value(name, node))
         return label(node, name) if node in self.owned and not self.built_in_call else node
 
     def step(self, span: Span, steps: int = 1) -> None:
