@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .ir import Cell, Node, Param, State, Value, leaf
+from .ir import Cell, Node, Param, State, Value, leaf, relabel
 from .rewrite import substitute
 from .shapes import TypeProblem
 
@@ -56,7 +56,10 @@ def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
             for s in cell.states
         ]
         feeding = tuple(Value(o.name, found[o.node]) for o in cell.outputs)
-        named += [Value(f"{path}.{value.name}", found[value.node]) for value in cell.named]
+        for value in cell.named:
+            named.append(Value(f"{path}.{value.name}", found[value.node]))
+            if found[value.node] is not value.node:  # it depends on a leaf, so it is the chain's
+                relabel(found[value.node], f"{path}.{value.name}")
     return Cell(
         name=" >> ".join(cell.name for cell in cells),
         settings={

@@ -123,8 +123,12 @@ def lift(value: Node | float, like: Node) -> Node:
 
 def label(node: Node, name: str) -> Node:
     """Give `node` the name a person wrote for it, unless it has one."""
-    if node.label is None:
-        object.__setattr__(node, "label", name)
+    return relabel(node, name) if node.label is None else node
+
+
+def relabel(node: Node, name: str) -> Node:
+    """Give `node` another name; it must be the caller's own."""
+    object.__setattr__(node, "label", name)
     return node
 
 

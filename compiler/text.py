@@ -39,7 +39,7 @@ from .text_reader import MATMUL
 from .text_reader import read as read
 
 _LEAF_NAME = re.compile(r"\w[\w.']*")  # of a chain's member it may begin with a digit: `0.W`
-_LABEL = re.compile(r"[^\W\d][\w.']*")
+_LABEL = re.compile(r"(\d+\.)*[^\W\d][\w.']*")  # likewise
 _NOT_LABELS = frozenset({"and", "or", "not", "true", "false"})  # words of the text
 _SIZE = re.compile(r"[\w+*/%().-]+")  # a size's text that can stand in a type
 WIDEST_NAME, WIDEST_TYPE = 10, 24  # columns kept for them; longer ones push their line out

@@ -29,6 +29,7 @@ exit status:
 """
 
 BACKENDS = ("numpy", "triton")
+PICTURES = ("svg", "mermaid")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,6 +129,12 @@ def _show(**given: Any) -> int:
     return show(given.pop("path"), given.pop("name"), given.pop("settings"), **given)
 
 
+def _graph(**given: Any) -> int:
+    from .cli_graph import graph
+
+    return graph(given.pop("path"), given.pop("name"), given.pop("settings"), **given)
+
+
 def _run_cell(**given: Any) -> int:
     from .cli_run import run
 
@@ -216,15 +223,18 @@ def _parser() -> argparse.ArgumentParser:
         help="syntax, cell, a pass or its number (rnnc passes), derivative, plan or source",
     )  # fmt: skip
     made.add_argument("--backward", action="store_true", help="the backward scan, plan or source")
+    _add_goal(made)
+
+    made = command("graph", _graph, "draw a cell: what is computed when, and from what")
+    _add_cell(made)
+    made.add_argument("--unrolled", action="store_true", help="three steps, and what they hand on")
+    made.add_argument("--backward", action="store_true", help="the backward scan")
+    made.add_argument("--format", dest="form", choices=PICTURES, default=PICTURES[0])
     made.add_argument(
-        "--masks", default="", metavar="MASKS",
-        help="what calls use: starts, boundaries, lengths, separated by commas",
+        "--output", dest="target", default="-", metavar="FILE",
+        help="where to write; - for standard output, the default",
     )  # fmt: skip
-    made.add_argument("--exact", action="store_true", help="as exact programs are compiled")
-    made.add_argument(
-        "--backend", choices=BACKENDS, default="numpy",
-        help="what the plan and the source are for; it need not be able to run here",
-    )  # fmt: skip
+    _add_goal(made)
 
     made = command("run", _run_cell, "run a cell over a file of numbers, a step a line")
     _add_cell(made)
@@ -294,6 +304,18 @@ def _add_cell(parser: argparse.ArgumentParser) -> None:
         "name", nargs="?", metavar="CELL", help="one of its cells; may be left out if it has one"
     )
     _add_settings(parser)
+
+
+def _add_goal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--masks", default="", metavar="MASKS",
+        help="what calls use: starts, boundaries, lengths, separated by commas",
+    )  # fmt: skip
+    parser.add_argument("--exact", action="store_true", help="as exact programs are compiled")
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default="numpy",
+        help="what it is compiled for; it need not be able to run here",
+    )  # fmt: skip
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

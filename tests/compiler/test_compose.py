@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import rnnc
+from rnnc.compiler import library
 from rnnc.compiler.compose import compose
 from rnnc.compiler.oracle import initial, run
 from rnnc.compiler.shapes import TypeProblem
+from rnnc.compiler.text import read, same, show
 
 LSTM, DENSE = rnnc.cells.LSTM(3, 4).cell, rnnc.cells.Dense(4, 2).cell
 DENSE_BACK = rnnc.cells.Dense(2, 4).cell
@@ -43,3 +45,14 @@ def test_what_does_not_fit_is_refused_by_its_place() -> None:
     with pytest.raises(TypeProblem, match=r"takes real\[3\], but is fed real\[2\]") as caught:
         compose([LSTM, DENSE, LSTM])
     assert caught.value.operand == 2
+
+
+def test_values_of_members_have_their_paths_and_members_keep_their_names() -> None:
+    member = library.std().GRU(4, 4)
+    chain = compose([member, member])
+    names = [value.name for value in member.named]
+    assert [v.name for v in chain.named] == [f"{at}.{name}" for at in (0, 1) for name in names]
+    assert {"0.z", "1.h'"} <= {value.node.label for value in chain.named}
+    assert "z" in {value.node.label for value in member.named}
+    assert "  1.z " in show(chain)
+    assert same(read(show(chain)), chain)

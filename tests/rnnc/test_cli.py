@@ -22,7 +22,9 @@ from rnnc.runtime.errors import ERRORS
 
 HOME = Path(rnnc.__file__).parents[1]  # of the package under test, installed or not
 BAD = str(Path(__file__).parents[1] / "grammar" / "bad" / "bad-name.rnn")
-COMMANDS = ("check", "show", "run", "emit", "ops", "passes", "cells", "explain", "lsp", "doctor")
+COMMANDS = (
+    "check", "show", "graph", "run", "emit", "ops", "passes", "cells", "explain", "lsp", "doctor",
+)  # fmt: skip
 
 
 def started(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:

@@ -1,0 +1,45 @@
+"""`rnnc graph`: a picture of a cell.
+
+In: a file, a cell, sizes, and what to draw. Out: SVG, or text for Mermaid, on standard output or in
+a file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .cli_errors import FINE, OutputError
+from .cli_print import out
+from .cli_settings import Settings, bind, pick, read_library
+from .cli_show import read_masks
+from .compiler.drawing import draw
+from .compiler.pipeline import Goal
+
+
+def graph(
+    path: str, name: str | None, settings: Settings, *, unrolled: bool, backward: bool, form: str,
+    target: str, masks: str, exact: bool, backend: str,
+) -> int:  # fmt: skip
+    """Run the command.
+
+    Args:
+        path, name, settings: a file or "std", a cell, its sizes and options.
+        unrolled: draw three steps rather than one.
+        backward: draw the backward scan.
+        form: "svg" or "mermaid".
+        target: a file that is written, or "-".
+        masks, exact, backend: what the cell is compiled for, as for `show`.
+    Returns:
+        The exit status.
+    """
+    goal = Goal(read_masks(masks), record=True, exact=exact, backend=backend)
+    cell = bind(pick(read_library(path), name), settings)
+    text = draw(cell, goal, backward=backward, unrolled=unrolled, form=form)
+    if target == "-":
+        out(text.rstrip("\n"))
+        return FINE
+    try:
+        Path(target).write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{target}: {getattr(error, 'strerror', None) or error}") from None
+    return FINE
