@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
-from .cli_cost import Cost, Count, Sizes
 from .cli_errors import FINE, WRONG, GradientError
 from .cli_gradients import ROUNDING, GradientCheck, check_gradients
 from .cli_print import out, report, report_as_data
 from .cli_settings import Settings, check_names, own_settings, read_library
+from .compiler.cost import Cost, Count, Sizes
 from .compiler.elaborate.witnesses import elaborate_at_witnesses
 from .compiler.ir import Cell, Init
 from .compiler.library import Library, Template

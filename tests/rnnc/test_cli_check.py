@@ -16,10 +16,10 @@ import pytest
 
 import rnnc
 from rnnc.cli import main
-from rnnc.cli_cost import Sizes
 from rnnc.cli_errors import FINE, WRONG
 from rnnc.cli_gradients import check_gradients
 from rnnc.compiler import library
+from rnnc.compiler.cost import Sizes
 from rnnc.compiler.ops import OPS
 from rnnc.grammar import std_names
 

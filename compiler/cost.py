@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from .compiler.ir import Cell, Node, toposort
-from .compiler.shapes import Dim, Shape
+from .ir import Cell, Node, toposort
+from .shapes import Dim, Shape
 
 
 @dataclass(frozen=True, slots=True)
