@@ -123,7 +123,7 @@ class Sizes:
         nodes = list(self._nodes())
         read = {arg for node in nodes if node.op.name != "take" for arg in node.args}
         return Cost(
-            sum((self._flops(node) for node in nodes if node.type.axes), Count()),
+            sum((self.flops(node) for node in nodes if node.type.axes), Count()),
             self.total([*values, *states, *states]),
             self.total(p.node.type.shape for p in cell.params if p.node in read),
             self.total(p.node.type.shape for p in cell.params if p.trained),
@@ -142,10 +142,11 @@ class Sizes:
         cell = self.cell
         yield from toposort([s.new for s in cell.states] + [o.node for o in cell.outputs])
 
-    def _flops(self, node: Node) -> Count:
+    def flops(self, node: Node) -> Count:
+        """What a value costs, for one row at one step, or once if it has neither."""
         if node.op.pointwise:
             return self.product(node.type.shape)
-        if node.op.reduces:
+        if node.op.reduces or node.op.name in ("total", "accumulate"):
             return self.product(node.args[0].type.shape)
         if node.op.name != "einsum":
             return Count()

@@ -196,8 +196,8 @@ def _read_back(value: Any) -> None:
 class Programs:
     """The modules of one cell for one goal, and what they came from.
 
-    `choices` are the mappings that the forward and the backward loop could have, the best first;
-    NumPy has none.
+    `choices` are the mappings that the forward and the backward loop could have, the best first,
+    and `mappings` those that they have; NumPy has none.
     """
 
     scans: Scans
@@ -207,12 +207,14 @@ class Programs:
     plans: tuple[Plan, Plan | None]
     choices: tuple[tuple[Ranked, ...], tuple[Ranked, ...]] = ((), ())
     fast: bool = False
+    mappings: tuple[Mapping | None, Mapping | None] = (None, None)
 
     def mapped(self, forward: Mapping, backward: Mapping | None = None) -> Programs:
         """The same programs with these mappings of the forward and of the backward loop."""
         modules = _on_triton(self.plans, (forward, backward), fast=self.fast)
         assert modules[0] is not None, "every cell has a forward program"
-        return replace(self, forward=modules[0], backward=modules[1])
+        mappings = (forward, backward)
+        return replace(self, forward=modules[0], backward=modules[1], mappings=mappings)
 
 
 def compile_cell(cell: Cell, goal: Goal) -> Programs:
@@ -228,6 +230,7 @@ def compile_cell(cell: Cell, goal: Goal) -> Programs:
         last = stage
     scans, *plans = last.value
     choices: list[tuple[Ranked, ...]] = [(), ()]
+    best: list[Mapping | None] = [None, None]
     if goal.backend == "triton":
         from .choose import ranked  # what NumPy's programs do without is loaded when it is needed
 
@@ -245,7 +248,7 @@ def compile_cell(cell: Cell, goal: Goal) -> Programs:
     assert forward is not None, "every cell has a forward program"
     return Programs(
         scans, forward, backward, scans.facts["recurrence"], (plans[0], plans[1]),
-        (choices[0], choices[1]), goal.fast,
+        (choices[0], choices[1]), goal.fast, (best[0], best[1]),
     )  # fmt: skip
 
 

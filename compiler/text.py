@@ -42,6 +42,15 @@ _LEAF_NAME = re.compile(r"\w[\w.']*")  # of a chain's member it may begin with a
 _LABEL = re.compile(r"(\d+\.)*[^\W\d][\w.']*")  # likewise
 _NOT_LABELS = frozenset({"and", "or", "not", "true", "false"})  # words of the text
 _SIZE = re.compile(r"[\w+*/%().-]+")  # a size's text that can stand in a type
+SECTIONS = {  # of a plan
+    "once": "once, from parameters alone",
+    "whole": "for all t before the loop",
+    "block": "before the loop, for some steps at a time",
+    "step": "in the loop",
+    "kept": "what the loop leaves behind",
+    "tail": "after the loop, for some steps at a time",
+    "late": "after the loop",
+}
 WIDEST_NAME, WIDEST_TYPE = 10, 24  # columns kept for them; longer ones push their line out
 
 
@@ -62,15 +71,7 @@ def show(stage: Cell | Scan | Scans, *, comments: bool = True) -> str:
 def show_plan(plan: Plan) -> str:
     """The nodes of a plan by when they are computed; nothing reads this text back."""
     scan = plan.scan
-    sections = {
-        "once, from parameters alone": plan.once,
-        "for all t before the loop": plan.whole,
-        "before the loop, for some steps at a time": plan.block,
-        "in the loop": plan.step,
-        "what the loop leaves behind": plan.kept,
-        "after the loop, for some steps at a time": plan.tail,
-        "after the loop": plan.late,
-    }
+    sections = {words: getattr(plan, name) for name, words in SECTIONS.items()}
     order = [node for nodes in sections.values() for node in nodes]
     writer = _Writer(order, [*scan.params, *scan.inputs, *(c.node for c in scan.carries)])
     lines = [f"plan {scan.name}", *writer.sizes_line()]

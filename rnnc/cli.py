@@ -220,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_cell(made)
     made.add_argument(
         "--stage", default="cell", metavar="STAGE",
-        help="syntax, cell, a pass or its number (rnnc passes), derivative, plan or source",
+        help="syntax, cell, a pass or its number (rnnc passes), derivative, plan, source or report",
     )  # fmt: skip
     made.add_argument("--backward", action="store_true", help="the backward scan, plan or source")
     _add_goal(made)

@@ -174,7 +174,7 @@ def _lines(checked: Checked) -> list[str]:
         ("parameters", "  ".join(trained) or "none"),
         ("", f"{_count_text(checked, cost.parameters)} numbers" if trained else ""),
         ("constants", "  ".join(consts)),
-        ("recurrence", _recurrence_text(checked.recurrence)),
+        ("recurrence", checked.recurrence.words),
         ("cost", f"{_count_text(checked, cost.flops)} FLOPs a step and row, forward"),
         ("", f"{_count_text(checked, traffic[0])} bytes a step and row, in and out (float32)"),
         ("", f"{_count_text(checked, traffic[1])} bytes of weights a step, for all rows"),
@@ -203,24 +203,6 @@ def _settings_text(settings: Mapping[str, Any]) -> str:
         f"{name} = {words[value] if isinstance(value, bool) else value}"
         for name, value in settings.items()
     )
-
-
-KINDS = {
-    "NONE": "nothing is carried from step to step",
-    "LIN-DIAG": "linear in the state, each element by itself",
-    "LIN-STRUCT": "linear in the state, elements mixed without a weight matrix",
-    "LIN-DENSE": "linear in the state, mixed by a weight matrix",
-    "NL-DIAG": "nonlinear, each element by itself",
-    "NL-STRUCT": "nonlinear, elements mixed without a weight matrix",
-    "NL-DENSE": "nonlinear, mixed by a weight matrix",
-}
-
-
-def _recurrence_text(found: Recurrence) -> str:
-    if found.kind == "NONE" and not found.delays:
-        return "NONE: every step by itself"
-    count = found.serial_products
-    return f"{found.kind}: {KINDS[found.kind]}; {count} serial product{'s' * (count != 1)}"
 
 
 def _gradient_words(found: GradientCheck) -> str:

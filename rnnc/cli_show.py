@@ -22,7 +22,7 @@ from .grammar.syntax import Syntax
 
 MASKS: Final = {"starts": "starts", "boundaries": "boundaries", "lengths": "valid"}
 DEEPEST_INDENT: Final = 60  # of a syntax tree: deeper parts stay in line
-OTHER_STAGES: Final = ("syntax", "cell", "derivative", "plan", "source")
+OTHER_STAGES: Final = ("syntax", "cell", "derivative", "plan", "source", "report")
 
 
 def show(
@@ -35,8 +35,8 @@ def show(
         path: a file, or "std".
         name: a cell; None for the only one.
         settings: its sizes and options.
-        stage: "syntax", "cell", "derivative", "plan", "source", a pass, or its number. Of a pass
-            that runs several times, the last time.
+        stage: "syntax", "cell", "derivative", "plan", "source", "report", a pass, or its number.
+            Of a pass that runs several times, the last time.
         backward: show the backward scan instead of the forward one.
         masks: words of "starts,boundaries,lengths", what the program's calls use.
         exact: for programs that are exact.
@@ -86,6 +86,12 @@ def _stage_number(stage: str, goal: Goal) -> int:
 def _text(cell: Cell, goal: Goal, stage: str, number: int, backward: bool) -> str:
     if stage == "cell":
         return text_of(cell)
+    if stage == "report":
+        from .compiler.report import report  # with the pictures' words, which others do without
+
+        title = f"{cell.name} on {goal.backend}"
+        programs = compile_cell(cell, goal)
+        return str(report(cell, programs, goal, title=title, dtype="float32", extent=goal.extent))
     if stage == "source":
         programs = compile_cell(cell, goal)
         module = programs.backward if backward else programs.forward

@@ -57,6 +57,14 @@ class FunctionRecur:
             f"{self} runs a Python function, which has no derivative here: write it as a .rnn cell"
         )
 
+    def trace(self, xs: Any) -> NoReturn:
+        """There are no names in a Python function that could be looked up."""
+        raise SettingError(f"{self} runs a Python function, whose values have no names here")
+
+    def report(self) -> NoReturn:
+        """Nothing is compiled."""
+        raise SettingError(f"{self} runs a Python function as it is: there is nothing to report")
+
     @property
     def state(self) -> Any:
         """A copy of the state; set it to replace it."""

@@ -87,9 +87,11 @@ class Program:
         """What kind of recurrence the cell is."""
         return self.variant((), record=False).recurrence
 
-    def variant(self, masks: tuple[str, ...] = (), *, record: bool = True) -> Programs:
-        """The programs for calls that use these masks; generated when first asked for."""
-        return self._variant(masks, None, record).programs
+    def variant(
+        self, masks: tuple[str, ...] = (), *, record: bool = True, batch: int | None = None
+    ) -> Programs:
+        """The programs for calls with these masks and rows; generated when first asked for."""
+        return self._variant(masks, batch, record).programs
 
     def _variant(self, masks: tuple[str, ...], batch: int | None, record: bool) -> Variant:
         return self._only or self._variants.find(masks, batch, record=record)

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,8 +35,12 @@ from .function_cell import Function, FunctionRecur
 from .history import History
 from .inputs import Call, Inputs
 from .replay import Gradients, Sums, run_back
+from .reporting import USUAL, report_of
 from .standing import Standing
 from .truncation import read_boundaries, read_lengths, read_mask
+
+if TYPE_CHECKING:
+    from ..compiler.report import Report
 
 HISTORY_LIMIT = 1 << 30  # bytes that a net may record, unless its `history_limit` says otherwise
 
@@ -396,6 +400,19 @@ class Recur:
                     )
                 loaded[name] = arrays.own(arrays.real(array, name))
             self._params = loaded
+
+    def report(self, *, steps: int = USUAL.steps, rows: int = USUAL.rows) -> Report:
+        """What the compiler made of the cell: print it, or let a notebook show it.
+
+        Args:
+            steps, rows: of the calls that costs are counted for.
+        Raises:
+            SettingError: one of them is no number of steps or rows.
+        """
+        for name, number in (("steps", steps), ("rows", rows)):
+            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+                raise SettingError(f"{name} is a number of {name}, at least 1, got {number!r}")
+        return report_of(self._program, f"{self}", steps, rows)
 
     @property
     def cell(self) -> BoundCell:

@@ -114,7 +114,7 @@ class Dataflow:
                 names = self.names(node)
                 if len(names) == 1 and node not in self.parts:
                     known[node] = Text(names[0])
-                elif names or len(body.text) > SHORT:
+                elif names or len(body.text) > SHORT or body.is_cut:
                     known[node] = Text(f"%{self.numbered}")  # parts have names, their whole has not
                     self.numbered += 1
 

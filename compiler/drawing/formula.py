@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from ..ir import Node
 from ..text_reader import MATMUL
 
-LONGEST = 160  # signs of a formula; what would be longer is cut
-ATOM = 9
+LONGEST = 240  # signs of a formula; what would be longer is cut
+ATOM = 10
 
 # How tightly operators bind, as in `rnn.lark`.
 LEVELS = {"or": 1, "and": 2, "not": 3, "<": 4, "<=": 4, ">": 4, ">=": 4, "==": 4, "!=": 4, "+": 5,
-          "-": 5, "*": 6, "/": 6, "%": 6, "neg": 7, "@": 7, "^": 8}  # fmt: skip
+          "-": 5, "*": 6, "/": 6, "%": 6, "neg": 7, "@": 8, "^": 9}  # fmt: skip
 CALLED = {"amax": "max", "total": "sum", "take": "row"}  # ops whose names the language has not
 SILENT = {"at", "stack", "spread", "reshape", "broadcast", "stop_gradient"}
 
@@ -27,6 +27,7 @@ class Text:
 
     text: str
     level: int = ATOM
+    is_cut: bool = False
 
     def within(self, level: int) -> str:
         """As an operand of an operator that binds so tightly."""
@@ -50,7 +51,8 @@ class Formulas:
         """The formula of `node`; its operands have been asked for before."""
         found = self._body(node)
         if len(found.text) > LONGEST:
-            return Text(f"{CALLED.get(node.op.name, node.op.name)}(...)")
+            name = "" if node.op.infix else CALLED.get(node.op.name, node.op.name)
+            return Text(f"{name}(...)", is_cut=True)
         return found
 
     def _body(self, node: Node) -> Text:

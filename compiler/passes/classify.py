@@ -12,6 +12,16 @@ from typing import Any, Literal, TypeAlias
 from ..dependence import affine_nodes, is_contraction, is_diagonal
 from ..ir import Node, Scan
 
+KINDS = {
+    "NONE": "nothing is carried from step to step",
+    "LIN-DIAG": "linear in the state, each element by itself",
+    "LIN-STRUCT": "linear in the state, elements mixed without a weight matrix",
+    "LIN-DENSE": "linear in the state, mixed by a weight matrix",
+    "NL-DIAG": "nonlinear, each element by itself",
+    "NL-STRUCT": "nonlinear, elements mixed without a weight matrix",
+    "NL-DENSE": "nonlinear, mixed by a weight matrix",
+}
+
 Role: TypeAlias = Literal["loop", "delay", "follower"]
 
 
@@ -48,6 +58,14 @@ class Recurrence:
     def delays(self) -> tuple[str, ...]:
         """Names of the carries that are delay lines."""
         return tuple(c.name for c in self.carries if c.role == "delay")
+
+    @property
+    def words(self) -> str:
+        """The kind, and what it means."""
+        if self.kind == "NONE" and not self.delays:
+            return "NONE: every step by itself"
+        count = self.serial_products
+        return f"{self.kind}: {KINDS[self.kind]}; {count} serial product{'s' * (count != 1)}"
 
     def __str__(self) -> str:
         return f"{self.kind}, {self.serial_products} serial products"
