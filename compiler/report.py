@@ -12,7 +12,6 @@ from html import escape
 from textwrap import wrap
 
 from ..grammar.source import visible
-from .backends import Module
 from .cost import Sizes
 from .drawing import REARRANGING
 from .drawing.dataflow import Dataflow
@@ -78,14 +77,12 @@ def report(
     general = tuple(_general(cell, programs, goal, dtype, extent))
     sections = [("", general)]
     whole = f"{extent.steps} steps of {_counted(extent.rows, 'row')}"
-    for at, (name, module) in enumerate(
-        (("forward", programs.forward), ("backward", programs.backward))
-    ):
+    for at, name in enumerate(("forward", "backward")):
         plan, scan = programs.plans[at], (scans.forward, scans.backward)[at]
-        if module is None or plan is None or scan is None:
+        if plan is None or scan is None:
             continue
         rows = [
-            *_mapping(programs, at, plan, module, goal),
+            *_mapping(programs, at, plan, goal),
             *sides.rows(at == 1),
             ("operations", _operations(plan)),
             ("FLOPs", _flops(cell, scan, extent, whole)),
@@ -139,9 +136,9 @@ def _numbers(dtype: str, goal: Goal) -> str:
 # -- how it runs ---------------------------------------------------------------------------------
 
 
-def _mapping(
-    programs: Programs, at: int, plan: Plan, module: Module, goal: Goal
-) -> Iterator[tuple[str, str]]:
+def _mapping(programs: Programs, at: int, plan: Plan, goal: Goal) -> Iterator[tuple[str, str]]:
+    module = programs.backward if at else programs.forward
+    assert module is not None, "what has a plan has a module"
     taken, options = programs.mappings[at], programs.choices[at]
     if taken is None:
         words = ["NumPy" if goal.backend == "numpy" else "NumPy, as kernels are wrong here"]
