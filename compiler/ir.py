@@ -173,6 +173,9 @@ class Init:
     args: tuple[float, ...] = ()
     value: Node | None = None  # an expression of sizes and options, for `param a[H] = expr`
 
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(repr, self.args))})" if self.args else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Param:

@@ -49,7 +49,7 @@ class Report:
         return str(self)
 
     def _repr_html_(self) -> str:
-        parts = [f"<div><strong>{escape(visible(self.title))}</strong>"]
+        parts = [f'<div class="tex2jax_ignore"><strong>{escape(visible(self.title))}</strong>']
         for head, rows in self.sections:
             parts.append(f"<div>{escape(visible(head))}</div>" if head else "")
             cells = (

@@ -18,7 +18,7 @@ from .cli_print import out, report, report_as_data
 from .cli_settings import Settings, check_names, own_settings, read_library
 from .compiler.cost import Cost, Count, Sizes
 from .compiler.elaborate.witnesses import elaborate_at_witnesses
-from .compiler.ir import Cell, Init
+from .compiler.ir import Cell
 from .compiler.library import Library, Template
 from .compiler.passes.classify import Recurrence
 from .compiler.pipeline import Goal, compile_cell
@@ -244,7 +244,7 @@ def _as_data(checked: Checked) -> dict[str, Any]:
         "inputs": [{"name": x.name, **shape(x.node)} for x in cell.inputs],
         "outputs": [{"name": y.name, **shape(y.node)} for y in cell.outputs],
         "parameters": [
-            {"name": p.name, **shape(p.node), "trained": p.trained, "initial": _init_text(p.init)}
+            {"name": p.name, **shape(p.node), "trained": p.trained, "initial": str(p.init)}
             for p in cell.params
         ],
         "recurrence": asdict(checked.recurrence),
@@ -267,7 +267,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not isfinite(value):
         return str(value)
     return value
-
-
-def _init_text(init: Init) -> str:
-    return f"{init.name}({', '.join(map(repr, init.args))})" if init.args else init.name

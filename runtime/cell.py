@@ -5,8 +5,8 @@ In: an `ir.Cell` and a seed. Out: `h, y = cell(h, x)`, and what `Recur` and `com
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from .inputs import Inputs
 from .params import initialise
 from .program import Program, compile
 from .tracing import Tracing, tracing
+
+if TYPE_CHECKING:
+    from ..compiler.equations import Written
+    from ..compiler.library import Template
 
 
 class BoundCell:
@@ -38,6 +42,7 @@ class BoundCell:
         backend: str = "auto",
         params: Mapping[str, AnyArray] | None = None,
         label: str = "",
+        templates: Sequence[Template] = (),
     ) -> None:
         """Bind nothing yet: parameters are drawn and the program compiled when first needed.
 
@@ -48,12 +53,15 @@ class BoundCell:
             backend: what runs it when it is called as a function, and a net's default.
             params: the values to start with instead, by path.
             label: how it prints; the cell's name and sizes by default.
+            templates: the cells of a source that it is made of, for its equations; a chain of nets
+                has several.
         """
         self.cell = cell
         self.seed = seed
         self.dtype = check_dtype(dtype)
         self.backend = backend
         self.label = label or _label(cell)
+        self.templates = tuple(templates)
         self._given = params
         self._programs: dict[Any, Program] = {}
         self._drawn: dict[Program, Mapping[str, AnyArray]] = {}
@@ -85,7 +93,7 @@ class BoundCell:
         """The same cell with these parameters, as `program` computes; compiled ones are shared."""
         other = BoundCell(
             self.cell, dtype=program.dtype, backend=program.backend.wish, params=params,
-            label=self.label,
+            label=self.label, templates=self.templates,
         )  # fmt: skip
         other._programs = self._programs
         return other
@@ -168,6 +176,32 @@ class BoundCell:
 
     def __repr__(self) -> str:
         return self.label
+
+    def _repr_html_(self) -> str:
+        return self.page(self.label, ())
+
+    def page(self, title: str, facts: Sequence[str]) -> str:
+        """What a notebook shows of the cell, beneath a title and some lines."""
+        from .pages import page
+
+        return page(title, facts, self.cell.documentation, self._written(), self.cell)
+
+    def _repr_latex_(self) -> str | None:
+        from ..compiler.equations import latex
+
+        return latex(self._written())
+
+    def _repr_svg_(self) -> str:
+        from ..compiler.drawing import draw
+
+        return draw(self.cell)
+
+    def _written(self) -> list[Written]:
+        from ..compiler.equations import Written
+
+        # The settings of a chain are by path, so its members' stay open.
+        settings = self.cell.settings if len(self.templates) == 1 else {}
+        return [Written(template.definition, settings) for template in self.templates]
 
 
 def _label(cell: Cell) -> str:

@@ -39,10 +39,26 @@ class CellMaker:
         """
         given = [*map(str, sizes), *(f"{name}={value}" for name, value in options.items())]
         label = f"{self.template.name}({', '.join(given)})"
-        return BoundCell(self.template(*sizes, **options), seed=seed, dtype=dtype, label=label)
+        template, cell = self.template, self.template(*sizes, **options)
+        return BoundCell(cell, seed=seed, dtype=dtype, label=label, templates=(template,))
 
     def __repr__(self) -> str:
         return repr(self.template)
+
+    def _repr_html_(self) -> str:
+        from .pages import page_of_template
+
+        return page_of_template(self.template)
+
+    def _repr_latex_(self) -> str | None:
+        from ..compiler.equations import Written, latex
+
+        return latex([Written(self.template.definition)])
+
+    def _repr_svg_(self) -> str | None:
+        from .pages import picture_of_template
+
+        return picture_of_template(self.template)
 
 
 class Cells:

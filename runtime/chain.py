@@ -52,7 +52,10 @@ def Chain(
         for name, array in cell.values().items()
     }
     label = f"Chain({', '.join(cell.label for cell in cells)})"
-    bound = BoundCell(whole, dtype=chosen, backend=where, params=params, label=label)
+    templates = list(dict.fromkeys(template for cell in cells for template in cell.templates))
+    bound = BoundCell(
+        whole, dtype=chosen, backend=where, params=params, label=label, templates=templates
+    )
     return Recur(bound, **keywords)
 
 

@@ -12,6 +12,8 @@ what is in the loop nor what is saved, and their values have no names of the sou
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..ir import Cell, Scans
 from ..pipeline import Goal, stages
 from .collapse import collapsed, with_leaves_joined
@@ -46,7 +48,7 @@ def graph_of(cell: Cell, goal: Goal = USUAL, *, backward: bool = False) -> Graph
 
 def draw(
     cell: Cell, goal: Goal = USUAL, *, backward: bool = False, unrolled: bool = False,
-    form: str = "svg",
+    form: str = "svg", sizes: bool = True,
 ) -> str:  # fmt: skip
     """The picture of a cell.
 
@@ -55,10 +57,12 @@ def draw(
         backward: of the backward scan.
         unrolled: of three steps rather than one.
         form: one of `FORMS`.
+        sizes: say how large they are, rather than their names alone.
     Returns:
         The same text each time; whatever the source holds is escaped.
     """
     graph = graph_of(cell, goal, backward=backward)
+    graph = graph if sizes else replace(graph, sizes="")
     if unrolled and form == "svg":
         return draw_unrolled(graph)
     graph = collapsed(graph)
