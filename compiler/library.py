@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from .. import grammar
 from ..grammar.problems import Collector, Error, Problem, Problems
 from ..grammar.problems_of_names import NoCell
+from ..grammar.problems_of_values import UnrolledTooLarge
 from ..grammar.source import Span
 from .elaborate import CellDefinition, Module, elaborate
 from .elaborate.hints import closest
@@ -150,6 +151,8 @@ class Library:
             problems.add(warning)
         for template in self._templates.values():
             elaborate_at_witnesses(template.definition, dict(sizes or {}), problems)
+            if any(isinstance(problem, UnrolledTooLarge) for problem in problems.errors):
+                break  # the cells below may hold this one, and would take as long each
         _raise_errors(problems)
         return tuple(problems.warnings)
 

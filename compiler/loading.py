@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from .. import grammar
+from ..grammar.limits import DEEPEST_IMPORT, LARGEST_SOURCE
 from ..grammar.problems import Collector, Error, Problems
 from ..grammar.problems_of_names import (
     DuplicateName,
@@ -26,12 +27,10 @@ from ..grammar.problems_of_names import (
 )
 from ..grammar.source import Span
 from ..grammar.syntax import File, FunctionDeclaration, Import, Name
-from ..grammar.words import LARGEST_SOURCE
 from .elaborate.hints import did_you_mean
 from .elaborate.modules import CellDefinition, Definition, FunctionDefinition, Module
 from .elaborate.names import check_names
 
-DEEPEST_IMPORT = 16
 MOST_BYTES = 4 * LARGEST_SOURCE  # of a file are read; the parser refuses what is over 256 KiB
 
 

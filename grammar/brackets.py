@@ -9,11 +9,10 @@ A line end is white space inside ( ) and [ ] and before a word that cannot begin
 from __future__ import annotations
 
 from . import problems_of_syntax as kinds
+from .limits import DEEPEST
 from .problems import Collector, Problem, Problems
 from .source import Source, Span
 from .words import Word
-
-DEEPEST = 200  # brackets, blocks and operators within each other
 
 PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB"}
 SIGNS = {"RPAR": ")", "RSQB": "]", "RBRACE": "}"}
@@ -161,13 +160,14 @@ class _Brackets:
 
     def _is_stray(self, at: int, after_line_end: bool) -> bool:
         """Whether the brace at `at` is in the middle of a statement without a block; report it."""
-        word, after = self.words[at], self.words[at + 1 :][:1]
+        word = self.words[at]
+        after = self.words[at + 1] if at + 1 < len(self.words) else None
         if word.type == "RBRACE" and self.strays and not after_line_end:
             self.strays -= 1
             return True
-        if after_line_end or not self.first or not after or after[0].type in ENDS_BLOCK:
+        if after_line_end or not self.first or after is None or after.type in ENDS_BLOCK:
             return False
-        if word.type == "RBRACE" and after[0].text in BLOCK_HEADS:
+        if word.type == "RBRACE" and after.text in BLOCK_HEADS:
             return False
         if word.type == "LBRACE" and self.first.text in BLOCK_HEADS:
             if self.first.type != "CELL" or not self.open or self.has_arrow:
@@ -257,5 +257,4 @@ class _Brackets:
 
     def _indent(self, word: Word) -> int:
         """The column at which the line of `word` begins."""
-        line = self.source.line(self.source.position(word.span.start)[0])
-        return len(line) - len(line.lstrip()) + 1
+        return self.source.indent(self.source.position(word.span.start)[0])

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from . import problems_of_syntax as kinds
 from . import syntax
-from .brackets import DEEPEST
+from .limits import DEEPEST
 from .problems import Collector, Problem
 from .source import Span
 from .walk import items_in, outputs_in, statements_in

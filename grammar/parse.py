@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from . import syntax
@@ -20,12 +21,13 @@ from .brackets import DECLARATIONS, close_brackets
 from .builder import Builder
 from .checks import check_form
 from .foreign import mend
+from .limits import MOST_MENDED, MOST_SHOWN, MOST_WORDS
 from .mistakes import explain
 from .place import Place
-from .problems import MOST_SHOWN, Collector
+from .problems import Collector
 from .problems_of_syntax import UnexpectedToken
 from .source import Source, Span
-from .words import Word, blank_unsafe, check_names, check_size
+from .words import Word, blank_unsafe, check_count, check_names, check_size
 
 if TYPE_CHECKING:
     from lark import Lark, Token
@@ -107,10 +109,12 @@ def _read_words(source: Source, collector: Collector) -> list[Word]:
     check_size(source)
     text = blank_unsafe(source, collector)
     reader = cast(Any, _lark().parse_interactive(text))  # `Lark.lex` would make a lexer each time
+    tokens = reader.lexer_thread.lex(reader.parser_state)
     words = [
         Word(token.type, token.value, Span(source, token.start_pos, token.end_pos))
-        for token in reader.lexer_thread.lex(reader.parser_state)
+        for token in islice(tokens, MOST_WORDS + 1)
     ]
+    check_count(words)
     words = mend(words, source, collector)
     words = list(check_names(words, collector))
     words = close_brackets(words, source, collector)
@@ -141,7 +145,7 @@ class _Parser:
             try:
                 self._feed(word)
             except UnexpectedInput:
-                if len(self.collector.errors) >= MOST_SHOWN:
+                if len(self.collector.errors) >= MOST_MENDED:
                     self.collector.raise_errors()
                 resumed = self._recover(at)
                 if resumed == at == failed:  # nothing was gained: leave the word out

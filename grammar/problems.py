@@ -21,9 +21,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
+from .limits import MOST_SHOWN
 from .source import Span, excerpt, visible
-
-MOST_SHOWN = 20  # problems printed of one run; the rest is counted
 
 PROBLEMS: dict[str, type[Problem]] = {}  # code -> class, filled as the classes are defined
 

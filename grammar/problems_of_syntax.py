@@ -185,9 +185,10 @@ class NumberTooLarge(Problem):
 
 
 class TooLarge(Problem):
-    """The source has more than 256 KiB.
+    """The source has more than 256 KiB or 131,072 words, or more than 2 MiB with its imports.
 
-    Sources are written by hand; split a longer one into files and `import` them.
+    Names, numbers, signs and line ends are words. Sources are written by hand; split a longer one
+    into files and `import` them.
     """
 
     code = "too-large"

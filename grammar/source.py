@@ -12,8 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 WIDEST = 100  # columns of a shown source line; a longer one is cut around its span
+FAR = 10 * WIDEST  # signs on either side of a mark that may be shown
 TAB = "    "
-_LINE_END = re.compile(r"\r\n|\r|\n")
+LINE_END = re.compile(r"\r\n|\r|\n")
+WHITE = re.compile(r"[^\S\r\n]*")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +27,7 @@ class Source:
     line_starts: tuple[int, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        starts = 0, *(found.end() for found in _LINE_END.finditer(self.text))
+        starts = (0, *(found.end() for found in LINE_END.finditer(self.text)))
         object.__setattr__(self, "line_starts", starts)
 
     def position(self, offset: int) -> tuple[int, int]:
@@ -38,6 +40,12 @@ class Source:
         start = self.line_starts[number - 1]
         stop = self.line_starts[number] if number < len(self.line_starts) else len(self.text)
         return self.text[start:stop].rstrip("\r\n")
+
+    def indent(self, number: int) -> int:
+        """The column at which what line `number` says begins, both from 1."""
+        found = WHITE.match(self.text, self.line_starts[number - 1])
+        assert found is not None, "it matches nothing, too"
+        return len(found[0]) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +120,16 @@ def _shown_line(
 ) -> Iterator[str]:
     text = source.line(number)
     start = source.line_starts[number - 1]
+    # Of a very long line only what is near its first mark is looked at.
+    near = max(0, marks[0][0].start - start - FAR)
+    is_cut = near > 0, len(text) > near + 2 * FAR
+    text, start = text[near : near + 2 * FAR], start + near
     edges = [0]  # edges[i] is the column of sign i
     for sign in text:
         edges.append(edges[-1] + _width(sign))
     ranges = []
     for span, _, _ in marks:
-        left = min(span.start - start, len(text))
+        left = min(max(span.start - start, 0), len(text))
         right = min(max(span.stop - start, left + 1), len(text))
         ranges.append((edges[left], max(edges[right], edges[left] + 1)))
 
@@ -127,7 +139,8 @@ def _shown_line(
         keep_from = max(0, min(ranges[0][0] - WIDEST // 3, edges[-1] - WIDEST))
         first = next(at for at, edge in enumerate(edges) if edge >= keep_from)
         last = bisect_right(edges, edges[first] + WIDEST) - 1
-    head, tail = "..." if first else "", "..." if last < len(text) else ""
+    head = "..." if first or is_cut[0] else ""
+    tail = "..." if last < len(text) or is_cut[1] else ""
     low, high, shift = edges[first], edges[last], len(head) - edges[first]
     yield f"{number:>{gutter}} | {head}{visible(text[first:last])}{tail}".rstrip()
     for (left, right), (_, label, sign) in zip(ranges, marks, strict=True):

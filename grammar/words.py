@@ -9,16 +9,13 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from . import problems_of_syntax as kinds
-from .problems import MOST_SHOWN, Collector, Problems
+from .limits import LARGEST_SOURCE, LONGEST_NAME, LONGEST_NUMBER, MOST_SHOWN, MOST_WORDS
+from .problems import Collector, Problems
 from .source import Source, Span
-
-LARGEST_SOURCE = 256 * 1024  # bytes of UTF-8
-LONGEST_NAME = 64
-LONGEST_NUMBER = 40
 
 RESERVED = frozenset(
     "cell fn param const import from for in if else use return true false None and or not".split()
@@ -58,6 +55,22 @@ def check_size(source: Source) -> None:
                     )
                 ]
             )
+
+
+def check_count(words: Sequence[Word]) -> None:
+    """Raise `Problems` if there are more than 131,072 words."""
+    for word in words[MOST_WORDS : MOST_WORDS + 1]:
+        raise Problems(
+            [
+                kinds.TooLarge(
+                    f"the source has more than {MOST_WORDS:,} words",
+                    word.span,
+                    "this is one too many",
+                    notes=["names, numbers, signs and line ends are words"],
+                    hints=["split it into files and `import` them"],
+                )
+            ]
+        )
 
 
 def blank_unsafe(source: Source, collector: Collector) -> str:

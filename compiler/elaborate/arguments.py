@@ -5,12 +5,12 @@ In: operands. Out: Python values. What is none of the needed sort is a problem a
 
 from __future__ import annotations
 
+from ...grammar.limits import LARGEST_SIZE
 from ...grammar.problems import Problem
 from ...grammar.problems_of_values import BadArgument, BadAxis, BadSize, NotConstant
 from ...grammar.source import Span
 from ..ir import Node
 from ..shapes import Dim
-from .run import LARGEST_SIZE
 from .tensors import Site
 from .values import Operand, Sizes, Value, describe
 

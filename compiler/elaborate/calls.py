@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ...grammar.limits import DEEPEST_CALL
 from ...grammar.problems import Collector, Problem
 from ...grammar.problems_of_names import RecursiveFunction
 from ...grammar.problems_of_values import UnknownOption, WrongArgumentCount
@@ -23,7 +24,7 @@ from .scope import Scope
 from .tensors import Site, not_a_tensor
 from .values import BAD, Bad, Operand, SubCell, Work, describe
 
-DEEPEST = 100  # calls of one function within itself: by a function that it is given, say
+STEPS_OF_A_CALL = 2  # what writing out a body costs, in equations, beside the body
 
 _Named = Sequence[tuple[Keyword, Operand]]
 _Bound = Mapping[str, Operand | tuple[Operand, ...]]
@@ -165,9 +166,10 @@ def _built_in(function: Function, site: Site, bound: _Bound, scope: Scope) -> Wo
 def inline(definition: FunctionDefinition, site: Site, bound: _Bound, scope: Scope) -> Work:
     """The result of a `fn` with its parameters bound."""
     run, declaration = site.run, definition.declaration
-    if run.inlining[definition] == DEEPEST:
+    if run.inlining[definition] == DEEPEST_CALL:
         run.problems.add(RecursiveFunction(f"'{definition.name}' calls itself", site.span))
         return BAD
+    run.step(site.span, STEPS_OF_A_CALL)
     body = Scope(run, definition.module, scope.path)
     for parameter in declaration.parameters:
         value = bound[parameter.id]

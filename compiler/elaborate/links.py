@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ...grammar.limits import DEEPEST_CELL
 from ...grammar.problems import Problem
 from ...grammar.problems_of_values import BadArgument, UnrolledTooLarge
 from ...grammar.syntax import Argument, Call, ChainDeclaration, Keyword, Link
@@ -20,7 +21,6 @@ from .scope import Scope
 from .values import BAD, Bad, Value, Work
 
 REPEAT = "repeat"
-DEEPEST = 100  # cells within cells
 STEPS_OF_A_LINK = 20  # what its header costs, in equations
 
 
@@ -103,9 +103,9 @@ def _linked(link: Link, scope: Scope) -> Work:
     run.step(link.span, STEPS_OF_A_LINK)
     definition = scope.module.definitions.get(link.cell.id)
     assert isinstance(definition, CellDefinition), "`names.py` has refused another name"
-    if run.depth == DEEPEST:
+    if run.depth == DEEPEST_CELL:
         run.problems.add(
-            UnrolledTooLarge(f"cells are nested more than {DEEPEST} deep", link.cell.span)
+            UnrolledTooLarge(f"cells are nested more than {DEEPEST_CELL} deep", link.cell.span)
         )
         return BAD
     kinds = {setting.name: setting.kind for setting in settings.settings_of(definition)}

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...grammar.limits import LARGEST_SIZE, MOST_NODES, MOST_STEPS
 from ...grammar.problems import Collector
 from ...grammar.problems_of_values import BadSize, ShapeMismatch, UnrolledTooLarge
 from ...grammar.source import Span
@@ -14,10 +15,6 @@ from ..ir import Node, Param, apply, label, leaf
 from ..shapes import Shape, Type, TypeProblem, size
 from .modules import FunctionDefinition
 from .values import Value, sizes_note
-
-MOST_NODES = 100_000
-MOST_STEPS = 200_000
-LARGEST_SIZE = 2**31 - 1  # of an axis, and of a whole tensor
 
 
 class TooManyOperations(Exception):

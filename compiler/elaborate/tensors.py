@@ -84,9 +84,10 @@ def kind_of(value: Value) -> Kind | None:
 
 def not_a_tensor(operand: Operand) -> Problem | None:
     """The problem with using `operand` as a tensor, if there is one."""
-    value, text = operand.value, operand.span.text
+    value = operand.value
     if isinstance(value, Node) or is_known(value):
         return None
+    text = operand.span.text
     if isinstance(value, tuple) and not isinstance(value, Sizes):
         return TupleMismatch(
             "a tuple cannot be an operand",

@@ -95,3 +95,25 @@ def _parts(text: str) -> list[str]:
     cuts.append(len(text))
     parts = [text[a:b].strip() for a, b in zip(cuts[::2], cuts[1::2], strict=True)]
     return [part for part in parts if (part and part != text) or inside]
+
+
+def reduced_text(text: str, fails: Callable[[str], bool]) -> str:
+    """A text of which no line and no word can be left out: whatever it is, it need not parse.
+
+    Halves are left out first, then ever smaller parts: Zeller & Hildebrandt 2002,
+    doi:10.1109/32.988498.
+    """
+    for cut in (r".*\n|.+", r"\w+|\s+|."):
+        parts = re.findall(cut, text)
+        size = max(1, len(parts) // 2)
+        while size and parts:
+            at = 0
+            while at < len(parts):
+                kept = parts[:at] + parts[at + size :]
+                if fails("".join(kept)):
+                    parts = kept
+                else:
+                    at += size
+            size //= 2
+        text = "".join(parts)
+    return text

@@ -101,7 +101,7 @@ def test_a_tensor_that_no_machine_holds_is_refused(equations: str) -> None:
 
 
 def test_cells_nest_so_deep_and_no_deeper(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "DEEPEST", 3)
+    monkeypatch.setattr(links, "DEEPEST_CELL", 3)
     end = "cell End(n): ((), x[n]) -> ((), y) {\ny = x\n}\n"
     chain = [f"cell C{i}(n) = {f'C{i - 1}' if i else 'End'}(n) >> End(n)\n" for i in range(5)]
     assert not codes(end + "".join(chain[:3]), 3)
