@@ -29,6 +29,8 @@ from .elaborate.witnesses import elaborate_at_witnesses
 from .ir import Cell
 from .loading import Loader, standard
 
+EXAMPLE = "cell Mean(n): (h[n], x[n]) -> (h', h') { h' = 0.9 * h + 0.1 * x }"
+
 
 class CallError(Error, TypeError):
     """A cell was called with sizes or options that it does not take.
@@ -196,7 +198,7 @@ def library_of(loader: Loader, module: Module | None, name: str) -> Library:
                 NoCell(
                     f"there is no cell in {name}",
                     Span(source, 0, 0),
-                    hints=["a cell is 'cell NAME(sizes): (carry, input) -> (carry', output) { }'"],
+                    hints=[f"write one, such as '{EXAMPLE}'"],
                 )
             )
     _raise_errors(problems)

@@ -31,6 +31,7 @@ from .elaborate.hints import did_you_mean
 from .elaborate.modules import CellDefinition, Definition, FunctionDefinition, Module
 from .elaborate.names import check_names
 
+MOST_LISTED = 12  # names of a file in one message
 MOST_BYTES = 4 * LARGEST_SOURCE  # of a file are read; the parser refuses what is over 256 KiB
 
 
@@ -181,13 +182,14 @@ class Loader:
                 continue
             module.unknown.add(name.id)
             if name.id not in unknown:
-                has = ", ".join(found) or "nothing"
+                has = ", ".join([*found][:MOST_LISTED]) or "nothing"
+                has += ", ..." if len(found) > MOST_LISTED else ""
                 self.problems.add(
                     NothingImported(
                         f"{where} has no '{name.id}'",
                         name.span,
                         notes=[f"it has {has}"],
-                        hints=did_you_mean(name.id, found),
+                        hints=[] if self.problems.is_full else did_you_mean(name.id, found),
                     )
                 )
 

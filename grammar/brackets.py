@@ -169,6 +169,8 @@ class _Brackets:
             return False
         if word.type == "RBRACE" and after.text in BLOCK_HEADS:
             return False
+        if word.type == "LBRACE" and self.done[-1].type == "ELSE":
+            return False  # an `else` without `if`, of which the parser tells
         if word.type == "LBRACE" and self.first.text in BLOCK_HEADS:
             if self.first.type != "CELL" or not self.open or self.has_arrow:
                 return False

@@ -7,6 +7,7 @@ each that had to be replaced, so that the parser goes on and finds what else is 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 
 from . import problems_of_syntax as kinds
 from .problems import Collector
@@ -20,7 +21,7 @@ PAIRS = {
     ("|", "|"): ("OR", "or", "write 'or'"),
     ("/", "/"): ("SLASH", "/", "write 'floor(a / b)' to divide, '#' for a comment"),
     ("<", ">"): ("COMPARE", "!=", "write '!='"),
-    ("=", ">"): ("ARROW", "->", "write '->'"),
+    ("=", ">"): ("ARROW", "->", "write '->', or '>=' to compare"),
     (":", "="): ("EQUAL", "=", "write '='"),
     ("==", "="): ("COMPARE", "==", "write '=='"),
     ("!=", "="): ("COMPARE", "!=", "write '!='"),
@@ -41,6 +42,16 @@ SIGNS = {
     "∗": ("STAR", "*"),  # noqa: RUF001
     "⊙": ("STAR", "*"),
     "∘": ("STAR", "*"),
+    "∙": ("STAR", "*"),
+    "•": ("STAR", "*"),
+    "⋆": ("STAR", "*"),
+    "‐": ("MINUS", "-"),  # noqa: RUF001
+    "‑": ("MINUS", "-"),  # noqa: RUF001
+    "⁃": ("MINUS", "-"),  # noqa: RUF001
+    "➖": ("MINUS", "-"),  # noqa: RUF001
+    "←": ("EQUAL", "="),
+    "≔": ("EQUAL", "="),
+    "…": ("RANGE", ".."),
     "÷": ("SLASH", "/"),
     "∕": ("SLASH", "/"),  # noqa: RUF001
     "≤": ("COMPARE", "<="),
@@ -77,22 +88,37 @@ TYPES = {  # of the signs that a full-width form may stand for
     "<": "COMPARE",
     ">": "COMPARE",
 }
-PRIMES = "'’‘′ʹ`"  # noqa: RUF001
+CALLS = {  # signs of print that are words here
+    "√": "write 'sqrt(x)'",
+    "∑": "write 'sum(x)'",
+    "‖": "write 'norm(x)'",
+    "⊗": "write 'outer(a, b)', or '*' for each element",
+    "?": "write 'where(test, a, b)'",
+}
+PRIMES = "'’‘′ʹ´`"  # noqa: RUF001
 OPENING_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "`": "`"}  # noqa: RUF001
 WORDS = {"True": ("TRUE", "true"), "False": ("FALSE", "false")}
 ASCII_SIGNS = "&|!~"
+COMMENTS = {"/*": "*/", '"""': '"""'}  # as other languages open and close them
 
 
 def mend(words: list[Word], source: Source, collector: Collector) -> list[Word]:
     """Replace what the grammar cannot read, left to right, and report each replacement."""
     mended: list[Word] = []
+    closed = {closing: source.text.rfind(closing) for closing in COMMENTS.values()}
     at = 0
     while at < len(words):
         word = words[at]
         following = words[at + 1] if at + 1 < len(words) else None
         before = mended[-1] if mended else None
         at += 1
-        if following and word.touches(following) and (word.text, following.text) in PAIRS:
+        if (comment := _comment(word, source, closed)) is not None:
+            opening, stop = comment
+            headline = "a comment runs from '#' to the end of its line"
+            collector.add(kinds.ForeignSpelling(headline, opening, hints=["write '# ...'"]))
+            while at < len(words) and words[at].span.start < stop:
+                at += 1
+        elif following and word.touches(following) and (word.text, following.text) in PAIRS:
             mended.append(_mend_pair(word, following, collector))
             at += 1
         elif word.type == "NAME" and word.text in WORDS:
@@ -111,7 +137,8 @@ def mend(words: list[Word], source: Source, collector: Collector) -> list[Word]:
         elif (known := _known_sign(word.text)) is not None:
             type_, text = known
             if word.text in ASCII_SIGNS:
-                _report_foreign(word.span, text, collector)
+                also = ", or 'abs(x)' for an absolute value" if word.text == "|" else ""
+                _report_foreign(word.span, text, collector, also)
             else:
                 _report_sign(word, collector, hint=f"write '{text}'")
             mended.append(Word(type_, text, word.span))
@@ -122,9 +149,28 @@ def mend(words: list[Word], source: Source, collector: Collector) -> list[Word]:
             _report_sign(word, collector, hint=hint)
             if following and following.type == "LINE_END":
                 at += 1
+        elif unicodedata.category(word.text) == "Zs":
+            _report_sign(word, collector, hint="write an ordinary space")
         else:
-            _report_sign(word, collector)
+            _report_sign(word, collector, hint=CALLS.get(word.text, ""))
     return mended
+
+
+def _comment(word: Word, source: Source, closed: Mapping[str, int]) -> tuple[Span, int] | None:
+    """Where a comment of another language opens, if one does at a word, and where it ends.
+
+    One that is never closed ends with its line; `closed` is where each sort is closed last.
+    """
+    start = word.span.start
+    for opening, closing in COMMENTS.items():
+        if word.text[0] == opening[0] and source.text.startswith(opening, start):
+            inside = start + len(opening)
+            line, column = source.position(start)
+            stop = start - column + 1 + len(source.line(line))
+            if closed[closing] >= inside:
+                stop = source.text.index(closing, inside) + len(closing)
+            return Span(source, start, inside), stop
+    return None
 
 
 def _known_sign(sign: str) -> tuple[str, str] | None:
@@ -173,13 +219,14 @@ def _mend_string(quote: Word, source: Source, collector: Collector) -> Word:
     return Word("STRING", f'"{content}"', span)
 
 
-def _report_foreign(span: Span, text: str, collector: Collector) -> None:
+def _report_foreign(span: Span, text: str, collector: Collector, also: str = "") -> None:
     headline = f"'{span.text}' is not a word of the language"
-    collector.add(kinds.ForeignSpelling(headline, span, hints=[f"write '{text}'"]))
+    collector.add(kinds.ForeignSpelling(headline, span, hints=[f"write '{text}'{also}"]))
 
 
 def _report_sign(word: Word, collector: Collector, hint: str = "") -> None:
     name = unicodedata.name(word.text, "unnamed")
-    described = f"'{word.text}'" if word.text.isascii() else f"'{word.text}' ({name})"
+    shown = f"'{word.text}'" if word.text.isprintable() else f"U+{ord(word.text):04X}"
+    described = shown if word.text.isascii() else f"{shown} ({name})"
     headline = f"{described} is no part of the language"
     collector.add(kinds.BadCharacter(headline, word.span, hints=[hint] if hint else []))

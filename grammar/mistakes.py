@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from itertools import pairwise
 
 from . import problems_of_syntax as kinds
 from .brackets import DECLARATIONS, OPERANDS
 from .place import Place, alternatives, found
 from .problems import Problem
 from .source import Span
-from .words import RESERVED
+from .words import RESERVED, Word
 
 STARTERS = {  # first words of other languages -> what to write here
     "def": "write 'fn name(a, b) = ...' for a function, 'cell' for a cell",
@@ -50,6 +51,21 @@ def _anything(place: Place) -> Problem:
 
 
 # -- mistakes, the most specific first ----------------------------------------------------
+
+
+def _defines_reserved(place: Place) -> Problem | None:
+    """`cell = 3`, `return = 3`, `None = 3`: words that begin or are something else."""
+    if place.outside or place.first.text not in RESERVED or len(place.statement) < 2:
+        return None
+    return _reserved_word(place.first) if place.statement[1].type == "EQUAL" else None
+
+
+def _reserved_word(word: Word) -> Problem:
+    return kinds.ReservedWord(
+        f"'{word.text}' is a word of the language and cannot be a name",
+        word.span,
+        hints=[f"choose another name, such as {word.text}_"],
+    )
 
 
 def _starter(place: Place) -> Problem | None:
@@ -137,11 +153,7 @@ def _reserved(place: Place) -> Problem | None:
     if word.text == "None":
         headline = "'None' stands only in an index: 'a[:, None]'"
         return kinds.UnexpectedToken(headline, word.span)
-    return kinds.ReservedWord(
-        f"'{word.text}' is a word of the language and cannot be a name",
-        word.span,
-        hints=[f"choose another name, such as {word.text}_"],
-    )
+    return _reserved_word(word)
 
 
 def _chained_comparison(place: Place) -> Problem | None:
@@ -266,6 +278,9 @@ def _target(place: Place) -> Problem | None:
         hints = [f"did you mean '{close[0]}'?"] if close else []
         return kinds.UnexpectedToken(headline, place.before.span, hints=hints)
     span = Span(place.span.source, place.first.span.start, place.span.stop)
+    if equal is None and place.at == 1 and (sign := _wrong_equal(place)):
+        headline = f"'{sign.text}' does not define a name"
+        return kinds.ForeignSpelling(headline, sign, hints=["write '='"])
     if equal is None:
         span = Span(span.source, span.start, place.statement[-1].span.stop)
         headline = "a value alone does nothing"
@@ -280,9 +295,52 @@ def _target(place: Place) -> Problem | None:
     )
 
 
+def _wrong_equal(place: Place) -> Span | None:
+    """The `==` of `y == x`, the `<-` of `y <- x`."""
+    word, after = place.word, place.statement[place.at + 1 : place.at + 2]
+    if word.text == "==":
+        return word.span
+    if word.text == "<" and after and after[0].type == "MINUS" and word.touches(after[0]):
+        return Span(word.span.source, word.span.start, after[0].span.stop)
+    return None
+
+
+def _one_part(place: Place) -> Problem | None:
+    """`((h[n],), x[n])`."""
+    if place.word.type != "RPAR" or place.before is None or place.before.type != "COMMA":
+        return None
+    headline = "one thing in brackets is just that thing, and takes no comma"
+    return kinds.UnexpectedToken(headline, place.before.span, hints=["leave the comma out"])
+
+
+def _range(place: Place) -> Problem | None:
+    """`1..2` where it is no loop's; `x[::2]`."""
+    if place.word.type == "RANGE" and place.first.type != "FOR":
+        headline = "a range stands only in a loop"
+        hints = ["a loop is 'for i in 0..n { ... }', a slice 'a[i:j]'"]
+        return kinds.UnexpectedToken(headline, place.span, hints=hints)
+    if place.word.type == "COLON" and place.before and "RSQB" in place.expected:
+        headline = "a slice has a start and an end, and no step"
+        return kinds.UnexpectedToken(headline, place.span, hints=["write 'a[i:j]'"])
+    return None
+
+
+def _in_call(place: Place) -> bool:
+    """Whether the innermost bracket that is open is that of a call or an index."""
+    opened: list[bool] = []
+    for before, word in pairwise(place.statement[: place.at]):
+        if word.type in ("LPAR", "LSQB"):
+            opened.append(word.type == "LSQB" or before.type == "NAME")
+        elif word.type in ("RPAR", "RSQB") and opened:
+            opened.pop()
+    return bool(opened) and opened[-1]
+
+
 def _tuple(place: Place) -> Problem | None:
     """`y = a, b` and `y = (a, b)`."""
     if place.word.type != "COMMA" or place.first.type not in ("NAME", "PRIMED", "LPAR", "RETURN"):
+        return None
+    if _in_call(place):
         return None
     if place.find("EQUAL") is None and place.first.type != "RETURN":
         return None
@@ -359,6 +417,7 @@ def _too_early(place: Place) -> Problem | None:
 
 
 EXPLANATIONS: tuple[Callable[[Place], Problem | None], ...] = (
+    _defines_reserved,
     _starter,
     _outside,
     _declaration_inside,
@@ -373,10 +432,12 @@ EXPLANATIONS: tuple[Callable[[Place], Problem | None], ...] = (
     _loop,
     _use,
     _link,
+    _range,
     _method,
     _argument_only,
     _target,
     _tuple,
+    _one_part,
     _missing_operator,
     _too_early,
 )

@@ -132,8 +132,10 @@ class Problems(Error):
 class Collector:
     """Gathers the problems of one run, so that several are reported at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: int = 0) -> None:
+        """Know of none, but that `known` were gathered elsewhere."""
         self.problems: list[Problem] = []
+        self._known = known
         self._seen: set[tuple[str, Span]] = set()
 
     def add(self, problem: Problem) -> None:
@@ -142,6 +144,11 @@ class Collector:
         if key not in self._seen:
             self._seen.add(key)
             self.problems.append(problem)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody is shown what comes now, so that no advice need be looked for."""
+        return self._known + len(self.problems) > MOST_SHOWN
 
     @property
     def errors(self) -> list[Problem]:

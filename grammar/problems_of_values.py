@@ -221,6 +221,18 @@ class UnrolledTooLarge(Problem):
     code = "unrolled-too-large"
 
 
+class BecomesZero(Problem):
+    """A number is so small that the nearest float64 is 0.
+
+        y = 1e-400 * x
+
+    The smallest number above 0 is about 5e-324. Write 0, or correct the exponent.
+    """
+
+    code = "becomes-zero"
+    severity = "warning"
+
+
 class NotSupportedYet(Problem):
     """The language has this, and this version of the compiler does not.
 

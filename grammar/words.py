@@ -97,19 +97,20 @@ def blank_unsafe(source: Source, collector: Collector) -> str:
 def check_names(words: Iterable[Word], collector: Collector) -> Iterator[Word]:
     """The words with names normalised; what is no name or number is reported and kept."""
     before: Word | None = None
+    reserved: set[str] = set()  # those told of: they are to be renamed everywhere
     for word in words:
         if word.type in ("NAME", "PRIMED"):
             if before is not None and before.type == "NUMBER" and before.touches(word):
                 _report_number_and_name(before, word, collector)
             else:
-                word = _check_name(word, collector)
+                word = _check_name(word, reserved, collector)
         elif word.type == "NUMBER":
             _check_number(word, collector)
         before = word
         yield word
 
 
-def _check_name(word: Word, collector: Collector) -> Word:
+def _check_name(word: Word, reserved: set[str], collector: Collector) -> Word:
     prime = "'" if word.type == "PRIMED" else ""
     written = word.text.removesuffix(prime)
     name = unicodedata.normalize("NFKC", written)
@@ -118,6 +119,8 @@ def _check_name(word: Word, collector: Collector) -> Word:
         if power := re.fullmatch(r"(.*?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)", written):
             exponent = unicodedata.normalize("NFKC", power[2])
             hint = f"for a power write '{power[1]} ^ {exponent}'" if power[1] else hint
+        elif len(written) == 1 and unicodedata.numeric(written, None) is not None:
+            hint = f"write {unicodedata.numeric(written):.6g}"
         collector.add(kinds.BadName(f"'{written}' is not a name", word.span, hints=[hint]))
         name = re.sub(r"\W", "_", name)
     elif len(name) > LONGEST_NAME:
@@ -127,7 +130,8 @@ def _check_name(word: Word, collector: Collector) -> Word:
                 word.span,
             )
         )
-    elif name in RESERVED:
+    elif name in RESERVED and name not in reserved:
+        reserved.add(name)
         collector.add(
             kinds.ReservedWord(
                 f"'{name}' is a word of the language and cannot be a name",
@@ -161,6 +165,8 @@ def _report_number_and_name(number: Word, name: Word, collector: Collector) -> N
     span = Span(number.span.source, number.span.start, name.span.stop)
     if re.fullmatch(r"_[0-9_]+", name.text):
         hint = f"write {number.text}{name.text.replace('_', '')}"
+    elif re.fullmatch(r"[eE]", name.text):
+        hint = f"an exponent has digits: {number.text}e-5"
     elif number.text == "0" and name.text[0] in "xXbBoO":
         hint = "write the number in decimal"
     else:

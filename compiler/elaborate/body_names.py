@@ -38,7 +38,7 @@ from .functions import FUNCTIONS, REFUSED
 from .hints import did_you_mean
 from .modules import CellDefinition, Module
 from .parameters import INITIALISERS
-from .read_names import ReadNames
+from .read_names import ReadNames, bound_by
 from .scope import CONSTANTS
 from .tuples import DISCARDED
 
@@ -73,8 +73,9 @@ class BodyNames:
 
     def check_body(self, body: Sequence[Statement]) -> None:
         """Check the statements of a whole body, in their order."""
+        self.reads.body = body
         for statement in statements_in(body):
-            for name, span in _bound_by(statement):
+            for name, span in bound_by(statement):
                 self.reads.later.setdefault(name, span)
         self._check_block(body)
 
@@ -85,7 +86,9 @@ class BodyNames:
     def _check_statement(self, statement: Statement) -> None:
         match statement:
             case Bind(target=target, value=value):
+                self.reads.defining = statement
                 self.reads.check([value])
+                self.reads.defining = None
                 for name in names_in(target):
                     if isinstance(name, Primed):
                         self._set_state(name)
@@ -114,14 +117,11 @@ class BodyNames:
                 self.environment.frames.pop()
             case If(condition=condition, body=body, orelse=orelse):
                 self.reads.check([condition])
-                before = self.environment
-                branches = []
-                for branch in (body, orelse):
-                    self.reads.environment = before.copy()
-                    self._check_block(branch)
-                    branches.append(self.environment)
-                self.reads.environment = before
-                before.join(*branches)
+                mark = self.environment.mark()
+                self._check_block(body)
+                first = self.environment.take_back(mark)
+                self._check_block(orelse)
+                self.environment.join(first, self.environment.take_back(mark))
 
     def _refuse_in_loop(self, statement: Statement, word: str) -> None:
         if len(self.environment.frames) > 1:
@@ -174,8 +174,8 @@ class BodyNames:
                     hints=["set a state once; give intermediate values names of their own"],
                 )
             )
-        bound = Bound(state.span, "state")
-        self.module.uses[state.span] = self.environment.states_set[state.id] = bound
+        bound = self.module.uses[state.span] = Bound(state.span, "state")
+        self.environment.set_state(state.id, bound)
 
     # -- expressions ---------------------------------------------------------------------------
 
@@ -240,7 +240,7 @@ class BodyNames:
         elif name in FUNCTIONS or name in self.module.definitions:
             advice = [f"a function is no cell; 'Dense(n, n, act = {name})' applies one"]
         else:
-            advice = did_you_mean(name, [*known, *std_names()])
+            advice = [] if self.problems.is_full else did_you_mean(name, [*known, *std_names()])
         self.problems.add(UnknownCell(f"there is no cell '{name}' here", cell.span, hints=advice))
 
 
@@ -250,17 +250,3 @@ def _initialises_no_state(word: str, span: Span) -> Problem:
     else:
         advice = f"learn it: 'param h0[n] = {span.text}' in the body, and 'h[n] = h0' here"
     return BadInitialiser(f"'{word}' is how a parameter starts, not a state", span, hints=[advice])
-
-
-def _bound_by(statement: Statement) -> Iterator[tuple[str, Span]]:
-    """The names a statement binds; a new state's with its prime."""
-    match statement:
-        case Bind(target=target):
-            for name in names_in(target):
-                if name.id != DISCARDED:
-                    yield name.id + "'" * isinstance(name, Primed), name.span
-        case Param(items=items) | Const(items=items):
-            for item in items:
-                yield item.name, item.name_span
-        case Use(name=name, name_span=span):
-            yield name, span

@@ -24,6 +24,7 @@ from .scope import Scope
 from .tensors import Site, not_a_tensor
 from .values import BAD, Bad, Operand, SubCell, Work, describe
 
+MOST_CALLS = 3  # of a chain of calls that are shown
 STEPS_OF_A_CALL = 2  # what writing out a body costs, in equations, beside the body
 
 _Named = Sequence[tuple[Keyword, Operand]]
@@ -176,7 +177,7 @@ def inline(definition: FunctionDefinition, site: Site, bound: _Bound, scope: Sco
         assert isinstance(value, Operand)
         body.bind(parameter.id, value.value, parameter.span, equation=False)
     run.inlining[definition] += 1
-    outer, run.problems = run.problems, Collector()
+    outer, run.problems = run.problems, Collector(len(run.problems.problems))
     caller = run.built_in_call
     if _is_built_in(definition):
         run.built_in_call = caller or site.span
@@ -205,7 +206,8 @@ def _seen_from(
     The source of a built-in function is not the user's: the call is at fault as a whole.
     """
     if not _is_built_in(definition):
-        problem.related += ((site.span, f"in this call of '{definition.name}'"),)
+        call = site.span, f"in this call of '{definition.name}'"
+        problem.related = (*problem.related[:MOST_CALLS], call)  # the innermost ones and the first
         return problem
     given = [value for value in bound.values() if isinstance(value, Operand)]
     return type(problem)(

@@ -8,6 +8,7 @@ In: names as `names.py` meets them. Out: what each is bound to, for certain or p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -28,27 +29,29 @@ class Bound:
     surely: bool = True
 
 
+Table: TypeAlias = dict[str, Bound]
+Change: TypeAlias = tuple[Table, str, Bound | None]
+
+
 @dataclass(slots=True)
 class Frame:
     """The names of a body, or of a loop within it with those that it carries."""
 
-    names: dict[str, Bound] = field(default_factory=dict)
-    carried: dict[str, Bound] = field(default_factory=dict)
-
-    def copy(self) -> Frame:
-        return Frame(dict(self.names), dict(self.carried))
+    names: Table = field(default_factory=dict)
+    carried: Table = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Environment:
-    """The frames of a body, loops within it last, and the states that are set."""
+    """The frames of a body, loops within it last, and the states that are set.
+
+    What a branch changes is taken back at its end, and joined with what the other one changed: a
+    body of many names and many branches is not copied for each.
+    """
 
     frames: list[Frame] = field(default_factory=lambda: [Frame()])
-    states_set: dict[str, Bound] = field(default_factory=dict)
-
-    def copy(self) -> Environment:
-        """One to change without changing this."""
-        return Environment([frame.copy() for frame in self.frames], dict(self.states_set))
+    states_set: Table = field(default_factory=dict)
+    _done: list[Change] = field(default_factory=list)  # with what was there before
 
     def find(self, name: str) -> Bound | None:
         """What `name` is bound to, innermost first."""
@@ -71,24 +74,45 @@ class Environment:
             if twice is not None and twice.surely:
                 return twice
             for frame in inner:
-                frame.carried[name] = bound
+                self._write(frame.carried, name, bound)
             return None
-        self.frames[-1].names[name] = bound
+        self._write(self.frames[-1].names, name, bound)
         return None
 
-    def join(self, first: Environment, second: Environment) -> None:
-        """Become what is known after a choice between two branches that began as this."""
-        for mine, a, b in zip(self.frames, first.frames, second.frames, strict=True):
-            mine.names = _joined(a.names, b.names)
-            mine.carried = _joined(a.carried, b.carried)
-        self.states_set = _joined(first.states_set, second.states_set)
+    def set_state(self, name: str, bound: Bound) -> None:
+        """Note that state `name` is set."""
+        self._write(self.states_set, name, bound)
 
+    def mark(self) -> int:
+        """Where a branch begins."""
+        return len(self._done)
 
-def _joined(a: dict[str, Bound], b: dict[str, Bound]) -> dict[str, Bound]:
-    """What is bound in both is so surely; what is bound in one may be."""
-    result = {}
-    for name in {**a, **b}:
-        bound = a.get(name) or b[name]
-        surely = all(name in side and side[name].surely for side in (a, b))
-        result[name] = Bound(bound.span, bound.sort, surely)
-    return result
+    def take_back(self, mark: int) -> list[Change]:
+        """Undo what was bound since `mark`, and return it: each name with what it was bound to."""
+        changes: dict[tuple[int, str], Change] = {}
+        while len(self._done) > mark:
+            table, name, before = self._done.pop()
+            changes.setdefault((id(table), name), (table, name, table.get(name)))
+            if before is None:
+                del table[name]
+            else:
+                table[name] = before
+        return list(changes.values())
+
+    def join(self, first: Sequence[Change], second: Sequence[Change]) -> None:
+        """Become what is known after a choice between two branches that began as this.
+
+        What is bound in both is so surely; what is bound in one may be.
+        """
+        for mine, other in ((first, second), (second, first)):
+            elsewhere = {(id(table), name): bound for table, name, bound in other}
+            for table, name, bound in mine:
+                there = elsewhere.get((id(table), name), table.get(name))
+                assert bound is not None, "a name that is bound stays so"
+                if mine is first or (id(table), name) not in elsewhere:
+                    surely = bound.surely and there is not None and there.surely
+                    self._write(table, name, Bound(bound.span, bound.sort, surely))
+
+    def _write(self, table: Table, name: str, bound: Bound) -> None:
+        self._done.append((table, name, table.get(name)))
+        table[name] = bound

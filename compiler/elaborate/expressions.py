@@ -148,6 +148,8 @@ def _binary(node: Binary, left: Operand, right: Operand, scope: Scope, in_shape:
         need_kind(site, side, kind)
     if is_known(left.value) and is_known(right.value):
         return _known(site, left, right, in_shape)
+    if node.op in ("/", "%") and is_known(right.value) and right.value == 0:
+        raise BadArgument("division by zero", site.span, related=[(right.span, "this is 0")])
     try:
         return _pointwise(site, left, right)
     except ShapeMismatch as problem:
@@ -191,6 +193,7 @@ def _attribute(node: Attribute, value: Operand, scope: Scope) -> Value:
             f"there is no '.{node.name}'",
             node.name_span,
             notes=["'.T', which swaps the last two axes, is the only one"],
+            hints=["write '.T'"] if node.name.lower() in ("t", "mt", "transpose") else [],
         )
     return arrange.transpose(Site(scope.run, node.span, ".T"), value)
 

@@ -7,6 +7,8 @@ while elaborating, such as a name bound in a branch that is not taken.
 from __future__ import annotations
 
 import difflib
+import re
+import unicodedata
 from collections.abc import Iterable
 
 from ...grammar.problems import Problem
@@ -36,6 +38,27 @@ def did_you_mean(word: str, names: Iterable[str]) -> list[str]:
     return [f"did you mean '{name}'?"] if name else []
 
 
+# Letters of other scripts that look like Latin ones.
+_LOOKS_LIKE = str.maketrans("аесорхуіјѕһԁԛԝАВЕКМНОРСТХΑΒΕΖΗΙΚΜΝΟΡΤΥΧνο",  # noqa: RUF001
+                            "aecopxyijshdqwABEKMHOPCTXABEZHIKMNOPTYXvo")  # fmt: skip
+
+
+def look_alike(name: Name, names: Iterable[str]) -> list[str]:
+    """A hint with a name that looks the same and is another: Latin `a` for Cyrillic `а`."""  # noqa: RUF002
+    plain = name.id.translate(_LOOKS_LIKE)
+    for known in names:
+        if known != name.id and known.translate(_LOOKS_LIKE) == plain:
+            pairs = zip(name.id, known, strict=True)
+            mine, other = next((a, b) for a, b in pairs if a != b)
+            return [
+                f"'{known}' only looks the same: {unicodedata.name(mine)} here, "
+                f"{unicodedata.name(other)} there"
+            ]
+    if name.span.text.endswith("ᵀ"):
+        return [f"for the transpose write '{name.span.text[:-1]}.T'"]
+    return []
+
+
 # What other languages call things, and what to write here.
 _FOREIGN = {
     "dot": "write 'a @ b'",
@@ -59,6 +82,12 @@ _FOREIGN = {
     "ones_like": "write the number 1: it fills any shape",
     "zeros": "write the number 0: it fills any shape",
     "ones": "write the number 1: it fills any shape",
+    "π": "write 'pi'",
+    "Σ": "write 'sum(x)'",
+    "self": "parameters and states are read by their names alone",
+    "torch": "functions are called by their names alone, such as 'tanh(x)'",
+    "np": "functions are called by their names alone, such as 'tanh(x)'",
+    "math": "functions are called by their names alone, such as 'tanh(x)'",
     "batch": "batch and time are never written: a cell speaks of one example at one step",
 }
 
@@ -66,6 +95,12 @@ _FOREIGN = {
 def meant_by(word: str) -> list[str]:
     """A hint for a name that other languages have."""
     return [_FOREIGN[word]] if word in _FOREIGN else []
+
+
+def states_meant_by(word: str) -> list[str]:
+    """The states that `h_new`, `next_h`, `h_t`, `h1` and their like may be the new values of."""
+    found = re.fullmatch(r"(?:new_|next_)?(.+?)(?:_new|_next|_t|_?1|n|new|next)?", word)
+    return [] if found is None or found[1] == word else [found[1]]
 
 
 def not_bound_here(name: Name) -> Problem:
@@ -107,6 +142,8 @@ def not_callable(node: Call, callee: Value | None) -> Problem:
 
 def for_product(scope: Scope, left: Operand, right: Operand) -> list[str]:
     """A product like `left @ right` that fits: transposed, turned round, with another matrix."""
+    if scope.run.problems.is_full:
+        return []
     a, b = shape_of(left.value), shape_of(right.value)
     first, second = left.span.text, right.span.text
     if not (_is_plain(first) and _is_plain(second)):
@@ -136,6 +173,8 @@ def _result(matrix: Shape, from_left: bool) -> Shape:
 
 def for_sum(scope: Scope, left: Operand, right: Operand) -> list[str]:
     """A product that gives one operand the other's shape: "did you mean 'U @ h'?"."""
+    if scope.run.problems.is_full:
+        return []
     for vector, other in ((right, left), (left, right)):
         text, wanted = vector.span.text, shape_of(other.value)
         if len(shape_of(vector.value)) == 1 and _is_plain(text):

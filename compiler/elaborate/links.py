@@ -21,7 +21,7 @@ from .scope import Scope
 from .values import BAD, Bad, Value, Work
 
 REPEAT = "repeat"
-STEPS_OF_A_LINK = 20  # what its header costs, in equations
+STEPS_OF_A_LINK = 40  # what its header costs, in equations
 
 
 def instance_of(definition: CellDefinition, values: Mapping[str, Value], run: Run) -> Work:

@@ -9,7 +9,7 @@ branch of an `if` is taken, is left to the elaboration.
 from __future__ import annotations
 
 from ...grammar.problems import Collector, Problem
-from ...grammar.problems_of_names import StateNotSet, UnusedName
+from ...grammar.problems_of_names import StateNotSet, UnknownName, UnusedName
 from ...grammar.problems_of_values import (
     BadArgument,
     CarryMismatch,
@@ -34,7 +34,7 @@ from ...grammar.syntax import (
 )
 from ...grammar.walk import items_in, outputs_in, statements_in, walk
 from .body_names import BodyNames
-from .hints import did_you_mean
+from .hints import did_you_mean, states_meant_by
 from .modules import CellDefinition, Module
 from .recursion import check_recursion
 from .run import Run
@@ -46,7 +46,7 @@ from .work import finish
 def check_names(module: Module, problems: Collector) -> None:
     """Check every declaration of `module`; problems and warnings are added to `problems`."""
     for definition in module.declared:
-        found = Collector()
+        found = Collector(len(problems.problems))
         declaration = definition.declaration
         names = BodyNames(module, found)
         names.check_hiding(definition.name, definition.name_span)
@@ -135,13 +135,7 @@ def _check_cell(declaration: CellDeclaration, names: BodyNames) -> None:
         if state.initial is not None:
             names.check_initial(state.initial, of_state=True)
         if state.name not in names.environment.states_set:
-            names.problems.add(
-                StateNotSet(
-                    f"no equation sets state '{state.name}'",
-                    state.name_span,
-                    hints=[f"a state that stays as it is says so: {state.name}' = {state.name}"],
-                )
-            )
+            names.problems.add(_not_set(state, names))
     _check_carry(declaration, names)
     for output in outputs_in(declaration.output):
         _check_output(output, names)
@@ -150,6 +144,22 @@ def _check_cell(declaration: CellDeclaration, names: BodyNames) -> None:
             names.reads.check([output.shape])
         if output.kind is not None:
             names.problems.add(_refused_kind(output.kind, output.span, "an output"))
+
+
+def _not_set(state: Item, names: BodyNames) -> Problem:
+    """The problem with a state that no equation sets, though one may be meant to."""
+    name = state.name
+    related = [
+        (span, f"write {name}' for the new value")
+        for word, span in names.reads.later.items()
+        if name in states_meant_by(word)
+    ]
+    return StateNotSet(
+        f"no equation sets state '{name}'",
+        state.name_span,
+        related=related,
+        hints=[] if related else [f"a state that stays as it is says so: {name}' = {name}"],
+    )
 
 
 def _check_kind(item: Item, names: BodyNames, is_input: bool) -> None:
@@ -209,8 +219,11 @@ def _carry_text(tree: Items | Outputs) -> str:
 def _check_output(output: Output, names: BodyNames) -> None:
     """An output is a name that the body defines, or a new state."""
     variable = output.variable
-    names.reads.check([variable])
     bound = names.environment.find(variable.id)
+    if bound is None and isinstance(variable, Name) and variable.id not in names.reads.later:
+        names.problems.add(_undefined_output(variable, names))
+        return
+    names.reads.check([variable])
     if isinstance(variable, Primed) or bound is None or bound.sort == "equation":
         return
     name = variable.id
@@ -225,6 +238,15 @@ def _check_output(output: Output, names: BodyNames) -> None:
             related=[(bound.span, "defined here")],
             hints=hints,
         )
+    )
+
+
+def _undefined_output(variable: Name, names: BodyNames) -> Problem:
+    name = variable.id
+    return UnknownName(
+        f"no equation defines the output '{name}'",
+        variable.span,
+        hints=did_you_mean(name, [*names.reads.later]) or [f"write '{name} = ...' in the body"],
     )
 
 

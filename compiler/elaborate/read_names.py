@@ -5,7 +5,8 @@ In: expressions and what is bound so far. Out: problems, with the name that was 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...grammar import std_names
 from ...grammar.problems import Collector, Problem
@@ -15,15 +16,31 @@ from ...grammar.problems_of_names import (
     UnknownName,
     UseBeforeDefinition,
 )
-from ...grammar.problems_of_values import NotSupportedYet
+from ...grammar.problems_of_values import BecomesZero, NotSupportedYet
 from ...grammar.source import Span
-from ...grammar.syntax import Call, Keyword, Name, Primed, Syntax
-from ...grammar.walk import parts_of
+from ...grammar.syntax import (
+    Bind,
+    Call,
+    Const,
+    Keyword,
+    Name,
+    Number,
+    Param,
+    Primed,
+    Statement,
+    Syntax,
+    Use,
+)
+from ...grammar.walk import expressions_in, names_in, parts_of, statements_in, walk
 from .environment import Environment
 from .functions import FUNCTIONS, REFUSED
-from .hints import closest, did_you_mean, meant_by
+from .hints import closest, did_you_mean, look_alike, meant_by, states_meant_by
 from .modules import CellDefinition, Module
 from .scope import CONSTANTS
+from .tuples import DISCARDED
+
+FROM_STEP_TO_STEP = "a value goes from step to step as a state: list it in the header"
+MOST_RELATED = 8  # places of one problem that are shown
 
 
 class ReadNames:
@@ -36,6 +53,8 @@ class ReadNames:
         self.states: dict[str, Span] = {}
         self.later: dict[str, Span] = {}  # every name the body binds, new states with the prime
         self.read: set[str] = set()
+        self.body: Sequence[Statement] = ()  # all of it
+        self.defining: Bind | None = None  # the equation that is being read
         self._refused: dict[str, Problem] = {}
 
     def check(self, roots: Iterable[Syntax]) -> None:
@@ -45,6 +64,9 @@ class ReadNames:
             node = todo.pop()
             parts = parts_of(node)
             match node:
+                case Number(value=0.0) if _is_tiny(node.text):
+                    headline = f"{node.text} is too small for a float64 and becomes 0"
+                    self.problems.add(BecomesZero(headline, node.span))
                 case Name():
                     self._check_name(node)
                 case Primed():
@@ -63,13 +85,19 @@ class ReadNames:
             return
         self.problems.add(
             self._too_early(name)
-            or UnknownName(
-                f"there is no '{word}' here",
-                name.span,
-                hints=meant_by(word)
-                or self._meant_state(word)
-                or did_you_mean(word, [*self.visible(), *CONSTANTS, *FUNCTIONS]),
-            )
+            or UnknownName(f"there is no '{word}' here", name.span, hints=self._meant(name))
+        )
+
+    def _meant(self, name: Name) -> list[str]:
+        """A hint with what an unknown name was meant to be."""
+        if self.problems.is_full:
+            return []
+        word = name.id
+        return (
+            meant_by(word)
+            or self._meant_state(word)
+            or look_alike(name, self.visible())
+            or did_you_mean(word, [*self.visible(), *CONSTANTS, *FUNCTIONS])
         )
 
     def _is_known(self, name: Name) -> bool:
@@ -89,7 +117,9 @@ class ReadNames:
     def _refuse(self, name: Name) -> None:
         """Say that this version lacks a word; of its further uses, only where they are."""
         if name.id in self._refused:
-            self._refused[name.id].related += ((name.span, "and here"),)
+            problem = self._refused[name.id]
+            if len(problem.related) < MOST_RELATED:
+                problem.related += ((name.span, "and here"),)
             return
         problem = NotSupportedYet(
             f"'{name.id}' is not supported yet",
@@ -105,12 +135,22 @@ class ReadNames:
         span = self.later.get(name.id)
         if span is None:
             return None
+        own = dict(bound_by(self.defining)) if self.defining else {}
+        if name.id in own:
+            return UseBeforeDefinition(
+                f"'{name.id}' is read in its own definition",
+                name.span,
+                related=[(span, "defined here")],
+                hints=[FROM_STEP_TO_STEP],
+            )
         if span.start > name.span.start:
+            circle = [] if self.problems.is_full else self._circle(name.id, own)
             return UseBeforeDefinition(
                 f"'{name.id}' is read above its definition",
                 name.span,
                 related=[(span, "defined here")],
-                hints=["move the definition up"],
+                notes=[f"they need each other: {' -> '.join(circle)}"] if circle else [],
+                hints=[FROM_STEP_TO_STEP] if circle else ["move the definition up"],
             )
         if span.stop > name.span.start or self.environment.find(name.id):
             return None
@@ -121,11 +161,35 @@ class ReadNames:
             hints=["what a loop binds stays inside: bind the name before the loop to carry it"],
         )
 
+    def _circle(self, word: str, own: Mapping[str, Span]) -> list[str]:
+        """`a -> b -> a`, where what defines `word` needs in turn one of the names in `own`."""
+        needs: dict[str, list[str]] = {}
+        for statement in statements_in(self.body):
+            for name, _ in bound_by(statement):
+                read = walk(expressions_in(statement))
+                needs.setdefault(name, [node.id for node in read if isinstance(node, Name)])
+        came_from: dict[str, str | None] = {word: None}
+        todo = [word]
+        while todo:
+            at = todo.pop()
+            if at in own:
+                path = [at]
+                while (before := came_from[path[-1]]) is not None:
+                    path.append(before)
+                return [at, *reversed(path)][:MOST_RELATED]
+            for name in needs.get(at, ()):
+                if name not in came_from:
+                    came_from[name] = at
+                    todo.append(name)
+        return []
+
     def _meant_state(self, word: str) -> list[str]:
         """A hint for `h_new` and its like."""
-        base = word.removesuffix("_new").removesuffix("_next").removeprefix("new_")
-        base = base.removeprefix("next_")
-        return [f"the new value of state '{base}' is {base}'"] if base in self.states else []
+        return [
+            f"the new value of state '{state}' is {state}'"
+            for state in states_meant_by(word)
+            if state in self.states
+        ]
 
     def visible(self) -> list[str]:
         """Every name that can be read here, those of the file included."""
@@ -171,20 +235,48 @@ class ReadNames:
         if word in REFUSED and word not in self.later:
             self._refuse(function)
             return word
+        self.problems.add(
+            self._too_early(function)
+            or UnknownFunction(
+                f"there is no function '{word}'",
+                function.span,
+                hints=self._meant_function(function),
+            )
+        )
+        return ""
+
+    def _meant_function(self, function: Name) -> list[str]:
+        """A hint with what an unknown function was meant to be."""
+        word = function.id
+        if self.problems.is_full:
+            return []
+        if word in std_names():
+            return [
+                f"'{word}' is a standard cell: 'import {word} from std', 'use inner = {word}(...)'"
+            ]
         names = [
             *FUNCTIONS,
             *(n for n, d in self.module.definitions.items() if not isinstance(d, CellDefinition)),
             *(n for f in self.environment.frames for n, b in f.names.items()
               if b.sort in ("sub-cell", "option", "argument")),
         ]  # fmt: skip
-        if word in std_names():
-            advice = [
-                f"'{word}' is a standard cell: 'import {word} from std', 'use inner = {word}(...)'"
-            ]
-        else:
-            advice = meant_by(word) or did_you_mean(word, names)
-        self.problems.add(
-            self._too_early(function)
-            or UnknownFunction(f"there is no function '{word}'", function.span, hints=advice)
-        )
-        return ""
+        return meant_by(word) or look_alike(function, names) or did_you_mean(word, names)
+
+
+def bound_by(statement: Statement) -> Iterator[tuple[str, Span]]:
+    """The names a statement binds; a new state's with its prime."""
+    match statement:
+        case Bind(target=target):
+            for name in names_in(target):
+                if name.id != DISCARDED:
+                    yield name.id + "'" * isinstance(name, Primed), name.span
+        case Param(items=items) | Const(items=items):
+            for item in items:
+                yield item.name, item.name_span
+        case Use(name=name, name_span=span):
+            yield name, span
+
+
+def _is_tiny(text: str) -> bool:
+    """Whether a number that is 0 is written as another: `1e-400`."""
+    return re.search(r"[1-9]", re.split("[eE]", text)[0]) is not None

@@ -20,6 +20,8 @@ from ...grammar.syntax import (
 from ...grammar.walk import expressions_in, statements_in, walk
 from .modules import CellDefinition, Definition, Module
 
+MOST_NAMED = 6  # members of one circle
+
 
 def check_recursion(module: Module, problems: Collector) -> None:
     """Find circles among the definitions of one file; files cannot form one."""
@@ -68,7 +70,9 @@ def _mentioned(
 def _report(name: Name, circle: list[Definition], problems: Collector) -> None:
     kind = RecursiveCell if isinstance(circle[0], CellDefinition) else RecursiveFunction
     verb = "contains" if kind is RecursiveCell else "calls"
-    words = " -> ".join(definition.name for definition in (*circle, circle[0]))
+    names = [definition.name for definition in circle[:MOST_NAMED]]
+    more = ["..."] if len(circle) > MOST_NAMED else []
+    words = " -> ".join([*names, *more, circle[0].name])
     problems.add(
         kind(
             f"'{circle[0].name}' {verb} itself",
