@@ -48,8 +48,10 @@ BRACKETS = (
     ("x ^ ", ""), ("f((x, ", "x))"), ("if n > 0 { ", " }"), ("for i in 0..2 { ", " }"), ("{", "}"),
     ("reshape(", ", [1])"), ("where(x > 0, ", ", h)"),
 )  # fmt: skip
-DEPTHS = (1, 3, 20, 99, 100, 101, 199, 200, 201, 1_000, 20_000)
-TIMES = (2, 3, 10, 30, 100, 1_000, 5_000)
+DEPTHS = (1, 2, 3, 20, 99, 100, 101, 199, 200, 201)
+TIMES = (2, 3, 10, 30, 100)
+HUGE = (1_000, 5_000, 20_000)  # as often as `RARELY` says, in the place of either
+RARELY = 0.04
 LONGEST = 300_000  # characters of a mutant: past the limit of a source, and not by much
 
 VALUES = (
@@ -202,7 +204,7 @@ def _look_alikes(text: str, random: Random) -> str:
 def _nesting(text: str, random: Random) -> str:
     """Nest a word, or what stands right of an equal sign, any number of times."""
     left, right = random.choice(BRACKETS)
-    depth = random.choice(DEPTHS)
+    depth = random.choice(HUGE if random.random() < RARELY else DEPTHS)
     places = [found.span(1) for found in re.finditer(r"= *([^\n={}]+)", text)]
     places += [found.span() for found in re.finditer(r"\w+", text)]
     if not places:
@@ -225,7 +227,7 @@ def _numbers(text: str, random: Random) -> str:
 
 def _repetition(text: str, random: Random) -> str:
     """Write a word, a line or everything many times."""
-    times = random.choice(TIMES)
+    times = random.choice(HUGE if random.random() < RARELY else TIMES)
     match random.randrange(4):
         case 0:
             words = WORD.findall(text) or [""]

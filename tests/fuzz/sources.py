@@ -90,9 +90,9 @@ def main() -> int:
     begun = time.perf_counter()
     total = Tally()
     for part in _tallies(seeds, options.jobs):
+        for kind in part.failures.keys() - total.failures.keys():
+            print(f"\n{_smaller(part.failures[kind][0], kind)}", flush=True)
         total.merge(part)
-    for kind, wrong in total.failures.items():
-        print(f"\n{_smaller(wrong[0], kind)}", flush=True)
     lines = [*_heading(time.perf_counter() - begun), *total.lines()]
     print("\n".join(["", *lines]))
     if options.log:
