@@ -118,6 +118,15 @@ def current() -> Options:
     return Options(**found)
 
 
+def origin(name: str) -> str:
+    """Where the value of an option comes from, as messages have it; "" where nobody set it."""
+    if name in _scoped.get({}):
+        return f"rnnc.options({name}={_scoped.get()[name]!r})"
+    knob = KNOBS[name]
+    text = os.environ.get(knob.variable, "")
+    return f"{knob.variable}={text}" if text else ""
+
+
 @contextmanager
 def options(
     *,

@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import platform
 import tempfile
+import warnings
 from collections.abc import Iterator
 
 from .cli_errors import FINE, WRONG
@@ -110,17 +111,19 @@ def _options() -> Iterator[tuple[str, str, str]]:
 
 
 def _cache() -> Iterator[tuple[str, str, str]]:
-    from .runtime.launch import cache_folder
+    from .runtime.launch import cache_folder, check_private
 
     try:
         folder = cache_folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with warnings.catch_warnings(action="ignore"):
+            check_private(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except Error:
         return
     except OSError as error:
-        yield "cache", str(folder), f"cannot be written: {error.strerror or error}"
+        yield "cache", str(folder), f"cannot be used: {error.strerror or error}"
     else:
         count = len(list(folder.glob("rnnc_*.py")))
         yield "cache", f"{folder}, {count} modules", ""

@@ -66,6 +66,9 @@ class Arrays(Protocol):
     def zeros(self, shape: tuple[int, ...], *, state: bool = False) -> AnyArray:
         """Real zeros."""
 
+    def memory(self) -> int:
+        """Bytes that there are for arrays: of the machine, or of the device."""
+
     def own(self, array: AnyArray, *, state: bool = False) -> AnyArray:
         """A copy that nobody else writes into, of an array of any library and real dtype."""
 

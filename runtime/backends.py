@@ -48,8 +48,9 @@ def choose(name: Any, dtype: str) -> Backend:
     Raises:
         SettingError: there is no such backend. BackendError: it cannot run here.
     """
+    said = f"backend={name!r}"
     if name == "auto":
-        name = knobs.current().backend
+        name, said = knobs.current().backend, knobs.origin("backend")
     if name not in ("auto", *BACKENDS):
         known = ", ".join(map(repr, BACKENDS))
         raise SettingError(f"backend is {name!r}; there are {known} and 'auto'")
@@ -59,9 +60,7 @@ def choose(name: Any, dtype: str) -> Backend:
     if name == "triton":
         problem = triton_problem()
         if problem:
-            what = (
-                f"backend={name!r}" if asked else f"dtype={dtype!r} takes backend='triton', which"
-            )
+            what = said if asked else f"dtype={dtype!r} takes backend='triton', which"
             raise BackendError(f"{what} cannot run here: {problem}")
     return Backend(name, asked, current_device() if name == "triton" else "")
 

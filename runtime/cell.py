@@ -102,19 +102,19 @@ class BoundCell:
         self,
         dtype: str | None = None,
         *,
-        backend: str | None = None,
+        backend: str = "auto",
         exact: bool = False,
         fast: bool = False,
     ) -> Program:
         """The compiled cell; the same one for the same options.
 
         Args:
-            dtype, backend: the cell's own by default.
+            dtype, backend: the cell's own by default, and for "auto".
         Raises:
             SettingError, BackendError.
         """
         dtype = dtype or self.dtype
-        found = choose(backend or self.backend, dtype)
+        found = choose(self.backend if backend == "auto" else backend, dtype)
         key = dtype, found, exact, fast
         if key not in self._programs:
             self._programs[key] = compile(self.cell, found, dtype, exact=exact, fast=fast)

@@ -5,6 +5,7 @@ In: anything. Out: what it stands for, or an error that names the argument and w
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -40,6 +41,17 @@ def check_flag(value: Any, name: str) -> None:
     """Raise a `SettingError` unless an option is True or False: "no" would count as true."""
     if not isinstance(value, bool | np.bool_):
         raise SettingError(f"{name} is True or False, got {value!r}")
+
+
+def check_count(value: Any, what: str) -> int:
+    """An integer of at least 1, of Python's or NumPy's; or a `SettingError`."""
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = 0
+    if count < 1 or isinstance(value, bool):
+        raise SettingError(f"{what}, at least 1, got {value!r}")
+    return count
 
 
 def check_names(given: Any, names: Iterable[str], what: str, *, all_needed: bool) -> None:

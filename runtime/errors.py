@@ -138,6 +138,29 @@ class HistoryFullError(Error, MemoryError):
     code: ClassVar[str] = "history-full"
 
 
+class OutOfMemoryError(Error, MemoryError):
+    """A call takes more memory than there is.
+
+    Cut a long sequence into shorter calls: the state goes on, and so do gradients. Steps that are
+    recorded for `backward` take most: `truncate()` after it, keep a window with `history=`, or
+    call `net.eval()` where no gradient is wanted. The net is as it was before the call.
+    """
+
+    code: ClassVar[str] = "out-of-memory"
+
+
+class CacheWarning(Error, RuntimeWarning):
+    """The cache folder is not used, because others may write into it.
+
+    It must belong to you, and neither its group nor others may write into it: `chmod 700 FOLDER`,
+    or name another one with `RNNC_CACHE`. Programs run as they do with a cache; they are generated
+    anew in every process.
+    """
+
+    code: ClassVar[str] = "cache-not-used"
+    severity: ClassVar[str] = "warning"
+
+
 class NoGradientError(Error, RuntimeError):
     """A cell that is a Python function has no derivative.
 
@@ -172,6 +195,6 @@ ERRORS: dict[str, type[Error]] = {
     for error in (
         ShapeError, DTypeError, NamesError, RangeError, SettingError, BackendError, KernelError,
         KernelWarning, StateError, BusyError, NothingRecordedError, HistoryFullError,
-        NoGradientError, ChainError, MissingExtraError,
+        OutOfMemoryError, CacheWarning, NoGradientError, ChainError, MissingExtraError,
     )
 }  # fmt: skip

@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ..compiler.ir import Cell, toposort
 from ..compiler.shapes import size
 from .arrays import AnyArray, Arrays, kind
 from .checks import check_flag, check_names, describe
 from .errors import DTypeError, ShapeError
+from .memory import Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +71,23 @@ class Inputs:
         self.arrays = arrays
         self.batch_first = batch_first
         leaves = [*(value.node for value in cell.inputs), *(s.node for s in cell.states)]
+        self._room = Room(cell, arrays)
         self.row_bytes = arrays.element.itemsize * sum(size(node.type.shape) for node in leaves)
 
     def read(self, given: Any, *, single: bool) -> Call:
         """The sizes of a call; nothing is converted yet, so nothing large is allocated.
 
         Raises:
-            ShapeError, DTypeError, NamesError: naming the input.
+            ShapeError, DTypeError, NamesError: naming the input. OutOfMemoryError.
         """
         if not self.cell.inputs:
             raise ShapeError(f"{self.cell.name} reads no input: nothing says how many steps to run")
         arrays = self._given(given)
         ranks = []
         for value, array in zip(self.cell.inputs, arrays, strict=True):
-            if kind(array) == "O":
-                raise DTypeError(f"{value.name} holds Python objects, not numbers")
+            if kind(array) in "OV":
+                held = "records" if kind(array) == "V" else "Python objects"
+                raise DTypeError(f"{value.name} holds {held}, not numbers")
             shape = tuple(int(dim) for dim in value.node.type.shape)
             lead = array.ndim - len(shape)
             at = 0 if single else 1
@@ -105,6 +106,7 @@ class Inputs:
         sizes = first[::-1] if self.batch_first and batched and not single else first
         steps = 1 if single else sizes[0]
         batch = sizes[-1] if batched else 1
+        self._room.check(arrays, steps, batch)
         in_numpy = self.arrays.in_numpy(arrays, self.cell.inputs[0].name)
         return Call(arrays, steps, batch, batched, single, self.batch_first, in_numpy)
 
@@ -120,7 +122,7 @@ class Inputs:
                     f"{self.cell.name} takes {len(names)} inputs, a tuple ({', '.join(names)}) or "
                     f"a dict by name, got {_counted(given, len(parts))}"
                 )
-        elif isinstance(given, tuple) and len(given) == 1 and np.ndim(given[0]) != 0:
+        elif isinstance(given, tuple) and len(given) == 1 and _has_axes(given[0]):
             raise ShapeError(f"{self.cell.name} takes {names[0]} itself, not a tuple of it")
         else:
             parts = [given]
@@ -165,6 +167,10 @@ def _leaves(given: Any) -> Iterator[Any]:
             yield from _leaves(part)
     else:
         yield given
+
+
+def _has_axes(part: Any) -> bool:
+    return isinstance(part, list | tuple) or getattr(part, "ndim", 0) > 0
 
 
 def _counted(given: Any, count: int) -> str:

@@ -4,7 +4,7 @@ In: the text of a generated module. Out: its `build` function. A module is writt
 name that is the hash of its text, into a private folder (`RNNC_CACHE`), so that tracebacks,
 debuggers and profilers find their lines. A folder that cannot be used costs the file, never the
 program: what runs, and what Triton reads of a kernel, is the text itself, and an entry that
-differs from it is replaced.
+differs from it is replaced. A folder that others may write into is not used, with one warning.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from __future__ import annotations
 import hashlib
 import linecache
 import os
+import stat
 import tempfile
+import warnings
+import weakref
 from collections.abc import Callable
-from functools import lru_cache
+from contextlib import suppress
+from functools import cache, lru_cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,6 +26,7 @@ from typing import Any
 from ..compiler import knobs
 from ..compiler.trace import say
 from .arrays import is_tensor
+from .errors import CacheWarning
 
 
 def cache_folder() -> Path:
@@ -73,11 +78,19 @@ def _load(source: str) -> Callable[..., Any]:
     path = _written(source, name)
     # Triton asks `inspect` for the source of a kernel, and `inspect` asks this cache first. An
     # entry without a time is never compared with a file, which may change or be missing.
-    linecache.cache[path] = (len(source), None, source.splitlines(True), path)
+    entry = (len(source), None, source.splitlines(True), path)
+    linecache.cache[path] = entry
     namespace: dict[str, Any] = {"__name__": name, "__file__": path}
     exec(compile(source, path, "exec"), namespace)
     build: Callable[..., Any] = namespace["build"]
+    weakref.finalize(build, _forget_lines, path, entry).atexit = False
     return build
+
+
+def _forget_lines(path: str, entry: object) -> None:
+    """Of a module that nobody can run any more; one with the same text may have taken its place."""
+    if linecache.cache.get(path) is entry:
+        del linecache.cache[path]
 
 
 def _written(source: str, name: str) -> str:
@@ -95,8 +108,11 @@ def _written(source: str, name: str) -> str:
 
 
 def read(path: Path) -> str | None:
-    """The text of a file of the cache; None where there is none."""
+    """The text of a file of the cache; None where there is none, or nothing that can be trusted."""
     try:
+        if not path.is_file():  # a pipe would wait for who never writes
+            return None
+        check_private(path.parent)
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
@@ -109,11 +125,33 @@ def write(path: Path, text: str) -> None:
         OSError: the folder cannot be used.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_private(path.parent)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with suppress(OSError):  # it may be in place already, or gone with its folder
+            os.unlink(temporary)
         raise
+
+
+def check_private(folder: Path) -> None:
+    """Raise a `PermissionError`, and warn once, if others may write into a folder: as ssh does."""
+    if os.name != "posix":  # elsewhere modes say nothing about who may write
+        return
+    found = folder.stat()
+    if found.st_uid != os.geteuid():
+        problem = "it belongs to another user"
+    elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        problem = f"its mode {stat.S_IMODE(found.st_mode):o} lets others write into it"
+    else:
+        return
+    _warn_once(f"the cache folder {folder} is not used: {problem}")
+    raise PermissionError(problem)
+
+
+@cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, CacheWarning, stacklevel=2)

@@ -7,15 +7,19 @@ tensor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
+from ..grammar.problems import Error
 from .arrays import AnyArray, Array, is_tensor, on_host
 from .checks import NARROW
 from .errors import DTypeError, RangeError, SettingError, ShapeError
+from .memory import host_memory
+
+DEEPEST = 64  # axes that NumPy has at most
 
 
 class NumPyArrays:
@@ -52,6 +56,9 @@ class NumPyArrays:
 
     def zeros(self, shape: tuple[int, ...], *, state: bool = False) -> Array:
         return np.zeros(shape, self.dtype)
+
+    def memory(self) -> int:
+        return host_memory()
 
     def own(self, array: AnyArray, *, state: bool = False) -> Array:
         array = on_host(array) if is_tensor(array) else array
@@ -92,29 +99,68 @@ def as_array(value: Any, name: str) -> Array:
     """`value` as a NumPy array of whatever dtype, without a copy where it is one already."""
     if type(value) is np.ndarray:
         return value
-    if type(value).__module__.partition(".")[0] == "torch":
-        raise DTypeError(_torch_message(value, name))
-    if isinstance(value, np.ma.MaskedArray):
-        raise DTypeError(
-            f"{name} is a masked array, whose mask would be lost: pass {name}.filled(value), "
-            "and `lengths` if the mask marks padding"
-        )
+    is_list = isinstance(value, list | tuple)
+    for part in parts(value) if is_list else (value,):
+        if is_tensor(part):
+            raise DTypeError(_torch_message(part, name, is_part=is_list))
+        if isinstance(part, np.ma.MaskedArray):
+            way = "array.filled(value) of each" if is_list else f"{name}.filled(value)"
+            raise DTypeError(
+                f"{name} {'holds' if is_list else 'is'} a masked array, whose mask would be lost: "
+                f"pass {way}; a mask of padding is what `lengths` stands for"
+            )
     try:
-        return np.asarray(value)
-    except ValueError:
-        if isinstance(value, list | tuple):
-            raise ShapeError(f"the parts of {name} have different shapes") from None
+        array = np.asarray(value)
+    except (MemoryError, Error):
         raise
+    except Exception as error:  # of whatever is asked to be an array
+        if is_list and isinstance(error, ValueError):
+            raise ShapeError(f"the parts of {name} have different shapes") from None
+        held = f"{name} is a {type(value).__name__} that cannot be read as an array"
+        raise DTypeError(f"{held}: {type(error).__name__}: {error}") from error
+    if array.dtype.kind == "O" and not array.ndim:
+        raise DTypeError(_object_message(value, name))
+    return array
 
 
-def _torch_message(value: Any, name: str) -> str:
-    way = name
-    if getattr(value, "requires_grad", False):
+def parts(value: Any, depth: int = 0) -> Iterator[Any]:
+    """Of lists in lists, one of each kind that lies in a list: NumPy would convert them all."""
+    for kind, part in {type(part): part for part in value}.items():
+        if issubclass(kind, list | tuple):
+            if depth < DEEPEST:
+                for inner in value:
+                    if isinstance(inner, kind):
+                        yield from parts(inner, depth + 1)
+        else:
+            yield part
+
+
+def _torch_message(tensor: Any, name: str, *, is_part: bool) -> str:
+    way = "" if is_part else name
+    if str(tensor.layout) != "torch.strided":
+        way += ".to_dense()"
+    if tensor.requires_grad:
         way += ".detach()"
-    if getattr(getattr(value, "device", None), "type", "cpu") != "cpu":
+    if tensor.device.type != "cpu":
         way += ".cpu()"
-    held = f"{name} is a {type(value).__name__} of torch"
+    if str(tensor.dtype) == "torch.bfloat16":  # which NumPy lacks
+        way += ".float()"
+    if is_part:
+        held = f"{name} holds tensors of torch"
+        return f"{held}, and this net computes with NumPy: pass {way}.numpy() of each"
+    held = f"{name} is a {type(tensor).__name__} of torch"
     return f"{held}, and this net computes with NumPy: pass {way}.numpy()"
+
+
+def _object_message(value: Any, name: str) -> str:
+    """Of what NumPy does not look into."""
+    held = f"{name} is a {type(value).__name__}, in which NumPy sees Python objects, not numbers"
+    if isinstance(value, Iterator):
+        return f"{held}: pass np.stack(list({name}))"
+    for way in ("toarray", "to_numpy", "todense"):  # sparse matrices, data frames
+        if hasattr(value, way):
+            return f"{held}: pass {name}.{way}()"
+    return held
 
 
 def check_real(array: Array, dtype: str, name: str) -> None:

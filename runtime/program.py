@@ -25,6 +25,7 @@ from .arrays import AnyArray, Arrays, copied, namespace
 from .backends import Backend, choose
 from .checks import check_dtype, check_flag
 from .errors import SettingError
+from .memory import Room, out_of_memory
 from .numpy_arrays import NumPyArrays
 from .runner import Runner
 from .tensors import TorchArrays
@@ -75,6 +76,7 @@ class Program:
         self.counts = {"forward": 0, "backward": 0}  # steps executed
         self._arguments = Arguments(cell, self.arrays)
         self._runner = Runner(self.arrays, fast=fast)
+        self._room = Room(cell, self.arrays)
         self._only = only
         self._variants = Variants(
             cell, self.backend, self.dtype, self.arrays.element.itemsize, exact=exact, fast=fast,
@@ -161,10 +163,12 @@ class Program:
             tape, or None.
         Raises:
             NamesError, ShapeError, DTypeError, RangeError: what was passed does not fit.
+            OutOfMemoryError.
         """
         read = self._arguments
         given = read.inputs(xs)
         steps, batch = given[0].shape[:2]
+        self._room.check(given, steps, batch)
         masks, valid = read.masks(steps, batch, starts, lengths, boundaries)
         given = read.converted(given, valid)
         names = tuple(masks)
@@ -239,10 +243,16 @@ class Program:
         self, variant: Variant, module: Module, batch: int, steps: int, params: list[AnyArray],
         states: list[AnyArray], inputs: list[AnyArray], seen: Collection[str],
     ) -> tuple[AnyArray, ...]:  # fmt: skip
-        if variant.on_host:
-            run = self._runner.run_on_host
-            return run(module, batch, steps, params, states, inputs, seen=seen)
-        return self._runner.run(module, batch, steps, params, states, inputs)
+        try:
+            if variant.on_host:
+                run = self._runner.run_on_host
+                return run(module, batch, steps, params, states, inputs, seen=seen)
+            return self._runner.run(module, batch, steps, params, states, inputs)
+        except (MemoryError, RuntimeError) as error:
+            coded = out_of_memory(error, f"{self.cell.name} of {steps} steps and {batch} rows")
+            if coded is None:
+                raise
+            raise coded from error
 
 
 def compile(

@@ -14,6 +14,7 @@ of a call: a call that fails, for whatever reason, has changed nothing.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,12 +29,13 @@ from .arrays import AnyArray, Shown
 from .carries import chosen, read_carry, read_d_carry, read_rows, zeros_like
 from .cell import BoundCell
 from .cells import CellMaker
-from .checks import check_dtype, check_names, describe
+from .checks import check_count, check_dtype, check_names, describe
 from .cotangents import Recorded, parts_of
 from .errors import BusyError, NothingRecordedError, SettingError, ShapeError, StateError
 from .function_cell import Function, FunctionRecur
 from .history import History
 from .inputs import Call, Inputs
+from .memory import out_of_memory
 from .replay import Gradients, Sums, run_back
 from .reporting import USUAL, report_of
 from .standing import Standing
@@ -90,19 +92,17 @@ class Recur:
             )
         if initial is not None:
             raise SettingError("a cell says its own initial state: set net.state instead")
-        if history is not None and (not isinstance(history, int) or history < 1):
-            raise SettingError(f"history is a number of steps, at least 1, got {history!r}")
+        window = None if history is None else check_count(history, "history is a number of steps")
         bound = cell if isinstance(cell, BoundCell) else BoundCell(cell)
         width = bound.dtype if dtype is None else check_dtype(dtype)
-        where = bound.backend if backend == "auto" else backend
         self._bound = bound
         self._cell = bound.cell
-        self._program = bound.program(width, backend=where, exact=exact, fast=fast)
+        self._program = bound.program(width, backend=backend, exact=exact, fast=fast)
         self._arrays = self._program.arrays
         self._params = bound.draw(self._arrays, seed)
         self._inputs = Inputs(bound.cell, self._arrays, batch_first=batch_first)
-        self.history_limit = HISTORY_LIMIT  # bytes
-        self._window = history
+        self._limit = HISTORY_LIMIT
+        self._window = window
         self._training = True
         self._owner: dict[str, int] = {}
         self._at = Standing()
@@ -127,7 +127,7 @@ class Recur:
                 stream, a list of steps of this call, or a mask like `starts`.
         Raises:
             ShapeError, DTypeError, RangeError: naming the argument; StateError: the state does not
-            fit; HistoryFullError. The net is as it was.
+            fit; HistoryFullError, OutOfMemoryError. The net is as it was.
         """
         with self._alone():
             return self._run(self._inputs.read(xs, single=False), starts, lengths, boundaries)
@@ -137,7 +137,7 @@ class Recur:
         at.check_fit(call)
         if recording:
             least = self._inputs.row_bytes * call.batch
-            at.check_room(call, least, self._window, self.history_limit)
+            at.check_room(call, least, self._window, self._limit)
         resets, counts, cuts = self._masks(call, starts, lengths, boundaries)
         if recording and at.resets is not None and call.steps:
             if resets is None:
@@ -159,7 +159,7 @@ class Recur:
         if tape is not None:
             fresh, window = at.carry is None, self._window
             step_bytes = sum(array[:1].nbytes for array in tape.arrays.values())
-            at.check_room(call, step_bytes, window, self.history_limit)
+            at.check_room(call, step_bytes, window, self._limit)
             history = at.history.extended(
                 tape, call, self._params, fresh=fresh, window=window, lent=lent
             )
@@ -235,13 +235,33 @@ class Recur:
         # A dict rather than a lock: an interrupt that strikes between taking a lock and the `try`
         # would leave it locked for good, whereas this thread may enter again.
         me = threading.get_ident()
+        held = "thread" in self._owner
         if self._owner.setdefault("thread", me) != me:
             raise BusyError(f"{self} is in a call of another thread: give each its own net")
+        if held and self._is_underway():
+            raise BusyError(f"{self} is in a call already, which made this one: finish that first")
         try:
             with self._arrays.calling():
                 yield
+        except (MemoryError, RuntimeError) as error:
+            coded = out_of_memory(error, f"{self}")
+            if coded is None:
+                raise
+            raise coded from error
         finally:
             self._owner.clear()
+
+    def _is_underway(self) -> bool:
+        """Whether this thread is in a call of this net beneath the present one: asked of the stack.
+
+        An interrupt at the end of a call may leave its mark in `_owner`; the stack cannot be wrong.
+        """
+        frame = sys._getframe(3).f_back  # past `_alone`, its context manager and the present call
+        while frame is not None:
+            if frame.f_globals is globals() and frame.f_locals.get("self") is self:
+                return True
+            frame = frame.f_back
+        return False
 
     # -- running back ----------------------------------------------------------------------------
 
@@ -351,6 +371,15 @@ class Recur:
     def recorded(self) -> int:
         """How many steps `backward` would run back over."""
         return self._at.history.steps
+
+    @property
+    def history_limit(self) -> int:
+        """The most bytes that recorded steps may take; a call that would take more is an error."""
+        return self._limit
+
+    @history_limit.setter
+    def history_limit(self, most: int) -> None:
+        self._limit = check_count(most, "history_limit is a number of bytes")
 
     @property
     def state(self) -> Mapping[str, AnyArray]:

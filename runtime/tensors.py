@@ -20,7 +20,8 @@ import numpy as np
 from .arrays import AnyArray, Array, copied, is_tensor, kind, on_host, share_memory
 from .checks import NARROW
 from .errors import DTypeError, ShapeError
-from .numpy_arrays import as_array, as_flags, as_indices, as_real, check_range, check_real
+from .memory import host_memory
+from .numpy_arrays import as_array, as_flags, as_indices, as_real, check_range, check_real, parts
 from .products import Products
 
 
@@ -46,7 +47,12 @@ class TorchArrays:
                 value = torch.stack(tuple(value))
             except (RuntimeError, TypeError):
                 raise ShapeError(f"the parts of {name} have different shapes") from None
-        return value if is_tensor(value) else as_array(value, name)
+        if is_tensor(value):
+            _check_plain(value, name)
+            return value
+        if isinstance(value, list | tuple) and any(map(is_tensor, parts(value))):
+            raise DTypeError(f"{name} holds lists of tensors: make one of them with torch.stack")
+        return as_array(value, name)
 
     def host(self, value: Any, name: str) -> Array:
         value = self.given(value, name)
@@ -54,9 +60,9 @@ class TorchArrays:
 
     def real(self, value: AnyArray, name: str, *, state: bool = False) -> AnyArray:
         if is_tensor(value):
-            self._check(value, self._state_element if state else self.element, name)
+            self._check(value, self._width(state), name, state=state)
             return value.resolve_neg().contiguous()  # kernels read memory as it is
-        check_real(value, self.dtype, name)
+        check_real(value, self.state_dtype if state else self.dtype, name)
         return self._sent(as_real(value, np.dtype(self.state_dtype), name), state=state)
 
     def indices(
@@ -102,7 +108,7 @@ class TorchArrays:
             )
         return True
 
-    def _check(self, value: AnyArray, element: Any, name: str) -> None:
+    def _check(self, value: AnyArray, element: Any, name: str, *, state: bool = False) -> None:
         """Raise a `DTypeError` unless a tensor can be read as it is."""
         if str(value.layout) != "torch.strided":
             raise DTypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
@@ -119,8 +125,10 @@ class TorchArrays:
                 held += ", not of real numbers"
             changes.append(f"torch.{_dtype_name(element)}")
         way += f".to({', '.join(changes)})" if changes else ""
-        wanted = f"{_dtype_name(element)} on {self.device}"
-        raise DTypeError(f"{held}, and this net takes {wanted}: pass {way}")
+        wanted = f"takes {_dtype_name(element)} on {self.device}"
+        if state and self.dtype in NARROW:
+            wanted = f"of {self.dtype} keeps states in {_dtype_name(element)} on {self.device}"
+        raise DTypeError(f"{held}, and this net {wanted}: pass {way}")
 
     # -- kept, and handed out --------------------------------------------------------------------
 
@@ -128,6 +136,13 @@ class TorchArrays:
         import torch
 
         return torch.zeros(shape, dtype=self._width(state), device=self.device)
+
+    def memory(self) -> int:
+        import torch
+
+        if self.device.type != "cuda":
+            return host_memory()
+        return int(torch.cuda.get_device_properties(self.device).total_memory)
 
     def own(self, array: AnyArray, *, state: bool = False) -> AnyArray:
         if not is_tensor(array):
@@ -206,6 +221,17 @@ def _products() -> Products:
     import torch
 
     return Products(torch.backends.cuda.matmul)
+
+
+def _check_plain(value: AnyArray, name: str) -> None:
+    """Raise a `DTypeError` for what is called a tensor, but has no memory a kernel can read."""
+    import torch
+
+    held = f"{name} is a {type(value).__name__} of torch"
+    if value.is_nested:
+        raise DTypeError(f"{held}, nested: pass {name}.to_padded_tensor(0.0), and `lengths`")
+    if type(value).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        raise DTypeError(f"{held}, which computes in its own way: pass a plain tensor")
 
 
 def _dtype_name(dtype: Any) -> str:

@@ -10,6 +10,7 @@ In: what a user passes as `starts`, `lengths` and `boundaries`. Out: bool[T,B], 
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def read_boundaries(given: Any, call: Call, stream_step: int, arrays: Arrays) ->
 
 def _period(given: Any) -> int | None:
     """`given` as a period, or None if it is something else."""
-    if np.ndim(given) != 0 or isinstance(given, bool | np.bool_):
+    if isinstance(given, Sequence | bool | np.bool_) or getattr(given, "ndim", False):
         return None
     try:
         period = operator.index(given)

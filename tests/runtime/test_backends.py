@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -135,3 +137,17 @@ def test_on_a_device_auto_is_triton() -> None:
     net = rnnc.LSTM(3, 4)
     assert net.params["W"].device.type == "cuda"
     assert isinstance(net.scan(np.ones((2, 3))), np.ndarray)
+
+
+@pytest.mark.parametrize("where", ["RNNC_BACKEND=triton", "rnnc.options(backend='triton')"])
+def test_what_cannot_run_is_named_as_it_was_asked_for(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, device=False, interpreted=False)
+    with ExitStack() as stack:
+        if where.startswith("RNNC"):
+            monkeypatch.setenv("RNNC_BACKEND", "triton")
+        else:
+            stack.enter_context(rnnc.options(backend="triton"))
+        with pytest.raises(rnnc.Error, match=f"^{re.escape(where)} cannot run here: there is no"):
+            rnnc.LSTM(3, 4)

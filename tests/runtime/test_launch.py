@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import linecache
+import os
+import shutil
 import traceback
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 
 import rnnc
 from rnnc.runtime import launch
+from rnnc.runtime.errors import CacheWarning
 
 SOURCE = """\
 def build(B, dtype):
@@ -77,6 +81,62 @@ def test_what_is_cached_is_for_its_user_alone_and_text(tmp_path: Path) -> None:
     assert file.suffix == ".py"
     for path in (file, file.parent):
         assert path.stat().st_mode & 0o77 == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes say nothing about who may write here")
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_a_folder_that_others_may_write_into_is_not_used_and_said_once(
+    mode: int, tmp_path: Path
+) -> None:
+    folder = tmp_path / f"shared {mode:o}"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.warns(CacheWarning, match=f"{folder} is not used: its mode {mode:o} lets others"):
+        file, line = build(f"shared {mode}", folder)
+    assert file.startswith("<rnnc_") and line == "return (steps * B / 0,)"
+    build(f"again in {mode}", folder)  # which would fail if it were said again
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="nobody owns a folder here")
+def test_a_folder_of_another_user_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
+    with pytest.warns(CacheWarning, match="is not used: it belongs to another user"):
+        assert build("foreign", tmp_path)[0].startswith("<rnnc_")
+
+
+def test_an_interrupt_while_a_file_is_put_in_place_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(source: str, target: Path) -> None:
+        shutil.rmtree(tmp_path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build("interrupted", tmp_path)
+
+
+def test_lines_are_forgotten_with_the_last_who_can_run_them(tmp_path: Path) -> None:
+    source = SOURCE.format("forgotten")
+
+    def known() -> int:
+        gc.collect()
+        return sum(source.splitlines(True) in entry for entry in linecache.cache.values())
+
+    with rnnc.options(cache=tmp_path):
+        run = launch.load(source)(2, np.float32)
+        launch._load.cache_clear()
+        assert known() == 1, "a traceback of it would show them"
+        again = launch.load(source)
+        del run
+        assert known() == 1, "those of the module that took its place"
+        launch._load.cache_clear()
+        del again
+        assert known() == 0
 
 
 @pytest.mark.torch
