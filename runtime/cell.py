@@ -17,6 +17,7 @@ from .carries import read_carry
 from .checks import check_dtype
 from .errors import SettingError, ShapeError
 from .inputs import Inputs
+from .memory import out_of_memory
 from .params import initialise
 from .program import Program, compile
 from .tracing import Tracing, tracing
@@ -80,8 +81,18 @@ class BoundCell:
         return self._drawn[program]
 
     def draw(self, arrays: Arrays, seed: int | None = None) -> dict[str, AnyArray]:
-        """The values a net starts from: drawn from `seed`, or without one the cell's own."""
-        return {name: arrays.own(array) for name, array in self.values(seed).items()}
+        """The values a net starts from: drawn from `seed`, or without one the cell's own.
+
+        Raises:
+            SettingError: the seed is no integer. OutOfMemoryError.
+        """
+        try:
+            return {name: arrays.own(array) for name, array in self.values(seed).items()}
+        except (MemoryError, RuntimeError) as error:
+            coded = out_of_memory(error, f"drawing the parameters of {self}")
+            if coded is None:
+                raise
+            raise coded from error
 
     def values(self, seed: int | None = None) -> Mapping[str, AnyArray]:
         """The same before they are rounded and kept: not to be written into."""

@@ -11,7 +11,7 @@ only the newest of the histories that share buffers may be extended.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,6 +60,9 @@ class TimeBuffer:
         return TimeBuffer(arrays, 0, len(self))
 
 
+NO_CALLS = TimeBuffer({"end": np.empty(0, np.int64), "single": np.empty(0, bool)}, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Steps that one program can run back over: same parameters, same masks."""
@@ -84,11 +87,7 @@ class History:
     """
 
     segments: tuple[Segment, ...] = ()
-    calls: TimeBuffer = field(
-        default_factory=lambda: TimeBuffer(
-            {"end": np.empty(0, np.int64), "single": np.empty(0, bool)}, 0, 0
-        )
-    )
+    calls: TimeBuffer = NO_CALLS
     dropped: int = 0  # steps that have left the window
     connected: bool = False
 

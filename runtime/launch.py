@@ -28,6 +28,8 @@ from ..compiler.trace import say
 from .arrays import is_tensor
 from .errors import CacheWarning
 
+LARGEST = 1 << 26  # bytes of a file of the cache that is read at all
+
 
 def cache_folder() -> Path:
     """Where generated modules lie: `RNNC_CACHE`, or `rnnc` in the user's cache folder."""
@@ -110,7 +112,8 @@ def _written(source: str, name: str) -> str:
 def read(path: Path) -> str | None:
     """The text of a file of the cache; None where there is none, or nothing that can be trusted."""
     try:
-        if not path.is_file():  # a pipe would wait for who never writes
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:  # a pipe would never end
             return None
         check_private(path.parent)
         return path.read_text(encoding="utf-8")

@@ -86,4 +86,4 @@ def out_of_memory(error: BaseException, what: str) -> OutOfMemoryError | None:
     if not (type(error).__name__.endswith("MemoryError") or "allocate memory" in str(error)):
         return None
     said = str(error).partition("\n")[0] or "an allocation failed"
-    return OutOfMemoryError(f"{what} is out of memory: {said}; {WAYS}")
+    return OutOfMemoryError(f"{what} takes more memory than there is: {said}; {WAYS}")

@@ -232,15 +232,14 @@ class Recur:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        # A dict rather than a lock: an interrupt that strikes between taking a lock and the `try`
-        # would leave it locked for good, whereas this thread may enter again.
+        # A dict rather than a lock: an interrupt while a lock is given back would leave it locked
+        # for good, whereas this thread may enter again.
         me = threading.get_ident()
-        held = "thread" in self._owner
-        if self._owner.setdefault("thread", me) != me:
-            raise BusyError(f"{self} is in a call of another thread: give each its own net")
-        if held and self._is_underway():
+        if self._owner.get("thread") == me and self._is_underway():
             raise BusyError(f"{self} is in a call already, which made this one: finish that first")
         try:
+            if self._owner.setdefault("thread", me) != me:
+                raise BusyError(f"{self} is in a call of another thread: give each its own net")
             with self._arrays.calling():
                 yield
         except (MemoryError, RuntimeError) as error:
@@ -249,7 +248,8 @@ class Recur:
                 raise
             raise coded from error
         finally:
-            self._owner.clear()
+            if self._owner.get("thread") == me:
+                self._owner.clear()
 
     def _is_underway(self) -> bool:
         """Whether this thread is in a call of this net beneath the present one: asked of the stack.

@@ -70,10 +70,11 @@ def _path(programs: Programs, head: str) -> Path:
 
 
 def _text(programs: Programs, head: str, verdict: Verdict) -> str:
-    places, digest = "none", ""
+    places, modules = "none", []
     if verdict.chosen is not None:
         places = " ".join(map(str, verdict.chosen))
-        digest = _digest(_texts(mapped(programs, verdict.chosen)))
+        modules = _texts(mapped(programs, verdict.chosen))
+    digest = _digest([*modules, *verdict.wrong])  # of the lines too: a file may be cut off
     return "".join(f"{line}\n" for line in (head, places, digest, *verdict.wrong))
 
 

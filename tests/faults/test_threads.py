@@ -1,0 +1,90 @@
+"""Nets side by side: in threads, forked and spawned processes, and tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+
+import pytest
+
+import rnnc
+from tests.faults import nets, threads
+from tests.faults.run import SECONDS
+
+
+@pytest.mark.parametrize("name", threads.NAMES)
+def test_threads_that_share_a_program_get_what_they_would_alone(name: str) -> None:
+    assert not threads.shared(name, count=60, seed=0)
+
+
+@pytest.mark.parametrize("name", threads.NAMES)
+def test_threads_may_all_be_the_first_to_run_a_program(name: str) -> None:
+    assert not threads.cold(name, seed=0)
+
+
+def test_two_threads_on_one_net_make_whole_calls_or_none() -> None:
+    assert not threads.one_net("LSTM", count=300)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_goes_on_where_its_parent_is() -> None:
+    net = nets.started("LSTM")
+    wanted = nets.future(net)
+    answer, said = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(said, nets.future(net).encode())
+        finally:
+            os._exit(0)
+    os.close(said)
+    with open(answer, encoding="utf-8") as file:
+        assert file.read() == wanted
+    assert os.waitpid(child, 0)[1] == 0
+    assert nets.future(net) == wanted
+
+
+@pytest.mark.parametrize("blas_threads", ["1", "64"])
+def test_a_spawned_process_computes_the_same(
+    blas_threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With any number of threads for BLAS: G 118 of the list of bad inputs."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, blas_threads)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.apply_async(threads.spawned, ("LSTM",)).get(SECONDS)
+    assert found == threads.spawned("LSTM")
+
+
+def test_tasks_take_turns_with_nets_of_their_own() -> None:
+    async def task(seed: int) -> str:
+        net, found = nets.new("GRU", seed=seed), []
+        for _ in range(20):
+            found.append(net(nets.inputs(net)))
+            await asyncio.sleep(0)
+        return nets.digest(found)
+
+    async def all_of_them() -> list[str]:
+        return await asyncio.gather(*map(task, range(5)))
+
+    assert asyncio.run(all_of_them()) == [asyncio.run(task(seed)) for seed in range(5)]
+
+
+def test_a_net_that_a_task_sent_to_a_thread_is_refused_to_others() -> None:
+    net = nets.new("LSTM").eval()
+    xs = nets.inputs(net, 20_000)
+
+    async def main() -> int:
+        running, refused = asyncio.create_task(asyncio.to_thread(net.scan, xs)), 0
+        while not running.done():
+            await asyncio.sleep(0.001)
+            try:
+                net.scan(xs[:1])
+            except rnnc.Error as error:
+                assert error.code == "net-in-use"
+                refused += 1
+        assert (await running).shape == (20_000, nets.ROWS, 4)
+        return refused
+
+    assert asyncio.run(main()) > 0
