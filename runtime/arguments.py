@@ -112,18 +112,19 @@ class Arguments:
         masks: dict[str, AnyArray] = {}
         for name, value in (("starts", starts), ("boundaries", boundaries)):
             if value is not None:
-                mask = self.arrays.flags(value, name)
+                mask = self.arrays.given(value, name)
                 if mask.shape != (steps, batch):
                     raise ShapeError(
                         f"{name} is {describe(mask.shape)}, it must be [time, batch] = "
                         f"{describe((steps, batch))}"
                     )
-                masks[name] = mask
+                masks[name] = self.arrays.flags(mask, name)
         if lengths is None:
             return masks, None
-        counts = as_lengths(self.arrays.host(lengths, "lengths"), steps)
+        counts = self.arrays.host(lengths, "lengths")
         if counts.shape != (batch,):
             raise ShapeError(f"lengths is {describe(counts.shape)}, it must be [{batch}]")
+        counts = as_lengths(counts, steps)
         valid = np.arange(steps)[:, None] < counts
         return {**masks, "valid": self.arrays.flags(valid, "lengths")}, valid
 

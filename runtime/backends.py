@@ -72,12 +72,19 @@ def triton_problem() -> str:
             return f"{name} is not installed"
         try:
             version = str(importlib.import_module(name).__version__)
-        except (ImportError, OSError) as error:
+        except Exception as error:  # of a build for another NumPy, RuntimeError and more
             return f"{name} cannot be imported: {str(error).partition(chr(10))[0]}"
         if _numbers(version) < least:
             wanted = ".".join(map(str, least))
             return f"{name} {version} is installed, and it takes {wanted} or later"
-    if is_interpreted() or has_cuda():
+    if is_interpreted():
+        return ""
+    if is_forked():
+        return (
+            "this process was forked after CUDA was in use, which CUDA does not survive; start it "
+            "with multiprocessing.get_context('spawn')"
+        )
+    if has_cuda():
         return ""
     return (
         "there is no CUDA device; set TRITON_INTERPRET=1 before Python starts to run it, slowly, "
@@ -99,9 +106,17 @@ def has_cuda() -> bool:
         return False
     try:
         import torch
-    except (ImportError, OSError):
+    except Exception:  # what is wrong with it, `triton_problem` says
         return False
     return torch.cuda.is_available()
+
+
+def is_forked() -> bool:
+    """Whether torch had CUDA in use in the process that this one was forked from."""
+    import torch
+
+    known = getattr(torch.cuda, "_is_in_bad_fork", None)  # torch has no other name for it
+    return known is not None and bool(known())
 
 
 @cache

@@ -114,7 +114,7 @@ def as_array(value: Any, name: str) -> Array:
     except (MemoryError, Error):
         raise
     except Exception as error:  # of whatever is asked to be an array
-        if is_list and isinstance(error, ValueError):
+        if is_list and "element with a sequence" in str(error):
             raise ShapeError(f"the parts of {name} have different shapes") from None
         held = f"{name} is a {type(value).__name__} that cannot be read as an array"
         raise DTypeError(f"{held}: {type(error).__name__}: {error}") from error

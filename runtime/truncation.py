@@ -25,14 +25,16 @@ LONGEST_PERIOD = 2**62  # steps: a step of the stream and one of a call are adde
 
 def read_mask(given: Any, call: Call, name: str, arrays: Arrays) -> AnyArray:
     """Truth values for each step and row, or each step and every row -> bool[T,B], a copy."""
-    flags = arrays.flags(given, name)
+    array = arrays.given(given, name)
     wide = (call.steps, call.batch)
-    if flags.shape == (call.steps,):
-        return copied(namespace(flags).broadcast_to(flags[:, None], wide))
     shown = wide[::-1] if call.swapped else wide
-    if not call.batched or flags.shape != shown:
+    one_for_all = array.shape == (call.steps,)
+    if not one_for_all and (not call.batched or array.shape != shown):
         choices = [describe([call.steps])] + ([describe(shown)] if call.batched else [])
-        raise ShapeError(f"{name} is bool{' or '.join(choices)}, got {describe(flags.shape)}")
+        raise ShapeError(f"{name} is bool{' or '.join(choices)}, got {describe(array.shape)}")
+    flags = arrays.flags(array, name)  # the shape first: a mask may repeat one value for ever
+    if one_for_all:
+        return copied(namespace(flags).broadcast_to(flags[:, None], wide))
     return copied(flags.T if call.swapped else flags)
 
 
@@ -48,12 +50,12 @@ def as_lengths(lengths: Array, steps: int) -> Array:
 
 def read_lengths(given: Any, call: Call, arrays: Arrays) -> Array:
     """How many steps of each row count -> int64[B], on the host."""
-    lengths = as_lengths(arrays.host(given, "lengths"), call.steps)
+    array = arrays.host(given, "lengths")
     shape = (call.batch,) if call.batched else ()
-    if lengths.shape != shape and not (not call.batched and lengths.shape == (1,)):
+    if array.shape != shape and not (not call.batched and array.shape == (1,)):
         wanted = f"one integer for each of {call.batch} rows" if call.batched else "one integer"
-        raise ShapeError(f"lengths is {wanted}, got {describe(lengths.shape)}")
-    return lengths.reshape(call.batch)
+        raise ShapeError(f"lengths is {wanted}, got {describe(array.shape)}")
+    return as_lengths(array, call.steps).reshape(call.batch)
 
 
 def read_boundaries(given: Any, call: Call, stream_step: int, arrays: Arrays) -> AnyArray:

@@ -86,7 +86,7 @@ def cold(name: str, seed: int) -> list[str]:
 
 def one_net(name: str, count: int) -> list[str]:
     """What is wrong when two threads run one net: a call is made wholly, or refused."""
-    net, wrong = nets.new(name).eval(), []
+    net = nets.new(name).eval()
     net(nets.inputs(net))
 
     def hammer() -> int:
@@ -103,12 +103,9 @@ def one_net(name: str, count: int) -> list[str]:
         made = together([hammer, hammer])
     if any(isinstance(each, Exception) for each in made):
         return [f"{name}: {made}"]
-    twin = nets.new(name).eval()
-    for _ in range(1 + sum(made)):
-        twin(nets.inputs(twin))
-    if nets.digest(dict(net.state)) != nets.digest(dict(twin.state)):
-        wrong.append(f"{name}: {sum(made)} calls of two threads are not as many of one")
-    return wrong
+    if net._at.step != 1 + sum(made):  # a call that another one overtook is lost
+        return [f"{name}: {sum(made)} calls of two threads are {net._at.step - 1} steps"]
+    return []
 
 
 def side_by_side(count: int, seed: int) -> tuple[str, list[str]]:

@@ -274,6 +274,12 @@ def test_doctor_names_what_is_wrong(
     monkeypatch.setenv("RNNC_DBUG", "1")
     assert main(["doctor"]) == WRONG
     assert "wrong: RNNC_DBUG, cache" in capsys.readouterr().out
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    monkeypatch.setenv("RNNC_CACHE", str(shared))
+    assert main(["doctor"]) == WRONG
+    assert "cannot be used: its mode 777 lets others write into it" in capsys.readouterr().out
     monkeypatch.setenv("RNNC_DEBUG", "9")
     assert main(["doctor"]) == WRONG
     assert re.search("^RNNC_DEBUG +9 +<- RNNC_DEBUG is '9'", capsys.readouterr().out, re.MULTILINE)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,7 +36,9 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, device: bool, interpreted: bool)
 
 def fake(version: str) -> Any:
     """A module that has a version."""
-    return SimpleNamespace(__version__=version, __spec__=object(), Tensor=type(None))
+    return SimpleNamespace(
+        __version__=version, __spec__=object(), Tensor=type(None), cuda=SimpleNamespace()
+    )
 
 
 def test_auto_is_triton_where_a_device_can_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,3 +154,30 @@ def test_what_cannot_run_is_named_as_it_was_asked_for(
             stack.enter_context(rnnc.options(backend="triton"))
         with pytest.raises(rnnc.Error, match=f"^{re.escape(where)} cannot run here: there is no"):
             rnnc.LSTM(3, 4)
+
+
+@pytest.mark.parametrize("problem", [ImportError, OSError, RuntimeError, AttributeError])
+def test_a_broken_torch_is_one_line_and_no_obstacle(
+    problem: type[Exception], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """G 120 of the list of bad inputs: built for another NumPy, say."""
+    said = "module compiled against ABI version 0x1000009"
+    (tmp_path / "torch.py").write_text(f"raise {problem.__name__}({said + chr(10) + 'more'!r})")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(backends, "has_driver", lambda: True)
+    with pytest.raises(rnnc.Error, match=f"cannot run here: torch cannot be imported: {said}$"):
+        rnnc.LSTM(3, 4, backend="triton")
+    assert rnnc.LSTM(3, 4)(np.ones(3)).shape == (4,)
+
+
+def test_a_process_that_was_forked_from_one_with_cuda_is_told_to_be_spawned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """G 123 of the list of bad inputs."""
+    pretend(monkeypatch, device=True, interpreted=False)
+    monkeypatch.setattr(sys.modules["torch"], "cuda", SimpleNamespace(_is_in_bad_fork=lambda: True))
+    with pytest.raises(rnnc.Error, match=r"forked after CUDA was in use.*'spawn'") as caught:
+        rnnc.LSTM(3, 4, backend="triton")
+    assert caught.value.code == "no-backend"
+    assert rnnc.LSTM(3, 4)(np.ones(3)).shape == (4,)

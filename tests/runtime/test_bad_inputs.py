@@ -142,12 +142,14 @@ REFUSED: list[tuple[str, Call, type[BaseException], str]] = [
         ([-1, 2], IndexError, "holds -1"), ([5, 1], IndexError, "holds 5, but.*4 steps"),
         ([1], ValueError, "each of 2 rows"), ([[1, 2]], ValueError, "each of 2 rows"),
         (2, ValueError, "each of 2 rows"), ([2**63, 1], TypeError, "pass integers"),
+        (np.broadcast_to(1, 2**40), ValueError, "each of 2 rows"),
         ([10**30, 1], TypeError, "pass integers"), ({"x": 1}, TypeError, "lengths is a dict")]),
     *((f"D77 {name}", lambda n, k=starts: n.scan(X, starts=k), kind, message)
       for name, starts, kind, message in [
         ("shape", np.zeros((2, 4), bool), ValueError, r"bool\[4\] or \[4, 2\], got \[2, 4\]"),
         ("count", np.zeros(3, bool), ValueError, r"got \[3\]"), ("one", True, ValueError, r"\[\]"),
-        ("floats", np.zeros(4), TypeError, "starts != 0"), ("text", "x", TypeError, "holds str"),
+        ("floats", np.zeros(4), TypeError, "starts != 0"), ("text", "x", ValueError, r"got \[\]"),
+        ("endless", np.broadcast_to(1, 2**40), ValueError, r"got \[1099511627776\]"),
         ("a 2", [2, 0, 0, 0], TypeError, "truth values")]),
     ("D85 complex", lambda n: n.backward(np.zeros((2, 2, 4), complex)), TypeError, "complex128"),
     ("D85 shape", lambda n: n.backward(np.zeros((2, 2, 5))), ValueError, r"\[2, 2, 4\].*2, 2, 5"),
