@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..compiler.ir import Cell
 from ..compiler.shapes import size
+from ..grammar.problems import Error
 from .arrays import AnyArray, Arrays, is_tensor
 from .errors import OutOfMemoryError
 
@@ -81,7 +82,7 @@ def host_memory() -> int:
 
 def out_of_memory(error: BaseException, what: str) -> OutOfMemoryError | None:
     """The coded error for a failed allocation, of NumPy or of torch; None for another error."""
-    if isinstance(error, OutOfMemoryError):
+    if isinstance(error, Error):
         return None
     if not (type(error).__name__.endswith("MemoryError") or "allocate memory" in str(error)):
         return None
