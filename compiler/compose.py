@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .ir import Cell, Node, Param, State, Value, leaf, relabel
+from .origin import Chained
 from .rewrite import substitute
 from .shapes import TypeProblem
 
@@ -30,6 +31,7 @@ def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
     Source: ours.
     """
     assert cells, "a chain has at least one member"
+    numbered = paths is None
     paths = paths or [str(at) for at in range(len(cells))]
     params: list[Param] = []
     states: list[State] = []
@@ -74,7 +76,14 @@ def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
         input_is_tuple=cells[0].input_is_tuple,
         output_is_tuple=cells[-1].output_is_tuple,
         named=tuple(named),
+        origin=_chained(cells) if numbered else None,
     )
+
+
+def _chained(cells: Sequence[Cell]) -> Chained | None:
+    """What makes the chain again; None where one of its members was built by hand."""
+    origins = [cell.origin for cell in cells if cell.origin is not None]
+    return Chained(tuple(origins)) if len(origins) == len(cells) else None
 
 
 def _check(cell: Cell, feeding: Sequence[Value], at: int) -> None:

@@ -30,6 +30,7 @@ from typing import Any
 
 from ..grammar.source import Span
 from .ops import OPS, Op
+from .origin import Made
 from .shapes import Shape, Type
 
 
@@ -220,6 +221,7 @@ class Cell:
     input_is_tuple: bool = False  # `(a, b)` in the header, against a lone `x`
     output_is_tuple: bool = False
     named: tuple[Value, ...] = ()  # what equations call values, in their order; by path
+    origin: Made | None = None  # what makes it again; None where it was built by hand
 
 
 # -- along time ----------------------------------------------------------------------------

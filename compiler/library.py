@@ -11,23 +11,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from .. import grammar
 from ..grammar.problems import Collector, Error, Problem, Problems
 from ..grammar.problems_of_names import NoCell
 from ..grammar.problems_of_values import UnrolledTooLarge
 from ..grammar.source import Span
+from .compose import compose
 from .elaborate import CellDefinition, Module, elaborate
 from .elaborate.hints import closest
 from .elaborate.python import values_from_python
 from .elaborate.settings import Setting, settings_of
 from .elaborate.witnesses import elaborate_at_witnesses
+from .files import Kept
 from .ir import Cell
-from .loading import Loader, standard
+from .loading import Loader, is_standard, standard
+from .origin import Made, Origin, Plain, Sources
+from .shapes import Dim
+
+TEXT: Final = "<string>"  # the name of a source that was loaded from no file
 
 EXAMPLE = "cell Mean(n): (h[n], x[n]) -> (h', h') { h' = 0.9 * h + 0.1 * x }"
 
@@ -59,8 +66,9 @@ class NoSuchCellError(Error, AttributeError, KeyError):
 class Template:
     """A cell whose sizes are open."""
 
-    def __init__(self, definition: CellDefinition) -> None:
+    def __init__(self, definition: CellDefinition, sources: Sources) -> None:
         self.definition = definition
+        self.sources = sources
         self.name = definition.name
         self.signature = definition.signature
         self.documentation = definition.declaration.documentation
@@ -89,7 +97,8 @@ class Template:
         cell = elaborate(self.definition, values, problems)
         _raise_errors(problems)
         assert cell is not None
-        return cell
+        bound = {name: _plain(value) for name, value in cell.settings.items()}
+        return replace(cell, origin=Origin(self.sources, self.name, bound))
 
     def __repr__(self) -> str:
         return f"<cell {self.signature}>"
@@ -105,11 +114,11 @@ class Library:
     """The cells of one file by name, as attributes and items."""
 
     def __init__(
-        self, definitions: Sequence[CellDefinition], name: str, warnings: Sequence[Problem] = ()
+        self, templates: Sequence[Template], name: str, warnings: Sequence[Problem] = ()
     ) -> None:
         self.name = name
         self.warnings = tuple(warnings)
-        self._templates = {found.name: Template(found) for found in definitions}
+        self._templates = {template.name: template for template in templates}
 
     def __getitem__(self, name: str) -> Template:
         if name in self._templates:
@@ -169,20 +178,41 @@ def load(path: str | PathLike[str]) -> Library:
     name = os.fspath(path)
     real = Path(os.path.realpath(name))
     loader = Loader(real.parent)
-    return library_of(loader, loader.file(real, name), name)
+    return library_of(loader, loader.file(real, name), name, loader.sources(real.name))
 
 
-def loads(text: str, name: str = "<string>") -> Library:
+def loads(text: str, name: str = TEXT) -> Library:
     """The library of a text. It may import standard cells, but no files.
 
     Raises:
         Problems: everything wrong with its form and its names.
     """
     loader = Loader(None)
-    return library_of(loader, loader.text(text, name, None), name)
+    module = loader.text(text, name, None)
+    sources = replace(loader.sources(TEXT), files={TEXT: text})
+    return library_of(loader, module, name, sources)
 
 
-def library_of(loader: Loader, module: Module | None, name: str) -> Library:
+def remade(made: Made) -> Cell:
+    """The cell that was made from these sources with these settings, from nothing else.
+
+    Raises:
+        Problems, CallError, NoSuchCellError, TypeProblem: this rnnc cannot make it.
+    """
+    if not isinstance(made, Origin):
+        return compose([remade(member) for member in made.members])
+    main, standard_texts = made.sources.main, made.sources.standard
+    if not main and is_standard(made.cell, standard_texts.get(made.cell, "")):
+        return std()[made.cell](**made.settings)
+    loader = Loader(Kept.root, Kept(made.sources))
+    if main:
+        module = loader.file(Kept.root / main, main)
+    else:  # a standard cell of another version
+        module = loader.text(standard_texts.get(made.cell, ""), f"std/{made.cell}.rnn", None)
+    return library_of(loader, module, main or "std", made.sources)[made.cell](**made.settings)
+
+
+def library_of(loader: Loader, module: Module | None, name: str, sources: Sources) -> Library:
     """The library of what `loader` has loaded under this name.
 
     Raises:
@@ -202,7 +232,8 @@ def library_of(loader: Loader, module: Module | None, name: str) -> Library:
                 )
             )
     _raise_errors(problems)
-    return Library(cells, name, problems.warnings)
+    templates = [Template(cell, sources) for cell in cells]
+    return Library(templates, name, problems.warnings)
 
 
 def _raise_errors(problems: Collector) -> None:
@@ -214,4 +245,12 @@ def _raise_errors(problems: Collector) -> None:
 @cache
 def std() -> Library:
     """The library of the standard cells."""
-    return Library([standard(name) for name in grammar.std_names()], "std")
+    texts = {name: grammar.std(name).span.source.text for name in grammar.std_names()}
+    cells = [Template(standard(name), Sources(standard={name: texts[name]})) for name in texts]
+    return Library(cells, "std")
+
+
+def _plain(value: Any) -> Plain:
+    """A setting without the expression that it came from."""
+    found: Plain = int(value) if isinstance(value, Dim) else value
+    return found

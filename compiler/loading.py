@@ -8,15 +8,13 @@ symbolic links say.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
 
 from .. import grammar
-from ..grammar.limits import DEEPEST_IMPORT, LARGEST_SOURCE
-from ..grammar.problems import Collector, Error, Problems
+from ..grammar.limits import DEEPEST_IMPORT
+from ..grammar.problems import Collector, Problems
 from ..grammar.problems_of_names import (
     DuplicateName,
     ImportCycle,
@@ -30,47 +28,11 @@ from ..grammar.syntax import File, FunctionDeclaration, Import, Name
 from .elaborate.hints import did_you_mean
 from .elaborate.modules import CellDefinition, Definition, FunctionDefinition, Module
 from .elaborate.names import check_names
+from .files import FileError as FileError
+from .files import Files, OnDisk, relative
+from .origin import Sources
 
 MOST_LISTED = 12  # names of a file in one message
-MOST_BYTES = 4 * LARGEST_SOURCE  # of a file are read; the parser refuses what is over 256 KiB
-
-
-class FileError(Error, OSError):
-    """A source file cannot be read: it is missing, no regular file, too large, or not UTF-8.
-
-    Save it as UTF-8, under 256 KiB, and give its path.
-    """
-
-    code: ClassVar[str] = "unreadable-file"
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.reason = reason
-
-
-def read_text(path: Path) -> str:
-    """The text of a source file.
-
-    Raises:
-        FileError: it cannot be read.
-    """
-    try:
-        # A device or a pipe would never end, and opening one may wait for its other side.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise FileError(path, "this is no regular file")
-        with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except FileError:
-        raise
-    except (OSError, ValueError) as error:
-        raise FileError(path, getattr(error, "strerror", None) or str(error)) from None
-    if len(data) > MOST_BYTES:
-        raise FileError(path, "this is larger than 256 KiB")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        looks = " (it looks like UTF-16)" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
-        raise FileError(path, f"this is not UTF-8 at byte {error.start}{looks}") from None
 
 
 @cache
@@ -84,27 +46,35 @@ def standard(name: str) -> CellDefinition:
     return found
 
 
+def is_standard(name: str, text: str) -> bool:
+    """Whether a text is that of the standard cell `name` in this rnnc."""
+    return name in grammar.std_names() and grammar.std(name).span.source.text == text
+
+
 class Loader:
     """Loads one file and those it imports, each once. Problems gather in `problems`."""
 
     def __init__(
         self,
         root: Path | None,
+        files: Files | None = None,
         *,
-        read: Callable[[Path], str] = read_text,
         parse: Callable[[str, str], File] = grammar.parse,
     ) -> None:
         """Load nothing yet.
 
         Args:
             root: the folder that no import leaves, its real path; None where there is none.
-            read: gives the text of a file, or raises a FileError.
+            files: where texts are read; the disk by default.
             parse: gives the tree of a text and the name of its file, or raises Problems.
         """
         self.root = root
-        self._read = read
+        self.files = files or OnDisk()
         self._parse = parse
         self.problems = Collector()
+        self._texts: dict[str, str] = {}  # what was read, as `Sources` has it
+        self._links: dict[str, str] = {}
+        self._standard: dict[str, Definition | None] = {}
         self._loaded: dict[Path, Module | None] = {}
         self._reading: list[Path] = []  # from the first file down to the one being read
 
@@ -115,7 +85,9 @@ class Loader:
             FileError: it cannot be read.
         """
         if path not in self._loaded:
-            text = self._read(path)
+            text = self.files.text(path)
+            if self.root is not None:
+                self._texts[relative(path, self.root)] = text
             self._reading.append(path)
             self._loaded[path] = self.text(text, name, path.parent)
             self._reading.pop()
@@ -129,6 +101,11 @@ class Loader:
             for problem in found.problems:
                 self.problems.add(problem)
             return None
+
+    def sources(self, main: str) -> Sources:
+        """Every text that was read; `main` is the path of the first."""
+        standard = {name: self.files.standard_text(name) for name in sorted(self._standard)}
+        return Sources(main, self._texts, self._links, standard)
 
     def define(self, module: Module, folder: Path | None) -> Module:
         """Fill in the definitions of a module, and check every name in it."""
@@ -165,8 +142,9 @@ class Loader:
 
     def _import(self, declaration: Import, module: Module, folder: Path | None) -> None:
         if declaration.file is None:
-            where, names = "the standard library", grammar.std_names()
-            found: dict[str, Definition] = {name: standard(name) for name in names}
+            where, names = "the standard library", self.files.standard_names()
+            wanted = {name.id: self._standard_cell(name.id) for name in declaration.names}
+            found = {name: cell for name, cell in wanted.items() if cell is not None}
             unknown = set[str]()
         else:
             where = f"'{declaration.file}'"
@@ -175,23 +153,35 @@ class Loader:
                 module.unknown.update(name.id for name in declaration.names)
                 return
             found = {definition.name: definition for definition in source.own()}
-            unknown = source.unknown
+            names, unknown = tuple(found), source.unknown
         for name in declaration.names:
             if name.id in found:
                 self._define(found[name.id], module, name)
                 continue
             module.unknown.add(name.id)
             if name.id not in unknown:
-                has = ", ".join([*found][:MOST_LISTED]) or "nothing"
-                has += ", ..." if len(found) > MOST_LISTED else ""
+                has = ", ".join(names[:MOST_LISTED]) or "nothing"
+                has += ", ..." if len(names) > MOST_LISTED else ""
                 self.problems.add(
                     NothingImported(
                         f"{where} has no '{name.id}'",
                         name.span,
                         notes=[f"it has {has}"],
-                        hints=[] if self.problems.is_full else did_you_mean(name.id, found),
+                        hints=[] if self.problems.is_full else did_you_mean(name.id, names),
                     )
                 )
+
+    def _standard_cell(self, name: str) -> Definition | None:
+        """The standard cell `name`; None where there is none."""
+        if name not in self._standard and name in self.files.standard_names():
+            self._standard[name] = None  # to itself, should its text import it
+            text = self.files.standard_text(name)
+            if is_standard(name, text):
+                self._standard[name] = standard(name)
+            else:  # that of another version
+                module = self.text(text, f"std/{name}.rnn", None)
+                self._standard[name] = module.definitions.get(name) if module else None
+        return self._standard.get(name)
 
     def _imported(self, file: str, span: Span, folder: Path | None) -> Module | None:
         """The module of an imported file; None if it has none, which a problem tells."""
@@ -205,7 +195,7 @@ class Loader:
                 )
             )
             return None
-        path = Path(os.path.realpath(folder / file))
+        path = self.files.real(folder / file)
         if os.path.isabs(file) or not path.is_relative_to(self.root):
             self.problems.add(
                 ImportOutsideRoot(
@@ -226,26 +216,18 @@ class Loader:
             )
         else:
             shown = os.path.normpath(os.path.join(os.path.dirname(span.source.name), file))
+            if Path(os.path.normpath(folder / file)) != path:
+                self._links[relative(folder / file, self.root)] = relative(path, self.root)
             try:
                 return self.file(path, shown)
             except FileError as error:
-                missing = not path.exists()
+                missing = not self.files.exists(path)
                 self.problems.add(
                     ImportNotFound(
                         f"'{file}' {'does not exist' if missing else 'cannot be read'}",
                         span,
                         notes=[] if missing else [error.reason],
-                        hints=_beside(file, folder),
+                        hints=self.files.near(file, folder),
                     )
                 )
         return None
-
-
-def _beside(file: str, folder: Path) -> list[str]:
-    """A hint with the closest name of a source in the folder that `file` names."""
-    inner, name = os.path.split(file)
-    try:
-        names = sorted(path.name for path in (folder / inner).glob("*.rnn"))
-    except (OSError, ValueError):
-        return []
-    return did_you_mean(file, [os.path.join(inner, each) for each in names if each != name])

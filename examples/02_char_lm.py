@@ -1,7 +1,8 @@
 """Train `char_lm.rnn` on English prose that Python itself carries, by truncated backpropagation.
 
 The text is cut into rows that are read side by side, a chunk at a time. The state goes on from
-chunk to chunk; `truncate` cuts the gradient. Leaves a loss curve as PNG and prints a sample.
+chunk to chunk; `truncate` cuts the gradient. Leaves a loss curve as PNG and prints a sample. What
+`--save FILE` left, every 100 updates, `--resume FILE` goes on from, to the same numbers.
 """
 
 import argparse
@@ -19,6 +20,8 @@ parser = argparse.ArgumentParser(description=__doc__)
 for name, default in {"updates": 1200, "hidden": 128, "rows": 32, "chunk": 64}.items():
     parser.add_argument(f"--{name}", type=int, default=default)
 parser.add_argument("--plot", type=Path, default=Path("char_lm.png"))
+parser.add_argument("--save", type=Path, metavar="FILE")
+parser.add_argument("--resume", type=Path, metavar="FILE")
 options = parser.parse_args()
 
 text = "".join(topics[name] for name in sorted(topics))
@@ -28,9 +31,13 @@ training, held_out = np.split(tokens, [len(tokens) * 9 // 10])
 rows = options.rows
 stream = training[: len(training) // rows * rows].reshape(rows, -1).T  # [T, B]
 
-cells = rnnc.load(Path(__file__).with_name("char_lm.rnn"))
-net = rnnc.Recur(cells.CharLM(len(alphabet), options.hidden), seed=0)
-optimiser = rnnc.Adam(4e-3)
+optimiser, losses = rnnc.Adam(4e-3), list[float]()
+if options.resume:
+    net, beside = rnnc.load_net(options.resume, with_extra=True)
+    optimiser.state, losses = beside["adam"], beside["losses"].tolist()
+else:
+    cells = rnnc.load(Path(__file__).with_name("char_lm.rnn"))
+    net = rnnc.Recur(cells.CharLM(len(alphabet), options.hidden), seed=0)
 
 
 def bits_per_character() -> float:
@@ -40,9 +47,8 @@ def bits_per_character() -> float:
 
 
 print(f"held out before: {bits_per_character():.2f} bits per character")
-losses = []
 starts = range(0, len(stream) - options.chunk, options.chunk)
-for update in (bar := tqdm(range(options.updates), disable=None)):
+for update in (bar := tqdm(range(len(losses), options.updates), disable=None)):
     begin = starts[update % len(starts)]
     if begin == 0:
         net.reset()
@@ -52,6 +58,8 @@ for update in (bar := tqdm(range(options.updates), disable=None)):
     net.load_params(optimiser.step(net.params, gradients))
     net.truncate()
     losses.append(loss / math.log(2))
+    if options.save and (len(losses) % 100 == 0 or len(losses) == options.updates):
+        net.save(options.save, extra={"adam": optimiser.state, "losses": losses})
     bar.set_postfix(bits=f"{np.mean(losses[-50:]):.2f}")
 print(f"held out after:  {bits_per_character():.2f} bits per character")
 

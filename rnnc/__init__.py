@@ -10,6 +10,7 @@ net.truncate()
 """
 
 from .compiler.knobs import options as options
+from .compiler.version import VERSION
 from .grammar.problems import Error as Error
 from .grammar.problems import Problem as Problem
 from .grammar.problems import Problems as Problems
@@ -17,6 +18,7 @@ from .runtime.cells import cells as cells
 from .runtime.cells import load as load
 from .runtime.cells import loads as loads
 from .runtime.chain import Chain as Chain
+from .runtime.checkpoint import load_net as load_net
 from .runtime.losses import cross_entropy as cross_entropy
 from .runtime.losses import squared_error as squared_error
 from .runtime.program import compile as compile
@@ -33,7 +35,7 @@ from .runtime.training import SGD as SGD
 from .runtime.training import Adam as Adam
 from .runtime.training import clip_by_norm as clip_by_norm
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "GRU",
     "LSTM",
@@ -55,6 +57,7 @@ __all__ = [
     "compile",
     "cross_entropy",
     "load",
+    "load_net",
     "loads",
     "options",
     "squared_error",

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..compiler.ir import Cell
-from .arrays import AnyArray, Arrays, Shown, is_tensor
+from ..compiler.origin import Made
+from .arrays import AnyArray, Arrays, Shown, is_tensor, on_host
 from .backends import choose
 from .carries import read_carry
 from .checks import check_dtype
-from .errors import SettingError, ShapeError
+from .errors import CheckpointError, SettingError, ShapeError
 from .inputs import Inputs
 from .memory import out_of_memory
 from .params import initialise
@@ -171,6 +172,21 @@ class BoundCell:
             return y
         return self._packed({n: handed(a if call.batched else a[0]) for n, a in carry.items()}), y
 
+    def __reduce__(self) -> Any:
+        made = self.cell.origin
+        if made is None:
+            raise CheckpointError(f"{self} has no source to make it again from")
+        given = self._given
+        if given is not None:
+            given = {n: on_host(a) if is_tensor(a) else a for n, a in given.items()}
+        return remade, (made, self.seed, self.dtype, self.backend, given, self.label)
+
+    def __copy__(self) -> BoundCell:
+        return self  # it never changes
+
+    def __deepcopy__(self, _memo: Any) -> BoundCell:
+        return self
+
     def _packed(self, carry: Mapping[str, AnyArray]) -> Any:
         arrays = tuple(carry[state.name] for state in self.cell.states)
         return arrays[0] if len(arrays) == 1 else arrays
@@ -213,6 +229,17 @@ class BoundCell:
         # The settings of a chain are by path, so its members' stay open.
         settings = self.cell.settings if len(self.templates) == 1 else {}
         return [Written(template.definition, settings) for template in self.templates]
+
+
+def remade(
+    made: Made, seed: int, dtype: str, backend: str, params: Mapping[str, Any] | None, label: str
+) -> BoundCell:
+    """A bound cell out of a pickle."""
+    from ..compiler import library  # it reads the grammar
+
+    return BoundCell(
+        library.remade(made), seed=seed, dtype=dtype, backend=backend, params=params, label=label
+    )
 
 
 def _label(cell: Cell) -> str:

@@ -7,12 +7,12 @@ grammar.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from .cell import BoundCell
+from .checks import check_path
 from .errors import SettingError
 
 if TYPE_CHECKING:
@@ -94,11 +94,8 @@ def load(path: str | PathLike[str]) -> Cells:
     """
     from ..compiler import library
 
-    name = os.fspath(path) if isinstance(path, str | PathLike) else path
-    if not isinstance(name, str) or "\0" in name:
-        raise SettingError(f"load takes the path of a .rnn file, got {path!r}")
-
-    return _read_already(library.load(path))
+    name = check_path(path, "load takes the path of a .rnn file")
+    return _read_already(library.load(name))
 
 
 def loads(text: str) -> Cells:

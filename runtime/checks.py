@@ -6,7 +6,9 @@ In: anything. Out: what it stands for, or an error that names the argument and w
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,14 @@ def check_dtype(dtype: Any) -> str:
             f"dtype is float32 or float64, and {narrow} with backend='triton'; got {dtype!r}"
         )
     return found
+
+
+def check_path(path: Any, what: str) -> str:
+    """A path as a text, as it is: `~` is a name like others; or a `SettingError`."""
+    name = os.fspath(path) if isinstance(path, str | PathLike) else path
+    if not isinstance(name, str) or "\0" in name:
+        raise SettingError(f"{what}, got {path!r}")
+    return name
 
 
 def check_flag(value: Any, name: str) -> None:

@@ -181,10 +181,32 @@ class ChainError(Error, ValueError):
     code: ClassVar[str] = "chain-mismatch"
 
 
+class CheckpointError(Error, ValueError):
+    """A net cannot be saved, or what was read is no net that `net.save` left, or not whole.
+
+    A net is made again from the source of its cell, so a cell that was built of nodes by hand, or
+    is a Python function, has nothing to save. A file is refused where a byte of it has changed
+    since it was written, where a later version of rnnc wrote it, and where its arrays are not
+    those of its cell. Nothing in a file is ever executed.
+    """
+
+    code: ClassVar[str] = "bad-checkpoint"
+
+
+class CheckpointFileError(Error, OSError):
+    """A checkpoint cannot be read or written: the message names its path and the reason.
+
+    `net.save` writes a file of its own beside the path and then puts it in its place, so after an
+    error the path holds what it held before. `errno` is the system's.
+    """
+
+    code: ClassVar[str] = "checkpoint-file"
+
+
 class MissingExtraError(Error, ImportError):
     """What was called takes a library that is installed on request only.
 
-    The message names the extra, as in `pip install 'rnnc[lsp]'`.
+    The message names the extra, as in `pip install 'rnnc[checkpoints]'`.
     """
 
     code: ClassVar[str] = "missing-extra"
@@ -195,6 +217,7 @@ ERRORS: dict[str, type[Error]] = {
     for error in (
         ShapeError, DTypeError, NamesError, RangeError, SettingError, BackendError, KernelError,
         KernelWarning, StateError, BusyError, NothingRecordedError, HistoryFullError,
-        OutOfMemoryError, CacheWarning, NoGradientError, ChainError, MissingExtraError,
+        OutOfMemoryError, CacheWarning, NoGradientError, ChainError, CheckpointError,
+        CheckpointFileError, MissingExtraError,
     )
 }  # fmt: skip

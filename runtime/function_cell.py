@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .errors import NoGradientError, SettingError, ShapeError
+from .errors import CheckpointError, NoGradientError, SettingError, ShapeError
 
 Function = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -78,6 +78,10 @@ class FunctionRecur:
     def params(self) -> Mapping[str, Any]:
         """None: what the function closes over is its own."""
         return MappingProxyType({})
+
+    def save(self, path: Any, *, extra: Any = None) -> NoReturn:
+        """There is no source of a Python function to save."""
+        raise CheckpointError(f"{self} runs a Python function, which is not saved: keep net.state")
 
     def reset(self) -> None:
         """Back to the initial state."""

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,13 +32,21 @@ from .cell import BoundCell
 from .cells import CellMaker
 from .checks import check_count, check_dtype, check_names, describe
 from .cotangents import Recorded, parts_of
-from .errors import BusyError, NothingRecordedError, SettingError, ShapeError, StateError
+from .errors import (
+    BusyError,
+    CheckpointError,
+    NothingRecordedError,
+    SettingError,
+    ShapeError,
+    StateError,
+)
 from .function_cell import Function, FunctionRecur
 from .history import History
 from .inputs import Call, Inputs
 from .memory import out_of_memory
 from .replay import Gradients, Sums, run_back
 from .reporting import USUAL, report_of
+from .snapshot import Settings, Snapshot
 from .standing import Standing
 from .truncation import read_boundaries, read_lengths, read_mask
 
@@ -448,6 +457,59 @@ class Recur:
         """The cell with the present parameters, a function that keeps no state."""
         return self._bound.starting_with(self._params, self._program)
 
+    # -- as data ---------------------------------------------------------------------------------
+
+    def save(self, path: str | PathLike[str], *, extra: Mapping[str, Any] | None = None) -> None:
+        """Write the net into a file, from which `rnnc.load_net` makes it again, anywhere.
+
+        The file is a safetensors file with the arrays of `params` and the state, the source of the
+        cell and of all that it imports, settings, and the position in the stream: a net that is
+        loaded goes on bit for bit. What is recorded is not saved: a checkpoint is a boundary. It is
+        written whole or not at all, and a file that was there is replaced.
+
+        Args:
+            extra: what to keep beside the net: arrays and numbers by name, or dicts of them, such
+                as `{"adam": optimiser.state}`.
+        Raises:
+            CheckpointError: the cell has no source. CheckpointFileError: the path cannot be
+            written. SettingError, DTypeError: about `extra`. MissingExtraError: safetensors.
+        Source: the format, https://github.com/huggingface/safetensors.
+        """
+        from .checkpoint import save
+
+        save(self._snapshot(), path, extra)
+
+    def _snapshot(self) -> Snapshot:
+        with self._alone():
+            at, program, made = self._at, self._program, self._cell.origin
+            if made is None:
+                raise CheckpointError(f"the cell of {self} has no source to make it again from")
+            # A state that is no array may be of another size after the boundary, as in `truncate`.
+            like, carry = (at.like, at.carry) if self._cell.states else (None, None)
+
+            def hosted(array: AnyArray) -> AnyArray:
+                return self._arrays.handed(array, True)
+
+            settings = Settings(
+                label=self._bound.label, dtype=program.dtype, backend=program.backend.wish,
+                exact=program.exact, fast=program.fast,
+                history=None if self._window is None else int(self._window),
+                history_limit=int(self.history_limit),
+                batch_first=bool(self._inputs.batch_first),
+                training=self._training, step=at.step,
+                batch=like.batch if like else None, batched=bool(like and like.batched),
+            )  # fmt: skip
+            return Snapshot(
+                made,
+                settings,
+                {name: hosted(array) for name, array in self._params.items()},
+                None if carry is None else {name: hosted(a) for name, a in carry.items()},
+                None if at.resets is None else hosted(at.resets),
+            )
+
+    def __reduce__(self) -> Any:
+        return resumed, (self._snapshot(),)
+
     def __copy__(self) -> Recur:
         """A net that goes on from here by itself; the compiled program is shared."""
         with self._alone():
@@ -474,3 +536,35 @@ class Recur:
 
     def _repr_svg_(self) -> str:
         return self._bound._repr_svg_()
+
+
+def resumed(snapshot: Snapshot, backend: str | None = None) -> Recur:
+    """A net that goes on where a snapshot was taken.
+
+    Args:
+        backend: what runs it; what the net asked for by default.
+    Raises:
+        Error: this rnnc cannot make its cell, or run it here.
+    """
+    from ..compiler import library  # it reads the grammar
+
+    said = snapshot.settings
+    cell = BoundCell(
+        library.remade(snapshot.made), dtype=said.dtype, backend=backend or said.backend,
+        params=snapshot.params, label=said.label,
+    )  # fmt: skip
+    net = Recur(
+        cell, exact=said.exact, fast=said.fast, history=said.history, batch_first=said.batch_first
+    )
+    net.history_limit = said.history_limit
+    net._training = said.training
+    arrays, carry, resets, like = net._arrays, snapshot.state, snapshot.resets, None
+    if said.batch is not None:
+        like = Call((), 0, said.batch, said.batched, single=False, batch_first=said.batch_first)
+    net._at = Standing(
+        None if carry is None else {n: arrays.own(a, state=True) for n, a in carry.items()},
+        like,
+        said.step,
+        None if resets is None else arrays.flags(resets, "resets"),
+    )
+    return net

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import AnyArray, copied, is_tensor, kind, namespace, on_host, widened
-from .checks import describe
+from .checks import check_names, describe
 from .errors import DTypeError, NamesError, SettingError, ShapeError
 from .numpy_arrays import check_real
 
@@ -77,7 +77,9 @@ class SGD:
         params, d_params = _pairs(params, d_params)
         with np.errstate(all="ignore"):
             velocity = {
-                name: self.momentum * self.velocity[name] + g if name in self.velocity else g
+                name: self.momentum * _beside(g, self.velocity[name]) + g
+                if name in self.velocity
+                else g
                 for name, g in d_params.items()
             }
             found = {name: _minus(params[name], self.rate * v) for name, v in velocity.items()}
@@ -85,6 +87,17 @@ class SGD:
             # A first velocity is the caller's gradient, which may change before the next step.
             self.velocity = {name: copied(v) for name, v in velocity.items()}
         return found
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What it remembers between steps, for `net.save(path, extra=...)`; set it to go on."""
+        return {"velocity": dict(self.velocity)}
+
+    @state.setter
+    def state(self, given: Mapping[str, Any]) -> None:
+        check_names(given, ("velocity",), "the state of SGD", all_needed=True)
+        _check_arrays(given["velocity"], "velocity")
+        self.velocity = {name: copied(v) for name, v in given["velocity"].items()}
 
 
 @dataclass(slots=True)
@@ -121,13 +134,38 @@ class Adam:
         with np.errstate(all="ignore"):
             for name, g in d_params.items():
                 xp = namespace(g)
-                first, second = self.moments.get(name) or (xp.zeros_like(g), xp.zeros_like(g))
+                kept = self.moments.get(name) or (xp.zeros_like(g), xp.zeros_like(g))
+                first, second = (_beside(g, moment) for moment in kept)  # of a file: NumPy's
                 first = b1 * first + (1 - b1) * g
                 second = b2 * second + (1 - b2) * xp.square(g)
                 moments[name] = first, second
                 found[name] = _minus(params[name], scale * first / (xp.sqrt(second) + epsilon))
         self.moments, self.steps = moments, steps
         return found
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What it remembers between steps, for `net.save(path, extra=...)`; set it to go on."""
+        first, second = ({name: m[at] for name, m in self.moments.items()} for at in (0, 1))
+        return {"steps": self.steps, "first": first, "second": second}
+
+    @state.setter
+    def state(self, given: Mapping[str, Any]) -> None:
+        check_names(given, ("steps", "first", "second"), "the state of Adam", all_needed=True)
+        first, second, steps = given["first"], given["second"], given["steps"]
+        _check_arrays(first, "first")
+        _check_arrays(second, "second")
+        check_names(second, first, "second", all_needed=True)
+        if np.ndim(steps) != 0 or np.asarray(steps).dtype.kind not in "iu" or steps < 0:
+            raise SettingError(f"steps is how many steps were taken, got {steps!r}")
+        for name in first:
+            if first[name].shape != second[name].shape:
+                raise ShapeError(
+                    f"first[{name!r}] is {describe(first[name].shape)}, "
+                    f"second[{name!r}] {describe(second[name].shape)}"
+                )
+        self.moments = {name: (copied(first[name]), copied(second[name])) for name in first}
+        self.steps = int(steps)
 
 
 def _is_number(value: Any) -> bool:
@@ -172,11 +210,11 @@ def _pairs(
     return params, {name: widened(_beside(params[name], g)) for name, g in d_params.items()}
 
 
-def _beside(param: AnyArray, g: AnyArray) -> AnyArray:
-    """A gradient as an array of its parameter's library, where that is."""
-    if is_tensor(param):
-        return g if is_tensor(g) else namespace(param).tensor(g, device=param.device)
-    return on_host(g) if is_tensor(g) else g
+def _beside(like: AnyArray, array: AnyArray) -> AnyArray:
+    """An array, such as a parameter's gradient, in the library of another, where that is."""
+    if is_tensor(like):
+        return array if is_tensor(array) else namespace(like).tensor(array, device=like.device)
+    return on_host(array) if is_tensor(array) else array
 
 
 def _minus(param: AnyArray, change: AnyArray) -> AnyArray:

@@ -22,7 +22,8 @@ LONGEST_FILE = 500
 INSIDE_COMPILER = {
     "shapes": (),
     "ops": ("shapes", "ops"),
-    "ir": ("shapes", "ops"),
+    "ir": ("shapes", "ops", "origin"),
+    "origin": (),
     "elaborate": ("shapes", "ops", "ir", "rewrite", "elaborate"),
     "passes": ("shapes", "ops", "ir", "rewrite", "places"),
     "passes.classify": ("shapes", "ops", "ir", "dependence"),

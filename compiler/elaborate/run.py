@@ -71,7 +71,7 @@ class Run:
     def name(self, node: Node, name: str) -> Node:
         """Give `node` the name its source has for it, unless it is shared or built in."""
         if not self.inlining.total():  # what a function calls its values is its own business
-            self.named.append(Value(name, node))
+            self.named.append(ir.Value(name, node))
         return label(node, name) if node in self.owned and not self.built_in_call else node
 
     def step(self, span: Span, steps: int = 1) -> None:

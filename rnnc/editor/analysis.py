@@ -18,6 +18,7 @@ from ..compiler.elaborate import CellDefinition, Module
 from ..compiler.elaborate.modules import Definition
 from ..compiler.elaborate.values import Value
 from ..compiler.elaborate.witnesses import elaborate_at_witnesses
+from ..compiler.files import OnDisk
 from ..compiler.ir import Cell
 from ..compiler.library import library_of
 from ..compiler.loading import Loader
@@ -62,6 +63,16 @@ class Analysis:
         return self.pieces[self.source.name].local(start, stop)
 
 
+class _Open(OnDisk):
+    """The files of this machine, of which some are open and have other texts."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+
+    def text(self, path: Path) -> str:
+        return self._read(path)
+
+
 @dataclass(slots=True)
 class Analyser:
     """Analyses one file again and again, and keeps what has not changed in between."""
@@ -94,13 +105,13 @@ class Analyser:
             return self._pieces.setdefault(its_name, Pieces(its_name)).parse(part)
 
         def loader() -> Loader:
-            return Loader(path.parent if path else None, read=read_noted, parse=parse)
+            return Loader(path.parent if path else None, _Open(read_noted), parse=parse)
 
         cells: list[Elaborated] = []
         loading = loader()
         module = loading.file(path, name) if path else loading.text(text, name, None)
         try:
-            library = library_of(loading, module, name)
+            library = library_of(loading, module, name, loading.sources(name))
         except Problems as found:
             problems = found.problems
         else:

@@ -20,7 +20,8 @@ from ..compiler.elaborate.modules import CellDefinition, Definition, FunctionDef
 from ..compiler.elaborate.parameters import INITIALISERS
 from ..compiler.elaborate.scope import CONSTANTS
 from ..compiler.elaborate.settings import settings_of
-from ..compiler.loading import read_text, standard
+from ..compiler.files import read_text
+from ..compiler.loading import standard
 from ..grammar.parse import parse_what_can_be
 from ..grammar.problems import Collector, Error
 from ..grammar.source import Source, Span

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..cli_cost import Sizes
+from ..compiler.cost import Sizes
 from ..compiler.elaborate.cells import Used
 from ..compiler.elaborate.functions import Function
 from ..compiler.elaborate.modules import CellDefinition, Definition, FunctionDefinition

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..compiler.loading import read_text
+from ..compiler.files import read_text
 from ..grammar.problems import Error
 from ..grammar.source import Source, Span
 from .analysis import Analyser, Analysis

@@ -28,16 +28,17 @@ class Runs:
     def printed(self, name: str) -> str:
         """What an example prints."""
         if name not in self._printed:
-            with (
-                pytest.MonkeyPatch.context() as patch,
-                chdir(self.folder),
-                redirect_stdout(io.StringIO()) as out,
-            ):
-                patch.setenv("MPLBACKEND", "agg")
-                patch.setattr(sys, "argv", [name, *SETTINGS.get(name, "").split()])
-                runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+            with redirect_stdout(io.StringIO()) as out:
+                self.run(name, SETTINGS.get(name, ""))
             self._printed[name] = out.getvalue()
         return self._printed[name]
+
+    def run(self, name: str, settings: str) -> None:
+        """Run an example with these settings."""
+        with pytest.MonkeyPatch.context() as patch, chdir(self.folder):
+            patch.setenv("MPLBACKEND", "agg")
+            patch.setattr(sys, "argv", [name, *settings.split()])
+            runpy.run_path(str(EXAMPLES / name), run_name="__main__")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,18 @@ def test_the_character_model_learns_and_leaves_a_picture(runs: Runs) -> None:
     before, after = map(float, re.findall(r"([\d.]+) bits per character", printed))
     assert after < before - 0.1
     assert (runs.folder / "char_lm.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_training_that_is_resumed_goes_on_bit_for_bit(runs: Runs) -> None:
+    """What is left after 3 + 3 updates, parameters, moments, losses and state, is that of 6."""
+    short = "--hidden 4 --rows 8 --chunk 6"
+    runs.run("02_char_lm.py", f"{short} --updates 6 --save whole.net")
+    runs.run("02_char_lm.py", f"{short} --updates 3 --save half.net")
+    runs.run("02_char_lm.py", f"{short} --updates 6 --resume half.net --save resumed.net")
+    whole, half, resumed = (
+        (runs.folder / f"{name}.net").read_bytes() for name in ("whole", "half", "resumed")
+    )
+    assert resumed == whole != half
 
 
 def test_a_cell_of_ones_own_takes_few_lines_and_learns(runs: Runs) -> None:

@@ -1,0 +1,124 @@
+"""Nets in files: `net.save(path)` and `rnnc.load_net(path)`.
+
+In: a snapshot of a net, or a path. Out: a safetensors file, or a net that goes on where the
+snapshot was taken.
+
+A file is data that anybody may have written. Nothing in it is executed or unpickled; its checksum
+is right, its cell is made from its source, within the limits of the language, and its arrays are
+compared with those of that cell before any of them is made.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any, BinaryIO, Literal, overload
+
+from ..compiler.ir import Cell
+from ..compiler.origin import Made
+from ..compiler.shapes import TypeProblem
+from ..grammar.problems import Error
+from .checks import check_flag, check_path, describe
+from .description import Description, read_text, text_of
+from .errors import CheckpointError
+from .extra import filled, leaves, tree_of
+from .recur import Recur, resumed
+from .snapshot import Snapshot, layout, named
+from .storage import reading, write
+from .tensor_file import Header, encoded, read_arrays, read_header
+
+
+def save(snapshot: Snapshot, path: Any, extra: Any) -> None:
+    """Write a net, and what is kept beside it, into a file; see `Recur.save`."""
+    name = check_path(path, "save takes the path of a file")
+    write(name, bytes_of(snapshot, {} if extra is None else extra))
+
+
+@overload
+def load_net(path: str | PathLike[str], *, backend: str | None = None) -> Recur: ...
+
+
+@overload
+def load_net(
+    path: str | PathLike[str], *, backend: str | None = None, with_extra: Literal[True]
+) -> tuple[Recur, dict[str, Any]]: ...
+
+
+def load_net(
+    path: str | PathLike[str], *, backend: str | None = None, with_extra: bool = False
+) -> Recur | tuple[Recur, dict[str, Any]]:
+    """The net of a file that `net.save` wrote, going on where it stood; nothing is recorded.
+
+    Args:
+        backend: what runs it; what the saved net asked for by default.
+        with_extra: also return what was saved beside it: arrays of NumPy, by name.
+    Raises:
+        CheckpointError: this is no such file, or not whole. CheckpointFileError: it cannot be
+        read. SettingError, BackendError: it cannot run here. MissingExtraError: safetensors.
+    """
+    name = check_path(path, "load_net takes the path of a file")
+    check_flag(with_extra, "with_extra")
+    with reading(name) as (file, size):
+        try:
+            snapshot, extra = read(file, size)
+        except CheckpointError as error:
+            raise CheckpointError(f"{name!r}: {error}") from None
+    net = resumed(snapshot, backend)
+    return (net, extra) if with_extra else net
+
+
+def bytes_of(snapshot: Snapshot, extra: Any) -> bytes:
+    """A file as bytes."""
+    tree, beside = tree_of(extra)
+    arrays = {
+        name: (snapshot.settings.dtype if name.startswith("params.") else a.dtype.name, a)
+        for name, a in (named(snapshot) | beside).items()
+    }
+    return encoded(text_of(snapshot, tree), arrays)
+
+
+def read(file: BinaryIO, size: int) -> tuple[Snapshot, dict[str, Any]]:
+    """The net of an open file, and what was saved beside it."""
+    header = read_header(file, size)
+    description = read_text(header.text)
+    _check_arrays(header, description, _cell(description.made))
+    arrays = read_arrays(file, size, header)
+    params, state = (
+        {name.removeprefix(part): a for name, a in arrays.items() if name.startswith(part)}
+        for part in ("params.", "state.")
+    )
+    snapshot = Snapshot(
+        description.made, description.settings, params, state or None, arrays.get("resets")
+    )
+    return snapshot, filled(description.extra, arrays)
+
+
+def _cell(made: Made) -> Cell:
+    from ..compiler import library  # it reads the grammar
+
+    try:
+        return library.remade(made)
+    except (Error, TypeProblem, RecursionError) as error:
+        raise CheckpointError(f"its cell cannot be made: {error}") from None
+
+
+def _check_arrays(header: Header, description: Description, cell: Cell) -> None:
+    """Raise unless the arrays of a file are those of its cell, of their dtypes and shapes."""
+    table, settings = header.table, description.settings
+    has_state = any(name.startswith("state.") for name in table)
+    arrays = layout(cell, settings, state=has_state, resets="resets" in table)
+    wanted = {name: (dtype, shape) for name, dtype, shape in arrays}
+    beside = set(leaves(description.extra))
+    wrong = [f"{name} is missing" for name in (*wanted, *sorted(beside)) if name not in table]
+    for name, found in table.items():
+        if name not in wanted:
+            wrong += [] if name in beside else [f"{name} belongs to nothing"]
+        elif found != wanted[name]:
+            wrong.append(f"{name} is {_shown(*found)}, not {_shown(*wanted[name])}")
+    if (has_state or "resets" in table) and settings.batch is None:
+        wrong.append("a state has rows")
+    if wrong:
+        raise CheckpointError(f"its arrays are not those of {cell.name}: {'; '.join(wrong)}")
+
+
+def _shown(dtype: str, shape: tuple[int, ...]) -> str:
+    return f"{dtype}{describe(shape)}"

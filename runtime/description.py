@@ -1,0 +1,169 @@
+"""What a checkpoint says of its net, but for arrays <-> JSON.
+
+In: a snapshot, or a text that anybody may have written. Out: a text, or its meaning with every
+part of the type that it must have.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, get_args, get_type_hints
+
+from ..compiler.origin import Chained, Made, Origin, Sources
+from ..compiler.version import VERSION
+from .backends import BACKENDS
+from .checks import DTYPES
+from .errors import CheckpointError
+from .snapshot import Settings, Snapshot
+
+FORMAT: Final = 1  # of what is said here; it grows where an older rnnc would misread it
+MOST_MEMBERS: Final = 256  # of a chain, the members of its members included
+MOST_STEPS: Final = 2**64  # that a stream is said to have run
+MOST_ROWS: Final = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A net without its arrays, and the names of what is kept beside it."""
+
+    made: Made
+    settings: Settings
+    extra: Mapping[str, Any]
+
+
+def text_of(snapshot: Snapshot, extra: Mapping[str, Any]) -> str:
+    """The text of a description."""
+    sources: list[Sources] = []
+    made = _told(snapshot.made, sources)
+    if _members(made) > MOST_MEMBERS:
+        raise CheckpointError(f"a checkpoint has room for a chain of {MOST_MEMBERS} cells")
+    said = {
+        "format": FORMAT,
+        "rnnc": VERSION,
+        "cell": made,
+        "sources": [asdict(each) for each in sources],
+        "net": {**asdict(snapshot.settings), "label": _printable(snapshot.settings.label)},
+        "extra": extra,
+    }
+    return json.dumps(said, separators=(",", ":"))
+
+
+def read_text(text: str) -> Description:
+    """The description that a text is.
+
+    Raises:
+        CheckpointError: naming what is wrong with it.
+    """
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"what it says of its net is no JSON: {error!s:.80}") from None
+    written = said.get("format") if isinstance(said, dict) else None
+    if written != FORMAT:
+        by = f"rnnc {said['rnnc']!s:.20}" if isinstance(said, dict) and "rnnc" in said else "rnnc"
+        raise CheckpointError(
+            f"it was written by {by} in format {written!r:.20}, and this is rnnc {VERSION}, which "
+            f"reads format {FORMAT}"
+        )
+    try:
+        sources = [_sources(each) for each in _list(said["sources"])]
+        if _members(said["cell"]) > MOST_MEMBERS:
+            raise ValueError(f"a chain of more than {MOST_MEMBERS} cells")
+        return Description(
+            _made(said["cell"], sources), _settings(said["net"]), _tree(said["extra"])
+        )
+    except KeyError as error:
+        raise CheckpointError(f"what it says of its net lacks {error!s:.80}") from None
+    except (ValueError, TypeError, IndexError, RecursionError) as error:
+        raise CheckpointError(f"what it says of its net is wrong: {error!s:.80}") from None
+
+
+def _told(made: Made, sources: list[Sources]) -> Any:
+    """A tree that speaks of sources by their place in a list, which is filled."""
+    if isinstance(made, Chained):
+        return [_told(member, sources) for member in made.members]
+    if made.sources not in sources:
+        sources.append(made.sources)
+    at = sources.index(made.sources)
+    return {"sources": at, "name": made.cell, "settings": dict(made.settings)}
+
+
+def _printable(label: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in label)
+
+
+def _made(said: Any, sources: list[Sources]) -> Made:
+    if isinstance(said, list):
+        return Chained(tuple(_made(member, sources) for member in said))
+    name, settings, at = said["name"], _dict(said["settings"]), said["sources"]
+    if type(name) is not str or type(at) is not int or not 0 <= at < len(sources):
+        raise ValueError(f"a cell {name!r} of sources {at!r}")
+    if not all(isinstance(value, int | float | str) for value in settings.values()):
+        raise ValueError(f"settings {settings!r}")
+    return Origin(sources[at], name, settings)
+
+
+def _members(said: Any) -> int:
+    """How many cells a tree is made of; an empty chain counts."""
+    count, todo = 0, [said]
+    while todo:
+        part = todo.pop()
+        count += 1
+        if isinstance(part, list):
+            todo += part
+    return count
+
+
+def _sources(said: Any) -> Sources:
+    found = {field.name: said[field.name] for field in fields(Sources)}
+    texts = [found["main"]]
+    for part in (found["files"], found["links"], found["standard"]):
+        texts += _dict(part).values()
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a source that is no text")
+    return Sources(**found)
+
+
+def _settings(said: Any) -> Settings:
+    found = {}
+    for name, hint in get_type_hints(Settings).items():
+        value = said[name]
+        if type(value) not in (get_args(hint) or (hint,)):
+            raise ValueError(f"{name} is {value!r}")
+        found[name] = value
+    settings = Settings(**found)
+    least = {"history": 1, "history_limit": 0, "step": 0, "batch": 0}
+    most = {"batch": MOST_ROWS}
+    wrong = [
+        name
+        for name, start in least.items()
+        if found[name] is not None and not start <= found[name] < most.get(name, MOST_STEPS)
+    ]
+    wrong += [] if settings.dtype in DTYPES else ["dtype"]
+    wrong += [] if settings.backend in ("auto", *BACKENDS) else ["backend"]
+    wrong += [] if settings.label.isprintable() else ["label"]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is {found[wrong[0]]!r}")
+    return settings
+
+
+def _tree(said: Any) -> Mapping[str, Any]:
+    """Nested dicts whose leaves are None."""
+    todo = [_dict(said)]
+    while todo:
+        todo += [_dict(part) for part in todo.pop().values() if part is not None]
+    return _dict(said)
+
+
+def _dict(said: Any) -> dict[str, Any]:
+    if not isinstance(said, dict):
+        raise ValueError(f"{said!r:.40} is no object")
+    return said
+
+
+def _list(said: Any) -> list[Any]:
+    if not isinstance(said, list):
+        raise ValueError(f"{said!r:.40} is no list")
+    return said
