@@ -125,18 +125,20 @@ class History:
         whole = window is None or count <= window
         if window is not None and not whole:
             rows, count = {name: copied(array[-window:]) for name, array in rows.items()}, window
-        last = self.segments[-1] if self.segments else None
+        segments = self.segments if self.steps else ()  # a call of no steps is not the first
+        last = segments[-1] if segments else None
         joins = last and last.params is params and last.variant == tape.variant
         if last and joins and self.connected and whole:
             segments = (
-                *self.segments[:-1],
+                *segments[:-1],
                 replace(last, buffer=last.buffer.extended(rows, count)),
             )
         else:
             kept = {name: _kept(array, lent) for name, array in rows.items()}
-            buffer, linked = TimeBuffer(kept, 0, count), self.connected and whole
+            buffer = TimeBuffer(kept, 0, count)
+            linked = bool(segments) and self.connected and whole
             segment = Segment(params, tape.variant, tape.batch, buffer, fresh and whole, linked)
-            segments = (*self.segments, segment)
+            segments = (*segments, segment)
         ends = self.dropped + self.steps + call.steps
         row = {"end": np.array([ends]), "single": np.array([call.single])}
         calls = self.calls.extended(row, 1)

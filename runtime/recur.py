@@ -172,9 +172,9 @@ class Recur:
             history = at.history.extended(
                 tape, call, self._params, fresh=fresh, window=window, lent=lent
             )
-        waiting = None
-        if recording and at.resets is not None:  # rows that ran no step wait on
-            idle = np.full(call.batch, not call.steps) if counts is None else counts == 0
+        waiting = None if call.steps else at.resets
+        if waiting is None and recording and at.resets is not None and counts is not None:
+            idle = counts == 0  # rows that ran no step wait on
             waiting = at.resets & arrays.flags(idle, "lengths") if idle.any() else None
         after: Mapping[str, AnyArray] | None = at.carry  # no step leaves an initial state initial
         if call.steps:
@@ -302,7 +302,9 @@ class Recur:
             cotangents = recorded.read(d_ys)
             sums = Sums(program)
             d_carry = None if d_state is None else self._last_cotangent(at, d_state, sums)
-            d_xs, d_start, ran = run_back(program, at.history, cotangents, d_carry, sums)
+            d_xs, d_start, ran = run_back(
+                program, at.history, cotangents, d_carry, sums, self._params
+            )
 
             def handed(array: AnyArray) -> AnyArray:
                 return arrays.handed(array, in_numpy)
@@ -357,7 +359,8 @@ class Recur:
             if not at.like.batched:
                 raise StateError(f"the state of {self} has no batch axis: call reset()")
             mask = read_rows(rows, at.like.batch, self._arrays)
-            self._at = replace(at, resets=mask if at.resets is None else at.resets | mask)
+            if self._cell.states:
+                self._at = replace(at, resets=mask if at.resets is None else at.resets | mask)
 
     def train(self) -> Recur:
         """Record calls from now on."""

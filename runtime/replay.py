@@ -44,6 +44,7 @@ def run_back(
     d_ys: tuple[AnyArray | None, ...],
     d_carry: dict[str, AnyArray] | None,
     sums: Sums,
+    params: Mapping[str, AnyArray],
 ) -> tuple[tuple[AnyArray | None, ...], dict[str, AnyArray], int]:
     """Run back over every segment, the last one first.
 
@@ -51,6 +52,7 @@ def run_back(
         d_ys: for each output [N, B, ...] over all recorded steps, or None.
         d_carry: of the state after the last step; None for 0.
         sums: what the parameters' gradients are added to.
+        params: those that an initial state is made of while no step has run.
     Returns:
         Cotangents of each input, [N, B, ...] or None, and of the state before the first step; and
         the number of steps run.
@@ -71,7 +73,8 @@ def run_back(
         pieces.append(d_xs if cell.input_is_tuple else (d_xs,))
         d_carry, stop = found if segment.linked else None, start
     if history.segments[0].fresh:
-        sums.add(program.initial_pullback(history.segments[0].params, found))
+        params = history.segments[0].params if history.steps else params
+        sums.add(program.initial_pullback(params, found))
     return tuple(_joined(parts) for parts in zip(*pieces[::-1], strict=True)), found, ran
 
 

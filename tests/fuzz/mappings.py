@@ -36,6 +36,7 @@ from tests.compiler.backends.mapping_cases import (
 )
 from tests.fuzz.every_mapping import Tried, try_cell, try_program, try_seed
 from tests.fuzz.generator import Source
+from tests.fuzz.log import Log
 from tests.fuzz.reduce import reduced
 
 STANDARD: dict[str, Callable[[], Sequence[Case]]] = {
@@ -75,21 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failed += report_standard(cases, run(checked, cases, "standard cells"), log)
     log(f"\n{failed} failed; {time.perf_counter() - begun:.0f} s")
     return 1 if failed else 0
-
-
-class Log:
-    """Lines that are printed, and kept."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        if path is not None:
-            path.write_text("", "utf-8")
-
-    def __call__(self, line: str) -> None:
-        print(line, flush=True)
-        if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
 
 
 def where() -> str:
