@@ -51,6 +51,7 @@ class _Brackets:
         self.first: Word | None = None  # of the statement
         self.reported = False  # one problem with ( ) [ ] is enough for a statement
         self.has_arrow = False  # the statement is a header, past its `->`
+        self.has_equals = False  # the statement binds a name, which may be `class`
         self.strays = 0  # braces of the statement that were left out
         self.added: Word | None = None  # a { that the source lacks: its } may be missing too
 
@@ -79,7 +80,8 @@ class _Brackets:
         return self.done
 
     def _begin_statement(self) -> None:
-        self.first, self.reported, self.has_arrow, self.strays = None, False, False, 0
+        self.first, self.reported, self.strays = None, False, 0
+        self.has_arrow = self.has_equals = False
 
     def _report(self, problem: Problem) -> None:
         if not self.reported:
@@ -89,6 +91,7 @@ class _Brackets:
     def _read(self, word: Word) -> None:
         self.first = self.first or word
         self.has_arrow = self.has_arrow or word.type == "ARROW"
+        self.has_equals = self.has_equals or (word.type == "EQUAL" and not self.open)
         if word.type in PAIRS or word.type == "LBRACE":
             (self.open if word.type in PAIRS else self.blocks).append(word)
             if len(self.open) + len(self.blocks) > DEEPEST:
@@ -132,7 +135,7 @@ class _Brackets:
         """Begin the body of a header that is followed by an indented line and has no `{`."""
         if not self.first or self.first.text not in BLOCK_HEADS or self.first.type == "FN":
             return
-        if self.first.type == "CELL" and not self.has_arrow:
+        if self.has_equals or (self.first.type == "CELL" and not self.has_arrow):
             return
         if self.done[-1].type not in OPERANDS or self._column(after) <= self._column(self.first):
             return
@@ -196,6 +199,10 @@ class _Brackets:
 
     def _begins_binding(self, at: int) -> bool:
         """Whether names up to a `=` begin at `at`: `a =`, `h' =`, `i, (f, g) =`."""
+        if self.words[at].type in ("COMMA", "EQUAL"):  # within an argument: `, axis = 0`, `= 0`
+            return False
+        if self.words[at].type == "LPAR" and self.done[-1].type == "NAME":  # a call's bracket
+            return False
         depth = 0
         while at < len(self.words):
             kind = self.words[at].type

@@ -72,7 +72,7 @@ def parse_what_can_be(source: Source, collector: Collector) -> syntax.File:
     Raises:
         Problems: with so many mistakes, or such a size, there is no tree.
     """
-    words = _read_words(source, collector)
+    words = read_words(source, collector)
     declarations = _Parser(words, source, collector).run()
     tree = syntax.File(declarations, span=Span(source, 0, len(source.text)))
     check_form(tree, collector)
@@ -89,8 +89,12 @@ class _KeepUnknown:
 
 
 @cache
-def _lark() -> Lark:
-    """The tables of `rnn.lark`. They take about 0.1 s, so they are made when first needed."""
+def tables(builder: type = Builder) -> Lark:
+    """The tables of `rnn.lark`. They take about 0.1 s, so they are made when first needed.
+
+    Args:
+        builder: has a method for each rule of the grammar; what the methods return is the result.
+    """
     from lark import Lark
 
     return Lark(
@@ -99,16 +103,16 @@ def _lark() -> Lark:
         parser="lalr",
         lexer="basic",
         postlex=cast(Any, _KeepUnknown()),
-        transformer=cast(Any, Builder()),
+        transformer=builder(),
         keep_all_tokens=True,
     )
 
 
-def _read_words(source: Source, collector: Collector) -> list[Word]:
+def read_words(source: Source, collector: Collector) -> list[Word]:
     """The words of `source` without comments: known to the grammar, in matching brackets."""
     check_size(source)
     text = blank_unsafe(source, collector)
-    reader = cast(Any, _lark().parse_interactive(text))  # `Lark.lex` would make a lexer each time
+    reader = cast(Any, tables().parse_interactive(text))  # `Lark.lex` would make a lexer each time
     tokens = reader.lexer_thread.lex(reader.parser_state)
     words = [
         Word(token.type, token.value, Span(source, token.start_pos, token.end_pos))
@@ -130,7 +134,7 @@ class _Parser:
         self.words = words
         self.end = Word("$END", "", Span(source, len(source.text), len(source.text)))
         self.collector = collector
-        self.interactive = cast(Any, _lark().parse_interactive(""))
+        self.interactive = cast(Any, tables().parse_interactive(""))
         self.state = self.interactive.parser_state
         self.table = self.state.parse_conf.parse_table.states
         self.declaration = 0  # where the declaration that is being read begins

@@ -84,6 +84,11 @@ def _width(sign: str) -> int:
     return len(_cell(sign))
 
 
+def columns(text: str) -> int:
+    """How many columns of a terminal `text` takes."""
+    return len(text) if text.isascii() and text.isprintable() else sum(map(_width, text))
+
+
 def excerpt(marks: Sequence[tuple[Span, str]]) -> list[str]:
     """Where the first mark is, then each line that has a mark, with the marks beneath it.
 

@@ -6,6 +6,7 @@ In: syntax. Out: what is in it, in the order of the source.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 
 from .syntax import (
     Attribute,
@@ -65,6 +66,24 @@ def walk(roots: Iterable[Syntax]) -> Iterator[Syntax]:
         node = todo.pop()
         yield node
         todo += reversed(parts_of(node))
+
+
+def is_equal(one: Syntax, other: Syntax) -> bool:
+    """Whether two trees are equal, as `==` says where they are not too deep for it."""
+    todo: list[tuple[object, object]] = [(one, other)]
+    while todo:
+        left, right = todo.pop()
+        if isinstance(left, Syntax) and type(left) is type(right):
+            todo += [
+                (getattr(left, part.name), getattr(right, part.name))
+                for part in fields(left)
+                if part.compare
+            ]
+        elif isinstance(left, tuple) and isinstance(right, tuple) and len(left) == len(right):
+            todo += zip(left, right, strict=True)
+        elif left != right:
+            return False
+    return True
 
 
 def names_in(pattern: Pattern) -> list[Name | Primed]:

@@ -9,6 +9,7 @@ from lark import Lark
 
 from rnnc.grammar import prelude, std, std_names
 from rnnc.grammar.builder import Builder
+from rnnc.grammar.layout import Layouts
 from rnnc.grammar.words import RESERVED
 
 GRAMMAR = files("rnnc.grammar").joinpath("rnn.lark").read_text(encoding="utf-8")
@@ -19,14 +20,15 @@ def test_the_grammar_has_no_conflict() -> None:
     Lark(GRAMMAR, start="file", parser="lalr", lexer="basic", strict=True)
 
 
-def test_every_rule_has_a_method() -> None:
+@pytest.mark.parametrize("builder", [Builder, Layouts])
+def test_every_rule_has_a_method(builder: type) -> None:
     rules = Lark(GRAMMAR, start="file", parser="lalr", lexer="basic", keep_all_tokens=True).rules
     names = {rule.alias or rule.options.template_source or rule.origin.name for rule in rules}
     inlined = {name for name in names if name.startswith("_")}
     passed_on = {rule.origin.name for rule in rules if rule.options.expand1 and not rule.alias}
-    missing = names - inlined - passed_on - set(dir(Builder))
+    missing = names - inlined - passed_on - set(dir(builder))
     assert not missing
-    unused = {name for name in vars(Builder) if not name.startswith("_")} - names
+    unused = {name for name in vars(builder) if not name.startswith("_")} - names
     assert not unused
 
 

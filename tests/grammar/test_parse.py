@@ -66,6 +66,23 @@ def show(tree: object) -> str:
             raise TypeError(type(tree).__name__)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "sum(x\n, axis = 0)",
+        "sum(x, axis\n= 0)",
+        "sum(square\n(x), axis = 0)",
+    ],
+)
+def test_a_line_may_end_anywhere_in_brackets(value: str) -> None:
+    assert parse_value(value) == parse_value(value.replace("\n", " "))
+
+
+def test_a_name_may_be_a_word_of_another_language() -> None:
+    cell = parse_cell("class = x", "    y = class", "def = sum(", "x)", "    z = def")
+    assert len(cell.body) == 4
+
+
 def test_every_example_of_the_language_page_parses() -> None:
     file = parse(LANGUAGE)
     names = "LSTM Dense Embedding CharLM GRU SLSTM DeltaNet MinGRU".split()
