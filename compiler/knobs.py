@@ -23,8 +23,8 @@ class OptionError(Error, ValueError):
     """An option or its environment variable has a value that it cannot have.
 
     `rnnc doctor` lists them with their values: `RNNC_DEBUG`, `RNNC_VERIFY`, `RNNC_BACKEND`,
-    `RNNC_DUMP`, `RNNC_CACHE`, `RNNC_VALIDATE`. Within a program, `with rnnc.options(debug=1):` sets
-    any of them.
+    `RNNC_DUMP`, `RNNC_CACHE`, `RNNC_VALIDATE`, `RNNC_TRACEBACK`. Within a program,
+    `with rnnc.options(debug=1):` sets any of them.
     """
 
     code: ClassVar[str] = "bad-option"
@@ -40,6 +40,7 @@ class Options:
     dump: Path | None = None
     cache: Path | None = None
     validate: int = 1
+    traceback: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,13 @@ KNOBS: Final[Mapping[str, Knob]] = {
         Knob("validate", _level(2), "0, 1 or 2",
              "compare new Triton kernels with the oracle: 0 never; 1 on a device; 2 also in the "
              "interpreter"),
+        Knob("traceback", _level(1), "0 or 1",
+             "1 show where in rnnc an error of the command line arose"),
     )
 }  # fmt: skip
 assert tuple(KNOBS) == tuple(field.name for field in fields(Options))
 
+DEFAULTS: Final = Options()
 _scoped: ContextVar[Mapping[str, Any]] = ContextVar("rnnc_options")
 
 
@@ -109,13 +113,20 @@ def current() -> Options:
     Raises:
         OptionError: an environment variable has a value that it cannot have.
     """
-    scoped = _scoped.get({})
-    found = dict(scoped)
-    for name, knob in KNOBS.items():
-        text = os.environ.get(knob.variable, "")
-        if text and name not in found:
-            found[name] = _value(knob, text, knob.variable)
-    return Options(**found)
+    return Options(**{name: value_of(name) for name in KNOBS})
+
+
+def value_of(name: str) -> Any:
+    """One option as it is now, whatever is wrong with the others.
+
+    Raises:
+        OptionError: its environment variable has a value that it cannot have.
+    """
+    scoped, knob = _scoped.get({}), KNOBS[name]
+    if name in scoped:
+        return scoped[name]
+    text = os.environ.get(knob.variable, "")
+    return _value(knob, text, knob.variable) if text else getattr(DEFAULTS, name)
 
 
 def origin(name: str) -> str:
@@ -136,6 +147,7 @@ def options(
     dump: str | PathLike[str] | None = None,
     cache: str | PathLike[str] | None = None,
     validate: int | None = None,
+    traceback: int | None = None,
 ) -> Iterator[Options]:
     """Set options for the duration of a `with`, in this thread; those left out stay.
 
@@ -146,7 +158,7 @@ def options(
         OptionError: a value that an option cannot have.
     """
     given = {"debug": debug, "verify": verify, "backend": backend, "dump": dump, "cache": cache,
-             "validate": validate}  # fmt: skip
+             "validate": validate, "traceback": traceback}  # fmt: skip
     changes = {
         name: _value(KNOBS[name], value, name) for name, value in given.items() if value is not None
     }

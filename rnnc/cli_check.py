@@ -6,15 +6,15 @@ recurrence and cost, and whether its compiled gradient is right.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from math import isfinite
 from typing import Any
 
+from .cli_environment import note_cache
 from .cli_errors import FINE, WRONG, GradientError
 from .cli_gradients import ROUNDING, GradientCheck, check_gradients
-from .cli_print import out, report, report_as_data
+from .cli_print import out, out_json, report, report_as_data
+from .cli_progress import followed
 from .cli_settings import Settings, check_names, own_settings, read_library
 from .compiler.cost import Cost, Count, Sizes
 from .compiler.elaborate.witnesses import elaborate_at_witnesses
@@ -66,6 +66,7 @@ def check(paths: Sequence[str], settings: Settings, *, as_json: bool) -> int:
     Returns:
         The exit status.
     """
+    note_cache()
     files = [_read(path) for path in paths]
     templates = [t for file in files if file.library for t in _cells(file.library)]
     if templates:
@@ -85,8 +86,7 @@ def check(paths: Sequence[str], settings: Settings, *, as_json: bool) -> int:
             }
             for file in files
         ]
-        document = _plain({"files": documents, "ok": status == FINE})
-        out(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+        out_json({"ok": status == FINE, "files": documents})
     return status
 
 
@@ -102,7 +102,8 @@ def _read(path: str) -> _File:
 def _look_into(file: _File, found: Library, settings: Settings) -> None:
     try:
         file.warnings = found.check(settings)
-        file.cells = [_checked(template, settings) for template in _cells(found)]
+        templates = followed("cells")(_cells(found))
+        file.cells = [_checked(template, settings) for template in templates]
     except Error as error:
         file.errors.append(error)
     file.errors += [_gradient_error(cell) for cell in file.cells if not cell.gradient.passed]
@@ -256,14 +257,3 @@ def _as_data(checked: Checked) -> dict[str, Any]:
         },
         "gradient": {**asdict(checked.gradient), "passed": checked.gradient.passed},
     }
-
-
-def _plain(value: Any) -> Any:
-    """`value` with its infinities and NaNs as strings: JSON has none."""
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, float) and not isfinite(value):
-        return str(value)
-    return value

@@ -8,24 +8,29 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import tempfile
-import warnings
 from collections.abc import Iterator
 
+from .cli_environment import cache_problem, unknown_variables
 from .cli_errors import FINE, WRONG
-from .cli_print import out
+from .cli_print import out, out_json
 from .grammar.problems import Error
 from .runtime.backends import current_device, triton_problem, where
 
 
-def doctor() -> int:
+def doctor(*, as_json: bool) -> int:
     """Run the command; its status tells whether all is well."""
     wrong: list[str] = []
+    findings: list[dict[str, str]] = []
     for name, value, problem in _findings():
-        out(f"{name:<14} {value}{f'   <- {problem}' if problem else ''}")
+        findings.append({"name": name, "value": value, "problem": problem})
+        if not as_json:
+            out(f"{name:<14} {value}{f'   <- {problem}' if problem else ''}")
         if problem:
             wrong.append(name)
-    out(f"\nwrong: {', '.join(wrong)}" if wrong else "\nall is well")
+    if as_json:
+        out_json({"ok": not wrong, "findings": findings})
+    else:
+        out(f"\nwrong: {', '.join(wrong)}" if wrong else "\nall is well")
     return WRONG if wrong else FINE
 
 
@@ -105,25 +110,17 @@ def _options() -> Iterator[tuple[str, str, str]]:
         mine = problem if problem.startswith(knob.variable) else ""
         value = getattr(values, name)
         yield knob.variable, os.environ.get(knob.variable) or f"{value or 'not set'}", mine
-    for name in sorted(os.environ):
-        if name.startswith("RNNC_") and name not in {k.variable for k in knobs.KNOBS.values()}:
-            yield name, os.environ[name], "there is no such option"
+    for name, lacks in unknown_variables():
+        yield name, os.environ[name], lacks
 
 
 def _cache() -> Iterator[tuple[str, str, str]]:
-    from .runtime.launch import cache_folder, check_private
+    from .runtime.launch import cache_folder
 
     try:
         folder = cache_folder()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with warnings.catch_warnings(action="ignore"):
-            check_private(folder)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
     except Error:
         return
-    except OSError as error:
-        yield "cache", str(folder), f"cannot be used: {error.strerror or error}"
-    else:
-        count = len(list(folder.glob("rnnc_*.py")))
-        yield "cache", f"{folder}, {count} modules", ""
+    problem = cache_problem(folder)
+    count = "" if problem else f", {len(list(folder.glob('rnnc_*.py')))} modules"
+    yield "cache", f"{folder}{count}", problem

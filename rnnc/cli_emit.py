@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from .cli_errors import FINE, WRONG, OutputError, UsageError
-from .cli_print import out
+from .cli_print import out, out_json
+from .cli_progress import followed
 from .cli_settings import Settings, bind, pick, read_library
 from .cli_show import read_masks
 from .cli_tables import table
@@ -31,7 +32,7 @@ NARROW: Final = ("bfloat16", "float16")
 
 def emit(
     path: str, name: str | None, settings: Settings, *, backend: str, target: str, dtype: str,
-    batch: int, masks: str, fast: bool, folder: str,
+    batch: int, masks: str, fast: bool, folder: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Run the command.
 
@@ -46,6 +47,7 @@ def emit(
         masks: words of "starts,boundaries,lengths", what the program's calls use.
         fast: products of float32 in TF32, tanh and sigmoid by the device's approximation.
         folder: what is written into; made if it is not there.
+        as_json: print one JSON document instead of tables.
     Returns:
         The exit status.
     Raises:
@@ -64,7 +66,7 @@ def emit(
     cell = bind(pick(read_library(path), name), settings)
     require_compiler()
     where = _folder(folder)
-    compiled = compile_fitting(compile_cell(cell, goal), dtype, target)
+    compiled = compile_fitting(compile_cell(cell, goal), dtype, target, followed("kernels"))
     programs = dict(zip(("forward", "backward"), compiled, strict=False))
     files: dict[str, bytes] = {}
     for way, program in programs.items():
@@ -80,8 +82,12 @@ def emit(
             (where / file).write_bytes(data)
     except OSError as error:
         raise _unwritable(folder, error) from None
-    _report(programs, folder, len(files))
-    return WRONG if any(r.problem for p in programs.values() for r in p.reports) else FINE
+    wrong = any(report.problem for p in programs.values() for report in p.reports)
+    if as_json:
+        out_json({"ok": not wrong, "folder": folder, "files": sorted(files), **description})
+    else:
+        _report(programs, folder, len(files))
+    return WRONG if wrong else FINE
 
 
 def _folder(folder: str) -> Path:

@@ -88,3 +88,24 @@ class UnknownCodeError(Error, ValueError):
     """
 
     code: ClassVar[str] = "unknown-code"
+
+
+class InternalError(Error, RuntimeError):
+    """rnnc itself failed.
+
+    This is a mistake in rnnc, not in what you wrote. Please report it with the command, the source
+    and what `RNNC_TRACEBACK=1` adds to the message.
+    """
+
+    code: ClassVar[str] = "internal-error"
+
+    @classmethod
+    def of(cls, error: Exception) -> InternalError:
+        """What to tell of an exception that nobody foresaw."""
+        first = str(error).partition("\n")[0]
+        notes = "".join(f"\n note: {note}" for note in getattr(error, "__notes__", ()))
+        return cls(
+            f"{type(error).__name__}: {first}{notes}\n"
+            " hint: this is a mistake in rnnc, not in what you wrote; please report it with the\n"
+            "       command, the source and what RNNC_TRACEBACK=1 adds to this message"
+        )

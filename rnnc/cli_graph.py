@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .cli_errors import FINE, OutputError
-from .cli_print import out
+from .cli_print import out, out_json
 from .cli_settings import Settings, bind, pick, read_library
 from .cli_show import read_masks
 from .compiler.drawing import draw
@@ -18,7 +18,7 @@ from .compiler.pipeline import Goal
 
 def graph(
     path: str, name: str | None, settings: Settings, *, unrolled: bool, backward: bool, form: str,
-    target: str, masks: str, exact: bool, backend: str,
+    target: str, masks: str, exact: bool, backend: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Run the command.
 
@@ -29,17 +29,21 @@ def graph(
         form: "svg" or "mermaid".
         target: a file that is written, or "-".
         masks, exact, backend: what the cell is compiled for, as for `show`.
+        as_json: print the picture as a JSON document; with a file, where it is.
     Returns:
         The exit status.
     """
     goal = Goal(read_masks(masks), record=True, exact=exact, backend=backend)
     cell = bind(pick(read_library(path), name), settings)
     text = draw(cell, goal, backward=backward, unrolled=unrolled, form=form)
-    if target == "-":
+    if target != "-":
+        try:
+            Path(target).write_text(text, encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{target}: {getattr(error, 'strerror', None) or error}") from None
+    if as_json:
+        where = {"text": text} if target == "-" else {"file": target}
+        out_json({"ok": True, "cell": cell.name, "format": form, **where})
+    elif target == "-":
         out(text.rstrip("\n"))
-        return FINE
-    try:
-        Path(target).write_text(text, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{target}: {getattr(error, 'strerror', None) or error}") from None
     return FINE

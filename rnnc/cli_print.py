@@ -5,8 +5,10 @@ In: text, and errors. Out: lines; colours only where a person reads them.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from math import isfinite
 from typing import Any, TextIO
 
 from .grammar.problems import COLOURS, Error, Problem, Problems
@@ -18,10 +20,31 @@ def out(text: str = "") -> None:
     print(text, file=sys.stdout)
 
 
+def out_json(document: dict[str, Any]) -> None:
+    """Print a result as one JSON document; what the keys are, `docs/commands.md` says."""
+    # Where a stream lacks signs, the escapes of JSON stand for them, and not Python's.
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    out(json.dumps(_plain(document), indent=2, ensure_ascii=ascii_only, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """`value` with its infinities and NaNs as strings: JSON has none."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    return value
+
+
 def is_coloured(stream: TextIO) -> bool:
-    """Whether `stream` is a terminal whose user has not asked for plain text."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return stream.isatty() and not plain
+    """Whether colours go to `stream`: to a terminal, unless its user has asked for plain text."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "0") != "0":
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def report(error: Error) -> None:

@@ -5,17 +5,24 @@ In: a cell, its sizes, and steps. Out: its outputs, a step a line.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from .cli_data import as_inputs, columns_of, from_outputs, read_params, read_steps, write_steps
+from .cli_environment import note_cache
 from .cli_errors import FINE, DataError
+from .cli_print import out_json
+from .cli_progress import followed
 from .cli_settings import Settings, bind, pick, read_library
 from .runtime.recur import Recur
+
+STEPS_AT_ONCE: Final = 1 << 15
 
 
 def run(
     path: str, name: str | None, settings: Settings, *, source: str, target: str,
-    params: str | None, seed: int, dtype: str, backend: str,
+    params: str | None, seed: int, dtype: str, backend: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Run the command.
 
@@ -26,6 +33,7 @@ def run(
         source, target: files, or "-".
         params: an `.npz` file; None to draw parameters from `seed`.
         backend: what runs it.
+        as_json: print one JSON document: the outputs, or where they are.
     Returns:
         The exit status.
     """
@@ -34,6 +42,7 @@ def run(
         raise DataError(f"{cell.name} reads no input: nothing says how many steps to run")
     if not cell.outputs:
         raise DataError(f"{cell.name} gives no output")
+    note_cache()
     net = Recur(cell, seed=seed, dtype=dtype, backend=backend)
     if params is not None:
         given = read_params(params)
@@ -43,7 +52,18 @@ def run(
         net.load_params(given)
     net.eval()
     steps = read_steps(source, columns_of(cell))
-    ys = net.scan(as_inputs(steps, cell, np.dtype(dtype)))
+    # In parts, whoever watches: how a sequence is cut decides its last bits.
+    parts = [steps[at : at + STEPS_AT_ONCE] for at in range(0, max(1, len(steps)), STEPS_AT_ONCE)]
+    outputs = np.concatenate(
+        [
+            from_outputs(net.scan(as_inputs(part, cell, np.dtype(dtype))), cell, part.shape[:-1])
+            for part in followed("blocks of steps")(parts)
+        ]
+    )
     columns = columns_of(cell, outputs=True)
-    write_steps(target, from_outputs(ys, cell, steps.shape[:-1]), columns)
+    if target != "-" or not as_json:
+        write_steps(target, outputs, columns)
+    if as_json:
+        where = {"outputs": outputs.tolist()} if target == "-" else {"file": target}
+        out_json({"ok": True, "cell": cell.name, "columns": columns, **where})
     return FINE

@@ -6,12 +6,12 @@ plan, or its source.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 from .cli_errors import FINE, UsageError
-from .cli_print import out
+from .cli_print import out, out_json
 from .cli_settings import Settings, bind, pick, read_library
 from .compiler.elaborate.hints import closest
 from .compiler.ir import Cell, Scans
@@ -27,7 +27,7 @@ OTHER_STAGES: Final = ("syntax", "cell", "derivative", "plan", "source", "report
 
 def show(
     path: str, name: str | None, settings: Settings, *, stage: str, backward: bool, masks: str,
-    exact: bool, backend: str,
+    exact: bool, backend: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Run the command.
 
@@ -41,18 +41,21 @@ def show(
         masks: words of "starts,boundaries,lengths", what the program's calls use.
         exact: for programs that are exact.
         backend: whose passes, plan and source; nothing is run.
+        as_json: print one JSON document instead of the text alone.
     Returns:
         The exit status.
     """
     template = pick(read_library(path), name)
     if stage == "syntax":
-        for line in syntax_lines(template.definition.declaration):
-            out(line)
-        return FINE
-    goal = Goal(read_masks(masks), record=True, exact=exact, backend=backend)
-    wanted = _stage_number(stage, goal)
-    cell = bind(template, settings)
-    out(_text(cell, goal, stage, wanted, backward).rstrip("\n"))
+        text = "\n".join(syntax_lines(template.definition.declaration))
+    else:
+        goal = Goal(read_masks(masks), record=True, exact=exact, backend=backend)
+        wanted = 0 if stage in OTHER_STAGES else pass_number(stage, goal, OTHER_STAGES)
+        text = _text(bind(template, settings), goal, stage, wanted, backward).rstrip("\n")
+    if as_json:
+        out_json({"ok": True, "cell": template.name, "stage": stage, "text": text})
+    else:
+        out(text)
     return FINE
 
 
@@ -64,23 +67,26 @@ def read_masks(text: str) -> tuple[str, ...]:
     return tuple(inner for outer, inner in MASKS.items() if outer in words)
 
 
-def _stage_number(stage: str, goal: Goal) -> int:
-    """How many passes to run; 0 where it is none that is shown."""
+def pass_number(name: str, goal: Goal, others: Sequence[str] = ()) -> int:
+    """How many passes to run for the pass `name`: the last of that name, or the one of that number.
+
+    Raises:
+        UsageError: there is none; `others` are also offered.
+    """
     names = [
         step.name
         for step in PIPELINE
         if (step.exact or not goal.exact) and goal.backend in step.backends
     ]
-    if stage in OTHER_STAGES:
-        return 0
-    if stage.isdigit() and 1 <= int(stage) <= len(names):
-        return int(stage)
-    if stage in names:
-        return len(names) - names[::-1].index(stage)
-    near = closest(stage, [*OTHER_STAGES, *names])
-    known = ", ".join(dict.fromkeys([*OTHER_STAGES, *names]))
+    if name.isdecimal() and name.isascii() and 1 <= int(name[:9]) <= len(names):
+        return int(name)
+    if name in names:
+        return len(names) - names[::-1].index(name)
+    what = "stage" if others else "pass"
+    near = closest(name, [*others, *names])
+    known = ", ".join(dict.fromkeys([*others, *names]))
     advice = f"did you mean {near}?" if near else f"there are {known}, and 1 to {len(names)}"
-    raise UsageError(f"there is no stage {stage!r}; {advice}")
+    raise UsageError(f"there is no {what} {name!r}; {advice}")
 
 
 def _text(cell: Cell, goal: Goal, stage: str, number: int, backward: bool) -> str:
@@ -102,12 +108,17 @@ def _text(cell: Cell, goal: Goal, stage: str, number: int, backward: bool) -> st
         at += 1
         if at == number or (stage == "derivative" and done.pass_.name == "differentiate"):
             break
-    value: Any = done.value
+    text = text_after(done.value, backward=backward or stage == "derivative")
+    if text is None:
+        raise UsageError(f"there is no backward scan before 'differentiate' ({stage} is)")
+    return text
+
+
+def text_after(value: Any, *, backward: bool) -> str | None:
+    """What a pass leaves behind, as text: a scan or a plan; None where there is no backward one."""
     if isinstance(value, Scans):
-        scan = value.backward if backward or stage == "derivative" else value.forward
-        if scan is None:
-            raise UsageError(f"there is no backward scan before 'differentiate' ({stage} is)")
-        return text_of(scan)
+        scan = value.backward if backward else value.forward
+        return None if scan is None else text_of(scan)
     _, forward_plan, backward_plan = value
     return show_plan(backward_plan if backward else forward_plan)
 

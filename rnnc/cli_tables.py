@@ -1,6 +1,6 @@
 """`rnnc ops`, `rnnc passes`, `rnnc cells`, `rnnc explain`: what there is.
 
-In: the compiler's own tables. Out: those tables, as text.
+In: the compiler's own tables. Out: those tables, as text or as JSON.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from .cli_errors import (
     FINE,
     DataError,
     GradientError,
+    InternalError,
     OpenSizesError,
     OutputError,
     UnknownCodeError,
     UnknownSettingError,
     UsageError,
 )
-from .cli_print import out
-from .grammar.problems import PROBLEMS, Error
+from .cli_print import out, out_json
+from .grammar.problems import PROBLEMS, Error, Problem
 
 
-def ops() -> int:
+def ops(*, as_json: bool) -> int:
     """The functions that a source may call, and the operations that they become."""
     from .compiler.elaborate.functions import FUNCTIONS
     from .compiler.ops import OPS, Op
@@ -29,17 +30,42 @@ def ops() -> int:
     def derivative(op: Op) -> str:
         return "partials" if op.partials else "pullback" if op.pullback else "none"
 
+    functions = [
+        {"name": name, "signature": f.signature, "documentation": f.documentation}
+        for name, f in FUNCTIONS.items()
+    ]
+    operations = [
+        {"name": op.name, "derivative": derivative(op), "documentation": op.doc}
+        for op in OPS.values()
+    ]
+    if as_json:
+        out_json({"ok": True, "functions": functions, "operations": operations})
+        return FINE
     out("functions of the language")
-    table([(f.signature, f.documentation) for f in FUNCTIONS.values()])
+    table([(f["signature"], f["documentation"]) for f in functions])
     out("\noperations of the IR, each with what its derivative is made from")
-    table([(op.name, derivative(op), op.doc) for op in OPS.values()])
+    table([tuple(operation.values()) for operation in operations])
     return FINE
 
 
-def passes() -> int:
+def passes(*, as_json: bool) -> int:
     """The pipeline, in its order."""
     from .compiler.pipeline import PIPELINE
 
+    if as_json:
+        found = [
+            {
+                "number": number,
+                "name": step.name,
+                "why": step.why,
+                "needs": list(step.needs),
+                "backends": list(step.backends),
+                "exact": step.exact,
+            }
+            for number, step in enumerate(PIPELINE, 1)
+        ]
+        out_json({"ok": True, "passes": found})
+        return FINE
     rows = []
     for number, step in enumerate(PIPELINE, 1):
         needs = f"needs {', '.join(step.needs)}" if step.needs else ""
@@ -48,40 +74,61 @@ def passes() -> int:
     return FINE
 
 
-def cells() -> int:
+def cells(*, as_json: bool) -> int:
     """The standard cells."""
     from .compiler import library
 
-    found = library.std()
-    for at, name in enumerate(found):
-        template = found[name]
+    std = library.std()
+    found = [std[name] for name in std]
+    if as_json:
+        described = [
+            {"name": t.name, "signature": t.signature, "documentation": t.documentation}
+            for t in found
+        ]
+        out_json({"ok": True, "cells": described})
+        return FINE
+    for at, template in enumerate(found):
         out(("\n" if at else "") + template.signature)
         for line in template.documentation.splitlines():
             out(f"  {line}")
     return FINE
 
 
-def explain(code: str | None) -> int:
+def explain(code: str | None, *, as_json: bool) -> int:
     """What a code means; all codes where none is given.
 
     Raises:
         UnknownCodeError: nothing has it.
     """
     known = kinds()
-    if code is None:
+    if code is not None:
+        code = code.strip().removeprefix("error[").removeprefix("warning[").removesuffix("]")
+        known = {code: _kind(code, known)}
+    if as_json:
+        codes = [
+            {"code": kind.code, "severity": _severity(kind), "explanation": kind.explanation()}
+            for kind in known.values()
+        ]
+        out_json({"ok": True, "codes": codes})
+    elif code is None:
         table([(kind.code, kind.explanation().split("\n")[0]) for kind in known.values()])
-        return FINE
-    code = code.strip().removeprefix("error[").removeprefix("warning[").removesuffix("]")
+    else:
+        out(f"{_severity(known[code])}[{code}]\n\n{known[code].explanation()}")
+    return FINE
+
+
+def _kind(code: str, known: dict[str, type[Error]]) -> type[Error]:
     if code not in known:
         from .compiler.elaborate.hints import closest
 
         near = closest(code, known)
         advice = f"did you mean {near}?" if near else "rnnc explain lists them all"
         raise UnknownCodeError(f"there is no code {code!r}; {advice}")
-    kind = known[code]
-    severity = getattr(kind, "severity", "error")
-    out(f"{severity}[{code}]\n\n{kind.explanation()}")
-    return FINE
+    return known[code]
+
+
+def _severity(kind: type[Error]) -> str:
+    return kind.severity if issubclass(kind, Problem) else "error"
 
 
 def kinds() -> dict[str, type[Error]]:
@@ -94,7 +141,7 @@ def kinds() -> dict[str, type[Error]]:
     others = (
         CallError, NoSuchCellError, FileError, OptionError,
         UsageError, UnknownSettingError, OpenSizesError, DataError, OutputError,
-        GradientError, UnknownCodeError,
+        GradientError, UnknownCodeError, InternalError,
     )  # fmt: skip
     found = {**PROBLEMS, **ERRORS, **{error.code: error for error in others}}
     return dict(sorted(found.items()))

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ..compiler import knobs
 from ..compiler.backends import KernelSignature, Module
@@ -33,6 +33,7 @@ SHARED: Final[Mapping[str, int]] = MappingProxyType({"sm_80": 163 << 10, "sm_90"
 ELEMENTS: Final[Mapping[str, str]] = MappingProxyType(
     {"float32": "fp32", "float64": "fp64", "bfloat16": "bf16", "float16": "fp16"}
 )
+Follow: TypeAlias = Callable[[Sequence[KernelSignature]], Iterator[KernelSignature]]
 ALIGNED: Final = [["tt.divisibility", 16]]  # torch's allocations are
 
 
@@ -80,46 +81,51 @@ class Compiled:
     passed_over: tuple[tuple[LoopMapping, tuple[Report, ...]], ...]  # with the kernels at fault
 
 
-def compile_fitting(programs: Programs, dtype: str, target: str) -> tuple[Compiled, ...]:
+def compile_fitting(
+    programs: Programs, dtype: str, target: str, follow: Follow = iter
+) -> tuple[Compiled, ...]:
     """Compile a cell's programs, each in the fastest mapping whose kernels fit, else in the last.
 
     Args:
         programs: of the Triton backend.
-        dtype, target: as in `compile_ahead`.
+        dtype, target, follow: as in `compile_ahead`.
     Returns:
         The forward program; behind it the backward one, if there is one.
     Raises:
         SettingError, BackendError: as in `compile_ahead`.
     """
     return tuple(
-        _fitting(plan, options, dtype, target, fast=programs.fast)
+        _fitting(plan, options, dtype, target, follow, fast=programs.fast)
         for plan, options in zip(programs.plans, programs.choices, strict=True)
         if plan is not None
     )
 
 
 def _fitting(
-    plan: Plan, options: tuple[Ranked, ...], dtype: str, target: str, *, fast: bool
+    plan: Plan, options: tuple[Ranked, ...], dtype: str, target: str, follow: Follow, *, fast: bool
 ) -> Compiled:
     passed_over: list[tuple[LoopMapping, tuple[Report, ...]]] = []
     for option in options:
         module = to_triton(plan, option.mapping, fast=fast)
-        reports = compile_ahead(module, dtype, target)
+        reports = compile_ahead(module, dtype, target, follow)
         wrong = tuple(report for report in reports if not fits(report))
         if not wrong:
             return Compiled(plan, module, option.mapping, reports, tuple(passed_over))
         passed_over.append((option.mapping, wrong))
     module = to_triton(plan, ALTERNATING, fast=fast)  # runs every cell, however slowly
-    reports = compile_ahead(module, dtype, target)
+    reports = compile_ahead(module, dtype, target, follow)
     return Compiled(plan, module, ALTERNATING, reports, tuple(passed_over))
 
 
-def compile_ahead(module: Module, dtype: str, target: str) -> tuple[Report, ...]:
+def compile_ahead(
+    module: Module, dtype: str, target: str, follow: Follow = iter
+) -> tuple[Report, ...]:
     """Compile every kernel of a Triton module.
 
     Args:
         dtype: "float32", "float64", "bfloat16" or "float16".
         target: "sm_80" or "sm_90".
+        follow: gives the kernels one by one, and may show how far it is.
     Returns:
         A report for each of `module.kernels`, in order.
     Raises:
@@ -133,7 +139,7 @@ def compile_ahead(module: Module, dtype: str, target: str) -> tuple[Report, ...]
     require_compiler()
     with knobs.options(debug=0):  # a timed `build` would not be the module's own
         namespace = load(module.source).__globals__
-    return tuple(_compiled(namespace, kernel, dtype, target) for kernel in module.kernels)
+    return tuple(_compiled(namespace, kernel, dtype, target) for kernel in follow(module.kernels))
 
 
 def require_compiler() -> None:

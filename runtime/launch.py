@@ -32,12 +32,17 @@ LARGEST = 1 << 26  # bytes of a file of the cache that is read at all
 
 
 def cache_folder() -> Path:
-    """Where generated modules lie: `RNNC_CACHE`, or `rnnc` in the user's cache folder."""
+    """Where generated modules lie: `RNNC_CACHE`, or `rnnc` in the user's cache folder.
+
+    Without a home there is none: then a folder that nobody can make.
+    """
     named = knobs.current().cache
     if named is not None:
         return named
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(home) / "rnnc"
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(home):  # the XDG Base Directory Specification: ignore what is relative
+        home = os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(home if os.path.isabs(home) else os.devnull) / "rnnc"
 
 
 def load(source: str) -> Callable[..., Any]:

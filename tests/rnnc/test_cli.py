@@ -23,7 +23,8 @@ from rnnc.runtime.errors import ERRORS
 HOME = Path(rnnc.__file__).parents[1]  # of the package under test, installed or not
 BAD = str(Path(__file__).parents[1] / "grammar" / "bad" / "bad-name.rnn")
 COMMANDS = (
-    "check", "show", "graph", "run", "emit", "ops", "passes", "cells", "explain", "lsp", "doctor",
+    "new", "check", "fmt", "show", "graph", "diff", "run", "emit", "ops", "passes", "cells",
+    "explain", "lsp", "doctor",
 )  # fmt: skip
 
 
@@ -102,14 +103,14 @@ def test_a_mistake_of_rnnc_asks_for_a_report(
         raise ZeroDivisionError("a mistake")
 
     monkeypatch.setattr(cli_check, "check", fail)
-    monkeypatch.delenv("RNNC_DEBUG", raising=False)
+    monkeypatch.setenv("RNNC_DEBUG", "1")
     assert main(["check", "std"]) == BROKEN
     plain = capsys.readouterr().err
-    assert "ZeroDivisionError: a mistake" in plain
+    assert "error[internal-error]: ZeroDivisionError: a mistake" in plain
     assert "report" in plain
     assert "Traceback" not in plain
 
-    monkeypatch.setenv("RNNC_DEBUG", "1")
+    monkeypatch.setenv("RNNC_TRACEBACK", "1")
     assert main(["check", "std"]) == BROKEN
     assert "Traceback" in capsys.readouterr().err
 

@@ -1,0 +1,171 @@
+"""`rnnc fmt`: files in the one layout.
+
+In: files, folders, or standard input. Out: the same files laid out by `grammar/format.py`, or what
+would change in them. A file with mistakes stays as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .cli_diff import out_diff, unified
+from .cli_errors import FINE, WRONG, OutputError
+from .cli_print import out, out_json, report, report_as_data
+from .compiler.files import FileError, read_text
+from .grammar.format import format_text
+from .grammar.problems import Error
+
+
+@dataclass(slots=True)
+class _File:
+    """What the command finds out about one file."""
+
+    name: str
+    before: str = ""
+    after: str = ""
+    errors: list[Error] = field(default_factory=list)
+
+    @property
+    def changes(self) -> bool:
+        return self.before != self.after
+
+    @property
+    def diff(self) -> list[str]:
+        return list(unified(self.before, self.after, self.name, f"{self.name} (formatted)"))
+
+
+def fmt(paths: Sequence[str], *, check: bool, diff: bool, as_json: bool) -> int:
+    """Run the command.
+
+    Args:
+        paths: files; folders, of which every `.rnn` file is taken; "-" for standard input, whose
+            layout goes to standard output.
+        check: write nothing, and say by the exit status whether a file would change.
+        diff: write nothing, and print what would change.
+        as_json: print one JSON document instead of text.
+    Returns:
+        The exit status: 1 if a file has mistakes, or if `check` and one would change.
+    """
+    writes = not (check or diff)
+    files = []
+    for path in _files(paths):
+        file = _formatted(path)
+        files.append(file)
+        if writes and path != "-" and file.changes and not file.errors:
+            try:
+                replace(Path(path), file.after)
+            except OutputError as error:
+                file.errors.append(error)
+        if not as_json:
+            _print(file, check=check, diff=diff)
+    would_change = check and any(file.changes for file in files)
+    status = WRONG if would_change or any(file.errors for file in files) else FINE
+    if as_json:
+        out_json({"ok": status == FINE, "files": [_as_data(file) for file in files]})
+    return status
+
+
+def _files(paths: Sequence[str]) -> Iterator[str]:
+    """Every file once. Links that are named are followed, those within a folder are not."""
+    seen: set[str] = set()
+    for path in paths:
+        found: Sequence[str] = [path]
+        if path != "-" and os.path.isdir(path):
+            found = [
+                os.path.join(folder, name)
+                for folder, folders, names in _walk(path)
+                for name in names
+                if name.endswith(".rnn") and not os.path.islink(os.path.join(folder, name))
+            ]
+            if not found:
+                print(f"rnnc: note: there is no .rnn file in {path}", file=sys.stderr)
+        for name in found:
+            if (real := os.path.realpath(name)) not in seen:
+                seen.add(real)
+                yield name
+
+
+def _walk(path: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """A folder and those within, hidden ones left out, in an order that is always the same."""
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield folder, folders, sorted(names)
+
+
+def _formatted(path: str) -> _File:
+    file = _File("<stdin>" if path == "-" else path)
+    try:
+        if path == "-":
+            file.before = file.after = _read_standard_input()
+        else:
+            file.before = file.after = read_text(Path(path))
+        file.after = format_text(file.before, file.name)
+    except Error as error:
+        file.errors.append(error)
+    return file
+
+
+def _read_standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileError(Path("<stdin>"), f"this is not UTF-8 at byte {error.start}") from None
+
+
+def replace(path: Path, text: str) -> None:
+    """Put a text in the place of a file: whole or not at all, with the file's permissions.
+
+    A link stays, and what it leads to is replaced.
+
+    Raises:
+        OutputError: the file or its folder cannot be written.
+    """
+    real = Path(os.path.realpath(path))
+    try:
+        if not os.access(real, os.W_OK):  # what may not be written is not replaced either
+            raise PermissionError(None, "this file is read-only")
+        handle, temporary = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, real.stat().st_mode)
+            os.replace(temporary, real)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _print(file: _File, *, check: bool, diff: bool) -> None:
+    for error in file.errors:
+        report(error)
+    if file.errors:
+        return
+    if diff:
+        out_diff(file.diff)
+    elif file.name == "<stdin>" and not check:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(file.after.encode())
+        sys.stdout.buffer.flush()
+    elif file.changes:
+        out(f"{file.name} would change" if check else f"{file.name} is formatted")
+
+
+def _as_data(file: _File) -> dict[str, Any]:
+    return {
+        "file": file.name,
+        "changes": file.changes,
+        "diff": "\n".join(file.diff),
+        "problems": [item for error in file.errors for item in report_as_data(error)],
+    }
