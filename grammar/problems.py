@@ -37,7 +37,9 @@ class Error(Exception):
     @classmethod
     def explanation(cls) -> str:
         """What `rnnc explain CODE` prints."""
-        return inspect.getdoc(cls) or ""
+        if not cls.__doc__:
+            return "Explanations are docstrings, and Python drops those with -OO."
+        return inspect.cleandoc(cls.__doc__)
 
 
 class Problem(Error):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from .cli_errors import FINE, UsageError
 from .cli_print import is_coloured, out, out_json
 from .cli_settings import Settings, bind, pick, read_library
-from .cli_show import pass_number, read_masks, text_after
+from .cli_show import pass_number, passes_of, read_masks, text_after
 from .compiler.pipeline import Goal, stages
 from .compiler.text import show as text_of
 from .grammar.source import visible
@@ -33,7 +33,8 @@ def diff(
         path: a file, or "std".
         name: a cell; None for the only one.
         settings: its sizes and options.
-        stage: a pass, or its number. Of a pass that runs several times, the last time.
+        stage: a pass, or its number. A pass that runs several times has a diff for each time that
+            it changes something.
         backward: of the backward scan instead of the forward one.
         masks: words of "starts,boundaries,lengths", what the program's calls use.
         exact: as exact programs are compiled.
@@ -46,16 +47,18 @@ def diff(
     goal = Goal(read_masks(masks), record=True, exact=exact, backend=backend)
     number = pass_number(stage, goal)
     cell = bind(template, settings)
-    before = "" if backward else text_of(cell)
-    done_before = "the cell"
-    for at, done in enumerate(stages(cell, goal), 1):
+    before, done_before = "" if backward else text_of(cell), "the cell"
+    lines: list[str] = []
+    for at, done in zip(passes_of(goal), stages(cell, goal), strict=False):
         after = text_after(done.value, backward=backward)
+        if at == number or done.pass_.name == stage:
+            names = f"after {done_before}", f"after {at} {done.pass_.name}"
+            lines += unified(before, after or "", *names)
+        before, done_before = after or "", f"{at} {done.pass_.name}"
         if at == number:
             break
-        before, done_before = after or "", done.pass_.name
     if after is None:
         raise UsageError(f"there is no backward scan before 'differentiate' ({stage} is)")
-    lines = list(unified(before, after, f"after {done_before}", f"after {done.pass_.name}"))
     if as_json:
         text = "\n".join(lines)
         out_json({"ok": True, "cell": template.name, "pass": done.pass_.name, "diff": text})

@@ -6,10 +6,9 @@ would change in them. A file with mistakes stays as it is.
 
 from __future__ import annotations
 
-import contextlib
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,20 +130,23 @@ def replace(path: Path, text: str) -> None:
     try:
         if not os.access(real, os.W_OK):  # what may not be written is not replaced either
             raise PermissionError(None, "this file is read-only")
-        handle, temporary = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}.")
+        temporary = real.with_name(f".{real.name}.{secrets.token_hex(8)}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb", opener=_for_this_user) as file:
                 file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(temporary, real.stat().st_mode)
             os.replace(temporary, real)
         except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _for_this_user(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _print(file: _File, *, check: bool, diff: bool) -> None:

@@ -5,6 +5,7 @@ In: a name and a kind. Out: a file that checks, runs and trains as it is.
 
 from __future__ import annotations
 
+import unicodedata
 from importlib.resources import files
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def new(name: str, *, kind: str, as_json: bool) -> int:
         near = closest(kind, KINDS)
         advice = f"did you mean {near}?" if near else f"there are {', '.join(KINDS)}"
         raise UsageError(f"there is no kind {kind!r}; {advice}")
+    name = unicodedata.normalize("NFKC", name)
     _check_name(name)
     path = Path(f"{name.lower()}.rnn")
     text = starter(name, kind, path.name)

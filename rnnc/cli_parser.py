@@ -53,12 +53,14 @@ def parse(arguments: Sequence[str] | None) -> dict[str, Any]:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser, commands = _parser()
-    name = words[0] if words else ""
-    if name and name not in commands and not name.startswith("-"):
+    if not words or words[0].startswith("-"):
+        return vars(parser.parse_args(words))
+    name, *rest = words
+    if name not in commands:
         raise UsageError(f"there is no command {name!r}; {_advice(name, commands)}")
-    options, unknown = parser.parse_known_args(words)
+    called = commands[name]
+    options, unknown = called.parse_known_intermixed_args(rest)  # FILE --check FILE
     if unknown:
-        called = commands[name]
         flag = next((word.partition("=")[0] for word in unknown if word.startswith("-")), None)
         if flag is None:
             raise UsageError(f"{called.prog} takes no more arguments: {' '.join(unknown)!r}")

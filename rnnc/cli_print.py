@@ -42,7 +42,7 @@ def is_coloured(stream: TextIO) -> bool:
     """Whether colours go to `stream`: to a terminal, unless its user has asked for plain text."""
     if os.environ.get("NO_COLOR"):
         return False
-    if os.environ.get("FORCE_COLOR", "0") != "0":
+    if os.environ.get("FORCE_COLOR") not in (None, "", "0"):
         return True
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 

@@ -13,11 +13,12 @@ from typing import TypeVar
 Thing = TypeVar("Thing")
 
 
-def followed(what: str) -> Callable[[Sequence[Thing]], Iterator[Thing]]:
+def followed(what: str, wait: float = 0.5) -> Callable[[Sequence[Thing]], Iterator[Thing]]:
     """A function that gives the elements of a sequence, with a bar that counts them.
 
     Args:
         what: the elements, in a word: the bar's label.
+        wait: seconds; work that is done by then shows no bar.
     """
 
     def follow(things: Sequence[Thing]) -> Iterator[Thing]:
@@ -27,6 +28,6 @@ def followed(what: str) -> Callable[[Sequence[Thing]], Iterator[Thing]]:
             from tqdm import tqdm
         except ImportError:
             return iter(things)
-        return iter(tqdm(things, what, leave=False, file=sys.stderr, delay=0.5))
+        return iter(tqdm(things, what, leave=False, file=sys.stderr, delay=wait))
 
     return follow

@@ -67,26 +67,29 @@ def read_masks(text: str) -> tuple[str, ...]:
     return tuple(inner for outer, inner in MASKS.items() if outer in words)
 
 
+def passes_of(goal: Goal) -> dict[int, str]:
+    """The passes that run, in order: number, as `rnnc passes` has it, and name."""
+    return {
+        number: step.name
+        for number, step in enumerate(PIPELINE, 1)
+        if (step.exact or not goal.exact) and goal.backend in step.backends
+    }
+
+
 def pass_number(name: str, goal: Goal, others: Sequence[str] = ()) -> int:
-    """How many passes to run for the pass `name`: the last of that name, or the one of that number.
+    """The number of the pass `name`: of several, of the last one. Or the pass of that number.
 
     Raises:
-        UsageError: there is none; `others` are also offered.
+        UsageError: there is none, or it does not run; `others` are also offered.
     """
-    names = [
-        step.name
-        for step in PIPELINE
-        if (step.exact or not goal.exact) and goal.backend in step.backends
-    ]
-    if name.isdecimal() and name.isascii() and 1 <= int(name[:9]) <= len(names):
-        return int(name)
-    if name in names:
-        return len(names) - names[::-1].index(name)
-    what = "stage" if others else "pass"
-    near = closest(name, [*others, *names])
-    known = ", ".join(dict.fromkeys([*others, *names]))
-    advice = f"did you mean {near}?" if near else f"there are {known}, and 1 to {len(names)}"
-    raise UsageError(f"there is no {what} {name!r}; {advice}")
+    numbers = passes_of(goal)
+    found = [number for number, known in numbers.items() if name in (known, str(number))]
+    if found:
+        return found[-1]
+    what, known = "stage" if others else "pass", [*others, *dict.fromkeys(numbers.values())]
+    near = closest(name, known)
+    advice = f"did you mean {near}?" if near else f"there are {', '.join(known)}, and their numbers"
+    raise UsageError(f"there is no {what} {name!r} for {goal.backend}; {advice}")
 
 
 def _text(cell: Cell, goal: Goal, stage: str, number: int, backward: bool) -> str:
@@ -103,9 +106,7 @@ def _text(cell: Cell, goal: Goal, stage: str, number: int, backward: bool) -> st
         module = programs.backward if backward else programs.forward
         assert module is not None, "a recording program runs back"
         return module.source
-    at = 0
-    for done in stages(cell, goal):
-        at += 1
+    for at, done in zip(passes_of(goal), stages(cell, goal), strict=False):
         if at == number or (stage == "derivative" and done.pass_.name == "differentiate"):
             break
     text = text_after(done.value, backward=backward or stage == "derivative")

@@ -54,7 +54,15 @@ def test_help_shows_the_exit_statuses(command: str, capsys: pytest.CaptureFixtur
     ("arguments", "says"),
     [
         ([], "COMMAND"),
-        (["frobnicate"], "frobnicate"),
+        (["frobnicate"], "there are new, check"),
+        (["chek"], "did you mean check?"),
+        (["check", "std", "--jsn"], "did you mean --json?"),
+        (["check", "std", "--frobnicate=3"], "no option --frobnicate; there are"),
+        (["explain", "a", "b"], "no more arguments: 'b'"),
+        (["run", "std", "GRU", "--dtype", "float31"], "float32"),
+        (["run", "std", "GRU", "--backend", "cuda"], "triton"),
+        (["show", "std", "GRU", "--set", "=3"], "NAME=VALUE"),
+        (["show", "std", "GRU", "--set"], "--set"),
         (["check"], "FILE"),
         (["check", "std", "--jsn"], "--jsn"),
         (["run", "std", "GRU", "--seed", "x"], "--seed"),
@@ -94,6 +102,15 @@ def test_what_a_user_got_wrong_ends_with_status_1_and_a_code(
     captured = capsys.readouterr()
     assert f"error[{code}]" in captured.err
     assert captured.out == ""
+
+
+def test_options_and_names_come_in_any_order(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--set", "inputs=1", "--set", "hidden=2"]
+    assert main(["show", "std", *sizes, "RNN"]) == FINE
+    first = capsys.readouterr().out
+    assert main(["show", *sizes, "std", "RNN"]) == FINE
+    assert capsys.readouterr().out == first
+    assert main(["fmt", BAD, "--check", BAD]) == WRONG
 
 
 def test_a_mistake_of_rnnc_asks_for_a_report(

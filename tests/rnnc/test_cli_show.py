@@ -68,14 +68,27 @@ def shows_a_scan(text: str) -> None:
     assert not scan.reverse
 
 
-def test_a_pass_is_also_its_number(capsys: pytest.CaptureFixture[str]) -> None:
-    passes = PASSES["numpy"]
-    by_number = [shown(capsys, *RNN, "--stage", str(n + 1)) for n in range(len(passes))]
-    last = max(n for n, step in enumerate(passes) if step.name == "hoist")
-    assert by_number[last] == shown(capsys, *RNN, "--stage", "hoist")
-    first = next(n for n, step in enumerate(passes) if step.name == "hoist")
-    assert "x[t]" in by_number[first - 1]
-    assert "x[t]" not in by_number[first]
+@pytest.mark.parametrize("backend", PASSES)
+def test_a_pass_is_also_its_number_in_rnnc_passes(
+    backend: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbers = {s.name: str(n) for n, s in enumerate(PIPELINE, 1) if backend in s.backends}
+    for stage in ("hoist", "sink", "schedule"):
+        number, given = numbers[stage], (*RNN, "--backend", backend)
+        assert shown(capsys, *given, "--stage", number) == shown(capsys, *given, "--stage", stage)
+
+
+def test_numbers_count_passes_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    first = next(n for n, step in enumerate(PIPELINE) if step.name == "hoist")
+    before, after = (shown(capsys, *RNN, "--stage", str(n)) for n in (first, first + 1))
+    assert "x[t]" in before
+    assert "x[t]" not in after
+
+
+def test_a_number_of_no_pass_that_runs_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in ("0", "99", "-1", "1" * 5000, "²"):
+        assert main(["show", *RNN, f"--stage={number}"]) == MISUSED
+        assert "there is no stage" in capsys.readouterr().err
 
 
 def test_the_derivative_is_a_scan_backwards(capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,4 +155,4 @@ def test_a_pass_of_another_backend_is_no_stage(capsys: pytest.CaptureFixture[str
     own = {backend: {step.name for step in passes} for backend, passes in PASSES.items()}
     (stage, *_) = own["triton"] - own["numpy"]
     assert main(["show", *RNN, "--stage", stage]) == MISUSED
-    assert f"there is no stage '{stage}'" in capsys.readouterr().err
+    assert f"there is no stage '{stage}' for numpy" in capsys.readouterr().err
