@@ -21,7 +21,8 @@ from itertools import groupby
 from typing import Any, cast
 
 from .comments import Comment, comments_of, is_blank_above
-from .layout import Break, Close, Item, Layouts, Open
+from .document import Break, Close, Item, Open
+from .layout import Layouts
 from .parse import parse, read_words, tables
 from .printer import WIDEST, Line, lines_of
 from .problems import Collector
@@ -127,9 +128,10 @@ def _drop_parentheses(items: Sequence[Item]) -> list[Item]:
         if isinstance(item, Close):
             start = opened.pop()
             first = kept[start]
-            assert isinstance(first, Open)
+            if not (isinstance(first, Open) and first.redundant):
+                continue
             inside = kept[start:]
-            if first.redundant and not any(isinstance(i, Break) and i.comments for i in inside):
+            if not any(isinstance(part, Break) and part.comments for part in inside):
                 kept[start:] = inside[3:-3]  # without Open, the bracket and a Break at either end
                 if isinstance(inner := kept[start], Open):
                     inner.hangs |= first.hangs

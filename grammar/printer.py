@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from .layout import Align, Break, Close, Item, LastComma, Open
+from .document import Align, Break, Close, Item, LastComma, Open
 from .source import Source, columns
 from .words import Word
 

@@ -86,12 +86,12 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     made_by_name: dict[str, Parser] = {}
 
-    def command(name: str, run: str, text: str, *, has_json: bool = True) -> Parser:
+    def command(name: str, run: str, text: str, *, reports: bool = True) -> Parser:
         made: Parser = commands.add_parser(
             name, help=text, description=text[0].upper() + text[1:] + ".", epilog=STATUSES
         )
         made.set_defaults(command=run)
-        if has_json:
+        if reports:
             made.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
         made_by_name[name] = made
         return made
@@ -206,7 +206,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     made.add_argument("code", nargs="?", metavar="CODE", help="such as shape-mismatch")
     command(
         "lsp", "cli_lsp:lsp", "answer an editor: a language server on standard input and output",
-        has_json=False,
+        reports=False,
     )  # fmt: skip
     command("doctor", "cli_doctor:doctor", "say whether rnnc can work here, and with what")
     return parser, made_by_name

@@ -11,6 +11,7 @@ import sysconfig
 from importlib.metadata import distributions
 from importlib.resources import as_file, files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -38,6 +39,9 @@ def main() -> None:
     command = Path(sys.executable).with_name("rnnc")
     with as_file(files("rnnc.grammar") / "cells" / "lstm.rnn") as cell:
         subprocess.run([command, "check", cell], check=True)
+    with TemporaryDirectory() as folder:
+        subprocess.run([command, "new", "Mine"], check=True, cwd=folder)
+        subprocess.run([command, "fmt", "--check", folder], check=True)
     print(f"rnnc {rnnc.__version__} runs from {where.parent}")
 
 
