@@ -21,7 +21,8 @@ from .checks import check_flag, check_path, describe
 from .description import Description, read_text, text_of
 from .errors import CheckpointError
 from .extra import filled, leaves, tree_of
-from .recur import Recur, resumed
+from .recur import Recur
+from .resume import resumed
 from .snapshot import Snapshot, layout, named
 from .storage import reading, write
 from .tensor_file import Header, encoded, read_arrays, read_header

@@ -1,4 +1,4 @@
-"""Where parameters start: `ir.Init` -> arrays.
+"""Where parameters start, `ir.Init` -> arrays; and how given ones take their place.
 
 In: a cell and a seed. Out: an array for every parameter and const, by path. What a parameter draws
 depends on the seed and its path alone, so adding one changes no other. Values are drawn in float64
@@ -20,8 +20,9 @@ import numpy as np
 
 from ..compiler.ir import Cell, Init, Param
 from ..compiler.oracle import evaluate
-from .arrays import Array
-from .errors import SettingError
+from .arrays import AnyArray, Array, Arrays
+from .checks import check_names, describe
+from .errors import SettingError, ShapeError
 
 Draw = Callable[[np.random.Generator, tuple[int, ...], tuple[float, ...]], Array]
 
@@ -184,3 +185,22 @@ INITIALISERS: Mapping[str, Draw] = {
     "log_range": _log_range,
     "linspace": _linspace,
 }
+
+
+def replaced(
+    params: Mapping[str, AnyArray], given: Mapping[str, Any], arrays: Arrays, of: str
+) -> dict[str, AnyArray]:
+    """`params` with those that are given in place of theirs.
+
+    Raises:
+        NamesError, ShapeError, DTypeError: nothing is replaced.
+    """
+    check_names(given, params, of, all_needed=False)
+    found = dict(params)
+    for name, value in given.items():
+        array = arrays.given(value, name)
+        if array.shape != found[name].shape:
+            shapes = describe(found[name].shape), describe(array.shape)
+            raise ShapeError(f"{name} is {shapes[0]}, got {shapes[1]}")
+        found[name] = arrays.own(arrays.real(array, name))
+    return found

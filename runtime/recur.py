@@ -30,25 +30,23 @@ from .arrays import AnyArray, Shown
 from .carries import chosen, read_carry, read_d_carry, read_rows, zeros_like
 from .cell import BoundCell
 from .cells import CellMaker
-from .checks import check_count, check_dtype, check_names, describe
+from .checks import check_count, check_dtype
 from .cotangents import Recorded, parts_of
 from .errors import (
     BusyError,
-    CheckpointError,
     NothingRecordedError,
     SettingError,
-    ShapeError,
     StateError,
 )
 from .function_cell import Function, FunctionRecur
 from .history import History
 from .inputs import Call, Inputs
 from .memory import out_of_memory
+from .params import replaced
 from .replay import Gradients, Sums, run_back
 from .reporting import USUAL, report_of
-from .snapshot import Settings, Snapshot
 from .standing import Standing
-from .truncation import read_boundaries, read_lengths, read_mask
+from .truncation import read_mask, read_masks
 
 if TYPE_CHECKING:
     from ..compiler.report import Report
@@ -147,7 +145,7 @@ class Recur:
         if recording:
             least = self._inputs.row_bytes * call.batch
             at.check_room(call, least, self._window, self._limit)
-        resets, counts, cuts = self._masks(call, starts, lengths, boundaries)
+        resets, counts, cuts = read_masks(call, starts, lengths, boundaries, at, arrays)
         if recording and at.resets is not None and call.steps:
             if resets is None:
                 resets = read_mask(np.zeros(call.steps, bool), call, "starts", arrays)
@@ -192,20 +190,6 @@ class Recur:
         self._at = standing
         return outputs if self._cell.output_is_tuple else outputs[0]
 
-    def _masks(
-        self, call: Call, starts: Any, lengths: Any, boundaries: Any
-    ) -> tuple[AnyArray | None, AnyArray | None, AnyArray | None]:
-        """Resets, lengths and cuts of a call; None for what it does not say."""
-        at, arrays = self._at, self._arrays
-        resets = None if starts is None else read_mask(starts, call, "starts", arrays)
-        counts = None if lengths is None else read_lengths(lengths, call, arrays)
-        cuts = None
-        if boundaries is not None:
-            cuts = read_boundaries(boundaries, call, at.step, arrays)
-            if not at.history.steps:
-                cuts[:1] = False  # nothing is recorded before it; an initial state has a gradient
-        return resets, counts, cuts
-
     def trace(
         self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None
     ) -> dict[str, AnyArray]:
@@ -225,7 +209,7 @@ class Recur:
         with self._alone():
             call, at = self._inputs.read(xs, single=False), self._at
             at.check_fit(call)
-            resets, counts, cuts = self._masks(call, starts, lengths, boundaries)
+            resets, counts, cuts = read_masks(call, starts, lengths, boundaries, at, self._arrays)
             found = self._bound.tracing(self._program).run(
                 self._params,
                 at.entering(self._program, self._params, call.batch),
@@ -431,16 +415,7 @@ class Recur:
             NamesError, ShapeError, DTypeError: every parameter is as it was.
         """
         with self._alone():
-            check_names(given, self._params, f"{self}", all_needed=False)
-            loaded, arrays = dict(self._params), self._arrays
-            for name, value in given.items():
-                array = arrays.given(value, name)
-                if array.shape != loaded[name].shape:
-                    raise ShapeError(
-                        f"{name} is {describe(loaded[name].shape)}, got {describe(array.shape)}"
-                    )
-                loaded[name] = arrays.own(arrays.real(array, name))
-            self._params = loaded
+            self._params = replaced(self._params, given, self._arrays, f"{self}")
 
     def report(self, *, steps: int = USUAL.steps, rows: int = USUAL.rows) -> Report:
         """What the compiler made of the cell: print it, or let a notebook show it.
@@ -450,9 +425,6 @@ class Recur:
         Raises:
             SettingError: one of them is no number of steps or rows.
         """
-        for name, number in (("steps", steps), ("rows", rows)):
-            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-                raise SettingError(f"{name} is a number of {name}, at least 1, got {number!r}")
         return report_of(self._program, f"{self}", steps, rows)
 
     @property
@@ -479,39 +451,14 @@ class Recur:
         Source: the format, https://github.com/huggingface/safetensors.
         """
         from .checkpoint import save
+        from .resume import snapshot_of
 
-        save(self._snapshot(), path, extra)
-
-    def _snapshot(self) -> Snapshot:
-        with self._alone():
-            at, program, made = self._at, self._program, self._cell.origin
-            if made is None:
-                raise CheckpointError(f"the cell of {self} has no source to make it again from")
-            # A state that is no array may be of another size after the boundary, as in `truncate`.
-            like, carry = (at.like, at.carry) if self._cell.states else (None, None)
-
-            def hosted(array: AnyArray) -> AnyArray:
-                return self._arrays.handed(array, True)
-
-            settings = Settings(
-                label=self._bound.label, dtype=program.dtype, backend=program.backend.wish,
-                exact=program.exact, fast=program.fast,
-                history=None if self._window is None else int(self._window),
-                history_limit=int(self.history_limit),
-                batch_first=bool(self._inputs.batch_first),
-                training=self._training, step=at.step,
-                batch=like.batch if like else None, batched=bool(like and like.batched),
-            )  # fmt: skip
-            return Snapshot(
-                made,
-                settings,
-                {name: hosted(array) for name, array in self._params.items()},
-                None if carry is None else {name: hosted(a) for name, a in carry.items()},
-                None if at.resets is None else hosted(at.resets),
-            )
+        save(snapshot_of(self), path, extra)
 
     def __reduce__(self) -> Any:
-        return resumed, (self._snapshot(),)
+        from .resume import resumed, snapshot_of
+
+        return resumed, (snapshot_of(self),)
 
     def __copy__(self) -> Recur:
         """A net that goes on from here by itself; the compiled program is shared."""
@@ -539,35 +486,3 @@ class Recur:
 
     def _repr_svg_(self) -> str:
         return self._bound._repr_svg_()
-
-
-def resumed(snapshot: Snapshot, backend: str | None = None) -> Recur:
-    """A net that goes on where a snapshot was taken.
-
-    Args:
-        backend: what runs it; what the net asked for by default.
-    Raises:
-        Error: this rnnc cannot make its cell, or run it here.
-    """
-    from ..compiler import library  # it reads the grammar
-
-    said = snapshot.settings
-    cell = BoundCell(
-        library.remade(snapshot.made), dtype=said.dtype, backend=backend or said.backend,
-        params=snapshot.params, label=said.label,
-    )  # fmt: skip
-    net = Recur(
-        cell, exact=said.exact, fast=said.fast, history=said.history, batch_first=said.batch_first
-    )
-    net.history_limit = said.history_limit
-    net._training = said.training
-    arrays, carry, resets, like = net._arrays, snapshot.state, snapshot.resets, None
-    if said.batch is not None:
-        like = Call((), 0, said.batch, said.batched, single=False, batch_first=said.batch_first)
-    net._at = Standing(
-        None if carry is None else {n: arrays.own(a, state=True) for n, a in carry.items()},
-        like,
-        said.step,
-        None if resets is None else arrays.flags(resets, "resets"),
-    )
-    return net

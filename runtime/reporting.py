@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..compiler.mapping import Extent
+from .errors import SettingError
 from .program import Program
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ def report_of(program: Program, what: str, steps: int, rows: int) -> Report:
 
     Args:
         what: whose it is.
+    Raises:
+        SettingError: `steps` or `rows` is no number of them.
     """
+    for name, number in (("steps", steps), ("rows", rows)):
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise SettingError(f"{name} is a number of {name}, at least 1, got {number!r}")
     from ..compiler.pipeline import Goal
     from ..compiler.report import report
 

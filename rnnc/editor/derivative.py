@@ -6,18 +6,11 @@ record has, so that what an editor shows is what the compiler does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .. import grammar
 from ..compiler.elaborate.functions import Function
-from ..compiler.ir import Node, leaf
-from ..compiler.ops import OPS, Op
-from ..compiler.shapes import Type
+from ..compiler.formula import slopes
+from ..compiler.ops import OPS
 from ..grammar.syntax import FunctionDeclaration
-
-_LOOSE, _TIGHT = 0, 9
-_BINDS = {"+": 3, "-": 3, "*": 4, "/": 4, "%": 4, "^": 6}  # comparisons and the rest bind less
-_NEGATES = 5
 
 
 def derivative_of(function: Function) -> list[str]:
@@ -30,37 +23,10 @@ def derivative_of(function: Function) -> list[str]:
     if op.nograd:
         return ["its derivative is 0"]
     if op.partials is not None:
-        return _partials(op, [parameter.name for parameter in function.parameters])
+        names = [parameter.name for parameter in function.parameters]
+        found = zip(names, slopes(op, names), strict=True)
+        return [f"dy/d{name} = {slope}" for name, slope in found]
     return ["linear: its derivative is itself"] if op.linear else []
-
-
-def _partials(op: Op, names: Sequence[str]) -> list[str]:
-    assert op.partials is not None
-    operands = [leaf("input", name, Type()) for name in names]
-    found = op.partials(leaf("input", "y", Type()), *operands)
-    return [
-        f"dy/d{name} = {_text(partial, _LOOSE)}" for name, partial in zip(names, found, strict=True)
-    ]
-
-
-def _text(value: Node | float, least: int) -> str:
-    """`value` in the language; in brackets if it binds less than `least`."""
-    if not isinstance(value, Node):
-        return f"{value:g}"
-    op, args = value.op, value.args
-    if op.name == "const":
-        return f"{value.attr[0]:g}"
-    if not args:
-        return str(value.attr)
-    if op.name == "neg":
-        text, binds = f"-{_text(args[0], _NEGATES)}", _NEGATES
-    elif op.infix is not None:
-        binds = _BINDS.get(op.infix, 2)
-        left, right = _text(args[0], binds), _text(args[1], binds + 1)
-        text = f"{left} {op.infix} {right}"
-    else:
-        text, binds = f"{op.name}({', '.join(_text(arg, _LOOSE) for arg in args)})", _TIGHT
-    return f"({text})" if binds < least else text
 
 
 def _definition(name: str) -> str:

@@ -11,8 +11,6 @@ that quick keystrokes are answered together. A question is answered of the text 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 import logging
 import os
 import signal
@@ -20,13 +18,14 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from lsprotocol import types as lsp
 from pygls.lsp.server import LanguageServer
 from pygls.uris import from_fs_path, to_fs_path
 
 from .. import __version__
+from ..grammar.format import format_text
 from ..grammar.problems import Problems
 from ..grammar.problems_of_names import UnusedName
 from ..grammar.source import Span
@@ -102,8 +101,7 @@ class Session:
                 del self.server.protocol.fm.builtin_features[method]
         options = lsp.CompletionOptions(trigger_characters=list('"='))
         self._answer(lsp.TEXT_DOCUMENT_COMPLETION, self.completion, options)
-        if _formatter() is not None:
-            self._answer(lsp.TEXT_DOCUMENT_FORMATTING, self.formatting)
+        self._answer(lsp.TEXT_DOCUMENT_FORMATTING, self.formatting)
 
     def _answer(self, method: str, answer: Callable[[Any], Any], options: object = None) -> None:
         """Answer a method; pygls marks what it is given, which a bound method does not allow."""
@@ -221,8 +219,7 @@ class Session:
     def formatting(self, params: lsp.DocumentFormattingParams) -> list[lsp.TextEdit] | None:
         """The text as `rnnc fmt` lays it out; nothing while it has mistakes of form."""
         document = self.texts.documents.get(params.text_document.uri)
-        format_text = _formatter()
-        if document is None or format_text is None:
+        if document is None:
             return None
         try:
             text = format_text(document.text, document.name)
@@ -283,11 +280,3 @@ def _item(found: Completion, at: int, where: lsp.Range) -> lsp.CompletionItem:
         sort_text=f"{at:04}",
         text_edit=lsp.TextEdit(where, found.text or found.label),
     )
-
-
-def _formatter() -> Callable[[str, str], str] | None:
-    """What `rnnc fmt` formats with, if this version has it."""
-    name = "rnnc.grammar.format"
-    if importlib.util.find_spec(name) is None:
-        return None
-    return cast(Callable[[str, str], str], importlib.import_module(name).format_text)

@@ -55,7 +55,7 @@ def shown(mark: str, text: str = CELL) -> str:
         ("a + u[|l]", ["loop variable of `Slow`, line 12"]),
         ("Slow(|n,", ["n: size"]),
         ("= |act(W", ["act = tanh", "option of `Slow`, line 6"]),
-        ("act = |tanh", ["tanh(a)", "dy/dx = 1 - y * y"]),
+        ("act = |tanh", ["tanh(a)", "dy/da = 1 - y * y"]),
         ("h, a, |g)", ["g = 0.5"]),
         ("use |out", ["out: Dense", "sub-cell"]),
         ("= |Dense(n, n)", ["cell Dense(inputs, outputs, act = identity)", "Rosenblatt", "std"]),
