@@ -27,7 +27,7 @@ LONGEST_PERIOD = 2**62  # steps: a step of the stream and one of a call are adde
 def read_masks(
     call: Call, starts: Any, lengths: Any, boundaries: Any, at: Standing, arrays: Arrays
 ) -> tuple[AnyArray | None, AnyArray | None, AnyArray | None]:
-    """Resets, lengths and cuts of a call of a net that stands there; None for what it does not say."""
+    """Resets, lengths and cuts of the next call of a net; None for what it does not say."""
     resets = None if starts is None else read_mask(starts, call, "starts", arrays)
     counts = None if lengths is None else read_lengths(lengths, call, arrays)
     cuts = None
