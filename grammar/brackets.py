@@ -109,6 +109,8 @@ class _Brackets:
                 return
             self._note_suspect(word)
             self.blocks.pop()
+            if not self.blocks:  # what was wrong in there says nothing of what comes next
+                self.suspect = self.added = None
         self.done.append(word)
         if word.type in ("LBRACE", "RBRACE", "SEMICOLON"):
             self._begin_statement()
