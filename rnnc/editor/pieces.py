@@ -4,8 +4,10 @@ In: the text of a file, again and again. Out: what `grammar.parse` makes of it; 
 piece point into a source of its own, which stays the same, with all that was found out about it,
 while the piece does. `place` puts a span back where the piece stands in the file.
 
-A declaration begins at the start of a line in all but strange texts. A text whose pieces are not
-each without mistakes is parsed once more as a whole, so that mistakes are told as they always are.
+A declaration begins at the start of a line in all but strange texts. Where a piece has a mistake,
+what the parser says of it may depend on what comes next: it is read once more together with the
+piece after it. If that one is then not what it is alone, or there are mistakes elsewhere, the text
+is read as a whole.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ from dataclasses import dataclass
 
 from .. import grammar
 from ..grammar.parse import parse_what_can_be
-from ..grammar.problems import Collector, Problems
+from ..grammar.problems import MOST_SHOWN, Collector, Problem, Problems
 from ..grammar.source import Source, Span
 from ..grammar.syntax import Declaration, File, Import
 from ..grammar.words import check_size
 
 _BEGINS = re.compile(r"(?:cell|fn|import)\b")
+LARGEST_CUT = 128 * 1024  # characters; a longer text is one piece, as it may have too many words
 _UNREAD = "_"  # what the parser calls a declaration whose head it could not read
 
 
@@ -45,19 +48,22 @@ class Pieces:
         self._pieces: list[Piece] = []
         self._starts: list[int] = []
         self._known: dict[tuple[str, int], Piece] = {}
+        self._mistaken: dict[Source, int] = {}  # pieces read together, and where they begin
 
     def parse(self, text: str) -> File:
         """What `grammar.parse` returns, or raises. `tree` is what could be read even so."""
         source = Source(self.name, text)
         span = Span(source, 0, len(text))
         if text != self.source.text or not self._pieces:
-            self.source, self._pieces, self._starts = source, [], []
+            self.source, self._pieces, self._starts, self._mistaken = source, [], [], {}
             self.tree = File((), span=span)
             check_size(source)
             self._cut(text)
             found = [each for piece in self._pieces for each in piece.declarations]
             self.tree = File(tuple(found), span=span)
         if not all(piece.is_whole for piece in self._pieces):
+            if problems := self._problems():
+                raise Problems(problems)
             self.tree = grammar.parse(text, self.name)
             # Only as a whole is the text without mistakes: then it is one piece.
             self._pieces = [Piece(self.tree.span.source, self.tree.declarations, True)]
@@ -67,7 +73,7 @@ class Pieces:
     def _cut(self, text: str) -> None:
         """Find the pieces; the text of one that is known already is not parsed again."""
         known: dict[tuple[str, int], Piece] = {}
-        self._starts = _starts(self.source)
+        self._starts = _starts(self.source) if len(text) <= LARGEST_CUT else [0]
         for start, stop in zip(self._starts, [*self._starts[1:], len(text)], strict=True):
             part, copy = text[start:stop], 0
             while (part, copy) in known:  # of two equal pieces, each is itself
@@ -77,12 +83,37 @@ class Pieces:
             self._pieces.append(piece)
         self._known = known
 
+    def _problems(self) -> list[Problem]:
+        """The mistakes, if they are in one place and can be told without the rest; else nothing."""
+        mistaken = [at for at, piece in enumerate(self._pieces) if not piece.is_whole]
+        first, last = mistaken[0], mistaken[-1]
+        if last - first >= len(mistaken):  # what is told of one place may hide what is of another
+            return []
+        text = "".join(piece.source.text for piece in self._pieces[first : last + 1])
+        after = self._pieces[last + 1 : last + 2]
+        following = "".join(piece.source.text for piece in after)
+        source, problems = Source(self.name, text + following), Collector()
+        try:
+            tree = parse_what_can_be(source, problems)
+        except Problems:
+            return []
+        beyond = [each.span for each in tree.declarations if each.span.start >= len(text)]
+        read = [(span.start - len(text), span.stop - len(text)) for span in beyond]
+        alone = [(d.span.start, d.span.stop) for piece in after for d in piece.declarations]
+        if read != alone or any(each.span.stop > len(text) for each in problems.problems):
+            return []
+        self._mistaken = {source: self._starts[first]}
+        return problems.problems if len(problems.errors) < MOST_SHOWN else []
+
     def place(self, span: Span) -> Span:
         """A span of a piece as one of the whole file; any other span as it is."""
-        for piece, start in zip(self._pieces, self._starts, strict=True):
+        start = self._mistaken.get(span.source)
+        for piece, its_start in zip(self._pieces, self._starts, strict=True):
             if piece.source is span.source:
-                return Span(self.source, span.start + start, span.stop + start)
-        return span
+                start = its_start
+        if start is None:
+            return span
+        return Span(self.source, span.start + start, span.stop + start)
 
     def local(self, start: int, stop: int) -> Span:
         """The span of a piece that stands at these offsets of the file: `place` the other way."""
