@@ -15,7 +15,7 @@ def lsp() -> int:
     """Run the command until the editor ends the session.
 
     Raises:
-        MissingExtraError: pygls is not installed.
+        MissingExtraError: pygls is not installed, or an older one.
     """
     try:
         from .editor.server import serve
@@ -23,7 +23,7 @@ def lsp() -> int:
         if (error.name or "").partition(".")[0] not in ("pygls", "lsprotocol"):
             raise
         raise MissingExtraError(
-            "the language server takes pygls: pip install 'rnnc[lsp]'"
+            "the language server takes pygls 2: pip install 'rnnc[lsp]'"
         ) from None
     if sys.stdin.isatty():
         print("rnnc lsp is for an editor to start; Ctrl-C ends it", file=sys.stderr)

@@ -35,7 +35,7 @@ from .diagnostics import Diagnostic, diagnostics
 from .hover import hover_at, plain
 from .meaning import Sort, meaning_at, std_path
 from .outline import Symbol, symbols
-from .positions import Position, offset_of, position_of
+from .positions import UTF_16, Position, offset_of, position_of
 from .workspace import Workspace
 
 LONGEST_REST = 0.25  # seconds between two looks for problems
@@ -88,7 +88,6 @@ class Session:
         self._timer: asyncio.TimerHandle | None = None
         self._rested = 0.0  # until when to let other work be done before looking again, seconds
         for method, answer in (
-            (lsp.INITIALIZED, self.initialized),
             (lsp.TEXT_DOCUMENT_DID_OPEN, self.opened),
             (lsp.TEXT_DOCUMENT_DID_CHANGE, self.changed),
             (lsp.TEXT_DOCUMENT_DID_CLOSE, self.closed),
@@ -109,14 +108,10 @@ class Session:
 
     # -- texts -----------------------------------------------------------------------------------
 
-    def initialized(self, _params: lsp.InitializedParams) -> None:
-        """The client and the server have agreed what positions are counted in."""
-        agreed = self.server.server_capabilities.position_encoding
-        if agreed is not None:
-            self.texts.encoding = str(getattr(agreed, "value", agreed))
-
     def opened(self, params: lsp.DidOpenTextDocumentParams) -> None:
-        """A text begins."""
+        """A text begins; what positions are counted in has been agreed on before."""
+        agreed = self.server.server_capabilities.position_encoding
+        self.texts.encoding = str(getattr(agreed, "value", agreed or UTF_16))
         given = params.text_document
         self.texts.open(given.uri, given.text, to_fs_path(given.uri), given.version)
         self._tell_later(given.uri)

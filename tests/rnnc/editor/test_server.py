@@ -149,6 +149,12 @@ def test_a_session_from_opening_a_text_to_the_end(client: Client, tmp_path: Path
     client.change(uri, 2, (((4, 18), (4, 19)), "x"))
     assert client.problems(uri, 2) == []
 
+    client.change(uri, 3, (((4, 0), (4, 0)), "    spare = x\n"))
+    (found,) = client.problems(uri, 3)  # of a name that can go: shown as such, not as a mistake
+    assert (found["code"], found["severity"], found["tags"]) == ("unused-name", 2, [1])
+    client.change(uri, 4, (((4, 0), (5, 0)), ""))
+    assert client.problems(uri, 4) == []
+
     hover = client.ask("textDocument/hover", client.at(uri, 4, 18))
     assert "x: real[T,B,n]" in hover["contents"]["value"]
     assert place(hover["range"]) == (4, 18, 4, 19)
@@ -223,13 +229,6 @@ def test_a_hundred_edits_a_second_leave_the_right_state(client: Client) -> None:
     (found,) = client.problems(uri, version + 1)
     assert "there is no 'r' here" in found["message"]
     assert place(found["range"]) == (line, start, line, start + 1)
-
-
-def test_a_name_that_is_never_read_is_told_as_one_that_can_go(client: Client) -> None:
-    client.begin()
-    client.open("file:///it.rnn", TEXT.replace("    h' =", "    spare = x\n    h' ="))
-    (found,) = client.problems("file:///it.rnn", 0)
-    assert (found["code"], found["severity"], found["tags"]) == ("unused-name", 2, [1])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
