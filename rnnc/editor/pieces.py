@@ -44,31 +44,42 @@ class Pieces:
         """Parse nothing yet; `name` is the file's, which messages show."""
         self.name = name
         self.source = Source(name, "")
-        self.tree = File((), span=Span(self.source, 0, 0))
+        self.tree = File((), span=Span(self.source, 0, 0))  # what can be read of the text
+        self._problems: tuple[Problem, ...] = ()  # why that is not all
         self._pieces: list[Piece] = []
         self._starts: list[int] = []
         self._known: dict[tuple[str, int], Piece] = {}
         self._mistaken: dict[Source, int] = {}  # pieces read together, and where they begin
 
     def parse(self, text: str) -> File:
-        """What `grammar.parse` returns, or raises. `tree` is what could be read even so."""
-        source = Source(self.name, text)
-        span = Span(source, 0, len(text))
+        """What `grammar.parse` returns, or raises."""
         if text != self.source.text or not self._pieces:
-            self.source, self._pieces, self._starts, self._mistaken = source, [], [], {}
-            self.tree = File((), span=span)
-            check_size(source)
-            self._cut(text)
-            found = [each for piece in self._pieces for each in piece.declarations]
-            self.tree = File(tuple(found), span=span)
-        if not all(piece.is_whole for piece in self._pieces):
-            if problems := self._problems():
-                raise Problems(problems)
-            self.tree = grammar.parse(text, self.name)
-            # Only as a whole is the text without mistakes: then it is one piece.
-            self._pieces = [Piece(self.tree.span.source, self.tree.declarations, True)]
-            self._starts = [0]
+            try:
+                self._parse(text)
+                self._problems = ()
+            except Problems as found:
+                self._problems = found.problems
+        if self._problems:
+            raise Problems(self._problems)
         return self.tree
+
+    def _parse(self, text: str) -> None:
+        self.source = Source(self.name, text)
+        span = Span(self.source, 0, len(text))
+        self._pieces, self._starts, self._mistaken = [], [], {}
+        self.tree = File((), span=span)
+        check_size(self.source)
+        self._cut(text)
+        found = [each for piece in self._pieces for each in piece.declarations]
+        self.tree = File(tuple(found), span=span)
+        if all(piece.is_whole for piece in self._pieces):
+            return
+        if problems := self._mistakes():
+            raise Problems(problems)
+        self.tree = grammar.parse(text, self.name)
+        # Only as a whole is the text without mistakes: then it is one piece.
+        self._pieces = [Piece(self.tree.span.source, self.tree.declarations, True)]
+        self._starts = [0]
 
     def _cut(self, text: str) -> None:
         """Find the pieces; the text of one that is known already is not parsed again."""
@@ -83,7 +94,7 @@ class Pieces:
             self._pieces.append(piece)
         self._known = known
 
-    def _problems(self) -> list[Problem]:
+    def _mistakes(self) -> list[Problem]:
         """The mistakes, if they are in one place and can be told without the rest; else nothing."""
         mistaken = [at for at, piece in enumerate(self._pieces) if not piece.is_whole]
         first, last = mistaken[0], mistaken[-1]

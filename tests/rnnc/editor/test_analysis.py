@@ -231,3 +231,13 @@ def test_no_text_leaves_a_question_without_an_answer() -> None:
         for offset in (min(at, len(analysis.source.text)), 0, len(analysis.source.text)):
             hover_at(analysis, offset)
             completions_at(analysis, offset)
+
+
+def test_a_text_that_is_parsed_twice_has_its_problems_in_their_places() -> None:
+    pieces = Pieces("it")
+    text = CELLS + "\nfn f(a) = (a\n\nfn g(a) = a\n"
+    for _ in range(2):
+        with pytest.raises(Problems) as found:
+            pieces.parse(text)
+        (problem,) = found.value.problems
+        assert pieces.place(problem.span).start == text.index("(a\n")
