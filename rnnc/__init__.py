@@ -14,6 +14,7 @@ from .compiler.version import VERSION
 from .grammar.problems import Error as Error
 from .grammar.problems import Problem as Problem
 from .grammar.problems import Problems as Problems
+from .notebook import load_ipython_extension as load_ipython_extension
 from .runtime.cells import cells as cells
 from .runtime.cells import load as load
 from .runtime.cells import loads as loads

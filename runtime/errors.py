@@ -212,12 +212,23 @@ class MissingExtraError(Error, ImportError):
     code: ClassVar[str] = "missing-extra"
 
 
+class RedefinedWarning(Error, UserWarning):
+    """A cell was defined anew in a notebook, and nets that were made of the old one are in use.
+
+    They keep the program, the parameters and the state that they have. To have the new cell, make
+    the net again, and take over what fits: `new.load_params(old.params)`.
+    """
+
+    code: ClassVar[str] = "cell-redefined"
+    severity: ClassVar[str] = "warning"
+
+
 ERRORS: dict[str, type[Error]] = {
     error.code: error
     for error in (
         ShapeError, DTypeError, NamesError, RangeError, SettingError, BackendError, KernelError,
         KernelWarning, StateError, BusyError, NothingRecordedError, HistoryFullError,
         OutOfMemoryError, CacheWarning, NoGradientError, ChainError, CheckpointError,
-        CheckpointFileError, MissingExtraError,
+        CheckpointFileError, MissingExtraError, RedefinedWarning,
     )
 }  # fmt: skip
