@@ -76,7 +76,7 @@ def report(
     scans = programs.scans
     general = tuple(_general(cell, programs, goal, dtype, extent))
     sections = [("", general)]
-    whole = f"{extent.steps} steps of {_counted(extent.rows, 'row')}"
+    whole = f"{_counted(extent.steps, 'step')} of {_counted(extent.rows, 'row')}"
     for at, name in enumerate(("forward", "backward")):
         plan, scan = programs.plans[at], (scans.forward, scans.backward)[at]
         if plan is None or scan is None:
