@@ -24,6 +24,7 @@ from .shapes import size
 from .text import SECTIONS
 
 MOST_OTHERS = 3  # mappings that were not taken
+MOST_LISTED = 40  # values of one kind
 COLUMNS = 100
 LABEL = 12
 
@@ -229,12 +230,18 @@ class Sides:
         yield "stepped", _lines(graph, Zone.STEP)
         yield "sunk", _lines(graph, Zone.AFTER)
         saved = [box.name or box.text for box in graph.boxes if box.is_saved]
-        yield "reads" if backward else "saved", ", ".join(saved)
-        yield "recomputed", (", ".join(self.again) or "nothing") if backward else ""
+        yield "reads" if backward else "saved", _listed(saved)
+        yield "recomputed", (_listed(self.again) or "nothing") if backward else ""
 
 
 def _lines(graph: Graph, zone: Zone) -> str:
-    return "; ".join(graph.boxes[at].line for at in graph.of("value", zone))
+    return _listed([graph.boxes[at].line for at in graph.of("value", zone)])
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """Texts in a row, as many as anybody reads; those that hold commas need more between them."""
+    more = [f"and {len(texts) - MOST_LISTED:,} more"] if len(texts) > MOST_LISTED else []
+    return "; ".join([*texts[:MOST_LISTED], *more])
 
 
 def _computed_again(scans: Scans) -> Iterable[str]:

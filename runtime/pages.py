@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ..compiler.cost import Sizes
-from ..compiler.drawing import draw
+from ..compiler.drawing import graph_of, write
 from ..compiler.drawing.formula import Formulas
 from ..compiler.elaborate.witnesses import elaborate_at_witnesses
 from ..compiler.equations import Written, latex
@@ -47,12 +47,11 @@ def page(
         parts.append(f'<div class="tex2jax_process">{shown}</div>')
     if cell is not None:
         parts.append(f"<table>{''.join(_rows(cell, is_open=is_open))}</table>")
-        summaries = (("one step", False), ("unrolled", True))
-        for summary, unrolled in summaries:
-            picture = _picture(cell, unrolled=unrolled, is_open=is_open)
+        graph = graph_of(cell, sizes=not is_open)
+        for summary, unrolled in (("one step", False), ("unrolled", True)):
             parts.append(
                 f"<details><summary>{summary}</summary>"
-                f'<div style="overflow:auto">{picture}</div></details>'
+                f'<div style="overflow:auto">{write(graph, unrolled=unrolled)}</div></details>'
             )
     # What MathJax is to read is marked: other text may hold dollars, and TeX can hold links.
     return f'<div class="tex2jax_ignore">{"".join(parts)}</div>'
@@ -68,7 +67,7 @@ def page_of_template(template: Template) -> str:
 def picture_of_template(template: Template) -> str | None:
     """The picture of a cell whose sizes are open; None if it fits no sizes that were tried."""
     cell = witness(template)
-    return None if cell is None else _picture(cell, unrolled=False, is_open=True)
+    return None if cell is None else write(graph_of(cell, sizes=False))
 
 
 def witness(template: Template) -> Cell | None:
@@ -76,10 +75,6 @@ def witness(template: Template) -> Cell | None:
     problems = Collector()
     cells = elaborate_at_witnesses(template.definition, {}, problems)
     return cells[0] if cells and not problems.errors else None
-
-
-def _picture(cell: Cell, *, unrolled: bool, is_open: bool) -> str:
-    return draw(cell, unrolled=unrolled, sizes=not is_open)
 
 
 def _rows(cell: Cell, *, is_open: bool) -> Iterator[str]:

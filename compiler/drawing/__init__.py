@@ -36,19 +36,22 @@ def readable(cell: Cell, goal: Goal) -> Scans:
     return last
 
 
-def graph_of(cell: Cell, goal: Goal = USUAL, *, backward: bool = False) -> Graph:
-    """What the picture shows, all of it."""
+def graph_of(
+    cell: Cell, goal: Goal = USUAL, *, backward: bool = False, sizes: bool = True
+) -> Graph:
+    """What the picture of a cell shows, all of it; with `sizes`, also how large these are."""
     scans = readable(cell, goal)
     flow = Dataflow(scans.forward, scans.saved)
     if backward:
         assert scans.backward is not None, "a goal that records has a backward scan"
         flow = Dataflow(scans.backward, scans.saved, flow)
-    return flow.graph(f"{cell.name}, {'backward' if backward else 'forward'}")
+    graph = flow.graph(f"{cell.name}, {'backward' if backward else 'forward'}")
+    return graph if sizes else replace(graph, sizes="")
 
 
 def draw(
     cell: Cell, goal: Goal = USUAL, *, backward: bool = False, unrolled: bool = False,
-    form: str = "svg", sizes: bool = True,
+    form: str = "svg",
 ) -> str:  # fmt: skip
     """The picture of a cell.
 
@@ -57,14 +60,16 @@ def draw(
         backward: of the backward scan.
         unrolled: of three steps rather than one.
         form: one of `FORMS`.
-        sizes: say how large they are, rather than their names alone.
     Returns:
         The same text each time; whatever the source holds is escaped.
     """
-    graph = graph_of(cell, goal, backward=backward)
-    graph = graph if sizes else replace(graph, sizes="")
+    return write(graph_of(cell, goal, backward=backward), unrolled=unrolled, form=form)
+
+
+def write(graph: Graph, *, unrolled: bool = False, form: str = "svg") -> str:
+    """The picture of a graph."""
     if unrolled and form == "svg":
-        return draw_unrolled(graph)
+        return draw_unrolled(graph)  # which cuts its lists itself
     graph = collapsed(graph)
     if unrolled:
         return write_mermaid(graph, unrolled=True)

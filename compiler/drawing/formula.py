@@ -18,7 +18,7 @@ ATOM = 10
 LEVELS = {"or": 1, "and": 2, "not": 3, "<": 4, "<=": 4, ">": 4, ">=": 4, "==": 4, "!=": 4, "+": 5,
           "-": 5, "*": 6, "/": 6, "%": 6, "neg": 7, "@": 8, "^": 9}  # fmt: skip
 CALLED = {"amax": "max", "total": "sum", "take": "row"}  # ops whose names the language has not
-SILENT = {"at", "stack", "spread", "reshape", "broadcast", "stop_gradient"}
+SILENT = {"at", "stack", "spread", "reshape", "broadcast"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def draw_step(graph: Graph) -> str:
         parts.append(svg.curve([(x + left, y + top) for x, y in points]))
     for zone, band in layout.bands:  # over edges that pass
         words, y = band_words(graph, zone), top + band.y
-        parts.append(svg.rect("band", MARGIN, y + 5, svg.width(words) + PAD, svg.LINE))
+        parts.append(svg.rect("band", MARGIN, y + 5, 0.92 * svg.width(words) + PAD, svg.LINE))
         parts.append(svg.text(words, MARGIN + PAD, y + 17, kind="quiet", small=True))
     for box, place in zip(graph.boxes, layout.boxes, strict=True):
         moved = Rectangle(place.x + left, place.y + top, place.width, place.height)

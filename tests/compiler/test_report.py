@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -44,13 +45,13 @@ def test_it_says_what_is_hoisted_saved_computed_again_and_sunk() -> None:
     found = report_on(std.GRU(3, 4), Goal())
     forward, backward = rows(found, "forward"), rows(found, "backward")
     assert forward["hoisted"] == "wr, wz, wn = b + W @ x"
-    assert forward["saved"].startswith("h, ur, uz, un, z")
+    assert forward["saved"].startswith("h; ur, uz, un; z")
     assert backward["recomputed"] == "1 - z"
     assert "ct.W = sum over t, b of outer" in backward["sunk"]
     assert rows(report_on(std.LSTM(3, 4), Goal()), "backward")["recomputed"] == "nothing"
     # Beside memory traffic, arithmetic is free: what reads no carry is not saved.
     on_triton = report_on(std.MinGRU(3, 4), Goal(backend="triton"))
-    assert rows(on_triton, "backward")["recomputed"] == "z, 1 - z"
+    assert rows(on_triton, "backward")["recomputed"] == "z; 1 - z"
 
 
 def test_a_mapping_and_those_not_taken_come_with_what_the_model_says() -> None:
@@ -90,3 +91,11 @@ def test_text_fits_a_terminal_and_html_holds_no_markup_of_others(record: bool) -
     assert "\x1b" not in text + html and "<script" not in html
     assert "<script>" in "".join(ElementTree.fromstring(html).itertext())
     assert ("backward" in dict(found.sections)) == record
+
+
+def test_a_long_list_is_cut() -> None:
+    body = "s = x\n for l in 0..99 { s = sin(s) + s }\n h' = s + h"
+    text = f"cell C(n): (h[n], x[n]) -> (h', h') {{ {body} }}"
+    forward = rows(report_on(library.loads(text).C(3), Goal()), "forward")
+    assert re.search(r"; and \d+ more$", forward["hoisted"])
+    assert len(forward["hoisted"]) < 5000
