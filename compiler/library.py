@@ -21,7 +21,7 @@ from .. import grammar
 from ..grammar.problems import Collector, Error, Problem, Problems
 from ..grammar.problems_of_names import NoCell
 from ..grammar.problems_of_values import UnrolledTooLarge
-from ..grammar.source import Span
+from ..grammar.source import Span, visible
 from .compose import compose
 from .elaborate import CellDefinition, Module, elaborate
 from .elaborate.hints import closest
@@ -107,7 +107,7 @@ class Template:
 def _call_message(signature: str, problems: Sequence[Problem]) -> str:
     lines = [f"{problem.headline}: {problem.label}".rstrip(": ") for problem in problems]
     advice = [f" hint: {hint}" for problem in problems for hint in problem.hints]
-    return "\n".join([f"{signature}: {lines[0]}", *lines[1:], *advice])
+    return "\n".join(map(visible, [f"{signature}: {lines[0]}", *lines[1:], *advice]))
 
 
 class Library:

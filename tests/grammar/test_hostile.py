@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,12 @@ def test_long_runs_of_one_sign_are_read_in_time(sign: str) -> None:
     outcome(f" {sign} " * 20_000)
 
 
+@pytest.mark.parametrize("unit", ["if n > 0 { ", "/*\n"])
+def test_what_looks_ahead_does_so_once(unit: str) -> None:
+    """A quarter of a megabyte, of which each piece once looked at all that follows."""
+    outcome(in_cell("y = x[" + unit * (240_000 // len(unit))))
+
+
 def test_long_chains_are_trees() -> None:
     for sign in ("+", "*", "@", "and", "%"):
         assert codes_of(in_cell("y = x" + f" {sign} x" * 4_999)) == []
@@ -134,6 +142,27 @@ def test_a_source_over_256_kib_is_a_problem() -> None:
     assert codes_of("#" * limit) == []
     assert codes_of("#" * (limit + 1)) == ["too-large"]
     assert codes_of("#" + "é" * (limit // 2)) == ["too-large"]
+
+
+def test_a_source_has_so_many_words_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert codes_of(in_cell(";" * 200_000)) == ["too-large"]
+    for module in ("words", "parse"):
+        monkeypatch.setattr(import_module(f"rnnc.grammar.{module}"), "MOST_WORDS", 100)
+    longest = next(n for n in range(100) if codes_of(in_cell(";" * n)) == ["too-large"]) - 1
+    assert len(re.findall(r"[\w']+|->|\S|\n", in_cell(";" * longest))) == 100
+
+
+def test_a_source_of_10_mb_is_refused_at_once() -> None:
+    start = time.process_time()
+    assert codes_of("# " + "a" * 10_000_000) == ["too-large"]
+    assert time.process_time() - start < 0.5
+
+
+def test_500_mistakes_are_counted_and_20_shown() -> None:
+    found = outcome(in_cell(*["y = x + * 2"] * 500))
+    assert isinstance(found, Problems)
+    assert str(found).count("error[") == 20
+    assert str(found).endswith("500 errors, the first 20 shown")
 
 
 def test_hidden_and_reordering_signs_are_found_wherever_they_stand() -> None:

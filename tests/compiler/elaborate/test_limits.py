@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from rnnc.compiler import library
 from rnnc.compiler.elaborate import links, run
 from rnnc.compiler.ir import toposort
+from rnnc.grammar.problems import Problems
 from tests.compiler.elaborate.sources import body, cell, codes, codes_of_body
 
 
@@ -106,3 +108,52 @@ def test_cells_nest_so_deep_and_no_deeper(monkeypatch: pytest.MonkeyPatch) -> No
     chain = [f"cell C{i}(n) = {f'C{i - 1}' if i else 'End'}(n) >> End(n)\n" for i in range(5)]
     assert not codes(end + "".join(chain[:3]), 3)
     assert set(codes(end + "".join(chain[:4]), 3)) == {"unrolled-too-large"}
+
+
+def many(form: str, count: int = 3_000) -> str:
+    return "".join(form.format(at, at + 1) for at in range(count))
+
+
+CHECKED = "cell T(n): (h[n], x[n]) -> (h', x) {{\nh' = x\n{}\n}}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # names, and branches that leave them as they are
+        CHECKED.format(many("a{0} = x\n") + "if n > 0 { }\n" * 3_000),
+        # names that nothing defines, beside as many that are close
+        CHECKED.format(many("abc{0} = x\n") + many("d{0} = abd{0}\n")),
+        many("fn f{0}(a) = g{0}(a)\n") + many("fn h{0}(a) = a\n"),
+        many("cell Abc{0}(n) = Abd{0}(n)\n"),
+        # circles within circles
+        many("fn f{0}(a) = f{1}(a) + f0(a)\n") + "fn f3000(a) = a\n",
+        # one problem in many places
+        CHECKED.format(f"y = x{' + t' * 20_000}"),
+        many("fn f{1}(a) = f{0}(a)\n") + "fn f0(a) = a + t\n",
+    ],
+    ids=["branches", "names", "functions", "cells", "circles", "refused", "calls"],
+)
+def test_many_names_take_no_longer_for_each(text: str) -> None:
+    """Each of these once compared, copied or told all of the names for each of them."""
+    with within(10), pytest.raises(Problems) as caught:
+        library.loads(text)
+    assert len(str(caught.value)) < 20_000
+
+
+def test_a_problem_deep_in_calls_shows_some_of_them() -> None:
+    calls = "fn f0(a) = a @ a @ a\n" + many("fn f{1}(a) = f{0}(a)\n")
+    text = f"{calls}{CHECKED.format('y = f3000(x)')}".replace("(h', x)", "(h', y)")
+    with pytest.raises(Problems) as caught:
+        library.loads(text).T(3)
+    assert str(caught.value).count("in this call of") == 4
+    assert "in this call of 'f3000'" in str(caught.value)
+
+
+def test_a_check_ends_at_the_first_cell_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "MOST_STEPS", 2_000)
+    cells = "cell C0(n): (h[n], x[n]) -> (h', h') { h' = h + x }\n"
+    text = cells + many("cell C{1}(n) = C{0}(n) >> C{0}(n)\n", 30)
+    with pytest.raises(Problems) as caught:
+        library.loads(text).check()
+    assert [problem.code for problem in caught.value.problems] == ["unrolled-too-large"]
