@@ -7,8 +7,10 @@ right there: each is compared with the oracle before its first use, and dropped 
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 MOST_WRONG: Final = 4  # mappings that turn out wrong before the plainest is tried, and then none
 MOST_LINES: Final = 3  # of what is wrong with one, in a message
 SIDES: Final = ("forward", "backward")
+_EVERY: weakref.WeakSet[Variants] = weakref.WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Variants:
         self._trial = trial
         self._found: dict[tuple[tuple[str, ...], bool, int], Variant] = {}
         self._compiling = threading.RLock()
+        _EVERY.add(self)
 
     def find(self, masks: tuple[str, ...], batch: int | None, *, record: bool) -> Variant:
         """The variant for calls with these masks and so many rows; None for a usual number."""
@@ -155,3 +159,13 @@ def _plainest(options: tuple[Ranked, ...]) -> int:
     """The place of the mapping that asks least of a device and of its compiler."""
     kinds = [option.mapping.kind for option in options]
     return kinds.index("alternating") if "alternating" in kinds else 0
+
+
+def _renew_locks() -> None:
+    """In a forked process there is no thread but one, and nobody would give back another's lock."""
+    for variants in _EVERY:
+        variants._compiling = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)

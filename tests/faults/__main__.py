@@ -24,6 +24,7 @@ from tests.faults import allocations, audit, cache, interrupts, soak, threads
 Run = Callable[[int, int], tuple[str, list[str]]]  # (count, seed) -> what was done, what is wrong
 
 KINDS: Final[Mapping[str, tuple[Run, int]]] = {
+    "first": (interrupts.first_times, 60),  # before a kind that compiles in this process
     "allocations": (allocations.all_of_them, 1),
     "audit": (audit.sources, 300),
     "cold-cache": (cache.cold_rounds, 50),

@@ -22,6 +22,7 @@ from typing import Any, Final
 import rnnc
 from tests.faults import nets
 from tests.faults.cache import torn
+from tests.faults.run import forked
 
 FOLDER: Final = os.path.dirname(rnnc.__file__)
 # Python asks for signals after calls and where functions begin, so a lock that a `with` took is
@@ -130,6 +131,29 @@ def compiler_events(text: str) -> int:
 
 
 # -- for the command -------------------------------------------------------------------------------
+
+
+def first_times(count: int, seed: int) -> tuple[str, list[str]]:
+    """Interrupts of the first thing that processes do: Lark, the standard cells, everything.
+
+    This process must not have done it, as it is forked each time.
+    """
+    text = f"import GRU from std\n{nets.SOURCE}\ncell Chained(n, m) = Elman(n, m) >> GRU(m, m)\n"
+    with tempfile.TemporaryDirectory() as folder, rnnc.options(cache=folder):
+        wanted = forked(lambda: nets.compiled(text))
+        calls, generator = int(forked(lambda: str(compiler_events(text)))), random.Random(seed)
+        wrong = []
+        for _ in range(count):
+            at = generator.randrange(calls)
+            found = forked(partial(_twice, text, at))
+            if found != wanted:
+                wrong.append(f"after interrupt {at} of the first time: {found:.200}")
+    return f"{count} interrupts of what a process does first", wrong
+
+
+def _twice(text: str, at: int) -> str:
+    struck(lambda: nets.compiled(text), at, lines=False)
+    return nets.compiled(text)
 
 
 def many(count: int, seed: int) -> tuple[str, list[str]]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import multiprocessing
 import os
+import threading
+from typing import Any
 
 import pytest
 
 import rnnc
+from rnnc.compiler.pipeline import compile_cell
+from rnnc.runtime.cell import BoundCell
 from tests.faults import nets, threads
-from tests.faults.run import SECONDS
+from tests.faults.run import SECONDS, forked
 
 
 @pytest.mark.parametrize("name", threads.NAMES)
@@ -31,18 +36,36 @@ def test_two_threads_on_one_net_make_whole_calls_or_none() -> None:
 def test_a_forked_process_goes_on_where_its_parent_is() -> None:
     net = nets.started("LSTM")
     wanted = nets.future(net)
-    answer, said = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            os.write(said, nets.future(net).encode())
-        finally:
-            os._exit(0)
-    os.close(said)
-    with open(answer, encoding="utf-8") as file:
-        assert file.read() == wanted
-    assert os.waitpid(child, 0)[1] == 0
+    assert forked(lambda: nets.future(net)) == wanted
     assert nets.future(net) == wanted
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_process_may_be_forked_while_another_thread_compiles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net = rnnc.Recur(BoundCell(nets.new("LSTM").cell.cell))
+    begun, over = threading.Event(), threading.Event()
+
+    def slowly(cell: Any, goal: Any) -> Any:
+        begun.set()
+        over.wait()
+        return compile_cell(cell, goal)
+
+    def other() -> str:
+        monkeypatch.undo()
+        return nets.digest(net.scan(nets.inputs(net, 3)))
+
+    monkeypatch.setattr("rnnc.runtime.variants.compile_cell", slowly)
+    monkeypatch.setattr("tests.faults.run.SECONDS", 10)
+    thread = threading.Thread(target=copy.copy(net).scan, args=(nets.inputs(net, 3),))
+    thread.start()
+    begun.wait()
+    try:
+        assert forked(other) == nets.digest(nets.new("LSTM").scan(nets.inputs(net, 3)))
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("blas_threads", ["1", "64"])
