@@ -3,9 +3,9 @@
 In: a snapshot of a net, or a path. Out: a safetensors file, or a net that goes on where the
 snapshot was taken.
 
-A file is data that anybody may have written. Nothing in it is executed or unpickled; its checksum
-is right, its cell is made from its source, within the limits of the language, and its arrays are
-compared with those of that cell before any of them is made.
+A file is data that anybody may have written. Nothing in it is executed or unpickled: its cell is
+made from its source, within the limits of the language, and its arrays are compared with those of
+that cell before any of them is read.
 """
 
 from __future__ import annotations
@@ -81,8 +81,9 @@ def read(file: BinaryIO, size: int) -> tuple[Snapshot, dict[str, Any]]:
     """The net of an open file, and what was saved beside it."""
     header = read_header(file, size)
     description = read_text(header.text)
-    _check_arrays(header, description, _cell(description.made))
-    arrays = read_arrays(file, size, header)
+    names = _checked_names(header, description, _cell(description.made))
+    found = read_arrays(file, size, header)
+    arrays = {name: found[name] for name in names}
     params, state = (
         {name.removeprefix(part): a for name, a in arrays.items() if name.startswith(part)}
         for part in ("params.", "state.")
@@ -102,14 +103,14 @@ def _cell(made: Made) -> Cell:
         raise CheckpointError(f"its cell cannot be made: {error}") from None
 
 
-def _check_arrays(header: Header, description: Description, cell: Cell) -> None:
-    """Raise unless the arrays of a file are those of its cell, of their dtypes and shapes."""
+def _checked_names(header: Header, description: Description, cell: Cell) -> list[str]:
+    """The arrays of a file in the order of its cell, whose dtypes and shapes they must have."""
     table, settings = header.table, description.settings
     has_state = any(name.startswith("state.") for name in table)
     arrays = layout(cell, settings, state=has_state, resets="resets" in table)
     wanted = {name: (dtype, shape) for name, dtype, shape in arrays}
-    beside = set(leaves(description.extra))
-    wrong = [f"{name} is missing" for name in (*wanted, *sorted(beside)) if name not in table]
+    beside = dict.fromkeys(leaves(description.extra))
+    wrong = [f"{name} is missing" for name in (*wanted, *beside) if name not in table]
     for name, found in table.items():
         if name not in wanted:
             wrong += [] if name in beside else [f"{name} belongs to nothing"]
@@ -119,6 +120,7 @@ def _check_arrays(header: Header, description: Description, cell: Cell) -> None:
         wrong.append("a state has rows")
     if wrong:
         raise CheckpointError(f"its arrays are not those of {cell.name}: {'; '.join(wrong)}")
+    return [*wanted, *beside]
 
 
 def _shown(dtype: str, shape: tuple[int, ...]) -> str:

@@ -96,6 +96,8 @@ def _printable(label: str) -> str:
 
 def _made(said: Any, sources: list[Sources]) -> Made:
     if isinstance(said, list):
+        if not said:
+            raise ValueError("a chain of no cells")
         return Chained(tuple(_made(member, sources) for member in said))
     name, settings, at = said["name"], _dict(said["settings"]), said["sources"]
     if type(name) is not str or type(at) is not int or not 0 <= at < len(sources):

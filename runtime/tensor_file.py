@@ -1,9 +1,9 @@
 """A text and arrays by name <-> the bytes of a safetensors file that knows when it was changed.
 
-In: a text and arrays, or an open file. Out: bytes, or what a file says (read with care: a length is
-compared with the file before anything is allocated) and then its arrays. The text lies in the
-header's metadata, behind the SHA-256 of the file, in which zeros stand for the sum itself. One
-text, because safetensors writes several in no fixed order.
+In: a text and arrays, or an open file. Out: bytes, or what a file says and then its arrays, read
+with care: nothing is allocated because a file says so. The text lies in the header's metadata,
+behind two sums in SHA-256: of the header, in which zeros stand for that sum itself, and of the
+arrays. It is one text with the sums, because safetensors writes several in no fixed order.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from .errors import CheckpointError, MissingExtraError
 Layout: TypeAlias = tuple[str, tuple[int, ...]]  # dtype and shape of an array
 
 LARGEST_HEADER: Final = 4 << 20  # bytes; it holds sources, of which one has at most 256 KiB
-AT_ONCE: Final = 1 << 20  # bytes that are read for the checksum at a time
 KEY: Final = "rnnc"
 NO_DIGEST: Final = "0" * 64
+NO_DIGESTS: Final = f"{NO_DIGEST} {NO_DIGEST} "  # of the header, and of the arrays
+
+CHANGED: Final = "it is not what was written: its checksum does not fit"
 
 # What an array holds, as NumPy and as safetensors call it; bfloat16 is what NumPy lacks.
 TAGS: Final = {
@@ -51,7 +53,8 @@ class Header:
 
     text: str
     table: Mapping[str, Layout]
-    start: int  # of the arrays, in bytes
+    start: bytes  # all of it, and its length before it
+    digest: str  # of the arrays
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -74,7 +77,7 @@ def encoded(text: str, arrays: Mapping[str, tuple[str, Array]]) -> bytes:
         )
         for name, array in plain.items()
     }  # fmt: skip
-    data = bytes(library.serialize(specs, metadata={KEY: f"{NO_DIGEST} {text}"}))
+    data = bytes(library.serialize(specs, metadata={KEY: NO_DIGESTS + text}))
     length = int.from_bytes(data[:8], "little")
     if length > LARGEST_HEADER:
         raise CheckpointError(
@@ -85,9 +88,16 @@ def encoded(text: str, arrays: Mapping[str, tuple[str, Array]]) -> bytes:
 
 
 def sealed(data: bytes) -> bytes:
-    """A file with the checksum of all of it in place of zeros."""
-    at = data.index(NO_DIGEST.encode())
-    return data[:at] + hashlib.sha256(data).hexdigest().encode() + data[at + len(NO_DIGEST) :]
+    """A file with its sums in place of zeros."""
+    length = 8 + int.from_bytes(data[:8], "little")
+    start, arrays = data[:length], data[length:]
+    both, size = NO_DIGESTS.encode(), len(NO_DIGEST)
+    start = start.replace(both, both[: size + 1] + _digest(arrays).encode() + b" ", 1)
+    return start.replace(both[: size + 1], _digest(start).encode() + b" ", 1) + arrays
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _plain(array: Array, dtype: str) -> Array:
@@ -102,31 +112,28 @@ def _plain(array: Array, dtype: str) -> Array:
 
 
 def read_header(file: BinaryIO, size: int) -> Header:
-    """What an open file of `size` bytes says, after its checksum was found to be right.
+    """What an open file of `size` bytes says, where its header is as it was written.
 
     Raises:
-        CheckpointError: this is no such file, or it was changed.
+        CheckpointError: this is no such file, or its header was changed.
     """
-    first = file.read(8)
-    for sign, what in FOREIGN.items():
-        if first.startswith(sign):
-            raise CheckpointError(f"this is {what}, no checkpoint of a net")
+    first, brace = file.read(8), file.read(1)
     length = int.from_bytes(first, "little")
-    if len(first) < 8 or length > size - 8:
+    if brace != b"{" or not 0 < length <= min(LARGEST_HEADER, size - 8):
+        for sign, what in FOREIGN.items():
+            if first.startswith(sign):
+                raise CheckpointError(f"this is {what}, no checkpoint of a net")
+        if LARGEST_HEADER < length <= size - 8:
+            raise CheckpointError(f"its header of {length:,} bytes is too large")
         raise CheckpointError("this is no checkpoint of a net, or not the whole of one")
-    if length > LARGEST_HEADER:
-        raise CheckpointError(f"its header of {length:,} bytes is too large")
-    data = file.read(length)
+    data = brace + file.read(length - 1)
     text, table = _parsed(data)
-    digest, space, text = text.partition(" ")
-    if not space or data.count(digest.encode()) != 1:
-        raise CheckpointError("its checksum is not where it should be")
-    found = hashlib.sha256(first + data.replace(digest.encode(), NO_DIGEST.encode()))
-    while block := file.read(AT_ONCE):
-        found.update(block)
-    if found.hexdigest() != digest:
-        raise CheckpointError("it is not what was written: its checksum does not fit")
-    return Header(text, table, 8 + length)
+    mine, _, rest = text.partition(" ")
+    theirs, _, text = rest.partition(" ")
+    start = first + data
+    if _digest(start.replace(mine.encode(), NO_DIGEST.encode(), 1)) != mine:
+        raise CheckpointError(CHANGED)
+    return Header(text, table, start, theirs)
 
 
 def _parsed(data: bytes) -> tuple[str, dict[str, Layout]]:
@@ -160,18 +167,21 @@ def _no_number(text: str) -> None:
 
 
 def read_arrays(file: BinaryIO, size: int, header: Header) -> dict[str, Array]:
-    """The arrays of the same file; bfloat16 as float32.
+    """The arrays of the same file, where they are as they were written; bfloat16 as float32.
 
     Raises:
         CheckpointError: the header does not say the truth of them. MissingExtraError.
     """
-    needed = header.start + sum(_bytes(layout) for layout in header.table.values())
+    needed = len(header.start) + sum(_bytes(layout) for layout in header.table.values())
     if size != needed:
         raise CheckpointError(f"it has {size:,} bytes, and its header speaks of {needed:,}")
     library = _library()
-    file.seek(0)
+    data = file.read(size - len(header.start))
+    if _digest(data) != header.digest:
+        raise CheckpointError(CHANGED)
     try:
-        parts = {name: part["data"] for name, part in library.deserialize(file.read(size))}
+        found = library.deserialize(header.start + data)
+        parts = {name: part["data"] for name, part in found}
         return {
             name: _array(parts[name], dtype, shape) for name, (dtype, shape) in header.table.items()
         }
