@@ -133,6 +133,9 @@ def read_header(file: BinaryIO, size: int) -> Header:
     start = first + data
     if _digest(start.replace(mine.encode(), NO_DIGEST.encode(), 1)) != mine:
         raise CheckpointError(CHANGED)
+    needed = len(start) + sum(map(_bytes, table.values()))
+    if size != needed:
+        raise CheckpointError(f"it has {size:,} bytes, and its header speaks of {needed:,}")
     return Header(text, table, start, theirs)
 
 
@@ -172,9 +175,6 @@ def read_arrays(file: BinaryIO, size: int, header: Header) -> dict[str, Array]:
     Raises:
         CheckpointError: the header does not say the truth of them. MissingExtraError.
     """
-    needed = len(header.start) + sum(_bytes(layout) for layout in header.table.values())
-    if size != needed:
-        raise CheckpointError(f"it has {size:,} bytes, and its header speaks of {needed:,}")
     library = _library()
     data = file.read(size - len(header.start))
     if _digest(data) != header.digest:
