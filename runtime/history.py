@@ -121,6 +121,11 @@ class History:
             window: how many steps to remember; None for all.
             lent: arrays that others may write into. What shares memory with them is copied.
         """
+        ends = self.dropped + self.steps + call.steps
+        row = {"end": np.array([ends]), "single": np.array([call.single])}
+        calls = self.calls.extended(row, 1)
+        if not call.steps and self.calls:
+            return replace(self, calls=calls)  # nothing has come between the steps
         rows, count = dict(tape.arrays), tape.steps
         whole = window is None or count <= window
         if window is not None and not whole:
@@ -139,9 +144,6 @@ class History:
             linked = bool(segments) and self.connected and whole
             segment = Segment(params, tape.variant, tape.batch, buffer, fresh and whole, linked)
             segments = (*segments, segment)
-        ends = self.dropped + self.steps + call.steps
-        row = {"end": np.array([ends]), "single": np.array([call.single])}
-        calls = self.calls.extended(row, 1)
         found = History(segments, calls, self.dropped, connected=True)
         return found if window is None else found._within(window, ends)
 

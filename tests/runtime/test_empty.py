@@ -7,7 +7,7 @@ import pytest
 
 import rnnc
 from rnnc.runtime.recur import Recur
-from tests.runtime.models import close, dense
+from tests.runtime.models import close, dense, elman
 
 LEARNED = """
 cell C(): (h[2] = tanh(h0), x[2]) -> (h', h') {
@@ -61,3 +61,21 @@ def test_rows_of_a_net_without_state_have_nothing_to_reset() -> None:
     net.reset(rows=[1])
     net.truncate()
     close(net.scan(np.ones((1, 3, 4))), dense().scan(np.ones((1, 3, 4))))
+
+
+def test_a_call_without_steps_is_no_bridge_over_a_window_or_a_gap() -> None:
+    net, other = elman(history=1), elman(history=1)
+    for each in (net, other):
+        each.scan(np.ones((1, 3)), starts=[True])
+    net.scan(np.ones((0, 3)))
+    for each in (net, other):
+        each.scan(np.ones((2, 3)))
+    d_y = np.ones((1, 4))
+    close(net.backward(d_y).state, other.backward(d_y).state)
+
+    net = elman()
+    net(np.ones(3))
+    net.eval()(np.ones(3))
+    net.train().scan(np.ones((0, 3)))
+    with pytest.raises(rnnc.Error, match="not what its last recorded step returned"):
+        net.backward(np.ones((1, 4)), {"h": np.ones(4)})
