@@ -43,7 +43,8 @@ def format_text(text: str, file: str = "<string>") -> str:
     Returns:
         The text to put in its place.
     Raises:
-        Problems: `text` has mistakes of form, as `parse` finds them.
+        Problems: `text` has mistakes of form, as `parse` finds them; or laid out, with its spaces,
+            it is larger than a source may be.
     """
     tree = parse(text, file)
     source = tree.span.source

@@ -173,8 +173,14 @@ class _Parser:
         for type_ in types.split():
             self._feed(Word(type_, "_", span))
 
-    def _accepts(self, type_: str) -> bool:
-        return type_ in self.table[self.state.state_stack[-1]]
+    def _can_begin(self) -> frozenset[str]:
+        """What may stand here if a statement or a declaration may begin here; else nothing."""
+        entries = self.table[self.state.state_stack[-1]]
+        if "PARAM" not in entries and "CELL" not in entries:
+            return frozenset()
+        # An entry may promise what only other places allow: behind `return` there is no statement.
+        accepted = frozenset[str](self.interactive.accepts())
+        return accepted if accepted & {"PARAM", "CELL"} else frozenset()
 
     def _recover(self, at: int) -> int:
         """Report the word at `at`, give up its statement, and say where to go on."""
@@ -182,10 +188,9 @@ class _Parser:
         expected = frozenset[str](self.interactive.accepts())
         if at > 0 and self.words[at - 1].type == "RBRACE" and "LINE_END" in expected:
             self._feed_all("LINE_END", self._word(at).span)  # the block above is whole: keep it
-        while not (self._accepts("PARAM") or self._accepts("CELL")):
+        while not (can_begin := self._can_begin()):
             self.state.state_stack.pop()
             self.state.value_stack.pop()
-        can_begin = self.interactive.accepts()
         outside = "CELL" in can_begin
         last = self._word(stop)
         lacks_return = last.type == "RBRACE" and "RETURN" in can_begin

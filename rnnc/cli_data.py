@@ -49,12 +49,23 @@ def read_steps(path: str, columns: Sequence[str]) -> Array:
 
 def _read_text(path: str) -> str:
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        data = read_standard_input() if path == "-" else Path(path).read_bytes()
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not text in UTF-8: see byte {error.start}") from None
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def read_standard_input(most: int = -1) -> bytes:
+    """What standard input holds, or its first `most` bytes.
+
+    Raises:
+        DataError: there is none: it was closed before the command started.
+    """
+    if sys.stdin is None:
+        raise DataError("standard input is closed")
+    return sys.stdin.buffer.read(most)
 
 
 def _parse(text: str, name: str, columns: Sequence[str]) -> Array:

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .cli_data import read_standard_input
 from .cli_diff import out_diff, unified
 from .cli_errors import FINE, WRONG, OutputError
 from .cli_print import out, out_json, report, report_as_data
-from .compiler.files import FileError, read_text
+from .compiler.files import MOST_BYTES, FileError, read_text
 from .grammar.format import format_text
 from .grammar.problems import Error
+from .grammar.source import visible
 
 
 @dataclass(slots=True)
@@ -93,7 +95,11 @@ def _files(paths: Sequence[str]) -> Iterator[str]:
 
 def _walk(path: str) -> Iterator[tuple[str, list[str], list[str]]]:
     """A folder and those within, hidden ones left out, in an order that is always the same."""
-    for folder, folders, names in os.walk(path):
+
+    def fail(error: OSError) -> None:
+        raise FileError(Path(error.filename or path), error.strerror or str(error))
+
+    for folder, folders, names in os.walk(path, onerror=fail):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield folder, folders, sorted(names)
 
@@ -112,10 +118,13 @@ def _formatted(path: str) -> _File:
 
 
 def _read_standard_input() -> str:
+    data, name = read_standard_input(MOST_BYTES), Path("<stdin>")
+    if len(data) == MOST_BYTES:
+        raise FileError(name, "this is larger than 256 KiB")
     try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FileError(Path("<stdin>"), f"this is not UTF-8 at byte {error.start}") from None
+        raise FileError(name, f"this is not UTF-8 at byte {error.start}") from None
 
 
 def replace(path: Path, text: str) -> None:
@@ -161,7 +170,7 @@ def _print(file: _File, *, check: bool, diff: bool) -> None:
         sys.stdout.buffer.write(file.after.encode())
         sys.stdout.buffer.flush()
     elif file.changes:
-        out(f"{file.name} would change" if check else f"{file.name} is formatted")
+        out(f"{visible(file.name)} {'would change' if check else 'is formatted'}")
 
 
 def _as_data(file: _File) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from rnnc.compiler import library
 from rnnc.compiler.text import show
 from rnnc.grammar import format as format_module
+from rnnc.grammar import words
 from rnnc.grammar.format import format_text
 from rnnc.grammar.parse import parse
 from rnnc.grammar.printer import WIDEST, Line
@@ -198,6 +199,16 @@ def test_a_name_is_written_as_its_author_does_and_lines_are_measured_in_columns(
 def test_a_file_with_mistakes_is_refused() -> None:
     with pytest.raises(Problems, match="never closed"):
         format_text("cell A(n: (h[n], x[n]) -> (h', h') { h' = x }")
+
+
+def test_a_layout_that_is_too_large_for_a_source_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = BODY.format("h'=" + "+".join("x" * 100))
+    monkeypatch.setattr(words, "LARGEST_SOURCE", len(text))
+    with pytest.raises(Problems) as caught:
+        format_text(text)
+    assert [problem.code for problem in caught.value.problems] == ["too-large"]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,10 @@ def mutate(text: str, rng: random.Random) -> str:
     return text
 
 
+def test_a_block_behind_return_gives_problems() -> None:
+    assert codes_of("fn f(x) {\n    return x\n) {\n") == ["unopened-bracket", "unclosed-bracket"]
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_200_mutated_sources_give_trees_or_problems(seed: int) -> None:
     good = HERE.joinpath("language.rnn").read_text(encoding="utf-8").split("\n\n")

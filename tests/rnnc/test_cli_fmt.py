@@ -105,6 +105,29 @@ def test_standard_input_may_be_anything(
     assert code in captured.err
 
 
+def test_standard_input_may_be_closed_or_without_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["fmt", "-"]) == WRONG
+    assert "error[bad-data]: standard input is closed" in capsys.readouterr().err
+    with open("/dev/zero") as endless:
+        monkeypatch.setattr(sys, "stdin", endless)
+        assert main(["fmt", "-"]) == WRONG
+    assert "larger than 256 KiB" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    assert main(["fmt", str(tmp_path)]) == WRONG
+    assert f"error[unreadable-file]: {tmp_path}: Permission denied" in capsys.readouterr().err
+
+
 def test_a_folder_is_all_its_files_but_hidden_ones_and_links(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,14 @@ def expected(xs: np.ndarray = XS, seed: int = 0) -> np.ndarray:
     return np.asarray(net.scan(xs))
 
 
+def test_standard_input_may_be_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["run", *GRU]) == WRONG
+    assert capsys.readouterr().err == "error[bad-data]: standard input is closed\n"
+
+
 @pytest.mark.parametrize(
     "text",
     [
