@@ -5,6 +5,7 @@ In: the name and text of a file. Out: `Span`s, and lines with carets under them.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence

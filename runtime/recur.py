@@ -46,7 +46,7 @@ from .params import replaced
 from .replay import Gradients, Sums, run_back
 from .reporting import USUAL, report_of
 from .standing import Standing
-from .truncation import read_mask, read_masks
+from .truncation import read_mask
 
 if TYPE_CHECKING:
     from ..compiler.report import Report
@@ -145,7 +145,7 @@ class Recur:
         if recording:
             least = self._inputs.row_bytes * call.batch
             at.check_room(call, least, self._window, self._limit)
-        resets, counts, cuts = read_masks(call, starts, lengths, boundaries, at, arrays)
+        resets, counts, cuts = at.masks(call, starts, lengths, boundaries, arrays)
         if recording and at.resets is not None and call.steps:
             if resets is None:
                 resets = read_mask(np.zeros(call.steps, bool), call, "starts", arrays)
@@ -209,7 +209,7 @@ class Recur:
         with self._alone():
             call, at = self._inputs.read(xs, single=False), self._at
             at.check_fit(call)
-            resets, counts, cuts = read_masks(call, starts, lengths, boundaries, at, self._arrays)
+            resets, counts, cuts = at.masks(call, starts, lengths, boundaries, self._arrays)
             found = self._bound.tracing(self._program).run(
                 self._params,
                 at.entering(self._program, self._params, call.batch),

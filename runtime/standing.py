@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from .arrays import AnyArray
+from .arrays import AnyArray, Arrays
 from .carries import chosen
 from .errors import HistoryFullError, StateError
 from .history import History
 from .inputs import Call
 from .program import Program
+from .truncation import read_boundaries, read_lengths, read_mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +74,16 @@ class Standing:
                 "call truncate() after backward, keep fewer steps with history=, or call eval() "
                 "where no gradient is wanted"
             )
+
+    def masks(
+        self, call: Call, starts: Any, lengths: Any, boundaries: Any, arrays: Arrays
+    ) -> tuple[AnyArray | None, AnyArray | None, AnyArray | None]:
+        """Resets, lengths and cuts of the next call; None for what it does not say."""
+        resets = None if starts is None else read_mask(starts, call, "starts", arrays)
+        counts = None if lengths is None else read_lengths(lengths, call, arrays)
+        cuts = None
+        if boundaries is not None:
+            cuts = read_boundaries(boundaries, call, self.step, arrays)
+            if not self.history.steps:
+                cuts[:1] = False  # nothing is recorded before it; an initial state has a gradient
+        return resets, counts, cuts

@@ -19,23 +19,8 @@ from .arrays import AnyArray, Array, Arrays, copied, kind, namespace
 from .checks import describe
 from .errors import DTypeError, RangeError, SettingError, ShapeError
 from .inputs import Call
-from .standing import Standing
 
 LONGEST_PERIOD = 2**62  # steps: a step of the stream and one of a call are added as int64
-
-
-def read_masks(
-    call: Call, starts: Any, lengths: Any, boundaries: Any, at: Standing, arrays: Arrays
-) -> tuple[AnyArray | None, AnyArray | None, AnyArray | None]:
-    """Resets, lengths and cuts of the next call of a net; None for what it does not say."""
-    resets = None if starts is None else read_mask(starts, call, "starts", arrays)
-    counts = None if lengths is None else read_lengths(lengths, call, arrays)
-    cuts = None
-    if boundaries is not None:
-        cuts = read_boundaries(boundaries, call, at.step, arrays)
-        if not at.history.steps:
-            cuts[:1] = False  # nothing is recorded before it; an initial state has a gradient
-    return resets, counts, cuts
 
 
 def read_mask(given: Any, call: Call, name: str, arrays: Arrays) -> AnyArray:

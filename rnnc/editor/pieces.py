@@ -17,8 +17,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from .. import grammar
+from ..grammar.limits import MOST_SHOWN
 from ..grammar.parse import parse_what_can_be
-from ..grammar.problems import MOST_SHOWN, Collector, Problem, Problems
+from ..grammar.problems import Collector, Problem, Problems
 from ..grammar.source import Source, Span
 from ..grammar.syntax import Declaration, File, Import
 from ..grammar.words import check_size

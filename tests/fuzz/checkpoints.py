@@ -30,7 +30,8 @@ from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.runtime import launch, verdicts
 from rnnc.runtime.checkpoint import bytes_of, read
 from rnnc.runtime.numpy_arrays import NumPyArrays
-from rnnc.runtime.recur import Recur, resumed
+from rnnc.runtime.recur import Recur
+from rnnc.runtime.resume import resumed, snapshot_of
 from rnnc.runtime.runner import Runner
 from rnnc.runtime.verdicts import Verdict
 from tests.fuzz.forgery import Parts, forged
@@ -62,7 +63,7 @@ def seeds_of_nets() -> tuple[bytes, ...]:
     nets = (inner, chain, outer, rnnc.Dense(2, 2))
     optimiser = rnnc.Adam()
     optimiser.step(inner.params, dict(inner.params))
-    return tuple(bytes_of(net._snapshot(), {"adam": optimiser.state}) for net in nets)
+    return tuple(bytes_of(snapshot_of(net), {"adam": optimiser.state}) for net in nets)
 
 
 # -- bytes -----------------------------------------------------------------------------------------
@@ -219,8 +220,8 @@ def try_checkpoint(data: bytes, good: bytes | None) -> str:
     if good is not None:
         assert data == good, "nobody noticed"
         return "not changed"
-    again = bytes_of(net._snapshot(), extra)
-    assert again == bytes_of(opened(again)[0]._snapshot(), extra), "not saved to the same bytes"
+    again = bytes_of(snapshot_of(net), extra)
+    assert again == bytes_of(snapshot_of(opened(again)[0]), extra), "not saved to the same bytes"
     assert_runs(net)
     return "another net"
 
