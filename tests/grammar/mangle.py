@@ -1,4 +1,4 @@
-"""Sources with their white space, commas and comments drawn anew: the same program, badly set.
+"""Sources with their white space and comments drawn anew: the same program, badly set.
 
 In: the text of a good source, and a `Random`. Out: a text with the same syntax tree but for the
 documentation, as comments stand wherever a line can end.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rnnc.grammar import parse, syntax
 from rnnc.grammar.walk import (
     expressions_in,
+    is_equal,
     items_in,
     names_in,
     outputs_in,
@@ -59,3 +60,21 @@ def test_a_sum_of_5000_terms_is_walked_without_recursion() -> None:
     (function,) = parse("fn f(x) = " + " + ".join(["x"] * 5000)).declarations
     assert isinstance(function, syntax.FunctionDeclaration)
     assert sum(isinstance(node, syntax.Name) for node in walk([function.result])) == 5000
+
+
+def test_trees_are_equal_whatever_their_places_and_depth() -> None:
+    tree = parse(CELL)
+    assert is_equal(tree, parse(CELL.replace(" = ", "   =   ")))
+    for old, new in (
+        ("m' = m", "m' = c"),
+        ("m[]", "m[n]"),
+        ("n]", "1]"),
+        ("y = x", ""),
+        ("l in", "i in"),
+    ):
+        other = parse(CELL.replace(old, new))
+        assert is_equal(tree, other) is (tree == other)
+    long = "fn f(x) = " + " + ".join(["x"] * 5000)
+    assert is_equal(parse(long), parse(long))
+    assert not is_equal(parse(long), parse("# doc\n" + long))
+    assert not is_equal(parse(long), parse(long + " + x"))
