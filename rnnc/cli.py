@@ -22,6 +22,7 @@ from .cli_errors import (
     PIPE_CLOSED,
     WRONG,
     InternalError,
+    NoMemoryError,
     UsageError,
 )
 from .cli_parser import parse
@@ -79,7 +80,8 @@ def _status(arguments: Sequence[str]) -> int:
         print("rnnc: interrupted", file=sys.stderr)
         return INTERRUPTED
     except MemoryError as error:
-        print(f"rnnc: there is not enough memory: {error}", file=sys.stderr)
+        told = NoMemoryError(f"there is not enough memory: {error}")
+        _answer(told, error, as_json=as_json)
         return WRONG
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None:

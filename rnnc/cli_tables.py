@@ -12,6 +12,7 @@ from .cli_errors import (
     DataError,
     GradientError,
     InternalError,
+    NoMemoryError,
     OpenSizesError,
     OutputError,
     UnknownCodeError,
@@ -141,7 +142,8 @@ def kinds() -> dict[str, type[Error]]:
     others = (
         CallError, NoSuchCellError, FileError, OptionError,
         UsageError, UnknownSettingError, OpenSizesError, DataError, OutputError,
-        GradientError, UnknownCodeError, InternalError,
+        GradientError, UnknownCodeError, NoMemoryError,
+        InternalError,
     )  # fmt: skip
     found = {**PROBLEMS, **ERRORS, **{error.code: error for error in others}}
     return dict(sorted(found.items()))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rnnc import cli_check, cli_doctor, cli_emit
+from rnnc import cli_check, cli_doctor, cli_emit, cli_parser
 from rnnc.cli import main
 from rnnc.cli_errors import BROKEN, FINE, MISUSED, WRONG
 
@@ -57,6 +57,11 @@ def document(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 
     found = json.loads(captured.out)
     assert found["ok"] is (status == FINE)
     return found
+
+
+def test_every_command_that_reports_can_report_json() -> None:
+    _, commands = cli_parser._parser()
+    assert {name for name, made in commands.items() if "--json" in made.flags} == {*CALLS, "emit"}
 
 
 @pytest.mark.parametrize("command", CALLS)
@@ -152,6 +157,19 @@ def test_a_mistake_of_rnnc_is_a_document_too(
     (problem,) = document(capsys, "check", "std", status=BROKEN)["problems"]
     assert problem["code"] == "internal-error"
     assert "ZeroDivisionError" in problem["message"]
+
+
+def test_a_lack_of_memory_is_a_document_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise MemoryError("unable to allocate 1 TiB")
+
+    monkeypatch.setattr(cli_check, "check", fail)
+    (problem,) = document(capsys, "check", "std", status=WRONG)["problems"]
+    assert problem["code"] == "no-memory"
+    assert main(["check", "std"]) == WRONG
+    assert "not enough memory: unable to allocate 1 TiB" in capsys.readouterr().err
 
 
 def test_a_stream_that_lacks_signs_gets_the_escapes_of_json(
