@@ -8,15 +8,18 @@ ordered by the barycentres of what they are joined with, and set by least square
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 
 from .graph import Graph, Zone
 
 GAP = 18.0  # between boxes side by side
 RISE = 34.0  # between layers, where edges turn
 BAND = 26.0  # above the first layer of a band, for what it is called
+WIDEST = 1200.0  # of the values in a layer, if it can be helped
+ROOM = 400.0  # beside them, for what is given
 SWEEPS = 12
 THREAD = 10.0  # width that an edge takes where it passes a layer
 STIFF = 8.0  # how much more it matters that a thread is straight than that a box is near others
@@ -64,7 +67,7 @@ class _Item:
 
 def layered(graph: Graph, sizes: Sequence[Point]) -> Layout:
     """Set the boxes of a graph, each as large as `sizes` says."""
-    layers, bands = _layers(graph)
+    layers, bands = _layers(graph, sizes)
     items = [_Item(sizes[at][0], layers[at], at) for at in range(len(graph.boxes))]
     rows: list[list[_Item]] = [[] for _ in range(max(layers, default=0) + 1)]
     for item in items:
@@ -78,34 +81,52 @@ def layered(graph: Graph, sizes: Sequence[Point]) -> Layout:
 # -- layers --------------------------------------------------------------------------------------
 
 
-def _layers(graph: Graph) -> tuple[list[int], list[tuple[Zone, int, int]]]:
-    """The layer of each box; the bands, each with its first layer and the one behind its last."""
-    boxes = graph.boxes
-    given: dict[int, list[int]] = {at: [] for at in range(len(boxes))}
+def _layers(graph: Graph, sizes: Sequence[Point]) -> tuple[list[int], list[tuple[Zone, int, int]]]:
+    """The layer of each box; the bands, each with its first layer and the one behind its last.
+
+    A layer that is full passes what comes next on to the one below (Coffman, Graham 1972).
+    """
+    given: dict[int, list[int]] = {at: [] for at in range(len(graph.boxes))}
     for start, stop in graph.edges:
         given[stop].append(start)
     levels: dict[int, tuple[Zone, int]] = {}
-    for at in sorted(graph.of("value"), key=lambda at: (BANDS[_zone(graph, at)], at)):
-        band = BANDS[_zone(graph, at)]
-        before = [levels[a][1] for a in given[at] if a in levels and levels[a][0] == band]
-        levels[at] = band, max(before, default=0) + 1
-    ends = [*graph.of("next"), *graph.of("output")]
-    last = {b: max(level for z, level in levels.values() if z == b) for b, _ in levels.values()}
-    for at in ends:
-        band = BANDS[_zone(graph, at)]
-        levels[at] = band, last.get(band, 0) + 1
-    for at, box in enumerate(boxes):
-        if at in levels:
-            continue
-        read = min((levels[r] for r in graph.readers(at) if r in levels), default=(Zone.STEP, 1))
-        levels[at] = (Zone.STEP, 0) if box.kind == "carry" else (read[0], max(read[1] - 1, 0))
+    taken: dict[tuple[Zone, int], float] = defaultdict(float)
+
+    def put(at: int, band: Zone, candidates: Iterable[int], most: float) -> None:
+        """Set a box in the first of some levels that has room for it, or else in the emptiest."""
+        tried = []
+        for level in candidates:
+            tried.append((taken[band, level], level))
+            if not tried[-1][0] or tried[-1][0] + sizes[at][0] + GAP <= most:
+                break
+        else:
+            level = min(tried)[1]
+        levels[at] = band, level
+        taken[band, level] += sizes[at][0] + GAP
+
+    def band_of(at: int) -> Zone:
+        return BANDS[_zone(graph, at)]
+
+    for at in sorted(graph.of("value"), key=lambda at: (band_of(at), at)):
+        before = [levels[a][1] for a in given[at] if a in levels and levels[a][0] == band_of(at)]
+        put(at, band_of(at), count(max(before, default=0) + 1), WIDEST)
+    last = {band: max(n for z, n in levels.values() if z == band) for band, _ in levels.values()}
+    for at in (*graph.of("next"), *graph.of("output")):
+        put(at, band_of(at), count(last.get(band_of(at), 0) + 1), WIDEST)
+    for at, box in enumerate(graph.boxes):
+        if box.kind == "carry":
+            put(at, Zone.STEP, (0,), WIDEST)
+        elif at not in levels:
+            readers = [levels[r] for r in graph.readers(at) if r in levels]
+            band, level = min(readers, default=(Zone.STEP, 1))
+            put(at, band, range(level - 1, -1, -1), WIDEST + ROOM)
     inside = sorted(set(levels.values()))
     row = {level: at for at, level in enumerate(inside)}
     bands = []
     for band in dict.fromkeys(band for band, _ in inside):
         own = [row[level] for level in inside if level[0] == band]
         bands.append((band, own[0], own[-1] + 1))
-    return [row[levels[at]] for at in range(len(boxes))], bands
+    return [row[levels[at]] for at in range(len(graph.boxes))], bands
 
 
 def _zone(graph: Graph, at: int) -> Zone:

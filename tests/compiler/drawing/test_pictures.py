@@ -16,7 +16,7 @@ from rnnc.cli_parser import PICTURES
 from rnnc.compiler import library
 from rnnc.compiler.drawing import FORMS, draw, graph_of, svg
 from rnnc.compiler.drawing.collapse import MOST, collapsed, with_leaves_joined
-from rnnc.compiler.drawing.layers import Rectangle, layered
+from rnnc.compiler.drawing.layers import WIDEST, Rectangle, layered
 from rnnc.compiler.drawing.step_picture import lines_of, size_of
 from rnnc.compiler.ir import Value
 from tests.compiler.drawing.test_dataflow import CELLS, SIDES
@@ -136,3 +136,14 @@ def test_the_command_line_knows_the_forms() -> None:
 def test_wide_and_combining_signs_are_counted_as_they_are_shown() -> None:
     assert svg.columns("x̂") == 1
     assert svg.columns("状態") == 4
+
+
+def test_a_full_layer_passes_boxes_on_to_the_next() -> None:
+    names = [f"value{at}" for at in range(24)]
+    body = "\n".join(f"{name} = sigmoid(x * {at}.5)" for at, name in enumerate(names))
+    text = f"cell C(n): ((), x[n]) -> ((), y) {{ {body}\n y = {' + '.join(names)} }}"
+    graph = graph_of(library.loads(text).C(4))
+    layout = layered(graph, [size_of(lines_of(graph, box)) for box in graph.boxes])
+    tops = {box.y for at, box in enumerate(layout.boxes) if graph.boxes[at].name in names}
+    assert len(tops) > 2
+    assert layout.width < 1.5 * WIDEST
