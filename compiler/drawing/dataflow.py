@@ -7,7 +7,7 @@ maximal fan-out-free cone), and a box for each unnamed value that several read o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ..ir import LEAVES, Node, Scan
 from ..places import Place, places
@@ -33,19 +33,22 @@ class Dataflow:
             forward: of a backward scan: the forward one, which says what these are.
         """
         self.scan = scan
-        self.saved = () if forward else saved
-        self.kept = {o.name: forward.name_of(o.node) for o in forward.scan.outs
-                     if o.name in saved} if forward else {}  # fmt: skip
-        self.numbered: int = (
-            forward.numbered if forward else 0
-        )  # values without a name of their own
+        kept = [o for o in forward.scan.outs if o.name in saved] if forward else []
+        self.kept = {o.name: forward.name_of(o.node) for o in kept if forward}
+        # How many values are called by a number; backward goes on where forward ended.
+        self.numbered: int = forward.numbered if forward else 0
         self.order = [n for n in scan if n.op.name != "const"]
         self.place = places(list(scan))
         self.values = [
             n for n in self.order if n.args and n.op.name not in BORDERS and not _view(n)
         ]
         self.fixed = _fixed(self.order)
-        self.outs = {base(o.node): o.name for o in scan.outs if o.name not in saved}
+        self.keeps = {base(o.node) for o in scan.outs if o.name in saved}
+        self.sizes = _Sizes(scan)
+        self.outs: dict[Node, list[str]] = {}  # what a user sees of a value, by name
+        for out in scan.outs:
+            if out.name not in saved:
+                self.outs.setdefault(base(out.node), []).append(out.name)
         self.heads: dict[Node, Node] = {}  # value -> the value in whose box it is
         self.parts: dict[Node, dict[int, str]] = {}  # value -> where a named part begins -> name
         self.formulas = Formulas()
@@ -84,7 +87,7 @@ class Dataflow:
         if value.label is not None:
             return (value.label,)
         if value not in self.parts and self.scan.reverse and value in self.outs:
-            return (self.outs[value],)
+            return tuple(self.outs[value])
         return tuple(name for _, name in sorted(self.parts.get(value, {}).items()))
 
     def zone(self, node: Node) -> Zone:
@@ -112,7 +115,7 @@ class Dataflow:
             if self.heads.get(node) is node:
                 self.bodies[node] = body
                 names = self.names(node)
-                if len(names) == 1 and node not in self.parts:
+                if names and node not in self.parts:
                     known[node] = Text(names[0])
                 elif names or len(body.text) > SHORT or body.is_cut:
                     known[node] = Text(f"%{self.numbered}")  # parts have names, their whole has not
@@ -130,54 +133,56 @@ class Dataflow:
     # -- the graph -------------------------------------------------------------------------------
 
     def graph(self, title: str) -> Graph:
-        """The boxes and edges, the leaves first."""
-        scan, sizes = self.scan, _Sizes(self.scan)
-        boxes: list[Box] = []
-        at: dict[Node, int] = {}
-        read = {base(a) for v in self.values for a in v.args} | {base(r) for r in scan.roots()}
-        saved = {base(o.node) for o in scan.outs if o.name in self.saved}
-
-        def add(node: Node, box: Box) -> None:
-            at.setdefault(node, len(boxes))
-            boxes.append(box)
-
-        given: tuple[tuple[Kind, tuple[Node, ...]], ...] = (
-            ("param", scan.params),
-            ("input", scan.inputs),
-        )
-        for kind, nodes in given:
-            for node in (n for n in nodes if n in read):
-                is_kept = str(node.attr) in self.kept
-                add(node, Box("saved" if is_kept else kind, (self.leaf_name(node),),
-                              shape=sizes.shape(node), is_saved=is_kept))  # fmt: skip
-        for carry in scan.carries:
-            name, shape = self.leaf_name(carry.node), sizes.shape(carry.node)
-            add(carry.node, Box("carry", (name,), "", shape, Zone.STEP, carry.node in saved))
-        ends: list[tuple[Node, int]] = []
-        for value in self.values:
-            if self.heads[value] is value:
-                body, zone = self.bodies[value].text, self.zone(value)
-                names = self.names(value)
-                if not names and self.name_of(value) != body:
-                    names = (self.name_of(value),)
-                is_total = "T" not in value.type.axes and zone in (Zone.BEFORE, Zone.AFTER)
-                add(value, Box("value", names, body, sizes.shape(value), zone, value in saved,
-                               self.outs.get(value) in names, is_total))  # fmt: skip
-        for carry in scan.carries:
-            ends.append((base(carry.next), len(boxes)))
-            boxes.append(Box("next", (self.leaf_name(carry.node),), zone=Zone.STEP))
-        for value, name in self.outs.items():  # what has another name in the body, or is a leaf
-            if value not in self.heads or name not in self.names(value):
-                zone = self.zone(value) if value in self.heads else Zone.STEP
-                ends.append((value, len(boxes)))
-                boxes.append(Box("output", (name,), shape=sizes.shape(value), zone=zone))
-        edges = [(at[value], end) for value, end in ends if value in at]
+        """The boxes and edges, what is given first and what is handed on last."""
+        starts = [*self._given(), *self._computed()]
+        ends = list(self._handed_on())
+        at = {node: place for place, (node, _) in enumerate(starts)}
+        edges = {(at[value], len(starts) + n) for n, (value, _) in enumerate(ends) if value in at}
         for value in self.values:
             head = at[self.heads[value]]
-            edges += [(at[self.heads.get(b, b)], head) for b in map(base, value.args)
-                      if self.heads.get(b, b) in at]  # fmt: skip
-        edges = sorted({(a, b) for a, b in edges if a != b})
-        return Graph(title, sizes.line, tuple(boxes), tuple(edges), scan.reverse)
+            for read in map(base, value.args):
+                start = at.get(self.heads.get(read, read), head)  # numbers have no box
+                edges |= {(start, head)} if start != head else set()
+        boxes = tuple(box for _, box in (*starts, *ends))
+        return Graph(title, self.sizes.line, boxes, tuple(sorted(edges)), self.scan.reverse)
+
+    def _given(self) -> Iterator[tuple[Node, Box]]:
+        """What the step reads and does not compute, as far as it reads it."""
+        read = {base(a) for v in self.values for a in v.args}
+        read |= {base(root) for root in self.scan.roots()}
+        for node in self.scan.params:
+            if node in read:
+                yield node, Box("param", (self.leaf_name(node),), "", self.sizes.shape(node))
+        for node in self.scan.inputs:
+            is_kept = str(node.attr) in self.kept
+            kind: Kind = "saved" if is_kept else "input"
+            if node in read:
+                names, shape = (self.leaf_name(node),), self.sizes.shape(node)
+                yield node, Box(kind, names, "", shape, is_saved=is_kept)
+        for node in (carry.node for carry in self.scan.carries):
+            names, shape = (self.leaf_name(node),), self.sizes.shape(node)
+            yield node, Box("carry", names, "", shape, Zone.STEP, node in self.keeps)
+
+    def _computed(self) -> Iterator[tuple[Node, Box]]:
+        for value in (v for v in self.values if self.heads[v] is v):
+            body, zone, names = self.bodies[value].text, self.zone(value), self.names(value)
+            is_output = any(name in names for name in self.outs.get(value, ()))
+            is_total = "T" not in value.type.axes and zone in (Zone.BEFORE, Zone.AFTER)
+            if not names and self.name_of(value) != body:
+                names = (self.name_of(value),)
+            is_kept, shape = value in self.keeps, self.sizes.shape(value)
+            yield value, Box("value", names, body, shape, zone, is_kept, is_output, is_total)
+
+    def _handed_on(self) -> Iterator[tuple[Node, Box]]:
+        """Carries, and outputs that have another name in the body; each with what it is."""
+        for carry in self.scan.carries:
+            yield base(carry.next), Box("next", (self.leaf_name(carry.node),), zone=Zone.STEP)
+        for value, names in self.outs.items():
+            is_leaf = value not in self.heads
+            for name in names:
+                if is_leaf or name not in self.names(value):
+                    zone = Zone.STEP if is_leaf else self.zone(value)
+                    yield value, Box("output", (name,), "", self.sizes.shape(value), zone)
 
 
 def _view(node: Node) -> bool:

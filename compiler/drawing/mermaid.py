@@ -45,24 +45,26 @@ def _step(graph: Graph) -> Iterator[str]:
 
 def _unrolled(graph: Graph) -> Iterator[str]:
     """The values of the loop three times; a carry is an edge from one step to the next."""
-    loop = set(graph.of("value", Zone.STEP))
-    once = [at for at, box in enumerate(graph.boxes) if at not in loop and box.kind not in
-            ("carry", "next", "input", "output")]  # fmt: skip
-    each = sorted({*graph.of("input"), *graph.of("output")})
+    carries, nexts = graph.of("carry"), graph.of("next")
+    loop = graph.of("value", Zone.STEP)
+    each = {*graph.of("input"), *graph.of("output"), *loop}
+    once = [at for at in range(len(graph.boxes)) if at not in {*each, *carries, *nexts}]
     yield from (f"  {_node(graph, at)}" for at in once)
     for step, word in enumerate(STEPS):
         yield f'  subgraph step{step}["{word}"]'
-        yield from (f"    {_node(graph, at, f's{step}')}" for at in (*each, *sorted(loop)))
+        yield from (f"    {_node(graph, at, f's{step}')}" for at in sorted(each))
         yield "  end"
-        for a, b in graph.edges:
-            ends = [f"s{step}n{e}" if e in loop or e in each else f"n{e}" for e in (a, b)]
-            if {graph.boxes[a].kind, graph.boxes[b].kind} & {"carry", "next"}:
-                continue
-            if step == 0 or ends[0] != f"n{a}" or ends[1] != f"n{b}":
-                yield f"  {ends[0]} --> {ends[1]}"
+
+    def name(at: int, step: int) -> str:
+        return f"s{step}n{at}" if at in each else f"n{at}"
+
+    for a, b in graph.edges:
+        if not {a, b} & {*carries, *nexts}:
+            pairs = (f"  {name(a, step)} --> {name(b, step)}" for step in range(len(STEPS)))
+            yield from dict.fromkeys(pairs)
     order = range(len(STEPS))[::-1] if graph.is_backward else range(len(STEPS))
     for before, behind in pairwise(order):
-        for carry, after in zip(graph.of("carry"), graph.of("next"), strict=True):
+        for carry, after in zip(carries, nexts, strict=True):
             label = _escaped(graph.boxes[carry].name)
             for source in (a for a, b in graph.edges if b == after and a in loop):
                 for reader in graph.readers(carry):

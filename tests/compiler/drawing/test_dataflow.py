@@ -75,6 +75,13 @@ def test_an_output_that_is_a_state_under_another_name_has_a_box() -> None:
     assert [a for a, b in graph.edges if b == output] == graph.of("carry")
 
 
+def test_an_output_that_has_several_names_has_them_all() -> None:
+    text = "cell C(n): (h[n], x[n]) -> (h', (h', y)) { h' = tanh(h + x)\n y = h' }"
+    graph = graph_of(library.loads(text).C(4))
+    shown = [box.name for box in graph.boxes if box.is_output or box.kind == "output"]
+    assert shown == ["h'", "y"]
+
+
 def test_members_of_a_chain_have_their_paths() -> None:
     names = {box.name for box in graph_of(CELLS["Chain"]).boxes}
     assert {"0.c'", "1.z", "2.W"} <= names
