@@ -1,4 +1,4 @@
-"""What a notebook shows of cells and nets: equations, a table of what they hold, a picture.
+"""What a notebook shows of cells and nets: equations, source, a table of what they hold, pictures.
 
 In: templates, cells and nets. Out: HTML, all text in it escaped, and LaTeX. A page has no colours
 of its own but in its picture, so that it is readable in a light and in a dark notebook.
@@ -45,6 +45,9 @@ def page(
     if mathematics is not None:
         shown = _text(mathematics, keep_lines=True)
         parts.append(f'<div class="tex2jax_process">{shown}</div>')
+        source = "\n\n".join(each.definition.declaration.span.text for each in written)
+        shown = f"<pre>{_text(source, keep_lines=True)}</pre>"
+        parts.append(f"<details><summary>source</summary>{shown}</details>")
     if cell is not None:
         parts.append(f"<table>{''.join(_rows(cell, is_open=is_open))}</table>")
         graph = graph_of(cell, sizes=not is_open)

@@ -182,7 +182,8 @@ class Dataflow:
             for name in names:
                 if is_leaf or name not in self.names(value):
                     zone = Zone.STEP if is_leaf else self.zone(value)
-                    yield value, Box("output", (name,), "", self.sizes.shape(value), zone)
+                    what = self.formulas.of(value).text
+                    yield value, Box("output", (name,), what, self.sizes.shape(value), zone)
 
 
 def _view(node: Node) -> bool:

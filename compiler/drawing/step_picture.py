@@ -82,7 +82,7 @@ def lines_of(graph: Graph, box: Box) -> list[tuple[str, str]]:
         case "next":
             return [(box.name, "ink"), (f"to step {behind}", "quiet")]
         case "output":
-            return [(f"{box.name} {box.shape}", "ink"), ("output", "quiet")]
+            return [(svg.shortened(box.line, MOST_SIGNS), "ink"), (f"{shape}, an output", "quiet")]
     names = [(svg.shortened(name, MOST_SIGNS), "ink") for name in box.names]
     return [*names, (shape, "quiet")] if shape else names
 

@@ -27,6 +27,7 @@ from .step_picture import (
 
 STEPS = ("t - 1", "t", "t + 1")
 MOST_EQUATIONS = 14  # written in the box of a step
+MOST_NAME = 24  # signs of what is handed on
 SPACE = 30.0  # between rows
 SIDE = 12.0  # beside a block, and for an arrow that passes it
 SHAFT = 22.0  # of the arrows between steps, beside their words
@@ -61,7 +62,7 @@ class _Row:
 def draw_unrolled(graph: Graph) -> str:
     """The picture as text."""
     rows = list(_rows(graph))
-    carries = [graph.boxes[at].name for at in graph.of("carry")]
+    carries = [svg.shortened(graph.boxes[at].name, MOST_NAME) for at in graph.of("carry")]
     legend = [*legend_of_values(graph), ("input", "input, output")]
     gap = max([svg.width(name) + 6 for name in carries], default=0) + SHAFT + 2 * PAD
     grid = _Grid.of(rows, gap, max(*map(svg.width, (graph.title, graph.sizes, *graph.notes)),
@@ -199,7 +200,7 @@ def _left(graph: Graph, zones: Sequence[Zone]) -> Iterator[_Row]:
 
 def _each(kind: str, names: Sequence[str]) -> list[tuple[str, tuple[tuple[str, ...], ...]]]:
     """A block of names for each step, `x[t - 1]`, `x[t]`, `x[t + 1]`."""
-    shown = [svg.shortened(name, 24) for name in _cut(names)]
+    shown = [svg.shortened(name, MOST_NAME) for name in _cut(names)]
     marks = [f"[{step}]" if kind == "input" else "" for step in STEPS]
     return [(kind, tuple(tuple(f"{n}{mark}" for n in shown) for mark in marks))] if shown else []
 

@@ -55,7 +55,9 @@ def test_a_page_has_equations_a_table_and_two_pictures() -> None:
     assert "h_{t} &= \\sigma(o_{t}) \\odot \\tanh(c_{t})" in mathematics(net)
     assert ["state", "c", "[hidden]", "[4]", "0"] in table(html)
     assert ["parameter", "W", "[4,hidden,inputs]", "[4, 4, 3]", "glorot_uniform"] in table(html)
-    assert len(tree(html).findall(".//details")) == 2
+    summaries = [summary.text for summary in tree(html).iter("summary")]
+    assert summaries == ["source", "one step", "unrolled"]
+    assert "i, f, g, o = W @ x + U @ h + b\n" in text
     assert "script" not in html
 
 
