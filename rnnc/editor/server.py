@@ -11,6 +11,7 @@ that quick keystrokes are answered together. A question is answered of the text 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -24,7 +25,7 @@ from lsprotocol import types as lsp
 from pygls.lsp.server import LanguageServer
 from pygls.uris import from_fs_path, to_fs_path
 
-from .. import __version__
+from .. import __version__, grammar
 from ..grammar.format import format_text
 from ..grammar.problems import Problems
 from ..grammar.problems_of_names import UnusedName
@@ -74,6 +75,11 @@ def serve() -> None:
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
     # There is nothing to save, and pygls would wait for one more line before it ended.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # What every text needs is made now, and the collector never looks at it again: going through it
+    # would take as long as a keystroke.
+    grammar.prelude()
+    gc.collect()
+    gc.freeze()
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:  # pygls closes what it is given
         Session().server.start_io(stdout=out)
 
