@@ -107,46 +107,55 @@ class Analyser:
         def loader() -> Loader:
             return Loader(path.parent if path else None, _Open(read_noted), parse=parse)
 
-        cells: list[Elaborated] = []
         loading = loader()
         module = loading.file(path, name) if path else loading.text(text, name, None)
-        try:
-            library = library_of(loading, module, name, loading.sources(name))
-        except Problems as found:
-            problems = found.problems
-        else:
-            gathered = Collector()
-            for warning in library.warnings:
-                gathered.add(warning)
-            cells = [self._elaborated(library[each].definition) for each in library]
-            for cell in cells:
-                for problem in cell.problems:
-                    gathered.add(problem)
-            problems = tuple(gathered.errors or gathered.warnings)
-        if module is None:  # of what could be read nothing is reported, but its names are known
+        problems, cells = self._checked(loading, module, name)
+        if module is None:  # of what could be read nothing is told, but its names are known
             tree = self._pieces[name].tree
             module = loader().define(Module(tree), path.parent if path else None)
-        if not cells:
-            known = (self._cells.get(_key(found)) for found in _own_cells(module))
-            cells = [cell for cell in known if cell is not None]
+        if cells:
+            self._cells = cells
         else:
-            self._cells = {_key(library[cell.name].definition): cell for cell in cells}
-        last = {**self._last, **{cell.name: cell for cell in cells}}
+            keys = map(_key, _own_cells(module))
+            cells = {key: self._cells[key] for key in keys if key in self._cells}
+        last = {**self._last, **{cell.name: cell for cell in cells.values()}}
         self._last = {each: last[each] for each in last if each in module.definitions}
         self._pieces = {each: self._pieces[each] for each in names}
         return Analysis(
-            self._pieces[name].source, problems, module, asked, dict(self._pieces),
-            tuple(cells), dict(self._last),
-        )  # fmt: skip
+            self._pieces[name].source,
+            problems,
+            module,
+            asked,
+            dict(self._pieces),
+            tuple(cells.values()),
+            dict(self._last),
+        )
 
-    def _elaborated(self, definition: CellDefinition) -> Elaborated:
-        known = self._cells.get(_key(definition))
-        if known is not None:
-            return known
-        problems, worth = Collector(), dict[Span, Value]()
-        cells = elaborate_at_witnesses(definition, {}, problems, worth)
-        first = cells[0] if cells else None
-        return Elaborated(definition.name, tuple(problems.problems), first, worth)
+    def _checked(
+        self, loader: Loader, module: Module | None, name: str
+    ) -> tuple[tuple[Problem, ...], dict[_Key, Elaborated]]:
+        """The problems that `Library.check` finds, and the cells if they could be elaborated."""
+        try:
+            library = library_of(loader, module, name, loader.sources(name))
+        except Problems as found:
+            return found.problems, {}
+        gathered = Collector()
+        for warning in library.warnings:
+            gathered.add(warning)
+        cells = {}
+        for each in library:
+            key = _key(library[each].definition)
+            cells[key] = self._cells.get(key) or _elaborated(library[each].definition)
+            for problem in cells[key].problems:
+                gathered.add(problem)
+        return tuple(gathered.errors or gathered.warnings), cells
+
+
+def _elaborated(definition: CellDefinition) -> Elaborated:
+    problems, worth = Collector(), dict[Span, Value]()
+    cells = elaborate_at_witnesses(definition, {}, problems, worth)
+    first = cells[0] if cells else None
+    return Elaborated(definition.name, tuple(problems.problems), first, worth)
 
 
 def _own_cells(module: Module) -> list[CellDefinition]:
