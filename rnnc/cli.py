@@ -22,7 +22,6 @@ from .cli_errors import (
     PIPE_CLOSED,
     WRONG,
     InternalError,
-    NoMemoryError,
     UsageError,
 )
 from .cli_parser import parse
@@ -80,7 +79,9 @@ def _status(arguments: Sequence[str]) -> int:
         print("rnnc: interrupted", file=sys.stderr)
         return INTERRUPTED
     except MemoryError as error:
-        told = NoMemoryError(f"there is not enough memory: {error}")
+        from .runtime.errors import OutOfMemoryError
+
+        told = OutOfMemoryError(f"there is not enough memory: {error}")
         _answer(told, error, as_json=as_json)
         return WRONG
     except Exception as error:

@@ -90,15 +90,6 @@ class UnknownCodeError(Error, ValueError):
     code: ClassVar[str] = "unknown-code"
 
 
-class NoMemoryError(Error, MemoryError):
-    """A command needs more memory than there is.
-
-    Take smaller sizes, or a shorter file of numbers.
-    """
-
-    code: ClassVar[str] = "no-memory"
-
-
 class InternalError(Error, RuntimeError):
     """rnnc itself failed.
 

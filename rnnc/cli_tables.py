@@ -12,7 +12,6 @@ from .cli_errors import (
     DataError,
     GradientError,
     InternalError,
-    NoMemoryError,
     OpenSizesError,
     OutputError,
     UnknownCodeError,
@@ -142,7 +141,7 @@ def kinds() -> dict[str, type[Error]]:
     others = (
         CallError, NoSuchCellError, FileError, OptionError,
         UsageError, UnknownSettingError, OpenSizesError, DataError, OutputError,
-        GradientError, UnknownCodeError, NoMemoryError,
+        GradientError, UnknownCodeError,
         InternalError,
     )  # fmt: skip
     found = {**PROBLEMS, **ERRORS, **{error.code: error for error in others}}

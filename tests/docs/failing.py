@@ -11,9 +11,13 @@ CALLS: Final[dict[str, str]] = {
     "array-dtype": "rnnc.GRU(3, 4)(np.array([1, 2, 3]))",
     "array-shape": "rnnc.GRU(3, 4)(np.ones(5))",
     "bad-call": "rnnc.cells.GRU(3)",
+    "bad-checkpoint": """\
+Path("weights.pt").write_bytes(b"PK\\3\\4...")
+rnnc.load_net("weights.pt")""",
     "bad-option": "with rnnc.options(verify=7):\n    rnnc.compile(rnnc.GRUCell(3, 4))",
     "bad-setting": 'rnnc.GRU(3, 4, dtype="float31")',
     "chain-mismatch": "rnnc.Chain(rnnc.LSTM(3, 4), rnnc.Dense(5, 2))",
+    "checkpoint-file": 'rnnc.load_net("no-such-file.net")',
     "history-full": "net = rnnc.GRU(3, 4)\nnet.history_limit = 1000\nnet.scan(np.ones((100, 3)))",
     "no-gradient": "net = rnnc.Recur(lambda h, x: (h + x, h), 0.0)\nnet(1.0)\nnet.backward([1.0])",
     "no-such-cell": "rnnc.cells.LSMT(3, 4)",
@@ -36,10 +40,15 @@ COMMANDS: Final[dict[str, str]] = {
 
 # What no user's line brings about by itself.
 NO_EXAMPLE: Final[dict[str, str]] = {
+    "cache-not-used": "it takes a folder that others may write into",
+    "cell-redefined": "it takes a notebook",
     "gradient-mismatch": "it takes a mistake of the compiler",
+    "internal-error": "it takes a mistake of rnnc",
     "kernel-replaced": "it takes a device on which a kernel is wrong",
+    "missing-extra": "it takes an installation without the extra",
     "net-in-use": "it takes two threads",
     "no-backend": "the message says what this machine lacks",
+    "out-of-memory": "the message says how much memory there is",
     "too-large": "the source would have 256 KiB",
     "wrong-kernel": "it takes a device on which a kernel is wrong",
 }

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -110,11 +112,12 @@ def _example(code: str, kind: type[Error]) -> Iterator[str]:
 
 
 def failure(call: str) -> Error:
-    """What a wrong call raises."""
-    try:
-        exec(call, {"rnnc": rnnc, "np": np})
-    except Error as error:
-        return error
+    """What a wrong call raises, in an empty folder."""
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        try:
+            exec(call, {"rnnc": rnnc, "np": np, "Path": Path})
+        except Error as error:
+            return error
     raise AssertionError(f"nothing is wrong with {call!r}")
 
 
@@ -146,14 +149,11 @@ def bad_source(code: str) -> tuple[str, str]:
 
 
 def _problems(path: Path) -> Sequence[Problem]:
-    before = Path.cwd()
-    os.chdir(path.parent)  # places are printed as they are given
-    try:
-        return library.load(path.name).check()
-    except Problems as problems:
-        return problems.problems
-    finally:
-        os.chdir(before)
+    with chdir(path.parent):  # places are printed as they are given
+        try:
+            return library.load(path.name).check()
+        except Problems as problems:
+            return problems.problems
 
 
 # -- Markdown --------------------------------------------------------------------------------------
