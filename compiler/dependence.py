@@ -14,10 +14,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .ir import Carry, Node, Plan, toposort
+from .shapes import size
 
 # By carry, for every element of a value the one that it depends on: its number, or one of these.
 Labels: TypeAlias = dict[str, np.ndarray[Any, np.dtype[np.int64]]]
 NOTHING, SEVERAL = -1, -2
+MOST_LABELS = 2**24  # of all nodes together: 128 MB
 
 
 def is_contraction(node: Node) -> bool:
@@ -78,16 +80,26 @@ def is_diagonal(carries: Sequence[Carry]) -> bool:
 
     Args:
         carries: those that depend on each other.
+    Returns:
+        False, too, where there are too many elements to be followed one by one.
     Cost: linear in the nodes of the step times the elements of the carries.
     """
+    moving = {carry.node for carry in carries}
+    between: list[Node] = []
+    for node in toposort(c.next for c in carries):
+        if node not in moving and any(a in moving for a in node.args):
+            moving.add(node)
+            between.append(node)
+    if all(node.op.pointwise for node in between):
+        return True  # whatever the sizes, element by element
+    if len(between) * max(size(node.type.shape) for node in moving) > MOST_LABELS:
+        return False
     found: dict[Node, Labels] = {}
     for carry in carries:
         shape = carry.node.type.shape
         numbers = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape)
         found[carry.node] = {carry.name: numbers}
-    for node in toposort(c.next for c in carries):
-        if node in found or not any(a in found for a in node.args):
-            continue
+    for node in between:
         labels = _labels(node, found)
         if labels is None:
             return False

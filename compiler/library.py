@@ -23,10 +23,12 @@ from ..grammar.problems_of_names import NoCell
 from ..grammar.problems_of_values import UnrolledTooLarge
 from ..grammar.source import Span, visible
 from .compose import compose
+from .doubts import doubts
 from .elaborate import CellDefinition, Module, elaborate
 from .elaborate.hints import closest
 from .elaborate.python import values_from_python
 from .elaborate.settings import Setting, settings_of
+from .elaborate.values import Value
 from .elaborate.witnesses import elaborate_at_witnesses
 from .files import Kept
 from .ir import Cell
@@ -161,11 +163,28 @@ class Library:
         for warning in self.warnings:
             problems.add(warning)
         for template in self._templates.values():
-            elaborate_at_witnesses(template.definition, dict(sizes or {}), problems)
+            checked(template.definition, dict(sizes or {}), problems)
             if any(isinstance(problem, UnrolledTooLarge) for problem in problems.errors):
                 break  # the cells below may hold this one, and would take as long each
         _raise_errors(problems)
         return tuple(problems.warnings)
+
+
+def checked(
+    definition: CellDefinition,
+    sizes: Mapping[str, Any],
+    problems: Collector,
+    worth: dict[Span, Value] | None = None,
+) -> list[Cell]:
+    """A cell at the witness sizes; what is wrong with it, and doubtful, goes into `problems`.
+
+    Args:
+        worth: what names are worth where they are bound is put into it.
+    """
+    cells = elaborate_at_witnesses(definition, dict(sizes), problems, worth)
+    for warning in (found for cell in cells[:1] for found in doubts(cell)):
+        problems.add(warning)
+    return cells
 
 
 def load(path: str | PathLike[str]) -> Library:

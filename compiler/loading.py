@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 
 from .. import grammar
-from ..grammar.limits import DEEPEST_IMPORT
-from ..grammar.problems import Collector, Problems
+from ..grammar.limits import DEEPEST_IMPORT, LARGEST_PROGRAM
+from ..grammar.problems import Collector, Problem, Problems
 from ..grammar.problems_of_names import (
     DuplicateName,
     ImportCycle,
@@ -23,6 +23,7 @@ from ..grammar.problems_of_names import (
     ImportTooDeep,
     NothingImported,
 )
+from ..grammar.problems_of_syntax import TooLarge
 from ..grammar.source import Span
 from ..grammar.syntax import File, FunctionDeclaration, Import, Name
 from .elaborate.hints import did_you_mean
@@ -77,6 +78,7 @@ class Loader:
         self._standard: dict[str, Definition | None] = {}
         self._loaded: dict[Path, Module | None] = {}
         self._reading: list[Path] = []  # from the first file down to the one being read
+        self._characters = 0  # of all texts
 
     def file(self, path: Path, name: str) -> Module | None:
         """The module of a file by its real path; None if it has no tree.
@@ -85,13 +87,20 @@ class Loader:
             FileError: it cannot be read.
         """
         if path not in self._loaded:
-            text = self.files.text(path)
+            text = "" if self._is_full else self.files.text(path)
+            self._characters += len(text)
+            if self._is_full and self._reading:  # the first file has a limit of its own
+                return None
             if self.root is not None:
                 self._texts[relative(path, self.root)] = text
             self._reading.append(path)
             self._loaded[path] = self.text(text, name, path.parent)
             self._reading.pop()
         return self._loaded[path]
+
+    @property
+    def _is_full(self) -> bool:
+        return self._characters > LARGEST_PROGRAM
 
     def text(self, text: str, name: str, folder: Path | None) -> Module | None:
         """The module of a text; None if it has no tree."""
@@ -219,7 +228,11 @@ class Loader:
             if Path(os.path.normpath(folder / file)) != path:
                 self._links[relative(folder / file, self.root)] = relative(path, self.root)
             try:
-                return self.file(path, shown)
+                module = self.file(path, shown)
+                if self._is_full:
+                    self.problems.add(_too_large(span))
+                    return None
+                return module
             except FileError as error:
                 missing = not self.files.exists(path)
                 self.problems.add(
@@ -231,3 +244,11 @@ class Loader:
                     )
                 )
         return None
+
+
+def _too_large(span: Span) -> Problem:
+    return TooLarge(
+        f"the program has more than {LARGEST_PROGRAM // 2**20} MiB with this import",
+        span,
+        notes=["what a file imports counts, and what that imports"],
+    )

@@ -8,7 +8,7 @@ from typing import Final
 
 # -- a file ----------------------------------------------------------------------------------------
 LARGEST_SOURCE: Final = 256 * 1024  # bytes of UTF-8: too-large
-LARGEST_PROGRAM: Final = 2 * 1024 * 1024  # bytes of a file and all that it imports: too-large
+LARGEST_PROGRAM: Final = 2**21  # characters of a file and all that it imports: too-large
 MOST_WORDS: Final = 131_072  # names, numbers, signs and line ends: too-large
 LONGEST_NAME: Final = 64  # characters: bad-name
 LONGEST_NUMBER: Final = 40  # characters: number-too-large

@@ -233,6 +233,32 @@ class BecomesZero(Problem):
     severity = "warning"
 
 
+class OutsideDomain(Problem):
+    """A function may be given values that it is not defined for.
+
+        y = log(h)                     # h may be negative
+
+    The result is NaN there. Keep the operand positive, as `softplus`, `exp` and `maximum(x, 1e-6)`
+    do, or ignore this where you know better.
+    """
+
+    code = "outside-domain"
+    severity = "warning"
+
+
+class LostGradient(Problem):
+    """A function without a derivative stands between a value and what is trained.
+
+        y = floor(W @ x)               # W has the gradient 0
+
+    `sign`, `floor` and `round` are flat: their derivative is 0, and so is every gradient through
+    them. If that is meant, `stop_gradient(floor(W @ x))` says so.
+    """
+
+    code = "lost-gradient"
+    severity = "warning"
+
+
 class NotSupportedYet(Problem):
     """The language has this, and this version of the compiler does not.
 

@@ -56,13 +56,14 @@ class _File:
         return [*self.warnings, *self.errors]
 
 
-def check(paths: Sequence[str], settings: Settings, *, as_json: bool) -> int:
+def check(paths: Sequence[str], settings: Settings, *, as_json: bool, strict: bool) -> int:
     """Run the command.
 
     Args:
         paths: files, or "std".
         settings: for the cells that have them.
         as_json: print one JSON document instead of text.
+        strict: warnings are errors.
     Returns:
         The exit status.
     """
@@ -76,7 +77,8 @@ def check(paths: Sequence[str], settings: Settings, *, as_json: bool) -> int:
             _look_into(file, file.library, settings)
         if not as_json:
             _print(file)
-    status = WRONG if any(file.errors for file in files) else FINE
+    wrong = any(file.errors or (strict and file.warnings) for file in files)
+    status = WRONG if wrong else FINE
     if as_json:
         documents = [
             {

@@ -108,6 +108,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     )
     made.add_argument("paths", nargs="+", metavar="FILE", help="a .rnn file, or std")
     _add_settings(made)
+    made.add_argument("--strict", action="store_true", help="take warnings for errors")
 
     made = command("fmt", "cli_fmt:fmt", "lay files out in the one way")
     made.add_argument(

@@ -33,6 +33,8 @@ class Op:
     nograd: bool = False
     laws: tuple[str, ...] = ()  # "a * 1 -> a": used by simplify, and tested
     domain: tuple[float, float] = (-2.0, 2.0)  # where tests sample operands
+    results: tuple[float, float] | None = None  # where they lie, whatever the operands are
+    defined_from: float | None = None  # of operands below it, the result is NaN
     cheap: bool = False  # dearer to keep for the backward step than to compute again
     linear: bool = False  # of all its operands together
     view: bool = False  # its elements are elements of its operand; linear, too

@@ -112,7 +112,7 @@ op(
     partials=lambda y, a, b: (1.0, -((a / b).then("floor"))),
 )  # fmt: skip
 op(
-    "abs", doc="|a|; its derivative at 0 is 0", type=real, cheap=True,
+    "abs", doc="|a|; its derivative at 0 is 0", type=real, results=(0.0, np.inf), cheap=True,
     spell=_ufunc("abs", "tl.abs({0})"),
     reference=lambda _, a: np.abs(a),
     partials=lambda y, a: (a.then("sign"),),
@@ -142,29 +142,31 @@ def _shares(larger: Any, smaller: Any) -> tuple[Any, Any]:
 # -- exponentials and their kin ------------------------------------------------------------------
 
 op(
-    "exp", doc="e^a", type=real, spell=_ufunc("exp", "tl.exp({0})"),
+    "exp", doc="e^a", type=real, results=(0.0, np.inf), spell=_ufunc("exp", "tl.exp({0})"),
     reference=lambda _, a: np.exp(a),
     partials=lambda y, a: (y,),
 )  # fmt: skip
 op(
-    "expm1", doc="e^a - 1, exact near 0", type=real, spell=_ufunc("expm1", "expm1({0})"),
+    "expm1", doc="e^a - 1, exact near 0", type=real, results=(-1.0, np.inf),
+    spell=_ufunc("expm1", "expm1({0})"),
     reference=lambda _, a: np.expm1(a),
     partials=lambda y, a: (y + 1.0,),
 )  # fmt: skip
 op(
-    "log", doc="natural logarithm", type=real,
+    "log", doc="natural logarithm", type=real, defined_from=0.0,
     spell=_ufunc("log", "tl.log({0})"), domain=(0.5, 3.0),
     reference=lambda _, a: np.log(a),
     partials=lambda y, a: (1.0 / a,),
 )  # fmt: skip
 op(
-    "log1p", doc="log(1 + a), exact near 0", type=real,
+    "log1p", doc="log(1 + a), exact near 0", type=real, defined_from=-1.0,
     spell=_ufunc("log1p", "log1p({0})"), domain=(-0.5, 3.0),
     reference=lambda _, a: np.log1p(a),
     partials=lambda y, a: (1.0 / (a + 1.0),),
 )  # fmt: skip
 op(
-    "sqrt", doc="square root", type=real, spell=_ufunc("sqrt", "tl.sqrt({0})"), domain=(0.5, 3.0),
+    "sqrt", doc="square root", type=real, results=(0.0, np.inf), defined_from=0.0,
+    spell=_ufunc("sqrt", "tl.sqrt({0})"), domain=(0.5, 3.0),
     reference=lambda _, a: np.sqrt(a),
     partials=lambda y, a: (0.5 / y,),
 )  # fmt: skip
@@ -179,14 +181,15 @@ op(
     partials=lambda y, a: (-a.then("sin"),),
 )  # fmt: skip
 op(
-    "tanh", doc="hyperbolic tangent", type=real, spell=_ufunc("tanh", "tanh({0})"),
+    "tanh", doc="hyperbolic tangent", type=real, results=(-1.0, 1.0),
+    spell=_ufunc("tanh", "tanh({0})"),
     reference=lambda _, a: np.copysign(
         -np.expm1(-2 * np.abs(a)) / (1 + np.exp(-2 * np.abs(a))), a
     ),
     partials=lambda y, a: (1.0 - y * y,),
 )  # fmt: skip
 op(
-    "sigmoid", doc="1 / (1 + e^-a)", type=real,
+    "sigmoid", doc="1 / (1 + e^-a)", type=real, results=(0.0, 1.0),
     spell={
         "numpy": "np.multiply({0}, 0.5, {out})\nnp.tanh({out}, {out})\n"
         "np.multiply({out}, 0.5, {out})\nnp.add({out}, 0.5, {out})",
@@ -196,7 +199,7 @@ op(
     partials=lambda y, a: (y * (1.0 - y),),
 )  # fmt: skip
 op(
-    "softplus", doc="log(1 + e^a)", type=real,
+    "softplus", doc="log(1 + e^a)", type=real, results=(0.0, np.inf),
     spell={"numpy": "np.logaddexp({0}, 0.0, {out})", "triton": "softplus({0})"},
     reference=lambda _, a: np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a))),
     partials=lambda y, a: (a.then("sigmoid"),),
@@ -205,7 +208,7 @@ op(
 # -- steps: flat almost everywhere ---------------------------------------------------------------
 
 op(
-    "relu", doc="max(a, 0); its derivative at 0 is 0", type=real, cheap=True,
+    "relu", doc="max(a, 0); its derivative at 0 is 0", type=real, results=(0.0, np.inf), cheap=True,
     spell={
         "numpy": "np.maximum({0}, 0.0, out={out})",
         "triton": "tl.where({0} <= 0, 0.0, {0})",
@@ -214,7 +217,7 @@ op(
     partials=lambda y, a: (a.then("gt", 0.0).then("where", 1.0, 0.0),),
 )  # fmt: skip
 op(
-    "sign", doc="-1, 0 or 1; derivative 0", type=real, cheap=True, nograd=True,
+    "sign", doc="-1, 0 or 1; derivative 0", type=real, results=(-1.0, 1.0), cheap=True, nograd=True,
     spell=_ufunc("sign", "sign({0})"), reference=lambda _, a: np.sign(a),
 )  # fmt: skip
 op(

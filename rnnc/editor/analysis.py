@@ -17,10 +17,9 @@ from pathlib import Path
 from ..compiler.elaborate import CellDefinition, Module
 from ..compiler.elaborate.modules import Definition
 from ..compiler.elaborate.values import Value
-from ..compiler.elaborate.witnesses import elaborate_at_witnesses
 from ..compiler.files import OnDisk
 from ..compiler.ir import Cell
-from ..compiler.library import library_of
+from ..compiler.library import checked, library_of
 from ..compiler.loading import Loader
 from ..grammar.problems import Collector, Problem, Problems
 from ..grammar.source import Source, Span
@@ -153,7 +152,7 @@ class Analyser:
 
 def _elaborated(definition: CellDefinition) -> Elaborated:
     problems, worth = Collector(), dict[Span, Value]()
-    cells = elaborate_at_witnesses(definition, {}, problems, worth)
+    cells = checked(definition, {}, problems, worth)
     first = cells[0] if cells else None
     return Elaborated(definition.name, tuple(problems.problems), first, worth)
 

@@ -72,6 +72,17 @@ def test_a_matrix_may_read_a_vector_by_rows_and_by_columns() -> None:
     assert not is_diagonal(carried(h=H + row, g=G * 0.5, S=outer))
 
 
+def test_what_is_large_is_not_followed_element_by_element() -> None:
+    wide = leaf("carry", "w", Type((10**9,), axes=frozenset("B")))
+    start = leaf("input", "w", wide.type)
+
+    def of(new: Node) -> list[Carry]:
+        return [Carry("w", wide, start, new)]
+
+    assert is_diagonal(of((wide * 0.5).then("tanh") + wide))
+    assert not is_diagonal(of(apply("flip", wide, attr=0)))
+
+
 def test_only_a_product_that_sums_is_a_contraction() -> None:
     weight = leaf("param", "W", Type((4, 4)))
     assert is_contraction(product(weight, H, "ab,b->a"))

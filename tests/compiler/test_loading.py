@@ -107,6 +107,22 @@ def test_imports_nest_so_deep_and_no_deeper(
     assert codes(main) == ["import-too-deep"]
 
 
+def test_a_program_is_so_large_and_no_larger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = write(
+        tmp_path,
+        main='import A from "a.rnn"\nimport twice from "leaf.rnn"\ncell Main(n) = A(n)',
+        a='import Leaf from "leaf.rnn"\ncell A(n) = Leaf(n)',
+        leaf=LEAF,
+    )
+    size = sum(len(path.read_text()) for path in tmp_path.iterdir())
+    monkeypatch.setattr(loading, "LARGEST_PROGRAM", size)
+    library.load(main)
+    monkeypatch.setattr(loading, "LARGEST_PROGRAM", size - 1)
+    assert set(codes(main)) == {"too-large"}
+
+
 def test_a_text_imports_standard_cells_but_no_files() -> None:
     assert list(library.loads("import GRU from std\ncell Main(n) = GRU(n, n)")) == ["Main"]
     with pytest.raises(Problems) as caught:

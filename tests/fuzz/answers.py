@@ -30,6 +30,7 @@ from rnnc.compiler import library
 from rnnc.compiler.ir import Cell, toposort
 from rnnc.compiler.library import Library, Template
 from rnnc.compiler.pipeline import Goal, compile_cell
+from rnnc.compiler.shapes import size
 from rnnc.grammar.limits import MOST_SHOWN
 from rnnc.grammar.problems import PROBLEMS, Problem, Problems
 from rnnc.grammar.problems_of_values import UnrolledTooLarge
@@ -40,6 +41,7 @@ MEGABYTES = 200.0  # that the process grows by, at its largest
 HANGS = 30.0  # seconds after which nothing more is waited for
 MOST_CELLS = 3  # of a source are bound and compiled
 MOST_NODES = 1_500  # of a cell that is compiled: it is sources that are tried here, not passes
+LARGEST = 2**20  # numbers of a tensor of such a cell
 PYTHON = re.compile(r"object at 0x|NoneType|<class |Traceback|\bDim\(|\bSpan\(|AssertionError")
 
 
@@ -151,7 +153,8 @@ def _bind(template: Template, settings: Settings, seed: int) -> Cell:
 
 def _compile(cell: Cell, seed: int) -> None:
     roots = [value.node for value in cell.outputs] + [state.new for state in cell.states]
-    if len(toposort(roots)) > MOST_NODES:
+    order = toposort(roots)
+    if len(order) > MOST_NODES or max(size(node.type.shape) for node in order) > LARGEST:
         return
     exact, triton = seed % 5 == 0, seed % 3 == 0
     masks = ("starts", "valid") if seed % 4 == 0 else ()

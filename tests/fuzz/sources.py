@@ -12,8 +12,9 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
 from multiprocessing import get_context
@@ -78,6 +79,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first source")
     parser.add_argument("--count", type=int, default=2000, help="how many sources")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
+    parser.add_argument("--minutes", type=float, default=1e9, help="after which it ends early")
     parser.add_argument("--log", type=Path, help="a file for what became of them")
     parser.add_argument("--show", action="store_true", help="print every source, do not try it")
     options = parser.parse_args()
@@ -89,9 +91,10 @@ def main() -> int:
         return 0
     begun = time.perf_counter()
     total = Tally()
-    for part in _tallies(seeds, options.jobs):
+    for part in _tallies(seeds, options.jobs, begun + 60 * options.minutes):
         for kind in part.failures.keys() - total.failures.keys():
-            print(f"\n{_smaller(part.failures[kind][0], kind)}", flush=True)
+            print(f"\n{kind}: seed {part.failures[kind][0]}", flush=True)
+            print(_smaller(part.failures[kind][0], kind), flush=True)
         total.merge(part)
     lines = [*_heading(time.perf_counter() - begun), *total.lines()]
     print("\n".join(["", *lines]))
@@ -109,22 +112,30 @@ def tally(seeds: Iterable[int]) -> Tally:
     return total
 
 
-def _tallies(seeds: range, jobs: int) -> Iterator[Tally]:
+def _tallies(seeds: range, jobs: int, until: float) -> Iterator[Tally]:
+    """Of all the seeds, or of the first ones that there is time for."""
     parts = [seeds[at : at + AT_ONCE] for at in range(0, len(seeds), AT_ONCE)]
-    if jobs == 1:
-        yield from map(tally, with_progress(parts))
-        return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(tally, with_progress(parts))
+    with ExitStack() as stack:
+        found: Iterable[Tally] = map(tally, parts)
+        if jobs > 1:
+            pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+            stack.callback(pool.shutdown, cancel_futures=True)
+            found = pool.map(tally, parts)
+        for part in with_progress(found, len(parts)):
+            yield part
+            if time.perf_counter() > until:
+                return
 
 
-def with_progress(parts: Sequence[range]) -> Iterable[range]:
+def with_progress(parts: Iterable[Tally], count: int) -> Iterable[Tally]:
     """The parts, with a bar where somebody watches and tqdm is there."""
     try:
         from tqdm import tqdm
     except ImportError:
         return parts
-    watched: Iterable[range] = tqdm(parts, disable=None, file=sys.stderr, unit=f"x{AT_ONCE}")
+    watched: Iterable[Tally] = tqdm(
+        parts, total=count, disable=None, file=sys.stderr, unit=f"x{AT_ONCE}"
+    )
     return watched
 
 

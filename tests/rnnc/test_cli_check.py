@@ -256,3 +256,16 @@ def test_thirty_lines_are_checked_within_a_second_and_a_half(tmp_path: Path) -> 
         subprocess.run(command, env=environment, check=True, capture_output=True)
         seconds.append(time.perf_counter() - begun)
     assert min(seconds) < 1.5, seconds
+
+
+def test_warnings_are_errors_where_one_wants_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "warned.rnn"
+    path.write_text(MINE.replace("param W", "param b[hidden]\n    param W"))
+    assert main(["check", str(path)]) == FINE
+    assert "warning[unused-name]" in capsys.readouterr().err
+    assert main(["check", str(path), "--strict"]) == WRONG
+    assert "warning[unused-name]" in capsys.readouterr().err
+    path.write_text(MINE)
+    assert main(["check", str(path), "--strict"]) == FINE
