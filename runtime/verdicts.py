@@ -70,11 +70,11 @@ def _path(programs: Programs, head: str) -> Path:
 
 
 def _text(programs: Programs, head: str, verdict: Verdict) -> str:
-    places, modules = "none", []
+    places, texts = "none", list[str]()
     if verdict.chosen is not None:
         places = " ".join(map(str, verdict.chosen))
-        modules = _texts(mapped(programs, verdict.chosen))
-    digest = _digest([*modules, *verdict.wrong])  # of the lines too: a file may be cut off
+        texts = _texts(mapped(programs, verdict.chosen))
+    digest = _digest([head, places, *verdict.wrong, *texts])
     return "".join(f"{line}\n" for line in (head, places, digest, *verdict.wrong))
 
 

@@ -26,7 +26,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -433,9 +433,10 @@ class NetMachine(RuleBasedStateMachine):
 # -- many stories ----------------------------------------------------------------------------------
 
 
-def tell(count: int, first: int) -> None:
+def tell(count: int, first: int, *, shorten: bool = True) -> None:
     """Tell so many stories; one that ends badly is made shorter, and raised."""
     told = settings(
+        phases=[phase for phase in Phase if shorten or phase is Phase.generate],
         max_examples=count, stateful_step_count=MOST_STEPS, deadline=None, database=None,
         derandomize=False, suppress_health_check=list(HealthCheck),
     )  # fmt: skip
