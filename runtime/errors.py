@@ -197,7 +197,7 @@ class CheckpointFileError(Error, OSError):
     """A checkpoint cannot be read or written: the message names its path and the reason.
 
     `net.save` writes a file of its own beside the path and then puts it in its place, so after an
-    error the path holds what it held before. `errno` is the system's.
+    error the path holds what it held before, or all of the net. `errno` is the system's.
     """
 
     code: ClassVar[str] = "checkpoint-file"

@@ -1,7 +1,7 @@
 """Files of checkpoints on a disk: read with care, replaced whole or not at all.
 
 In: paths and bytes. Out: an open file, or a file that holds the bytes; else a
-`CheckpointFileError`, and the path holds what it held before.
+`CheckpointFileError`, and the path holds what it held before, or all of the bytes.
 """
 
 from __future__ import annotations

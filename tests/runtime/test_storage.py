@@ -136,18 +136,18 @@ def a_circle(path: Path) -> None:
     path.symlink_to(path.name)
 
 
+def nothing(_path: Path) -> None:
+    pass
+
+
 def below_a_file(path: Path) -> None:
     path.parent.write_bytes(b"")
-
-
-def below_nothing(_path: Path) -> None:
-    pass
 
 
 @pytest.mark.parametrize(
     ("make", "inside"),
     [(a_folder, False), (a_pipe, False), (a_link_to_a_device, False), (a_circle, False),
-     (below_a_file, True), (below_nothing, True)],
+     (below_a_file, True), (nothing, True)],
 )  # fmt: skip
 @pytest.mark.parametrize("action", ["save", "load"])
 def test_what_is_no_file_is_neither_written_nor_read(
@@ -161,6 +161,14 @@ def test_what_is_no_file_is_neither_written_nor_read(
     assert isinstance(caught.value, rnnc.Error) and caught.value.code == "checkpoint-file"
     assert repr(str(path)) in str(caught.value)
     assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize("name", ["a" * 256, "a/" * 2048])
+def test_a_name_that_is_too_long_is_told(name: str, tmp_path: Path) -> None:
+    for action in (elman().save, rnnc.load_net):
+        with pytest.raises(OSError, match="File name too long") as caught:
+            action(tmp_path / name)
+        assert isinstance(caught.value, rnnc.Error) and caught.value.errno == errno.ENAMETOOLONG
 
 
 @pytest.mark.parametrize("path", [3, None, "a\0b", b"net", ["net"]])
