@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .ir import Cell, Node, Param, State, Value, leaf, relabel
-from .origin import Chained
 from .rewrite import substitute
 from .shapes import TypeProblem
+
+if TYPE_CHECKING:
+    from .origin import Chained
 
 
 def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
@@ -82,6 +85,8 @@ def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
 
 def _chained(cells: Sequence[Cell]) -> Chained | None:
     """What makes the chain again; None where one of its members was built by hand."""
+    from .origin import Chained  # data that only checkpoints read
+
     origins = [cell.origin for cell in cells if cell.origin is not None]
     return Chained(tuple(origins)) if len(origins) == len(cells) else None
 

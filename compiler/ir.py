@@ -26,12 +26,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..grammar.source import Span
 from .ops import OPS, Op
-from .origin import Made
 from .shapes import Shape, Type
+
+if TYPE_CHECKING:
+    from .origin import Made
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)

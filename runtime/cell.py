@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..compiler.ir import Cell
-from ..compiler.origin import Made
 from .arrays import AnyArray, Arrays, Shown, is_tensor, on_host
 from .backends import choose
 from .carries import read_carry
@@ -26,6 +25,7 @@ from .tracing import Tracing, tracing
 if TYPE_CHECKING:
     from ..compiler.equations import Written
     from ..compiler.library import Template
+    from ..compiler.origin import Made
 
 
 class BoundCell:

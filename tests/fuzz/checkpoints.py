@@ -28,7 +28,7 @@ import numpy as np
 import rnnc
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.runtime import launch, verdicts
-from rnnc.runtime.checkpoint import bytes_of, read
+from rnnc.runtime.checkpoint_file import bytes_of, read
 from rnnc.runtime.numpy_arrays import NumPyArrays
 from rnnc.runtime.recur import Recur
 from rnnc.runtime.resume import resumed, snapshot_of

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import rnnc
-from rnnc.runtime.checkpoint import read
+from rnnc.runtime.checkpoint_file import read
 from rnnc.runtime.errors import CheckpointError
 from rnnc.runtime.tensor_file import LARGEST_HEADER
 from tests.fuzz.forgery import Parts, forged

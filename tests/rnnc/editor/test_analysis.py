@@ -139,9 +139,9 @@ def test_an_edit_elaborates_its_own_cell_alone(monkeypatch: pytest.MonkeyPatch) 
 
     def counted(definition: CellDefinition, *more: Any) -> list[Cell]:
         seen.append(definition.name)
-        return elaborate_at_witnesses(definition, *more)
+        return library.checked(definition, *more)
 
-    monkeypatch.setattr(module, "elaborate_at_witnesses", counted)
+    monkeypatch.setattr(module, "checked", counted)
     texts = Workspace()
     texts.open("it", CELLS, None)
     texts.analysis("it")
