@@ -29,6 +29,7 @@ import rnnc
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.runtime import launch, verdicts
 from rnnc.runtime.checkpoint_file import bytes_of, read
+from rnnc.runtime.errors import CheckpointError
 from rnnc.runtime.numpy_arrays import NumPyArrays
 from rnnc.runtime.recur import Recur
 from rnnc.runtime.resume import resumed, snapshot_of
@@ -313,6 +314,23 @@ def attempt(seed: int, folder: Path) -> str:
     return try_checkpoint(forged_anew(good, rng), None)
 
 
+def each_byte(log: Callable[[str], None]) -> int:
+    """Cut every checkpoint at every byte, and change every byte; how many were not refused."""
+    cut = noticed = failed = 0
+    for good in seeds_of_nets():
+        for at in range(len(good)):
+            flipped_there = good[:at] + bytes([good[at] ^ 1 << at % 8]) + good[at + 1 :]
+            for data in (good[:at], flipped_there):
+                try:
+                    read(io.BytesIO(data), len(data))
+                    failed += 1
+                except CheckpointError:
+                    cut, noticed = cut + (data is not flipped_there), noticed + 1
+    log(f"  {cut:6}  cut, and refused")
+    log(f"  {noticed - cut:6}  changed in one byte, and refused")
+    return failed
+
+
 def attempts(seeds: range, failed: Callable[[int, Exception], None]) -> Counter[str]:
     """What became of the mutants of all seeds; `failed` is told of each failure."""
     found: Counter[str] = Counter()
@@ -331,16 +349,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.checkpoints", description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="of the first mutant")
     parser.add_argument("--count", type=int, default=500, help="how many mutants")
+    parser.add_argument("--each-byte", action="store_true", help="also cut and change each byte")
     parser.add_argument("--log", type=Path, help="a file for what is printed")
     options = parser.parse_args()
     log, begun = Log(options.log), time.perf_counter()
-    log(f"python -m tests.fuzz.checkpoints --seed {options.seed} --count {options.count}")
+    log(" ".join(["python -m tests.fuzz.checkpoints", *sys.argv[1:]]))
     log(versions("numpy", "safetensors"))
 
     def failed(seed: int, error: Exception) -> None:
         log(f"seed {seed}: {type(error).__name__}: {error}")
 
     found = attempts(range(options.seed, options.seed + options.count), failed)
+    if options.each_byte:
+        found["failed"] += each_byte(log)
     for what, count in sorted(found.items()):
         log(f"  {count:6}  {what}")
     log(f"{options.count} mutants: {found['failed']} failed; {time.perf_counter() - begun:.0f} s")

@@ -12,7 +12,6 @@ import pytest
 from rnnc import grammar
 from rnnc.compiler import library
 from rnnc.compiler.elaborate import CellDefinition
-from rnnc.compiler.elaborate.witnesses import elaborate_at_witnesses
 from rnnc.compiler.ir import Cell
 from rnnc.editor import analysis as module
 from rnnc.editor.analysis import Analysis
