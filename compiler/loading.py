@@ -30,7 +30,7 @@ from .elaborate.hints import did_you_mean
 from .elaborate.modules import CellDefinition, Definition, FunctionDefinition, Module
 from .elaborate.names import check_names
 from .files import FileError as FileError
-from .files import Files, OnDisk, relative
+from .files import Files, Kept, OnDisk, relative
 from .origin import Sources
 
 MOST_LISTED = 12  # names of a file in one message
@@ -225,8 +225,9 @@ class Loader:
             )
         else:
             shown = os.path.normpath(os.path.join(os.path.dirname(span.source.name), file))
-            if Path(os.path.normpath(folder / file)) != path:
-                self._links[relative(folder / file, self.root)] = relative(path, self.root)
+            said, found = relative(folder / file, self.root), relative(path, self.root)
+            if os.path.normpath(Kept.root / said) != os.path.normpath(Kept.root / found):
+                self._links[said] = found
             try:
                 module = self.file(path, shown)
                 if self._is_full:

@@ -128,3 +128,14 @@ def test_a_chain_is_made_of_its_members_origins() -> None:
 def test_what_was_built_by_hand_has_no_origin() -> None:
     assert lstm(3, 4).origin is None
     assert compose([library.std().LSTM(3, 4), lstm(4, 2)]).origin is None
+
+
+def test_an_import_that_leaves_the_folder_and_comes_back_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / "leaf.rnn").write_text(FILES["leaf.rnn"])
+    text = 'import Leaf from "../there/leaf.rnn"\ncell Main(n) = Leaf(n) >> Leaf(n)\n'
+    (folder / "main.rnn").write_text(text)
+    cell = library.load(folder / "main.rnn").Main(3)
+    shutil.rmtree(folder)
+    assert show(library.remade(origin_of(cell))) == show(cell)
