@@ -6,6 +6,7 @@ whose leaves are None, and the arrays by their path in it, `"extra.adam.first.W"
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from .numpy_arrays import as_array
 from .tensor_file import TAGS
 
 DEEPEST: Final = 16  # dicts within each other
+SURROGATE: Final = re.compile("[\ud800-\udfff]")  # which UTF-8 cannot write
 
 
 def tree_of(
@@ -32,8 +34,8 @@ def tree_of(
     tree: dict[str, Any] = {}
     arrays: dict[str, Array] = {}
     for name, value in extra.items():
-        if not isinstance(name, str):
-            raise SettingError(f"{path} has names that are texts, got {name!r}")
+        if not isinstance(name, str) or SURROGATE.search(name):
+            raise SettingError(f"{path} has names that are texts in Unicode, got {name!r}")
         inner = f"{path}.{name}"
         if isinstance(value, Mapping):
             tree[name], found = tree_of(value, inner, depth + 1)

@@ -25,7 +25,7 @@ def snapshot_of(net: Recur) -> Snapshot:
         at, program, made = net._at, net._program, net._cell.origin
         if made is None:
             raise CheckpointError(f"the cell of {net} has no source to make it again from")
-        # A state that is no array may be of another size after the boundary, as in `truncate`.
+        # Without a state nothing says how many rows come after a boundary: see `truncate`.
         like, carry = (at.like, at.carry) if net._cell.states else (None, None)
 
         def hosted(array: AnyArray) -> AnyArray:
@@ -35,7 +35,7 @@ def snapshot_of(net: Recur) -> Snapshot:
             label=net._bound.label, dtype=program.dtype, backend=program.backend.wish,
             exact=program.exact, fast=program.fast,
             history=None if net._window is None else int(net._window),
-            history_limit=int(net.history_limit),
+            history_limit=int(min(max(net.history_limit, 0), 2**63 - 1)),
             batch_first=bool(net._inputs.batch_first),
             training=net._training, step=at.step,
             batch=like.batch if like else None, batched=bool(like and like.batched),

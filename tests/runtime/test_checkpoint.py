@@ -200,6 +200,13 @@ def test_the_position_in_the_stream_outgrows_no_width(step: int, tmp_path: Path)
     close(net.backward(np.ones((5, 2, 4))).params, other.backward(np.ones((5, 2, 4))).params)
 
 
+@pytest.mark.parametrize(("limit", "kept"), [(np.inf, 2**63 - 1), (1e9, 10**9), (-1, 0)])
+def test_any_limit_of_a_history_is_kept(limit: Any, kept: int, tmp_path: Path) -> None:
+    net = elman()
+    net.history_limit = limit
+    assert through_a_file(net, tmp_path).history_limit == kept
+
+
 def test_parameters_alone_are_loaded_into_a_net_that_is_there(tmp_path: Path) -> None:
     trained, net = elman(seed=3), elman(seed=4)
     trained.save(tmp_path / "net")
@@ -305,7 +312,7 @@ def too_deep() -> dict[str, Any]:
         ({"a": "text"}, "array-dtype"), ({"a": None}, "array-dtype"), ({"a": 1j}, "array-dtype"),
         ({"a": np.ma.array([1])}, "array-dtype"), ({"a": np.longdouble(1)}, "array-dtype"),
         ({"a": [[1], [1, 2]]}, "array-shape"), ({3: 1}, "bad-setting"), ([1], "bad-setting"),
-        ({"a.b": 1, "a": {"b": 2}}, "bad-setting"), (too_deep(), "bad-setting"),
+        ({"\ud800": 1}, "bad-setting"), ({"a.b": 1, "a": {"b": 2}}, "bad-setting"), (too_deep(), "bad-setting"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_kept_is_refused_before_the_file_is_touched(
