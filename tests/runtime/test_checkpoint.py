@@ -312,7 +312,8 @@ def too_deep() -> dict[str, Any]:
         ({"a": "text"}, "array-dtype"), ({"a": None}, "array-dtype"), ({"a": 1j}, "array-dtype"),
         ({"a": np.ma.array([1])}, "array-dtype"), ({"a": np.longdouble(1)}, "array-dtype"),
         ({"a": [[1], [1, 2]]}, "array-shape"), ({3: 1}, "bad-setting"), ([1], "bad-setting"),
-        ({"\ud800": 1}, "bad-setting"), ({"a.b": 1, "a": {"b": 2}}, "bad-setting"), (too_deep(), "bad-setting"),
+        ({"\ud800": 1}, "bad-setting"), ({"a.b": 1, "a": {"b": 2}}, "bad-setting"),
+        (too_deep(), "bad-setting"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_kept_is_refused_before_the_file_is_touched(

@@ -8,6 +8,7 @@ import linecache
 import os
 import shutil
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,33 @@ def test_a_file_that_was_changed_is_replaced_and_never_run(tmp_path: Path) -> No
         assert build("changed", tmp_path)[0] == file
         assert Path(file).read_text() == SOURCE.format("changed")
     assert [path.name for path in tmp_path.iterdir()] == [Path(file).name]
+
+
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def a_link_to_nothing(path: Path) -> None:
+    path.symlink_to("nothing")
+
+
+@pytest.mark.parametrize("make", [a_pipe, a_folder, a_device, a_link_to_nothing])
+def test_what_is_no_file_in_the_place_of_one_is_not_read(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    file, _ = build(make.__name__, tmp_path)
+    Path(file).unlink()
+    make(Path(file))
+    launch._load.cache_clear()
+    assert build(make.__name__, tmp_path)[1] == "return (steps * B / 0,)"
 
 
 def test_a_folder_that_cannot_be_used_costs_the_file_and_nothing_else(tmp_path: Path) -> None:
