@@ -35,7 +35,7 @@ def snapshot_of(net: Recur) -> Snapshot:
             label=net._bound.label, dtype=program.dtype, backend=program.backend.wish,
             exact=program.exact, fast=program.fast,
             history=None if net._window is None else int(net._window),
-            history_limit=int(min(max(net.history_limit, 0), 2**63 - 1)),
+            history_limit=min(net.history_limit, 2**63 - 1),
             batch_first=bool(net._inputs.batch_first),
             training=net._training, step=at.step,
             batch=like.batch if like else None, batched=bool(like and like.batched),

@@ -200,8 +200,8 @@ def test_the_position_in_the_stream_outgrows_no_width(step: int, tmp_path: Path)
     close(net.backward(np.ones((5, 2, 4))).params, other.backward(np.ones((5, 2, 4))).params)
 
 
-@pytest.mark.parametrize(("limit", "kept"), [(np.inf, 2**63 - 1), (1e9, 10**9), (-1, 0)])
-def test_any_limit_of_a_history_is_kept(limit: Any, kept: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("limit", "kept"), [(1, 1), (2**70, 2**63 - 1)])
+def test_any_limit_of_a_history_is_kept(limit: int, kept: int, tmp_path: Path) -> None:
     net = elman()
     net.history_limit = limit
     assert through_a_file(net, tmp_path).history_limit == kept
