@@ -132,6 +132,15 @@ def read_text(path: Path) -> str:
         raise
     except (OSError, ValueError) as error:
         raise FileError(path, getattr(error, "strerror", None) or str(error)) from None
+    return decoded(data, path)
+
+
+def decoded(data: bytes, path: Path) -> str:
+    """The text of a source that was read from `path`, at most one byte more than `MOST_BYTES`.
+
+    Raises:
+        FileError: it is too large, or not UTF-8.
+    """
     if len(data) > MOST_BYTES:
         raise FileError(path, "this is larger than 256 KiB")
     try:

@@ -30,7 +30,7 @@ from .elaborate.python import values_from_python
 from .elaborate.settings import Setting, settings_of
 from .elaborate.values import Value
 from .elaborate.witnesses import elaborate_at_witnesses
-from .files import Kept
+from .files import FileError, Kept
 from .ir import Cell
 from .loading import Loader, is_standard, standard
 from .origin import Made, Origin, Plain, Sources
@@ -195,7 +195,10 @@ def load(path: str | PathLike[str]) -> Library:
         FileError: it cannot be read.
     """
     name = os.fspath(path)
-    real = Path(os.path.realpath(name))
+    try:
+        real = Path(os.path.realpath(name))
+    except ValueError as error:  # no path has such a sign
+        raise FileError(Path(name), str(error)) from None
     loader = Loader(real.parent)
     return library_of(loader, loader.file(real, name), name, loader.sources(real.name))
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .cli_data import read_standard_input
 from .cli_diff import out_diff, unified
 from .cli_errors import FINE, WRONG, OutputError
 from .cli_print import out, out_json, report, report_as_data
-from .compiler.files import MOST_BYTES, FileError, read_text
+from .cli_settings import STANDARD_INPUT, read_standard_source
+from .compiler.files import FileError, read_text
 from .grammar.format import format_text
 from .grammar.problems import Error
 from .grammar.source import visible
@@ -105,26 +105,16 @@ def _walk(path: str) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def _formatted(path: str) -> _File:
-    file = _File("<stdin>" if path == "-" else path)
+    file = _File(STANDARD_INPUT if path == "-" else path)
     try:
         if path == "-":
-            file.before = file.after = _read_standard_input()
+            file.before = file.after = read_standard_source()
         else:
             file.before = file.after = read_text(Path(path))
         file.after = format_text(file.before, file.name)
     except Error as error:
         file.errors.append(error)
     return file
-
-
-def _read_standard_input() -> str:
-    data, name = read_standard_input(MOST_BYTES), Path("<stdin>")
-    if len(data) == MOST_BYTES:
-        raise FileError(name, "this is larger than 256 KiB")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileError(name, f"this is not UTF-8 at byte {error.start}") from None
 
 
 def replace(path: Path, text: str) -> None:
@@ -165,7 +155,7 @@ def _print(file: _File, *, check: bool, diff: bool) -> None:
         return
     if diff:
         out_diff(file.diff)
-    elif file.name == "<stdin>" and not check:
+    elif file.name == STANDARD_INPUT and not check:
         sys.stdout.flush()
         sys.stdout.buffer.write(file.after.encode())
         sys.stdout.buffer.flush()

@@ -106,7 +106,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     made = command(
         "check", "cli_check:check", "say what is wrong with a file, and what its cells are"
     )
-    made.add_argument("paths", nargs="+", metavar="FILE", help="a .rnn file, or std")
+    made.add_argument("paths", nargs="+", metavar="FILE", help="a .rnn file, -, or std")
     _add_settings(made)
     made.add_argument("--strict", action="store_true", help="take warnings for errors")
 
@@ -214,7 +214,10 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
 
 
 def _add_cell(parser: Parser) -> None:
-    parser.add_argument("path", metavar="FILE", help="a .rnn file, or std for the standard cells")
+    parser.add_argument(
+        "path", metavar="FILE",
+        help="a .rnn file, - for standard input, or std for the standard cells",
+    )  # fmt: skip
     parser.add_argument(
         "name", nargs="?", metavar="CELL", help="one of its cells; may be left out if it has one"
     )

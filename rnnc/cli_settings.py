@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from pathlib import Path
+from typing import Final, TypeAlias
 
+from .cli_data import read_standard_input
 from .cli_errors import OpenSizesError, UnknownSettingError, UsageError
 from .compiler import library
 from .compiler.elaborate.hints import closest
+from .compiler.files import MOST_BYTES, decoded
 from .compiler.ir import Cell
 from .compiler.library import Library, Template
+
+STANDARD_INPUT: Final = "<stdin>"  # its name in messages
 
 Value: TypeAlias = bool | int | float | str
 Settings: TypeAlias = Mapping[str, Value]
@@ -56,12 +61,23 @@ def _read_value(name: str, text: str) -> Value:
     )
 
 
+def read_standard_source() -> str:
+    """The source on standard input.
+
+    Raises:
+        DataError: it is closed. FileError: it holds no text, or too much.
+    """
+    return decoded(read_standard_input(MOST_BYTES + 1), Path(STANDARD_INPUT))
+
+
 def read_library(path: str) -> Library:
-    """The cells of a file, or the standard ones for `std`.
+    """The cells of a file, of standard input for `-`, or the standard ones for `std`.
 
     Raises:
         Problems, FileError: what is wrong with the file.
     """
+    if path == "-":
+        return library.loads(read_standard_source(), STANDARD_INPUT)
     return library.std() if path == "std" else library.load(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -269,3 +270,58 @@ def test_warnings_are_errors_where_one_wants_it(
     assert "warning[unused-name]" in capsys.readouterr().err
     path.write_text(MINE)
     assert main(["check", str(path), "--strict"]) == FINE
+
+
+# -- where a source comes from -------------------------------------------------------------------
+
+NAMES = ["a b", "q'\"q", "new\nline", "🐍", "~tilde", "CON", "$(touch pwned)", "%s", "a" * 200]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_a_file_may_have_any_name(
+    command: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"{name}.rnn"
+    path.write_text(MINE)
+    sizes = ["--set", "inputs=2", "--set", "hidden=3"]
+    assert main([command, str(path), *sizes]) == FINE
+    assert "Mine" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "a/" * 2_100, "a\0b", "", ".", "loop"])
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_a_path_that_names_no_file_is_unreadable(
+    command: str,
+    path: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    assert main([command, path]) == WRONG
+    assert capsys.readouterr().err.startswith("error[unreadable-file]: ")
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "says"),
+    [
+        (b"", WRONG, "error[no-cell]: there is no cell in <stdin>"),
+        (b"\xff\xfe\x00", WRONG, "error[unreadable-file]: <stdin>: this is not UTF-8"),
+        (b"cell\x00", WRONG, "error[bad-character]"),
+        (b" " * 2**21, WRONG, "error[unreadable-file]: <stdin>: this is larger"),
+        (MINE.encode(), FINE, "Mine(inputs, hidden"),
+    ],
+)
+def test_standard_input_is_a_source(
+    data: bytes,
+    status: int,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert main(["check", "-"]) == status
+    captured = capsys.readouterr()
+    assert says in captured.out + captured.err
