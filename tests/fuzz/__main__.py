@@ -16,6 +16,7 @@ from pathlib import Path
 import rnnc
 from tests.fuzz.check import Report, check
 from tests.fuzz.generator import Source, generate
+from tests.fuzz.log import Log, versions
 from tests.fuzz.reduce import reduced
 
 
@@ -25,13 +26,16 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=2000, help="how many programs")
     parser.add_argument("--show", action="store_true", help="print every program, do not run it")
     parser.add_argument("--no-reduce", action="store_true", help="print failing programs whole")
+    parser.add_argument("--log", type=Path, help="a file for all that is printed")
     parser.add_argument("--keep", type=Path, help="a folder for the failing programs")
     options = parser.parse_args()
     seeds = range(options.seed, options.seed + options.count)
     if options.show:
         print("\n".join(f"# seed {seed}\n{generate(seed).text}" for seed in seeds))
         return 0
-    begun = time.perf_counter()
+    log, begun = Log(options.log), time.perf_counter()
+    log(" ".join(["python -m tests.fuzz", *sys.argv[1:]]))
+    log(versions())
     with tempfile.TemporaryDirectory() as cache, rnnc.options(cache=cache):
         failed = sensitive = 0
         for seed in with_progress(seeds):
@@ -40,11 +44,11 @@ def main() -> int:
             if report.failures:
                 failed += 1
                 shown = report if options.no_reduce else smaller(report)
-                print(f"\n{shown}", flush=True)
+                log(f"\n{shown}")
                 if options.keep:
                     options.keep.mkdir(parents=True, exist_ok=True)
                     (options.keep / f"seed_{seed}.rnn").write_text(as_file(shown), "utf-8")
-    print(
+    log(
         f"{len(seeds)} programs, {failed} failed; {sensitive} were sensitive and compared step by "
         f"step; {time.perf_counter() - begun:.0f} s"
     )
