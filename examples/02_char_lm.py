@@ -11,10 +11,14 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 import numpy as np
-from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import rnnc
+
+try:
+    from matplotlib.figure import Figure
+    from tqdm import tqdm
+except ImportError:
+    raise SystemExit("this takes matplotlib and tqdm: pip install 'rnnc[examples]'") from None
 
 parser = argparse.ArgumentParser(description=__doc__)
 for name, default in {"updates": 1200, "hidden": 128, "rows": 32, "chunk": 64}.items():

@@ -5,10 +5,14 @@ It learns to predict the next sample of a recorded EEG (four channels, matplotli
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 
 import rnnc
+
+try:
+    import matplotlib
+except ImportError:
+    raise SystemExit("this takes matplotlib: pip install 'rnnc[examples]'") from None
 
 eeg = np.fromfile(Path(matplotlib.get_data_path(), "sample_data", "eeg.dat")).reshape(-1, 4)
 eeg = (eeg - eeg.mean(0)) / eeg.std(0)  # [800 steps, 4 channels]
