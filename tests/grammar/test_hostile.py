@@ -96,6 +96,11 @@ def test_deep_nesting_is_a_problem(bomb: str, depth: int) -> None:
     outcome(in_cell("y = " + middle + right * depth))
 
 
+def test_brackets_nest_200_deep_with_the_body_and_no_deeper() -> None:
+    for depth, wanted in ((199, []), (200, ["too-deep"]), (60_000, ["too-deep"])):
+        assert codes_of(in_cell("y = " + "(" * depth + "x" + ")" * depth)) == wanted, depth
+
+
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_nesting_of_40_is_no_problem(bomb: str) -> None:
     left, middle, right = BOMBS[bomb]

@@ -65,6 +65,21 @@ def test_as_many_operations_as_allowed_and_one_more(monkeypatch: pytest.MonkeyPa
     assert codes_of_body(loop.format(101)) == ["unrolled-too-large"]
 
 
+def test_as_many_equations_as_allowed_and_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "MOST_STEPS", 100)
+    loop = "for l in 0..{} {{\na = l\n}}\nh' = h\ny = x"  # the loop and two equations beside
+    assert not codes_of_body(loop.format(97))
+    assert codes_of_body(loop.format(98)) == ["unrolled-too-large"]
+
+
+def test_a_tensor_of_as_many_numbers_as_allowed_and_one_more() -> None:
+    for size, wanted in ((2**31 - 1, []), (2**31, ["bad-size"]), (10**18, ["bad-size"])):
+        signature = f"cell T(n): (h[{size}], x[n]) -> (h', y)"
+        assert codes_of_body("h' = h\ny = x", signature) == wanted, size
+    for rows, wanted in ((46_340, []), (46_341, ["bad-size"])):
+        assert codes_of_body(f"param W[{rows}, {rows}]\nh' = h\ny = x * W[0, 0]") == wanted
+
+
 @pytest.mark.parametrize(
     "text",
     [
