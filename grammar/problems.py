@@ -24,6 +24,8 @@ from typing import Any, ClassVar, Literal
 from .limits import MOST_SHOWN
 from .source import Span, excerpt, visible
 
+LONGEST_NOTE = 400
+
 PROBLEMS: dict[str, type[Problem]] = {}  # code -> class, filled as the classes are defined
 
 COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "strong": "\x1b[1m", "end": "\x1b[0m"}
@@ -96,9 +98,14 @@ class Problem(Error):
         head = COLOURS[self.severity] if colour else ""
         lines = [f"{head}{self.severity}[{self.code}]{end}{strong}: {visible(self.headline)}{end}"]
         lines += excerpt([(self.span, self.label), *self.related])
-        lines += [f" {strong}note{end}: {visible(note)}" for note in self.notes]
+        lines += [f" {strong}note{end}: {visible(_cut(note))}" for note in self.notes]
         lines += [f" {strong}hint{end}: {visible(hint)}" for hint in self.hints]
         return "\n".join(lines)
+
+
+def _cut(note: str) -> str:
+    """A note of a few lines at most: a header may have thousands of names."""
+    return note if len(note) <= LONGEST_NOTE else f"{note[:LONGEST_NOTE]}..."
 
 
 class Problems(Error):

@@ -196,7 +196,9 @@ class BodyNames:
                             BadInitialiser(
                                 f"there is no initialiser '{word}'",
                                 span,
-                                hints=did_you_mean(word, [*INITIALISERS, *self.reads.visible()])
+                                hints=[]
+                                if self.problems.is_full
+                                else did_you_mean(word, [*INITIALISERS, *self.reads.visible()])
                                 or ["'rnnc explain bad-initialiser' lists them"],
                             )
                         )

@@ -47,7 +47,7 @@ def call(node: Call, scope: Scope) -> Work:
     spoiled = any(isinstance(value.value, Bad) for value in given)
     try:
         if isinstance(callee, Function | FunctionDefinition):
-            bound = _bind(node, callee, positional, named)
+            bound = _bind(node, callee, positional, named, advise=not scope.run.problems.is_full)
             if spoiled:
                 return BAD
             if isinstance(callee, Function):
@@ -81,6 +81,8 @@ def _bind(
     callee: Function | FunctionDefinition,
     positional: Sequence[Operand],
     named: _Named,
+    *,
+    advise: bool,
 ) -> _Bound:
     """Arguments by parameter; a default stands where the call does."""
     parameters = parameters_of(callee)
@@ -100,8 +102,8 @@ def _bind(
             raise UnknownOption(
                 f"'{node.function.id}' has no argument '{keyword.name}'",
                 keyword.name_span,
-                notes=[f"it is '{callee.signature}'"],
-                hints=hints.did_you_mean(keyword.name, names),
+                notes=[f"it is '{callee.signature}'"] if advise else [],
+                hints=hints.did_you_mean(keyword.name, names) if advise else [],
             )
         if keyword.name in bound:
             raise WrongArgumentCount(

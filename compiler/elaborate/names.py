@@ -149,9 +149,10 @@ def _check_cell(declaration: CellDeclaration, names: BodyNames) -> None:
 def _not_set(state: Item, names: BodyNames) -> Problem:
     """The problem with a state that no equation sets, though one may be meant to."""
     name = state.name
+    later = {} if names.problems.is_full else names.reads.later
     related = [
         (span, f"write {name}' for the new value")
-        for word, span in names.reads.later.items()
+        for word, span in later.items()
         if name in states_meant_by(word)
     ]
     return StateNotSet(
@@ -246,7 +247,9 @@ def _undefined_output(variable: Name, names: BodyNames) -> Problem:
     return UnknownName(
         f"no equation defines the output '{name}'",
         variable.span,
-        hints=did_you_mean(name, [*names.reads.later]) or [f"write '{name} = ...' in the body"],
+        hints=[]
+        if names.problems.is_full
+        else did_you_mean(name, [*names.reads.later]) or [f"write '{name} = ...' in the body"],
     )
 
 

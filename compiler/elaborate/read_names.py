@@ -217,11 +217,13 @@ class ReadNames:
 
     def no_state(self, state: Primed) -> None:
         """Say that a primed name is no state."""
-        if self.states:
-            notes = [f"the states are {', '.join(self.states)}"]
+        some = [*self.states][:MOST_RELATED]
+        if some:
+            more = ", ..." if len(self.states) > len(some) else ""
+            notes = [f"the states are {', '.join(some)}{more}"]
         else:
             notes = ["only a cell has states: the items of the carry in its header"]
-        near = closest(state.id, self.states)
+        near = None if self.problems.is_full else closest(state.id, self.states)
         advice = [f"did you mean {near}'?"] if near else [f"drop the prime: '{state.id}'"]
         self.problems.add(
             NotAState(f"'{state.id}' is no state", state.span, notes=notes, hints=advice)

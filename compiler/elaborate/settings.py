@@ -138,7 +138,7 @@ def bind(
                     f"'{definition.name}' has no size or option '{name}'",
                     place,
                     notes=[f"it is '{definition.signature}'"],
-                    hints=hints.did_you_mean(name, names),
+                    hints=[] if problems.is_full else hints.did_you_mean(name, names),
                 )
             )
         elif name in given:

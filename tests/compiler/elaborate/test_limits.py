@@ -141,13 +141,27 @@ CHECKED = "cell T(n): (h[n], x[n]) -> (h', x) {{\nh' = x\n{}\n}}\n"
         CHECKED.format(many("abc{0} = x\n") + many("d{0} = abd{0}\n")),
         many("fn f{0}(a) = g{0}(a)\n") + many("fn h{0}(a) = a\n"),
         many("cell Abc{0}(n) = Abd{0}(n)\n"),
+        CHECKED.format(many("param abc{0}[n] = abd{0}\n")),
+        many("abc{0}, ").join(["cell T(n): ((), x[n]) -> ((), (", "y)) {\n"])
+        + many("abd{0} = x\n")
+        + "}",
         # circles within circles
         many("fn f{0}(a) = f{1}(a) + f0(a)\n") + "fn f3000(a) = a\n",
         # one problem in many places
         CHECKED.format(f"y = x{' + t' * 20_000}"),
         many("fn f{1}(a) = f{0}(a)\n") + "fn f0(a) = a + t\n",
     ],
-    ids=["branches", "names", "functions", "cells", "circles", "refused", "calls"],
+    ids=[
+        "branches",
+        "names",
+        "functions",
+        "cells",
+        "initialisers",
+        "outputs",
+        "circles",
+        "refused",
+        "calls",
+    ],
 )
 def test_many_names_take_no_longer_for_each(text: str) -> None:
     """Each of these once compared, copied or told all of the names for each of them."""
