@@ -29,8 +29,7 @@ from ..grammar.syntax import File, FunctionDeclaration, Import, Name
 from .elaborate.hints import did_you_mean
 from .elaborate.modules import CellDefinition, Definition, FunctionDefinition, Module
 from .elaborate.names import check_names
-from .files import FileError as FileError
-from .files import Files, Kept, OnDisk, relative
+from .files import FileError, Files, Kept, OnDisk, relative
 from .origin import Sources
 
 MOST_LISTED = 12  # names of a file in one message
@@ -114,7 +113,7 @@ class Loader:
     def sources(self, main: str) -> Sources:
         """Every text that was read; `main` is the path of the first."""
         standard = {name: self.files.standard_text(name) for name in sorted(self._standard)}
-        return Sources(main, self._texts, self._links, standard)
+        return Sources(main, dict(self._texts), dict(self._links), standard)
 
     def define(self, module: Module, folder: Path | None) -> Module:
         """Fill in the definitions of a module, and check every name in it."""

@@ -1,7 +1,7 @@
 """The command line: `rnnc COMMAND ...`.
 
 In: arguments. Out: an exit status; results on standard output, diagnostics on standard error.
-What a command needs is imported when it runs, so that `rnnc --help` waits for nothing.
+What only one command needs is imported when it runs.
 """
 
 from __future__ import annotations

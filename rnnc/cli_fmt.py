@@ -7,7 +7,6 @@ would change in them. A file with mistakes stays as it is.
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from .compiler.files import FileError, read_text
 from .grammar.format import format_text
 from .grammar.problems import Error
 from .grammar.source import visible
+from .runtime.storage import replace
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ def fmt(paths: Sequence[str], *, check: bool, diff: bool, as_json: bool) -> int:
         files.append(file)
         if writes and path != "-" and file.changes and not file.errors:
             try:
-                replace(Path(path), file.after)
+                _replace(path, file.after)
             except OutputError as error:
                 file.errors.append(error)
         if not as_json:
@@ -117,35 +117,16 @@ def _formatted(path: str) -> _File:
     return file
 
 
-def replace(path: Path, text: str) -> None:
-    """Put a text in the place of a file: whole or not at all, with the file's permissions.
-
-    A link stays, and what it leads to is replaced.
+def _replace(path: str, text: str) -> None:
+    """Put a text in the place of a file: whole or not at all.
 
     Raises:
         OutputError: the file or its folder cannot be written.
     """
-    real = Path(os.path.realpath(path))
     try:
-        if not os.access(real, os.W_OK):  # what may not be written is not replaced either
-            raise PermissionError(None, "this file is read-only")
-        temporary = real.with_name(f".{real.name}.{secrets.token_hex(8)}")
-        try:
-            with open(temporary, "xb", opener=_for_this_user) as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, real.stat().st_mode)
-            os.replace(temporary, real)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        replace(path, text.encode())
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
-
-
-def _for_this_user(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _print(file: _File, *, check: bool, diff: bool) -> None:

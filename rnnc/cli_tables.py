@@ -133,9 +133,9 @@ def _severity(kind: type[Error]) -> str:
 
 def kinds() -> dict[str, type[Error]]:
     """Everything that has a code of its own, by code."""
+    from .compiler.files import FileError
     from .compiler.knobs import OptionError
     from .compiler.library import CallError, NoSuchCellError
-    from .compiler.loading import FileError
     from .runtime.errors import ERRORS
 
     others = (

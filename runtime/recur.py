@@ -453,12 +453,15 @@ class Recur:
         from .checkpoint import save
         from .resume import snapshot_of
 
-        save(snapshot_of(self), path, extra)
+        with self._alone():
+            snapshot = snapshot_of(self)
+        save(snapshot, path, extra)
 
     def __reduce__(self) -> Any:
         from .resume import resumed, snapshot_of
 
-        return resumed, (snapshot_of(self),)
+        with self._alone():
+            return resumed, (snapshot_of(self),)
 
     def __copy__(self) -> Recur:
         """A net that goes on from here by itself; the compiled program is shared."""

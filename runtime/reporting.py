@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..compiler.mapping import Extent
+from ..compiler.pipeline import USUAL as USUAL
 from .errors import SettingError
 from .program import Program
 
 if TYPE_CHECKING:
     from ..compiler.report import Report
-
-USUAL = Extent()
 
 
 def report_of(program: Program, what: str, steps: int, rows: int) -> Report:

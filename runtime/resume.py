@@ -16,37 +16,36 @@ from .standing import Standing
 
 
 def snapshot_of(net: Recur) -> Snapshot:
-    """What a net is and where it stands.
+    """What a net is and where it stands; its owner sees to it that no call is under way.
 
     Raises:
-        CheckpointError: its cell has no source. BusyError: a call of it is under way.
+        CheckpointError: its cell has no source.
     """
-    with net._alone():
-        at, program, made = net._at, net._program, net._cell.origin
-        if made is None:
-            raise CheckpointError(f"the cell of {net} has no source to make it again from")
-        # Without a state nothing says how many rows come after a boundary: see `truncate`.
-        like, carry = (at.like, at.carry) if net._cell.states else (None, None)
+    at, program, made = net._at, net._program, net._cell.origin
+    if made is None:
+        raise CheckpointError(f"the cell of {net} has no source to make it again from")
+    # Without a state nothing says how many rows come after a boundary: see `truncate`.
+    like, carry = (at.like, at.carry) if net._cell.states else (None, None)
 
-        def hosted(array: AnyArray) -> AnyArray:
-            return net._arrays.handed(array, True)
+    def hosted(array: AnyArray) -> AnyArray:
+        return net._arrays.handed(array, True)
 
-        settings = Settings(
-            label=net._bound.label, dtype=program.dtype, backend=program.backend.wish,
-            exact=program.exact, fast=program.fast,
-            history=None if net._window is None else int(net._window),
-            history_limit=min(net.history_limit, 2**63 - 1),
-            batch_first=bool(net._inputs.batch_first),
-            training=net._training, step=at.step,
-            batch=like.batch if like else None, batched=bool(like and like.batched),
-        )  # fmt: skip
-        return Snapshot(
-            made,
-            settings,
-            {name: hosted(array) for name, array in net._params.items()},
-            None if carry is None else {name: hosted(a) for name, a in carry.items()},
-            None if at.resets is None else hosted(at.resets),
-        )
+    settings = Settings(
+        label=net._bound.label, dtype=program.dtype, backend=program.backend.wish,
+        exact=program.exact, fast=program.fast,
+        history=None if net._window is None else int(net._window),
+        history_limit=min(net.history_limit, 2**63 - 1),
+        batch_first=bool(net._inputs.batch_first),
+        training=net._training, step=at.step,
+        batch=like.batch if like else None, batched=bool(like and like.batched),
+    )  # fmt: skip
+    return Snapshot(
+        made,
+        settings,
+        {name: hosted(array) for name, array in net._params.items()},
+        None if carry is None else {name: hosted(a) for name, a in carry.items()},
+        None if at.resets is None else hosted(at.resets),
+    )
 
 
 def resumed(snapshot: Snapshot, backend: str | None = None) -> Recur:

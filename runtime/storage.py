@@ -6,6 +6,7 @@ In: paths and bytes. Out: an open file, or a file that holds the bytes; else a
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -33,27 +34,39 @@ def reading(path: str) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def write(path: str, data: bytes) -> None:
-    """Make a file of `data`, or replace what a file holds; a link's target, not the link.
-
-    The bytes go into a file beside it, reach the disk, and only then take its place: after a crash
-    at any moment the path holds either what it held before, or all of `data`. A new file has the
-    permissions that other new files get, a replaced one those that it had.
+    """Make a file of `data`, or replace what a file holds, as `replace` does.
 
     Raises:
         CheckpointFileError: naming the path.
     """
     with _naming(path, "written"):
-        target = os.path.realpath(path)
-        mode = _mode(path, target)
-        folder = os.path.dirname(target)
-        temporary = os.path.join(folder, f"{TEMPORARY}{os.urandom(8).hex()}.tmp")
-        try:
-            _fill(temporary, data, mode)
-            os.replace(temporary, target)
-        except BaseException:
-            _remove(temporary)
-            raise
-        _sync_folder(folder)
+        replace(path, data)
+
+
+def replace(path: str, data: bytes) -> None:
+    """Make a file of `data`, or replace what a file holds; a link's target, not the link.
+
+    The bytes go into a file beside it, reach the disk, and only then take its place: after a crash
+    at any moment the path holds either what it held before, or all of `data`. A new file has the
+    permissions that other new files get, a replaced one those that it had; one that may not be
+    written is not replaced either.
+
+    Raises:
+        OSError: the path holds what it held.
+    """
+    target = os.path.realpath(path)
+    mode = _mode(path, target)
+    if mode is not None and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, "this file is read-only", path)
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f"{TEMPORARY}{os.urandom(8).hex()}.tmp")
+    try:
+        _fill(temporary, data, mode)
+        os.replace(temporary, target)
+    except BaseException:
+        _remove(temporary)
+        raise
+    _sync_folder(folder)
 
 
 def _mode(path: str, target: str) -> int | None:
@@ -68,7 +81,8 @@ def _mode(path: str, target: str) -> int | None:
 
 def _fill(path: str, data: bytes, mode: int | None) -> None:
     """A new file with these bytes, on the disk."""
-    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags, 0o666 if mode is None else 0o600)
     try:
         if mode is not None:
             os.chmod(path, mode)
@@ -94,6 +108,9 @@ def _sync_folder(folder: str) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # as some network file systems answer
+            raise
     finally:
         os.close(handle)
 

@@ -175,7 +175,7 @@ def _key(definition: CellDefinition) -> _Key:
     return definition.name, frozenset(sources)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _words(text: str) -> frozenset[str]:
     """Every word of a text, as names are compared."""
     found = re.findall(r"\w[\w\u0300-\u036f]*", text)

@@ -55,11 +55,6 @@ _TAKES_A_CELL = re.compile(
 )
 
 
-_TAKES_A_CELL = re.compile(
-    r"(^\s*use\s+\w+\s*=|>>|^\s*cell\s+\w+\s*\([^)]*\)\s*=)\s*(\w+\s*:)?\s*$"
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A word that may be written. `text` is what to write, if that is more than `label`."""
@@ -134,6 +129,8 @@ def _importable(
 
 def _tree_beside(name: str, file: str) -> File | None:
     """What can be read of another source in the folder of a file, or below."""
+    if not os.path.dirname(name):  # a text in no file
+        return None
     folder = os.path.realpath(os.path.dirname(name))
     path = Path(os.path.realpath(os.path.join(folder, file)))
     if path.is_relative_to(folder):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rnnc.compiler import library, loading
-from rnnc.compiler.loading import FileError
+from rnnc.compiler.files import FileError
 from rnnc.grammar.problems import Problems
 
 LEAF = "cell Leaf(n): ((), x[n]) -> ((), y) {\ny = 2 * x\n}\nfn twice(a) = 2 * a\n"

@@ -14,8 +14,8 @@ import pytest
 from rnnc.compiler import library
 from rnnc.compiler.compose import compose
 from rnnc.compiler.elaborate.functions import FUNCTIONS
+from rnnc.compiler.files import FileError
 from rnnc.compiler.ir import Cell
-from rnnc.compiler.loading import FileError
 from rnnc.compiler.origin import Origin, Sources
 from rnnc.compiler.text import show
 from rnnc.grammar.problems import Problems

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import pickletools
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 import rnnc
 from rnnc.runtime.arrays import Array
 from rnnc.runtime.cell import BoundCell
+from rnnc.runtime.errors import CheckpointFileError
 from rnnc.runtime.recur import Recur
 from tests.compiler.hand_built import lstm
 from tests.runtime.models import close, dense, elman, leaky, numpy_of, random
@@ -198,6 +201,25 @@ def test_the_position_in_the_stream_outgrows_no_width(step: int, tmp_path: Path)
     other(random(2, 3))
     other.scan(random(4, 2, 3), boundaries=[t for t in range(4) if (step + 1 + t) % 7 == 0])
     close(net.backward(np.ones((5, 2, 4))).params, other.backward(np.ones((5, 2, 4))).params)
+
+
+def test_a_mark_that_an_interrupt_left_keeps_no_net_from_being_saved(tmp_path: Path) -> None:
+    net = elman()
+    net._owner["thread"] = threading.get_ident()  # as at the end of a call that was interrupted
+    same_by_name(through_a_file(net, tmp_path).params, net.params)
+    net._owner["thread"] = threading.get_ident()
+    same_by_name(pickle.loads(pickle.dumps(net)).params, net.params)
+
+
+def test_a_read_only_file_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, path = elman(), tmp_path / "net"
+    net.save(path)
+    before = path.read_bytes()
+    net(random(2, 3))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(CheckpointFileError, match="read-only"):
+        net.save(path)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(1, 1), (2**70, 2**63 - 1)])
