@@ -200,7 +200,11 @@ def load(path: str | PathLike[str]) -> Library:
     except ValueError as error:  # no path has such a sign
         raise FileError(Path(name), str(error)) from None
     loader = Loader(real.parent)
-    return library_of(loader, loader.file(real, name), name, loader.sources(real.name))
+    try:
+        module = loader.file(real, name)
+    except FileError as error:  # under the name that was given
+        raise FileError(Path(name), error.reason) from None
+    return library_of(loader, module, name, loader.sources(real.name))
 
 
 def loads(text: str, name: str = TEXT) -> Library:

@@ -28,7 +28,7 @@ from .printer import WIDEST, Line, lines_of
 from .problems import Collector
 from .source import Source, Span, columns
 from .walk import is_equal
-from .words import Word
+from .words import Word, check_size
 
 
 def format_text(text: str, file: str = "<string>") -> str:
@@ -54,6 +54,7 @@ def format_text(text: str, file: str = "<string>") -> str:
     lines = lines_of(items, source)
     _align_equals(lines)
     result = "".join(line + "\n" for line in _with_comments(lines))
+    check_size(Source(file, result), "laid out, the source would have")
     if not is_equal(parse(result, file), tree):
         raise AssertionError(f"formatting {file} would change what it means")
     end = text[: text.find("\n") + 1][-2:]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .latex_names import escaped, number, symbol, upright
+from .latex_names import alike, escaped, number, symbol, upright
 from .syntax import (
     Argument,
     Attribute,
@@ -44,7 +44,7 @@ from .syntax import (
     Unary,
     Use,
 )
-from .walk import items_in, names_in, walk
+from .walk import items_in, names_in, statements_in, walk
 
 Formula = tuple[str, int]  # LaTeX, and how tightly its loosest operator binds
 ATOM = 10
@@ -79,7 +79,7 @@ def equations(
     lines = list(names.block(declaration.body))
     for item in items_in(declaration.carry):
         if item.initial is not None:
-            start, value = symbol(item.name, "0"), names.text(item.initial)
+            start, value = names.symbol(item.name, "0"), names.text(item.initial)
             lines += [f"{start} &= {value}"] if start != value else []
     return lines
 
@@ -99,12 +99,14 @@ class _Names:
     scalars: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)  # sub-cells
     own: set[str] = field(default_factory=set)  # names of the cell that hide built-in ones
+    apart: set[str] = field(default_factory=set)  # whose symbols would be those of others
 
     @classmethod
     def of(cls, cell: CellDeclaration, settings: Mapping[str, Any]) -> _Names:
         """Those of a cell; what its equations bind is added as they are written."""
         names = cls(settings, static={setting.name for setting in cell.settings})
         names.scalars |= names.static
+        names.apart = alike(_every_name(cell))
         names.states = {item.name for item in items_in(cell.carry)}
         names.own = names.states | names.static
         for item in (*items_in(cell.carry), *items_in(cell.input)):
@@ -112,6 +114,10 @@ class _Names:
             if item.shape is not None and not item.shape.dims:
                 names.scalars.add(item.name)
         return names
+
+    def symbol(self, name: str, time: str = "") -> str:
+        """A name of the cell as a symbol of its own."""
+        return symbol(name, time, apart=name in self.apart)
 
     # -- statements ------------------------------------------------------------------------------
 
@@ -147,7 +153,7 @@ class _Names:
         last = str(int(stop) - 1) if stop.isdigit() else f"{stop} - 1"
         self._bind(loop.variable.id, static=True)
         self.scalars.add(loop.variable.id)
-        variable = symbol(loop.variable.id)
+        variable = self.symbol(loop.variable.id)
         more = f"\\quad \\text{{for }} {variable} = {first}, \\dots, {last}"
         yield from self.block(loop.body, when + more)
 
@@ -207,11 +213,11 @@ class _Names:
             case Name(id=name):
                 return self._name(name), ATOM
             case Primed(id=name):
-                return symbol(name, "t"), ATOM
+                return self.symbol(name, "t"), ATOM
             case Unary(op=op, operand=operand):
                 level = LEVELS["neg" if op == "-" else "not"]
                 sign = "-" if op == "-" else "\\neg "
-                return sign + self._within(operand, level), level
+                return sign + _signed(self._formula(operand), level), level
             case Binary():
                 return self._binary(node)
             case Attribute(value=value):
@@ -237,9 +243,9 @@ class _Names:
         if isinstance(value, str):
             return FUNCTIONS.get(value) or upright(value)
         if name in self.states:
-            return symbol(name, "t-1")
+            return self.symbol(name, "t-1")
         is_timed = name in self.own and name not in self.static
-        return symbol(name, "t" if is_timed else "")
+        return self.symbol(name, "t" if is_timed else "")
 
     def _binary(self, node: Binary) -> Formula:
         """A chain that leans left is written without recursion: it may be thousands long."""
@@ -262,7 +268,7 @@ class _Names:
             return f"\\frac{{{left[0]}}}{{{right[0]}}}", level
         if op == "^":
             return f"{_enclosed(left, ATOM)}^{{{right[0]}}}", level
-        first, second = _enclosed(left, level), _enclosed(right, level + 1)
+        first, second = _enclosed(left, level), _signed(right, level + 1)
         if op == "@":
             return f"{first}\\, {second}", level
         if op != "*":
@@ -321,6 +327,26 @@ class _Names:
             ends = ["" if end is None else self.text(end) for end in (node.start, node.stop)]
             return "{:}".join(ends)
         return self.text(node)
+
+
+def _signed(formula: Formula, level: int) -> str:
+    """A formula behind an operator: two signs do not stand side by side."""
+    return _enclosed(formula, ATOM + 1 if formula[0].startswith("-") else level)
+
+
+def _every_name(cell: CellDeclaration) -> Iterator[str]:
+    """The names that a cell declares, binds or reads."""
+    yield from (setting.name for setting in cell.settings)
+    for item in (*items_in(cell.carry), *items_in(cell.input)):
+        yield item.name
+    for statement in statements_in(cell.body):
+        match statement:
+            case Param(items=items) | Const(items=items):
+                yield from (item.name for item in items)
+            case Bind(target=target):
+                yield from (name.id for name in names_in(target))
+            case For(variable=variable):
+                yield variable.id
 
 
 def _enclosed(formula: Formula, level: int) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 GREEK = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma "
@@ -22,11 +23,25 @@ SPECIAL = {sign: f"\\{sign}" for sign in "#$%&_{}"} | {
 }  # fmt: skip
 
 
-def symbol(name: str, time: str = "") -> str:
-    """A name, and the step it is of: `k_{1,t}` of `k1` and `t`."""
+def symbol(name: str, time: str = "", *, apart: bool = False) -> str:
+    """A name, and the step it is of: `k_{1,t}` of `k1` and `t`.
+
+    Args:
+        apart: write it letter by letter, where another name would be the same symbol.
+    """
+    if apart:
+        return upright(name) + (f"_{{{time}}}" if time else "")
     body, index = _divided(unicodedata.normalize("NFD", name))
     indices = ",".join(part for part in (index, time) if part)
     return body + (f"_{{{indices}}}" if indices else "")
+
+
+def alike(names: Iterable[str]) -> set[str]:
+    """Those of the names that share their symbol with another one: `x1` and `x_1`."""
+    found: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        found.setdefault(symbol(name), []).append(name)
+    return {name for group in found.values() if len(group) > 1 for name in group}
 
 
 def upright(name: str) -> str:

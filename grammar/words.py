@@ -41,7 +41,7 @@ class Word:
         return self.span.stop == following.span.start
 
 
-def check_size(source: Source) -> None:
+def check_size(source: Source, what: str = "the source has") -> None:
     """Raise `Problems` if the source is larger than 256 KiB."""
     if len(source.text) * 4 > LARGEST_SOURCE:
         size = len(source.text.encode("utf-8", errors="surrogatepass"))
@@ -49,7 +49,7 @@ def check_size(source: Source) -> None:
             raise Problems(
                 [
                     kinds.TooLarge(
-                        f"the source has {size:,} bytes, at most {LARGEST_SOURCE:,} are read",
+                        f"{what} {size:,} bytes, at most {LARGEST_SOURCE:,} are read",
                         Span(source, 0, 0),
                         hints=["split it into files and `import` them"],
                     )

@@ -190,7 +190,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
         help="products of float32 in TF32, tanh and sigmoid by the device's approximation",
     )  # fmt: skip
     made.add_argument(
-        "--out", dest="folder", required=True, metavar="FOLDER",
+        "--output", "--out", dest="folder", required=True, metavar="FOLDER",
         help="what is written into: cubins, the generated source, and program.json, which says how "
         "to launch them",
     )  # fmt: skip

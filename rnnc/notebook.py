@@ -43,8 +43,8 @@ def load_ipython_extension(shell: Any) -> None:
         except Problems as error:
             display(Diagnostics(error))  # type: ignore[no-untyped-call]
             count = sum(problem.severity == "error" for problem in error.problems)
-            mistakes = "a mistake" if count == 1 else f"{count} mistakes"
-            raise UsageError(f"nothing is defined: there is {mistakes} above") from None
+            mistakes = "is a mistake" if count == 1 else f"are {count} mistakes"
+            raise UsageError(f"nothing is defined: there {mistakes} above") from None
         except ValueError as error:
             raise UsageError(str(error)) from None
         for problem in shown:

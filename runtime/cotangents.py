@@ -62,7 +62,7 @@ class Recorded:
             return self.arrays.real(self.whole.arranged(array), "d_ys")
         if len(self.calls) == 1 and array.shape == self._shape(at, self.calls[0]):
             return self.arrays.real(self.calls[0].arranged(array), "d_ys")
-        steps = f"{self.whole.steps} recorded steps in {len(self.calls)} calls"
+        steps = f"{self.whole.steps} recorded steps in {_calls(len(self.calls))}"
         raise ShapeError(
             f"d_ys covers all {steps}: it is {describe(wanted)}, or a list with one entry for each "
             f"call; got {describe(array.shape)}"
@@ -71,8 +71,8 @@ class Recorded:
     def _from_entries(self, entries: list[Any]) -> tuple[AnyArray | None, ...]:
         if len(entries) != len(self.calls):
             raise ShapeError(
-                f"d_ys is a list of {len(entries)}, but {len(self.calls)} calls are recorded: one "
-                "entry for each, None where its output was not used"
+                f"d_ys is a list of {len(entries)}, but takes an entry for each of "
+                f"{_calls(len(self.calls))}, None where its output was not used"
             )
         found: list[AnyArray | None] = [None] * len(self.cell.outputs)
         start = 0
@@ -113,3 +113,7 @@ def parts_of(d_ys: Any) -> Iterator[Any]:
     """The arrays among what was passed, one after the other."""
     for entry in d_ys if isinstance(d_ys, list) else (d_ys,):
         yield from entry if isinstance(entry, tuple) else (entry,)
+
+
+def _calls(count: int) -> str:
+    return f"{count} call{'s' * (count != 1)}"

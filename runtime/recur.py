@@ -327,7 +327,7 @@ class Recur:
             self._at = kept
 
     def reset(self, rows: Any = None) -> None:
-        """Back to the initial state, and forget the history.
+        """Back to the initial state, and forget the history. Steps of the stream are counted on.
 
         Args:
             rows: bool[B], or the indices of rows: reset these alone, before the next step. Then

@@ -73,7 +73,7 @@ class SGD:
     def step(
         self, params: Mapping[str, AnyArray], d_params: Mapping[str, AnyArray]
     ) -> dict[str, AnyArray]:
-        """New values of the parameters that have a gradient."""
+        """New values of the parameters; those without a gradient stay as they are."""
         params, d_params = _pairs(params, d_params)
         with np.errstate(all="ignore"):
             velocity = {
@@ -85,8 +85,8 @@ class SGD:
             found = {name: _minus(params[name], self.rate * v) for name, v in velocity.items()}
         if self.momentum:
             # A first velocity is the caller's gradient, which may change before the next step.
-            self.velocity = {name: copied(v) for name, v in velocity.items()}
-        return found
+            self.velocity |= {name: copied(v) for name, v in velocity.items()}
+        return {**params, **found}
 
     @property
     def state(self) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class Adam:
     def step(
         self, params: Mapping[str, AnyArray], d_params: Mapping[str, AnyArray]
     ) -> dict[str, AnyArray]:
-        """New values of the parameters that have a gradient."""
+        """New values of the parameters; those without a gradient stay as they are."""
         params, d_params = _pairs(params, d_params)
         (b1, b2), steps = self.decay, self.steps + 1
         scale = self.rate * math.sqrt(1 - b2**steps) / (1 - b1**steps)
@@ -140,8 +140,8 @@ class Adam:
                 second = b2 * second + (1 - b2) * xp.square(g)
                 moments[name] = first, second
                 found[name] = _minus(params[name], scale * first / (xp.sqrt(second) + epsilon))
-        self.moments, self.steps = moments, steps
-        return found
+        self.moments, self.steps = {**self.moments, **moments}, steps
+        return {**params, **found}
 
     @property
     def state(self) -> dict[str, Any]:

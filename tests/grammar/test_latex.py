@@ -139,3 +139,17 @@ def test_lines_are_aligned_at_their_equals_sign() -> None:
     assert aligned(["a &= b", "c &= d"]) == (
         "\\begin{aligned}\na &= b \\\\\nc &= d\n\\end{aligned}"
     )
+
+
+def test_no_two_names_of_a_cell_are_one_symbol() -> None:
+    text = "cell A(n): (h[n], (x1[n], x_1[n], sigma[n], \N{GREEK SMALL LETTER SIGMA}[n])) -> (h', y) {\n    y = x1 * x_1 + sigma * \N{GREEK SMALL LETTER SIGMA}\n    h' = h\n}"  # noqa: E501
+    (declaration,) = parse(text).declarations
+    assert isinstance(declaration, syntax.CellDeclaration)
+    first, second = (part.split(" \\odot ") for part in equations(declaration)[0].split(" + "))
+    assert first == ["y_{t} &= \\mathrm{x1}_{t}", "\\mathrm{x\\_1}_{t}"]
+    assert second == ["\\mathrm{sigma}_{t}", "\\mathrm{\N{GREEK SMALL LETTER SIGMA}}_{t}"]
+
+
+def test_two_signs_never_stand_side_by_side() -> None:
+    assert right("-(-x)") == "-\\left(-x_{t}\\right)"
+    assert right("x - -h") == "x_{t} - \\left(-h_{t-1}\\right)"

@@ -81,7 +81,8 @@ def test_sgd_with_momentum_by_hand(like: Like) -> None:
         new = optimiser.step(params, {"W": like(np.array([g]))})
         v = 0.9 * v + g
         p -= 0.1 * v
-        assert set(new) == {"W"} and new["W"] is not params["W"]
+        assert new.keys() == params.keys() and new["W"] is not params["W"]
+        close(new["fixed"], [5.0])
         close(new["W"], [p])
         params = {**params, **new}
 
@@ -154,3 +155,14 @@ def test_a_net_learns_to_repeat_its_last_input(optimiser: rnnc.SGD | rnnc.Adam) 
         net.reset()
         losses.append(loss)
     assert np.mean(losses[-10:]) < 0.15 * np.mean(losses[:3])
+
+
+@pytest.mark.parametrize("make", [lambda: rnnc.SGD(0.1, momentum=0.9), lambda: rnnc.Adam(0.1)])
+def test_a_parameter_without_a_gradient_stays_as_it_is(make: Callable[[], Any]) -> None:
+    optimiser, params = make(), {"W": np.ones(3), "b": np.ones(2)}
+    both = {name: np.full_like(value, 0.5) for name, value in params.items()}
+    params = optimiser.step(params, both)
+    one = optimiser.step(params, {"W": both["W"]})
+    assert np.array_equal(one["b"], params["b"]) and not np.array_equal(one["W"], params["W"])
+    kept = optimiser.state.get("velocity") or optimiser.state["first"]
+    assert kept.keys() == params.keys()  # what was gathered for it is not forgotten
