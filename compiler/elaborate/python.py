@@ -33,23 +33,26 @@ def values_from_python(
 ) -> dict[str, Value]:
     """A value for each setting, by name; problems are added to `problems`."""
     scope = Scope(Run(problems), definition.module)
-    spans = {
-        setting.name: setting.declared.name_span for setting in settings.settings_of(definition)
-    }
-    in_order = [*spans.values()] + [definition.name_span] * len(sizes)
-    positional = [_given(value, span, scope) for value, span in zip(sizes, in_order, strict=False)]
+    declared = {setting.name: setting for setting in settings.settings_of(definition)}
+    in_order = [*declared.values()] + [None] * len(sizes)
+    positional = [_given(v, s, definition, scope) for v, s in zip(sizes, in_order, strict=False)]
     by_name = {
-        name: _given(value, spans.get(name, definition.name_span), scope)
-        for name, value in named.items()
+        name: _given(value, declared.get(name), definition, scope) for name, value in named.items()
     }
     found = finish(settings.bind(definition, positional, by_name, definition.name_span, scope))
     assert isinstance(found, dict)
     return found
 
 
-def _given(value: Any, span: Span, scope: Scope) -> settings.Given:
+def _given(
+    value: Any, setting: settings.Setting | None, definition: CellDefinition, scope: Scope
+) -> settings.Given:
+    span = setting.declared.name_span if setting else definition.name_span
+    is_word = isinstance(value, str) and setting is not None and setting.kind != "function"
     try:
-        return settings.Given(Operand(_value(value, span, scope), span))
+        # A word for a size is no function that is unknown.
+        found = str(value) if is_word else _value(value, span, scope)
+        return settings.Given(Operand(found, span))
     except Problem as problem:
         scope.run.problems.add(problem)
         return settings.Given(Operand(BAD, span))
