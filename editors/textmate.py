@@ -13,8 +13,8 @@ from typing import Any
 
 from rnnc.editor.highlight import (
     BUILT_IN,
+    CONTROL,
     DECLARES,
-    KEYWORDS,
     OPERATORS,
     SIGNS,
     VALUES,
@@ -33,7 +33,7 @@ def textmate() -> dict[str, Any]:
     rules = [
         ("comment.line.number-sign.rnn", known["COMMENT"]),
         ("string.quoted.double.rnn", known["STRING"]),
-        ("keyword.control.rnn", any_of(KEYWORDS)),
+        ("keyword.control.rnn", any_of(CONTROL)),
         ("keyword.operator.word.rnn", any_of(OPERATORS)),
         ("constant.language.rnn", any_of(VALUES)),
         ("support.function.rnn", any_of(BUILT_IN)),

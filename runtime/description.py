@@ -20,7 +20,7 @@ from .snapshot import Settings, Snapshot
 
 FORMAT: Final = 1  # of what is said here; it grows where an older rnnc would misread it
 MOST_MEMBERS: Final = 256  # of a chain, the members of its members included
-MOST_STEPS: Final = 2**64  # that a stream is said to have run
+LARGEST_COUNT: Final = 2**64  # that a stream is said to have run
 MOST_ROWS: Final = 2**31
 
 
@@ -141,7 +141,7 @@ def _settings(said: Any) -> Settings:
     wrong = [
         name
         for name, start in least.items()
-        if found[name] is not None and not start <= found[name] < most.get(name, MOST_STEPS)
+        if found[name] is not None and not start <= found[name] < most.get(name, LARGEST_COUNT)
     ]
     wrong += [] if settings.dtype in DTYPES else ["dtype"]
     wrong += [] if settings.backend in ("auto", *BACKENDS) else ["backend"]

@@ -35,7 +35,7 @@ TAGS: Final = {
     "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
     "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8",
 }  # fmt: skip
-DTYPES: Final = {tag: dtype for dtype, tag in TAGS.items()}
+DTYPE_OF_TAG: Final = {tag: dtype for dtype, tag in TAGS.items()}
 
 # What files of another kind begin with.
 FOREIGN: Final = {
@@ -153,9 +153,9 @@ def _parsed(data: bytes) -> tuple[str, dict[str, Layout]]:
 
 def _layout(entry: Mapping[str, Any]) -> Layout:
     dtype, shape = entry["dtype"], tuple(entry["shape"])
-    if dtype not in DTYPES or not all(type(size) is int and size >= 0 for size in shape):
+    if dtype not in DTYPE_OF_TAG or not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError(f"an array of {dtype!r}, {shape!r}")
-    return DTYPES[dtype], shape
+    return DTYPE_OF_TAG[dtype], shape
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

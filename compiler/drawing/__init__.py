@@ -23,7 +23,7 @@ from .mermaid import write_mermaid
 from .step_picture import draw_step
 from .unrolled_picture import draw_unrolled
 
-USUAL = Goal()
+NUMPY = Goal()
 FORMS = ("svg", "mermaid")
 REARRANGING = frozenset({"stack", "split", "merge", "gather", "schedule"})
 
@@ -37,7 +37,7 @@ def readable(cell: Cell, goal: Goal) -> Scans:
 
 
 def graph_of(
-    cell: Cell, goal: Goal = USUAL, *, backward: bool = False, sizes: bool = True
+    cell: Cell, goal: Goal = NUMPY, *, backward: bool = False, sizes: bool = True
 ) -> Graph:
     """What the picture of a cell shows, all of it; with `sizes`, also how large these are."""
     scans = readable(cell, goal)
@@ -50,7 +50,7 @@ def graph_of(
 
 
 def draw(
-    cell: Cell, goal: Goal = USUAL, *, backward: bool = False, unrolled: bool = False,
+    cell: Cell, goal: Goal = NUMPY, *, backward: bool = False, unrolled: bool = False,
     form: str = "svg",
 ) -> str:  # fmt: skip
     """The picture of a cell.

@@ -20,7 +20,7 @@ from ..grammar.words import RESERVED
 DECLARES = frozenset({"cell", "fn"})  # the next word is a name that is declared
 OPERATORS = frozenset({"and", "or", "not"})
 VALUES = frozenset({"true", "false", "None"}) | CONSTANTS.keys()
-KEYWORDS = RESERVED - OPERATORS - VALUES
+CONTROL = RESERVED - OPERATORS - VALUES
 BUILT_IN = frozenset(FUNCTIONS) | frozenset(INITIALISERS)
 
 SIGNS = r"->|>>|\.\.|[<>=!]=|[-+*/%@^<>=.]"

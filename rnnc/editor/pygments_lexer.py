@@ -22,8 +22,8 @@ from pygments.token import (
 
 from .highlight import (
     BUILT_IN,
+    CONTROL,
     DECLARES,
-    KEYWORDS,
     OPERATORS,
     PUNCTUATION,
     SIGNS,
@@ -49,7 +49,7 @@ class RnnLexer(RegexLexer):  # type: ignore[misc]  # it is published without typ
                 rf"({any_of(DECLARES)})(\s+)({terminals()['NAME']})",
                 bygroups(Keyword.Declaration, Whitespace, Name.Class),
             ),
-            (any_of(KEYWORDS), Keyword),
+            (any_of(CONTROL), Keyword),
             (any_of(OPERATORS), Operator.Word),
             (any_of(VALUES), Keyword.Constant),
             (any_of(BUILT_IN), Name.Builtin),
