@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -249,13 +248,14 @@ def test_thirty_lines_are_checked_within_a_second_and_a_half(tmp_path: Path) -> 
     path = tmp_path / "three.rnn"
     path.write_text("\n".join(texts))
     assert len(path.read_text().splitlines()) >= 30
-    environment = {**os.environ, "PYTHONPATH": str(HOME)}
-    seconds = []
+    environment = {**os.environ, "PYTHONPATH": str(HOME), "OPENBLAS_NUM_THREADS": "1"}
+    seconds = []  # of the processor: others may keep it busy
     for _ in range(3):
-        begun = time.perf_counter()
+        before = os.times()
         command = [sys.executable, "-m", "rnnc", "check", str(path)]
         subprocess.run(command, env=environment, check=True, capture_output=True)
-        seconds.append(time.perf_counter() - begun)
+        after = os.times()
+        seconds.append(sum(after[2:4]) - sum(before[2:4]))
     assert min(seconds) < 1.5, seconds
 
 
