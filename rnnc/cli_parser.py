@@ -225,7 +225,7 @@ def _add_cell(parser: Parser) -> None:
 
 
 def _add_goal(parser: Parser) -> None:
-    parser.add_argument("--backward", action="store_true", help="the backward scan, plan or source")
+    parser.add_argument("--backward", action="store_true", help="of the backward program")
     parser.add_argument(
         "--masks", default="", metavar="MASKS",
         help="what calls use: starts, boundaries, lengths, separated by commas",
