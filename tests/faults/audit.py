@@ -33,7 +33,7 @@ import numpy as np
 
 import rnnc
 from rnnc.runtime import launch
-from tests.runtime import models
+from tests.faults import nets
 
 WORD: Final = "sesame"  # in every command, and nowhere else
 KNOWN: Final = {*sys.stdlib_module_names, "rnnc", "lark", "numpy"}
@@ -189,7 +189,7 @@ def sources(count: int, seed: int) -> tuple[str, list[str]]:
         try:
             with rnnc.options(cache=cache), redirect_stdout(io.StringIO()) as out:
                 watch.looking = True
-                use(models.SOURCE)
+                use(nets.SOURCE)
                 watch.looking = False
                 Path(files, "warm.rnn").write_text(CELL)
                 use("import Other from 'x'")

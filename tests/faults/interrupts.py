@@ -23,7 +23,6 @@ import rnnc
 from tests.faults import nets
 from tests.faults.cache import torn
 from tests.faults.run import forked
-from tests.runtime import models
 
 FOLDER: Final = os.path.dirname(rnnc.__file__)
 # Python asks for signals after calls and where functions begin, so a lock that a `with` took is
@@ -139,7 +138,7 @@ def first_times(count: int, seed: int) -> tuple[str, list[str]]:
 
     This process must not have done it, as it is forked each time.
     """
-    text = f"import GRU from std\n{models.SOURCE}\ncell Chained(n, m) = Elman(n, m) >> GRU(m, m)\n"
+    text = f"import GRU from std\n{nets.SOURCE}\ncell Chained(n, m) = Elman(n, m) >> GRU(m, m)\n"
     with tempfile.TemporaryDirectory() as folder, rnnc.options(cache=folder):
         wanted = forked(lambda: nets.compiled(text))
         calls, generator = int(forked(lambda: str(compiler_events(text)))), random.Random(seed)
@@ -165,10 +164,10 @@ def many(count: int, seed: int) -> tuple[str, list[str]]:
     for name, action in pairs:
         points = [generator.randrange(events(name, action)) for _ in range(each)]
         wrong += interrupt(name, action, [partial(struck, at=at, lines=True) for at in points])
-    calls, few = compiler_events(models.SOURCE), max(1, count // 20)
+    calls, few = compiler_events(nets.SOURCE), max(1, count // 20)
     with tempfile.TemporaryDirectory() as folder:
         points = [generator.randrange(calls) for _ in range(few)]
-        wrong += interrupt_compiler(models.SOURCE, points, Path(folder))
+        wrong += interrupt_compiler(nets.SOURCE, points, Path(folder))
     return f"{each * len(pairs)} interrupts of nets at lines, {few} of the compiler at calls", wrong
 
 

@@ -18,7 +18,6 @@ from tests.faults.interrupts import (
     signalled,
     struck,
 )
-from tests.runtime import models
 
 POINTS = 40  # of each action
 
@@ -42,7 +41,7 @@ def test_a_signal_at_any_moment_leaves_a_net_as_before_or_as_after(action: str) 
 
 
 def test_an_interrupt_while_a_source_is_compiled_leaves_nothing_behind(tmp_path: Path) -> None:
-    count = compiler_events(models.SOURCE)
+    count = compiler_events(nets.SOURCE)
     points = [random.Random(at).randrange(count) for at in range(8)]
-    wrong = interrupt_compiler(models.SOURCE, points, tmp_path)
+    wrong = interrupt_compiler(nets.SOURCE, points, tmp_path)
     assert not wrong, "\n".join(wrong)

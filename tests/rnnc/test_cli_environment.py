@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,8 @@ def test_ctrl_c_while_it_compiles_ends_with_130_and_a_whole_cache(tmp_path: Path
         [sys.executable, "-m", "rnnc", "check", *["std"] * 50],  # more than is done until then
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(HOME), "RNNC_CACHE": "cache", "RNNC_DEBUG": "1"},
+        # What a shell has put behind it ignores Ctrl-C, and so would its children.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as process:  # fmt: skip
         assert process.stderr
         process.stderr.readline()  # the first program is compiled
