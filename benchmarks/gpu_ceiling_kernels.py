@@ -9,8 +9,8 @@ import triton.language as tl
 
 @triton.jit
 def chase(table, out, count):
-    """Loads, each of which says where the next one is."""
-    at = tl.load(table)
+    """Loads, each of which says where the next one is; `out` says where the first one is."""
+    at = tl.load(out)
     for _ in tl.range(0, count):
         at = tl.load(table + at)
     tl.store(out, at)

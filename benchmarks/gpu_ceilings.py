@@ -68,8 +68,8 @@ def ceilings() -> Iterator[Ceiling]:
         ("bandwidth of the cache", FEW_BYTES, H200.cache_bandwidth),
     ):
         source = torch.empty(size // 2, dtype=torch.uint8, device="cuda")
-        copy = partial(torch.empty_like(source).copy_, source)
-        yield Ceiling(name, "TB/s", model / tera, copy, partial(rate, size / tera))
+        copies = replayed(partial(torch.empty_like(source).copy_, source))
+        yield Ceiling(name, "TB/s", model / tera, copies, partial(rate, NODES * size / tera))
     for dtype, model in (("bfloat16", LARGE_PRODUCTS), ("float32", EXACT_PRODUCTS)):
         element = getattr(torch, dtype)
         a, b = (torch.randn(LARGE, LARGE, dtype=element, device="cuda") for _ in range(2))
@@ -88,8 +88,8 @@ def ceilings() -> Iterator[Ceiling]:
         ("latency of memory", BYTES, H200.latency),
         ("latency of the cache", FEW_BYTES, H200.cache_latency),
     ):
-        given = chain_of(size // 8), out.view(torch.int64), TURNS
-        chase = partial(kernels.chase[(1,)], *given, num_warps=1)
+        place = torch.zeros(1, dtype=torch.int64, device="cuda")  # a run goes on where one ended
+        chase = partial(kernels.chase[(1,)], chain_of(size // 8), place, TURNS, num_warps=1)
         yield Ceiling(name, "us", model / micro, chase, partial(each, TURNS, micro))
     wait = partial(kernels.wait[(1,)], out, TURNS, num_warps=8)
     name = "a barrier of 8 warps"

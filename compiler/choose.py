@@ -32,9 +32,14 @@ MOST_ELEMENTS = 2**16  # of one tile
 FULL = 128  # elements of a tile that keeps a program of some warps busy
 DEEP = 512  # elements of a row that a step computes for a product of its own
 LEAST_ROWS = MATRIX_UNIT  # of the weights that a block of a step multiplies
-LOCAL = (1, 8, 16, 32, 64, 128, 256)  # sizes of a block's part that are tried
+LOCAL = (1, 4, 8, 16, 32, 64, 128, 256)  # sizes of a block's part that are tried
 MOST_COUNTS = 24
-MOST_STAGES = 8
+MOST_AHEAD = 16  # steps whose loads are under way
+UNROLL = 4  # steps of a few elementwise operations, each too short for a turn of the loop
+PRODUCT_STAGES = 3  # of a product's own loop
+INSTRUCTIONS = 3  # of an elementwise operation, about
+READ_AHEAD = 4  # bytes for each thread: smaller loads cannot be asked for ahead of their step
+LEAST_COLUMNS = 8  # of the examples, that the matrix unit takes, however few there are
 SCAN_PASSES = 8  # over an array as large as the states of all steps
 MOST_WARPS = 16
 
@@ -132,8 +137,12 @@ def _nearest(size: int) -> int:
 class _Work:
     """What a step of one row of a block costs; `weights` are for all of its rows."""
 
-    elementwise: int
+    is_elementwise: bool  # nothing is summed, or moved from thread to thread
+    operations: int  # elementwise ones
+    elementwise: int  # results of theirs
     special: int
+    loads: int
+    narrowest: int  # elements of the smallest of them
     flops: int
     weights: int  # elements
     traffic: int  # elements read and written
@@ -145,14 +154,19 @@ class _Work:
 
 def _work(block: Block) -> _Work:
     plan = block.plan
-    elementwise = special = flops = weights = traffic = largest = products = 0
+    operations = elementwise = special = loads = structured = 0
+    flops = weights = traffic = largest = products = 0
+    narrowest = MOST_ELEMENTS
     state = sum(size(c.node.type.shape) for c in plan.scan.carries)
     for node in plan.step:
         count = prod(_padded(d) for d in node.type.shape)
         largest = max(largest, count)
         if node.op.name == "at":
             traffic += size(node.type.shape)
+            loads += 1
+            narrowest = min(narrowest, count)
         elif node.op.pointwise:
+            operations += 1
             elementwise += count
             special += SPECIAL.get(node.op.name, 0) * count
         elif is_contraction(node):
@@ -164,14 +178,19 @@ def _work(block: Block) -> _Work:
             state += size(node.type.shape)
             if not fixed:
                 largest = max(largest, inner)
-        else:
+        elif not node.op.view:
+            structured += 1
+            operations += 1
             elementwise += count
     for node in plan.kept:
         traffic += size(node.type.shape) if node.op.name == "stack" else 0
     run = min(
         (int(c.node.type.shape[-1]) for c in plan.scan.carries if c.node.type.shape), default=1
     )
-    return _Work(elementwise, special, flops, weights, traffic, state, run, largest, products)
+    return _Work(
+        not structured and not products, operations, elementwise, special, loads, narrowest, flops,
+        weights, traffic, state, run, largest, products,
+    )  # fmt: skip
 
 
 def _padded(dim: int) -> int:
@@ -186,7 +205,8 @@ def _costed(
     weights = max(work.weights for work in works) * extent.itemsize
     if mapping.kind == "loop" and weights > MOST_WEIGHTS:
         return
-    least = MATRIX_UNIT if weights else 1
+    # A step's products are read by all programs: the fewer there are, the less is read.
+    least = 1 if mapping.kind == "loop" else MATRIX_UNIT
     for rows in (1, 2, 4, 8, 16, 32, 64):
         if rows < least or (rows > least and rows > extent.rows):
             continue
@@ -194,7 +214,7 @@ def _costed(
         state = max(work.state for work in works) * rows
         if tile > MOST_ELEMENTS or 4 * state > MOST_STATE:
             continue
-        fewest = 8 if tile >= 4096 or weights > 2**16 else 4 if tile > 256 else 1
+        fewest = 4 if weights else 8 if tile >= 4096 else 4 if tile > 256 else 1
         for warps in (fewest, 2 * fewest, 4 * fewest):  # more spread the registers thinner
             if warps <= MOST_WARPS:
                 chosen = Mapping(mapping.kind, mapping.blocks, rows, warps)
@@ -206,28 +226,45 @@ def _costed(
 def _ranked(work: _Work, mapping: Mapping, extent: Extent, device: Device) -> Ranked:
     """The time of all steps: what every step waits for, or what the device has to get through."""
     programs = mapping.blocks * ceil(extent.rows / mapping.rows)
-    rows = mapping.rows
+    rows, threads = mapping.rows, 32 * mapping.warps
+    weights = work.weights * extent.itemsize
+    # A tile with fewer elements than the program has threads takes as long as one with as many.
+    each = max(work.elementwise * rows / threads, work.operations)
+    busy = INSTRUCTIONS * each * max(1.0, threads / device.lanes)
+    busy += work.special * rows / device.special
     rate = device.multiplies if extent.itemsize == 2 else device.exact_multiplies
-    lanes = min(device.lanes, 32 * mapping.warps)
-    busy = work.elementwise * rows / lanes + work.special * rows / device.special
-    busy += work.flops * rows / rate
+    busy += work.flops * max(rows, LEAST_COLUMNS if work.products else 1) / rate
     waiting = device.barrier * (2 + mapping.warps / 8)  # more warps wait for each other longer
     latency = device.step + work.products * (waiting + device.product) + busy
+    if mapping.kind == "loop":
+        latency += weights / device.shared_bandwidth  # the matrix unit reads them in every step
+        is_narrow = work.narrowest * rows * extent.itemsize < READ_AHEAD * threads
+        if work.loads and is_narrow:
+            latency += device.latency * device.clock
+            if work.narrowest * rows >= threads:  # each is spread anew over the threads
+                latency += 2 * device.barrier * work.loads
     step = latency / device.clock
-    stages = min(MOST_STAGES, 1 + ceil(device.latency / step)) if mapping.kind == "loop" else 1
-    mapping = replace(mapping, stages=stages)
-    waves = ceil(programs * mapping.warps / (device.resident * device.processors))
+    if mapping.kind == "loop":
+        ahead = min(MOST_AHEAD, ceil(2 * device.latency / step))  # a busy memory takes longer
+        unroll = UNROLL if work.is_elementwise else 1
+        mapping = replace(mapping, stages=1 + ceil(ahead / unroll), unroll=unroll)
+    else:  # the matrix unit sums in parts; without it, every thread has elements of its own
+        parts = mapping.warps if extent.itemsize == 2 else 1
+        mapping = replace(mapping, stages=PRODUCT_STAGES, parts=parts)
+    together = max(1, min(device.resident // mapping.warps, device.shared // max(weights, 1)))
+    waves = ceil(programs / (device.processors * together))
     terms = {"latency of a step": extent.steps * step * waves}
     if mapping.kind == "loop":  # what was asked for some steps ago has to be there
-        terms["latency of memory"] = extent.steps * waves * device.latency / max(stages - 1, 1)
+        ahead = mapping.unroll * (mapping.stages - 1)
+        terms["latency of memory"] = extent.steps * waves * device.latency / ahead
     terms["arithmetic"] = extent.steps * programs * busy / device.clock / device.processors
     sectors = max(1.0, device.sector / (work.run * extent.itemsize))  # read for the sake of a part
     moved = work.traffic * mapping.blocks * extent.rows * extent.itemsize * sectors
     ports = min(max(programs, 1), device.processors) * device.port * device.clock
     terms["memory"] = extent.steps * moved / min(device.bandwidth, ports)
     if mapping.kind != "loop":
-        read = programs * (work.weights * extent.itemsize + work.state * rows * 4)
-        exchange = device.cache_latency + read / device.cache_bandwidth
+        read = programs * (weights + work.state * rows * extent.itemsize)
+        exchange = 2 * device.cache_latency + read / device.cache_bandwidth
         terms["launches"] = extent.steps * (device.node + device.ramp + exchange + step)
     bound = max(terms, key=lambda name: terms[name])
     idleness = abs(log2(max(work.largest * rows, 1) / FULL))

@@ -25,13 +25,14 @@ class Device:
     cache_bandwidth: float = 5.5e12  # bytes a second from the second-level cache
     latency: float = 0.7e-6  # seconds until a load from memory is there
     cache_latency: float = 0.25e-6
-    barrier: float = 60.0  # cycles for a program's threads to wait for each other
+    shared_bandwidth: float = 128.0  # bytes a cycle between a processor and its shared memory
+    barrier: float = 30.0  # cycles for a program's threads to wait for each other
     product: float = 100.0  # cycles until the first results of a product on chip are there
     step: float = 40.0  # cycles that a turn of a loop takes beside its work
     resident: int = 16  # warps of a processor that have registers enough at a time
-    node: float = 1.4e-6  # from one kernel of a graph to the next
-    ramp: float = 0.7e-6  # until a kernel runs at its rate
-    library: float = 3.0e-6  # the least a product of the library takes
+    node: float = 0.8e-6  # from one kernel of a graph to the next
+    ramp: float = 1.4e-6  # until a kernel runs at its rate
+    library: float = 2.5e-6  # the least a product of the library takes
     shared: int = 227 * 1024  # bytes of one program's shared memory
     registers: int = 65536  # of 32 bits, of a processor
 

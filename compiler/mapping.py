@@ -30,13 +30,17 @@ class Mapping:
     blocks: int = 1  # into which an axis of the state is divided
     rows: int = 16  # of the batch, for each program
     warps: int = 4
-    stages: int = 2  # of the loop's loads that are under way at a time
+    stages: int = 2  # turns of the loop whose loads are under way at a time
+    unroll: int = 1  # steps in a turn
+    parts: int = 1  # of the sum of a product whose weights are read in every step
 
     def __str__(self) -> str:
         if self.kind in ("scan", "alternating"):
             return self.kind
         parts = [f"{self.blocks} blocks"] if self.blocks > 1 else []
         parts += [f"{self.rows} rows", f"{self.warps} warps", f"{self.stages} stages"]
+        parts += [f"{self.unroll} steps a turn"] if self.unroll > 1 else []
+        parts += [f"{self.parts} parts"] if self.parts > 1 else []
         return f"{self.kind}: {', '.join(parts)}"
 
 

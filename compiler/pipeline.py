@@ -24,6 +24,7 @@ from .passes.gather import gather
 from .passes.hoist import hoist
 from .passes.merge import merge
 from .passes.regroup import regroup
+from .passes.rejoin import rejoin
 from .passes.residuals import residuals
 from .passes.scan import scan
 from .passes.schedule import schedule
@@ -140,6 +141,8 @@ PIPELINE = (
          backends=("numpy",)),
     Pass("fuse", each(fuse), "elementwise work joins the step: memory is dear", ("sink",),
          exact=False, backends=("triton",)),
+    Pass("rejoin", each(rejoin), "gates that stayed alike are read and added at once", ("split",),
+         backends=("triton",)),
     Pass("simplify", each(simplify), "views of views", ("scan",)),
     Pass("schedule", _schedule, "which node is computed when", ("residuals",)),
 )  # fmt: skip

@@ -18,7 +18,7 @@ from . import Module
 from .torch_calls import shape_of
 from .torch_host import Host
 from .torch_loop import host_loop
-from .triton_loop import Kernel, Last, Start, Sum, loop_kernel
+from .triton_loop import Kernel, Last, Rounded, Start, Sum, loop_kernel, read_by_products
 from .triton_map import BLOCK
 from .triton_prelude import helpers_for
 from .triton_scan import BLOCK as SCAN_BLOCK
@@ -27,7 +27,8 @@ from .writer import Writer, in_lines
 
 LEGEND = """\
 # p parameters, s starts, x inputs; k what is kept of every step, l last values, a sums over the
-# steps; v other values; in kernels i indices, m masks, o offsets, w weights, c carries, n numbers.
+# steps, r states as products read them; v other values; in kernels i indices, m masks, o offsets,
+# w weights, c carries, n numbers.
 """
 
 NUMBERS = '''\
@@ -49,7 +50,7 @@ def every_step(step, T, clock):
 
     A step works at time `clock` plus its argument; what it computes with keeps its address.
     """
-    unroll = 32  # even: states that change places are where they were
+    unroll = 16  # even: states that change places are where they were
     if clock.device.type != "cuda" or T <= 2 * unroll or torch.cuda.is_current_stream_capturing():
         for turn in range(T):
             step(turn)
@@ -57,10 +58,15 @@ def every_step(step, T, clock):
     step(0)  # compiles
     clock += 1
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        for turn in range(unroll):
-            step(turn)
-        clock += unroll
+    with torch.cuda.stream(torch.cuda.Stream(clock.device)):
+        # `torch.cuda.graph` would also wait for the device, and give its free memory back.
+        graph.capture_begin(capture_error_mode="thread_local")
+        try:
+            for turn in range(unroll):
+                step(turn)
+            clock += unroll
+        finally:
+            graph.capture_end()
     for _ in range((T - 1) // unroll):
         graph.replay()
     for turn in range((T - 1) % unroll):
@@ -147,10 +153,11 @@ def _kernels(plan: Plan, mapping: Mapping) -> tuple[Kernel, ...]:
         whole = mapping.blocks == 1
         blocks = [undivided(plan) if whole else partition(plan, mapping.blocks, exchange=exchange)]
         names = [mapping.kind]
+    rounded = {} if mapping.kind == "loop" else read_by_products(plan)
     found = []
     for block, name in zip(blocks, names, strict=True):
         assert block is not None, "the mapping is legal for the plan"
-        found.append(loop_kernel(block, name, streams=mapping.kind != "loop"))
+        found.append(loop_kernel(block, name, mapping, rounded))
     return tuple(found)
 
 
@@ -216,6 +223,14 @@ def _launch_steps(host: Host, kernels: tuple[Kernel, ...], plan: Plan) -> None:
         news[old] = new
         start, empty = host.names[carry.start], host.empty(carry.node, "wide")
         host.out(f"{old}, {new} = {start}.clone(), {empty}")
+    rounded: dict[str, str] = {}  # a carry's name -> its array in the program's dtype
+    asked = [w.carry for k in kernels for w in k.pointers.values() if isinstance(w, Rounded)]
+    for carry in dict.fromkeys(asked):
+        old, new = host.fresh("r"), host.fresh("l")
+        rounded[carry.name], news[old] = old, new
+        state = host.names[carry.node]
+        host.out(f"{old} = {state}.to(dtype, copy=True)")
+        host.out(f"{new} = torch.empty_like({old})")
     calls = []
     for kernel in kernels:
         passed: list[str] = []
@@ -225,6 +240,9 @@ def _launch_steps(host: Host, kernels: tuple[Kernel, ...], plan: Plan) -> None:
                     passed.append(host.names[carry.node])
                 case Last(carry):
                     passed.append(news[host.names[carry.node]])
+                case Rounded(carry, is_last):
+                    old = rounded[carry.name]
+                    passed.append(news[old] if is_last else old)
                 case Node():
                     passed.append(_passed(host, what))
                 case _:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..ir import Node
+from ..mapping import Mapping
 from ..partition import Block
 from .triton_values import Dims, Strided, Tile, extents, padded, shape_text
 from .writer import Names, Writer
@@ -20,18 +21,23 @@ TYPES = {"real": "REAL", "int": "tl.int64", "bool": "tl.int1"}
 class Frame:
     """One kernel."""
 
-    def __init__(self, block: Block, *, streams: bool = False) -> None:
+    def __init__(self, block: Block, mapping: Mapping) -> None:
         self.block = block
-        self.streams = streams  # whether weights are read in every step, rather than kept
+        self.streams = mapping.kind != "loop"  # weights are read in every step, rather than kept
+        self.in_parts = mapping.parts
         self._inside = set(block.plan.step)
         self.has_products = False
         self.before, self.step, self.after = Writer(), Writer(), Writer()
+        # What a step reads may be asked for before it computes anything. A loop asks for it steps
+        # ahead; a launch that runs one step waits for its products only once it has asked.
+        self.reads = Writer() if self.streams else self.step
         self.fresh = Names()
         self.arguments: dict[str, object] = {}  # pointer name -> what the host passes
         self._cached: dict[str, str] = {}  # text of an expression -> its name before the loop
         self.tiles: dict[Node, Tile] = {}
         self.deferred: dict[Node, Callable[[], None]] = {}  # made when something reads them whole
         self.places: dict[Node, Strided] = {}
+        self.rounded: dict[Node, object] = {}  # carry -> its array in the program's dtype
         self.parts: dict[tuple[str, int, int], list[Tile]] = {}  # of tiles split already
 
     # -- names -----------------------------------------------------------------------------------
@@ -114,6 +120,15 @@ class Frame:
         now = f"now * {place.count}" if place.rows else f"t * {place.count}"
         return f"{place.base} + {now} + {offsets}"
 
+    def as_rounded(self, place: Strided) -> Strided:
+        """The same elements of a carry in the program's dtype, where there is such an array.
+
+        Products round what they read: of what is rounded already, there is half as much to read.
+        """
+        what = self.arguments[place.base]
+        copy = self.rounded.get(what) if isinstance(what, Node) else None
+        return place if copy is None else replace(place, base=self.argument("r", copy))
+
     def flat_offsets(self, place: Strided, count: int) -> str:
         """Where the elements of a place without rows or time are, as one axis of `count`."""
         dims, line = tuple(map(padded, place.extents)), place.line()
@@ -153,7 +168,7 @@ class Frame:
         guarded = f"{pointer}, mask={mask}, other=0" if mask else pointer
         cast = ".to(REAL)" if place.kind == "real" else ""
         name = self.fresh("v")
-        writer = self.step if place.timed else self.before
+        writer = self.reads if place.timed else self.before
         writer(f"{name} = tl.load({guarded}){cast}")
         return Tile(name, dims, place.rows)
 

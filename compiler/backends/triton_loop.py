@@ -7,11 +7,14 @@ chip from step to step. Weights are read once, before the loop; a launch that ru
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 
-from ..dependence import sums_rows
-from ..ir import Carry, Node
+from ..dependence import is_contraction, sums_rows
+from ..ir import Carry, Node, Plan
+from ..mapping import Mapping as LoopMapping
 from ..partition import Block
 from . import KernelSignature
 from .triton_einsum import einsum
@@ -21,6 +24,7 @@ from .triton_structured import concat
 from .triton_values import Tile, extents, padded, shape_text
 from .writer import Writer, in_lines
 
+NONE: Mapping[Node, Carry] = MappingProxyType({})
 EMITTERS = {"einsum": einsum, **STRUCTURED}
 VIEWS = ("slice", "reshape", "transpose", "broadcast", "flip", "diagonal", "stop_gradient",
          "spread", "at")  # fmt: skip
@@ -41,6 +45,14 @@ class Last:
 
 
 @dataclass(frozen=True, slots=True)
+class Rounded:
+    """A carry as products read it, in the program's dtype: what it is, or where its next goes."""
+
+    carry: Carry
+    is_last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Sum:
     """Where an `accumulate` goes; one that has no rows, a row for each program."""
 
@@ -51,8 +63,8 @@ class Sum:
 class Kernel:
     """A kernel's source, and its pointers: what each is filled with by the host.
 
-    A pointer is filled with the array of a Node, with a Start, or with what the kernel writes: a
-    `stack` node, a Last, a Sum.
+    A pointer is filled with the array of a Node, with a Start or a Rounded, or with what the kernel
+    writes: a `stack` node, a Last, a Sum.
     """
 
     name: str
@@ -83,6 +95,8 @@ def _element(what: object) -> str:
     match what:
         case Node() if what.op.name != "carry":
             return what.type.kind
+        case Rounded():
+            return "real"
         case _:
             return "wide"
 
@@ -112,16 +126,20 @@ def pointwise(f: Frame, node: Node) -> None:
     f.assign(node, text, dims, rows=any(t.rows for t in tiles))
 
 
-def loop_kernel(block: Block, name: str, *, streams: bool = False) -> Kernel:
-    """The kernel of a loop, divided or not.
+def loop_kernel(
+    block: Block, name: str, mapping: LoopMapping, rounded: Mapping[Node, Carry] = NONE
+) -> Kernel:
+    """The kernel of a loop, divided or not; or of a launch that runs one step.
 
     Args:
         block: of a plan whose rows are apart (`dependence.rows_are_apart`).
         name: what the kernel is called.
-        streams: whether weights are read in every step: for a launch that runs one.
+        mapping: in which weights are on chip for all steps (`loop`), or read in every step.
+        rounded: the carries, by their nodes in the whole step, that products read from memory.
     """
     plan, scan = block.plan, block.plan.scan
-    f = Frame(block, streams=streams)
+    f = Frame(block, mapping)
+    f.rounded = {node: Rounded(carry) for node, carry in rounded.items()}
     carried = [_carried(f, carry) for carry in scan.carries]
     for node in plan.step:
         for arg in node.args:
@@ -138,10 +156,26 @@ def loop_kernel(block: Block, name: str, *, streams: bool = False) -> Kernel:
     for carry, tile in zip(scan.carries, carried, strict=True):
         last = Last(block.carries[carry.name])
         f.store(f.array("l", carry.node, last), tile, f.after)
+        if block.carries[carry.name].node in rounded:
+            copy = Rounded(block.carries[carry.name], is_last=True)
+            f.store(f.array("l", carry.node, copy), tile, f.after)
     for node, tile in sums:
         _store_sum(f, node, tile)
-    return Kernel(name, _text(f, name, scan.reverse), f.arguments, f.has_products, block.count,
-                  streams)  # fmt: skip
+    source = _text(f, name, scan.reverse, mapping.unroll)
+    return Kernel(name, source, f.arguments, f.has_products, block.count, has_clock=f.streams)
+
+
+def read_by_products(plan: Plan) -> dict[Node, Carry]:
+    """The carries of which a product reads a view, by their nodes."""
+    carries = {c.node: c for c in plan.scan.carries}
+    found: dict[Node, Carry] = {}
+    for node in plan.step:
+        for value in node.args if is_contraction(node) else ():
+            while value.op.view and value.args:
+                value = value.args[0]
+            if value in carries:
+                found[value] = carries[value]
+    return found
 
 
 def _carried(f: Frame, carry: Carry) -> Tile:
@@ -184,7 +218,7 @@ def _store_sum(f: Frame, node: Node, tile: Tile) -> None:
     f.store(place, tile, f.after)
 
 
-def _text(f: Frame, name: str, reverse: bool) -> str:
+def _text(f: Frame, name: str, reverse: bool, unroll: int) -> str:
     numbers = ["REAL", *(["NARROW", "FED", "IEEE"] if f.has_products else [])]
     parameters = [*f.arguments, *(["clock", "T"] if f.streams else []), "begin", "end", "B"]
     parameters += [f"{n}: tl.constexpr" for n in ("ROWS", "STAGES", *numbers)]
@@ -197,13 +231,18 @@ def _text(f: Frame, name: str, reverse: bool) -> str:
         if f.block.count > 1:
             out("block = tl.program_id(1)")
         out.extend(f.before)
-        with out.block("for turn in tl.range(begin, end, num_stages=STAGES):"):
+        # A launch that runs one step has loads to ask for ahead only in its products.
+        how = f"num_stages={'1' if f.streams else 'STAGES'}"
+        how += f", loop_unroll_factor={unroll}" if unroll > 1 else ""
+        with out.block(f"for turn in tl.range(begin, end, {how}):"):
             if f.streams:
                 turn = "T - 1 - tl.load(clock) - turn" if reverse else "tl.load(clock) + turn"
             else:
                 turn = "begin + end - 1 - turn" if reverse else "turn"
             out(f"t = tl.cast({turn}, tl.int64)")
             out("now = t * B")
+            if f.reads is not f.step:
+                out.extend(f.reads)
             out.extend(f.step)
         out.extend(f.after)
     return str(out)

@@ -33,7 +33,7 @@ def test_no_size_is_refused() -> None:
         ("SLSTM", (768, 768, 12), HALF, "loop", 12),
         ("MinGRU", (64, 2048), Extent(4096, 16, 4), "loop", 16),
         ("MinGRU", (64, 64), Extent(4096, 1, 4), "scan", 1),
-        ("LSTM", (64, 512), HALF, "step", 64),
+        ("LSTM", (64, 512), HALF, "step", 128),
     ],
 )
 def test_the_first_mapping_of_a_class(
