@@ -1,5 +1,3 @@
 """The version of rnnc, for what is written now and read by another version."""
 
-from typing import Final
-
-VERSION: Final = "0.1.0"
+VERSION = "0.1.0"

@@ -7,34 +7,39 @@ loss, d_ys = rnnc.squared_error(ys, targets)
 grads = net.backward(d_ys)
 net.load_params(rnnc.SGD(0.1).step(net.params, grads.params))
 net.truncate()
+
+A name is imported when it is first used: the command line is up before NumPy is.
 """
 
-from .compiler.knobs import options as options
 from .compiler.version import VERSION
-from .grammar.problems import Error as Error
-from .grammar.problems import Problem as Problem
-from .grammar.problems import Problems as Problems
-from .notebook import load_ipython_extension as load_ipython_extension
-from .runtime.cells import cells as cells
-from .runtime.cells import load as load
-from .runtime.cells import loads as loads
-from .runtime.chain import Chain as Chain
-from .runtime.checkpoint import load_net as load_net
-from .runtime.losses import cross_entropy as cross_entropy
-from .runtime.losses import squared_error as squared_error
-from .runtime.program import compile as compile
-from .runtime.recur import Recur as Recur
-from .runtime.standard import GRU as GRU
-from .runtime.standard import LSTM as LSTM
-from .runtime.standard import RNN as RNN
-from .runtime.standard import Dense as Dense
-from .runtime.standard import Embedding as Embedding
-from .runtime.standard import GRUCell as GRUCell
-from .runtime.standard import LSTMCell as LSTMCell
-from .runtime.standard import RNNCell as RNNCell
-from .runtime.training import SGD as SGD
-from .runtime.training import Adam as Adam
-from .runtime.training import clip_by_norm as clip_by_norm
+
+TYPE_CHECKING = False  # `typing` itself would take longer than this file
+if TYPE_CHECKING:
+    from .compiler.knobs import options as options
+    from .grammar.problems import Error as Error
+    from .grammar.problems import Problem as Problem
+    from .grammar.problems import Problems as Problems
+    from .notebook import load_ipython_extension as load_ipython_extension
+    from .runtime.cells import cells as cells
+    from .runtime.cells import load as load
+    from .runtime.cells import loads as loads
+    from .runtime.chain import Chain as Chain
+    from .runtime.checkpoint import load_net as load_net
+    from .runtime.losses import cross_entropy as cross_entropy
+    from .runtime.losses import squared_error as squared_error
+    from .runtime.program import compile as compile
+    from .runtime.recur import Recur as Recur
+    from .runtime.standard import GRU as GRU
+    from .runtime.standard import LSTM as LSTM
+    from .runtime.standard import RNN as RNN
+    from .runtime.standard import Dense as Dense
+    from .runtime.standard import Embedding as Embedding
+    from .runtime.standard import GRUCell as GRUCell
+    from .runtime.standard import LSTMCell as LSTMCell
+    from .runtime.standard import RNNCell as RNNCell
+    from .runtime.training import SGD as SGD
+    from .runtime.training import Adam as Adam
+    from .runtime.training import clip_by_norm as clip_by_norm
 
 __version__ = VERSION
 __all__ = [
@@ -63,3 +68,35 @@ __all__ = [
     "options",
     "squared_error",
 ]
+
+# Where each name comes from, as the imports above say it to those who read types.
+_HOMES = {
+    "compiler.knobs": ("options",),
+    "grammar.problems": ("Error", "Problem", "Problems"),
+    "notebook": ("load_ipython_extension",),
+    "runtime.cells": ("cells", "load", "loads"),
+    "runtime.chain": ("Chain",),
+    "runtime.checkpoint": ("load_net",),
+    "runtime.losses": ("cross_entropy", "squared_error"),
+    "runtime.program": ("compile",),
+    "runtime.recur": ("Recur",),
+    "runtime.standard": (
+        "GRU", "LSTM", "RNN", "Dense", "Embedding", "GRUCell", "LSTMCell", "RNNCell",
+    ),
+    "runtime.training": ("SGD", "Adam", "clip_by_norm"),
+}  # fmt: skip
+
+if not TYPE_CHECKING:  # or any name would seem to be there
+
+    def __getattr__(name: str) -> object:
+        """A public name, imported now."""
+        from importlib import import_module
+
+        for module, names in _HOMES.items():
+            if name in names:
+                found = globals()[name] = getattr(import_module(f".{module}", __name__), name)
+                return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

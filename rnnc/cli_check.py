@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .cli_environment import note_cache
-from .cli_errors import FINE, WRONG, GradientError
+from .cli_errors import GradientError
 from .cli_gradients import ROUNDING, GradientCheck, check_gradients
 from .cli_print import out, out_json, report, report_as_data
 from .cli_progress import followed
 from .cli_settings import Settings, check_names, own_settings, read_library
+from .cli_statuses import FINE, WRONG
 from .compiler.cost import Cost, Count, Sizes
 from .compiler.elaborate.witnesses import elaborate_at_witnesses
 from .compiler.ir import Cell

@@ -10,10 +10,11 @@ import re
 import sys
 from collections.abc import Iterator
 
-from .cli_errors import FINE, UsageError
+from .cli_errors import UsageError
 from .cli_print import is_coloured, out, out_json
 from .cli_settings import Settings, bind, pick, read_library
 from .cli_show import pass_number, passes_of, read_masks, text_after
+from .cli_statuses import FINE
 from .compiler.pipeline import Goal, stages
 from .compiler.text import show as text_of
 from .grammar.source import visible

@@ -11,8 +11,8 @@ import platform
 from collections.abc import Iterator
 
 from .cli_environment import cache_problem, unknown_variables
-from .cli_errors import FINE, WRONG
 from .cli_print import out, out_json
+from .cli_statuses import FINE, WRONG
 from .grammar.problems import Error
 from .runtime.backends import current_device, triton_problem, where
 

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from .cli_errors import FINE, WRONG, OutputError, UsageError
+from .cli_errors import OutputError, UsageError
 from .cli_print import out, out_json
 from .cli_progress import followed
 from .cli_settings import Settings, bind, pick, read_library
 from .cli_show import read_masks
+from .cli_statuses import FINE, WRONG
 from .cli_tables import table
 from .compiler.backends import KernelSignature
 from .compiler.ir import Cell

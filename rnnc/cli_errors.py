@@ -1,20 +1,13 @@
 """What can be wrong with a command: each error has a code that `rnnc explain` knows.
 
-In: nothing. Out: the classes, and the exit status that the command ends with.
+In: nothing. Out: the classes.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from .grammar.problems import Error
-
-FINE: Final = 0
-WRONG: Final = 1  # with what the user wrote: a source, a setting, a file of numbers
-MISUSED: Final = 2  # the command itself: what argparse refuses
-BROKEN: Final = 3  # rnnc itself
-INTERRUPTED: Final = 130  # as shells have it: 128 and the number of the signal
-PIPE_CLOSED: Final = 141
 
 
 class UsageError(Error, ValueError):

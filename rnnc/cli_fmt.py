@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from .cli_diff import out_diff, unified
-from .cli_errors import FINE, WRONG, OutputError
+from .cli_errors import OutputError
 from .cli_print import out, out_json, report, report_as_data
 from .cli_settings import STANDARD_INPUT, read_standard_source
+from .cli_statuses import FINE, WRONG
 from .compiler.files import FileError, read_text
 from .grammar.format import format_text
 from .grammar.problems import Error

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .cli_errors import FINE, OutputError
+from .cli_errors import OutputError
 from .cli_print import out, out_json
 from .cli_settings import Settings, bind, pick, read_library
 from .cli_show import read_masks
+from .cli_statuses import FINE
 from .compiler.drawing import draw
 from .compiler.pipeline import Goal
 

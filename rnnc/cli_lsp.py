@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from .cli_errors import FINE
+from .cli_statuses import FINE
 from .runtime.errors import MissingExtraError
 
 

@@ -9,8 +9,9 @@ import unicodedata
 from importlib.resources import files
 from pathlib import Path
 
-from .cli_errors import FINE, OutputError, UsageError
+from .cli_errors import OutputError, UsageError
 from .cli_print import out, out_json
+from .cli_statuses import FINE
 from .compiler import library
 from .compiler.elaborate.hints import closest
 from .grammar.format import format_text

@@ -11,10 +11,11 @@ import numpy as np
 
 from .cli_data import as_inputs, columns_of, from_outputs, read_params, read_steps, write_steps
 from .cli_environment import note_cache
-from .cli_errors import FINE, DataError
+from .cli_errors import DataError
 from .cli_print import out_json
 from .cli_progress import followed
 from .cli_settings import Settings, bind, pick, read_library
+from .cli_statuses import FINE
 from .runtime.recur import Recur
 
 STEPS_AT_ONCE: Final = 1 << 15

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
-from .cli_errors import FINE, UsageError
+from .cli_errors import UsageError
 from .cli_print import out, out_json
 from .cli_settings import Settings, bind, pick, read_library
+from .cli_statuses import FINE
 from .compiler.elaborate.hints import closest
 from .compiler.ir import Cell, Scans
 from .compiler.pipeline import PIPELINE, Goal, compile_cell, stages

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .cli_errors import (
-    FINE,
     DataError,
     GradientError,
     InternalError,
@@ -19,6 +18,7 @@ from .cli_errors import (
     UsageError,
 )
 from .cli_print import out, out_json
+from .cli_statuses import FINE
 from .grammar.problems import PROBLEMS, Error, Problem
 
 

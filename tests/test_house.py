@@ -241,10 +241,20 @@ def test_rnnc_links_to_the_folders_at_the_root(floor: str) -> None:
     assert link.resolve() == ROOT / floor
 
 
-def test_importing_loads_no_framework_and_no_parser() -> None:
-    program = """
-import sys, rnnc
-print(*({"lark", "torch", "triton", "matplotlib", "tqdm"} & set(sys.modules)))
+@pytest.mark.parametrize(
+    "program, unloaded",
+    [
+        ("import rnnc", {"numpy", "lark", "torch", "triton", "typing"}),
+        ("from rnnc import *", {"lark", "torch", "triton", "matplotlib", "tqdm"}),
+    ],
+)
+def test_importing_loads_no_framework_and_no_parser(program: str, unloaded: set[str]) -> None:
+    # What is there before is another's: `site` imports what other packages ask it to.
+    program = f"""
+import sys
+before = set(sys.modules)
+{program}
+print(*({unloaded} & set(sys.modules) - before))
 """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], cwd=ROOT, capture_output=True, text=True

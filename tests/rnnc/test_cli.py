@@ -14,7 +14,7 @@ import pytest
 import rnnc
 from rnnc import cli_check
 from rnnc.cli import main
-from rnnc.cli_errors import BROKEN, FINE, INTERRUPTED, MISUSED, PIPE_CLOSED, WRONG
+from rnnc.cli_statuses import BROKEN, FINE, INTERRUPTED, MISUSED, PIPE_CLOSED, WRONG
 from rnnc.compiler.ops import OPS
 from rnnc.compiler.pipeline import PIPELINE
 from rnnc.grammar.problems import PROBLEMS

@@ -16,8 +16,8 @@ import pytest
 
 import rnnc
 from rnnc.cli import main
-from rnnc.cli_errors import FINE, WRONG
 from rnnc.cli_gradients import check_gradients
+from rnnc.cli_statuses import FINE, WRONG
 from rnnc.compiler import library
 from rnnc.compiler.cost import Sizes
 from rnnc.compiler.ops import OPS

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from rnnc.cli import main
-from rnnc.cli_errors import FINE, MISUSED
+from rnnc.cli_statuses import FINE, MISUSED
 
 RNN = ("diff", "std", "RNN")
 SIZES = ("--set", "inputs=3", "--set", "hidden=4")

@@ -13,7 +13,7 @@ import pytest
 
 import rnnc
 from rnnc.cli import main
-from rnnc.cli_errors import FINE, MISUSED, WRONG
+from rnnc.cli_statuses import FINE, MISUSED, WRONG
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.runtime.backends import is_interpreted
 

@@ -1,20 +1,17 @@
-"""What the environment of a command may be: variables, folders, terminals, Ctrl-C."""
+"""What the environment of a command may be: variables, folders, terminals."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 import rnnc
 from rnnc.cli import main
-from rnnc.cli_errors import FINE, INTERRUPTED, MISUSED, WRONG
+from rnnc.cli_statuses import FINE, MISUSED, WRONG
 from rnnc.runtime import launch
 
 HOME = Path(rnnc.__file__).parents[1]  # of the package under test, installed or not
@@ -180,43 +177,3 @@ def test_what_is_printed_does_not_depend_on_hashes(capsys: pytest.CaptureFixture
     assert main(["show", *arguments]) == FINE
     done = python("-m", "rnnc", "show", *arguments, PYTHONHASHSEED="7")
     assert done.stdout == capsys.readouterr().out
-
-
-# -- Ctrl-C --------------------------------------------------------------------------------------
-
-
-def test_ctrl_c_while_a_module_is_written_leaves_no_part_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setenv("RNNC_CACHE", str(tmp_path / "cache"))
-    launch._load.cache_clear()
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "replace", interrupt)
-        assert main(RUN) == INTERRUPTED
-    assert capsys.readouterr().err == "rnnc: interrupted\n"
-    assert os.listdir(tmp_path / "cache") == []
-    assert main(RUN) == FINE
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGINT") or os.name == "nt", reason="needs POSIX signals")
-def test_ctrl_c_while_it_compiles_ends_with_130_and_a_whole_cache(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "rnnc", "check", *["std"] * 50],  # more than is done until then
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(HOME), "RNNC_CACHE": "cache", "RNNC_DEBUG": "1"},
-        # What a shell has put behind it ignores Ctrl-C, and so would its children.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    ) as process:  # fmt: skip
-        assert process.stderr
-        process.stderr.readline()  # the first program is compiled
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == INTERRUPTED
-    assert said.splitlines()[-1] == "rnnc: interrupted"
-    assert "Traceback" not in said
-    for path in (tmp_path / "cache").glob("*.py"):
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:24]
-        assert path.name == f"rnnc_{digest}.py"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rnnc.cli import main
-from rnnc.cli_errors import FINE, INTERRUPTED, WRONG
+from rnnc.cli_statuses import FINE, INTERRUPTED, WRONG
 
 UGLY = "fn f(x)=( x*2 )   # é\n"
 TIDY = "fn f(x) = x * 2  # é\n"

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rnnc.cli import main
-from rnnc.cli_errors import FINE, MISUSED, WRONG
+from rnnc.cli_statuses import FINE, MISUSED, WRONG
 
 GRU = ("graph", "std", "GRU", "--set", "inputs=3", "--set", "hidden=4")
 

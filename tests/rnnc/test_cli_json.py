@@ -13,7 +13,7 @@ import pytest
 
 from rnnc import cli_check, cli_doctor, cli_emit, cli_parser
 from rnnc.cli import main
-from rnnc.cli_errors import BROKEN, FINE, MISUSED, WRONG
+from rnnc.cli_statuses import BROKEN, FINE, MISUSED, WRONG
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "commands.md"

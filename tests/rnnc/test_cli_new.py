@@ -9,7 +9,7 @@ import pytest
 
 from rnnc import cli_new
 from rnnc.cli import main
-from rnnc.cli_errors import FINE, MISUSED, WRONG
+from rnnc.cli_statuses import FINE, MISUSED, WRONG
 from rnnc.grammar.format import format_text
 
 

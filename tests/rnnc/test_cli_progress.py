@@ -10,8 +10,8 @@ import pytest
 
 from rnnc import cli_run
 from rnnc.cli import main
-from rnnc.cli_errors import FINE
 from rnnc.cli_progress import followed
+from rnnc.cli_statuses import FINE
 
 RUN = ["run", "std", "RNN", "--set", "inputs=1", "--set", "hidden=2"]
 

@@ -12,7 +12,7 @@ import pytest
 
 import rnnc
 from rnnc.cli import main
-from rnnc.cli_errors import FINE, WRONG
+from rnnc.cli_statuses import FINE, WRONG
 
 GRU = ("std", "GRU", "--set", "inputs=3", "--set", "hidden=2")
 XS = np.array([[1, 2, 3], [4, 5, 0.6], [-1e-1, 0.25, 7]], np.float32)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rnnc.cli import main
-from rnnc.cli_errors import FINE, MISUSED
+from rnnc.cli_statuses import FINE, MISUSED
 from rnnc.compiler.ir import Cell, Scan
 from rnnc.compiler.pipeline import PIPELINE
 from rnnc.compiler.text import read
