@@ -14,7 +14,8 @@ import random
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -51,12 +52,35 @@ class Strike:
         return self if self._lines else None
 
 
+@contextmanager
+def unless_heard(again: Callable[[], Any]) -> Iterator[None]:
+    """Interrupt again, as a person does, where Python ignored it: while it closes a generator."""
+
+    def hook(ignored: Any) -> None:
+        if issubclass(ignored.exc_type, KeyboardInterrupt):
+            again()
+        else:
+            before(ignored)
+
+    before, sys.unraisablehook = sys.unraisablehook, hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def struck(call: Callable[[], Any], at: int, *, lines: bool) -> tuple[int, bool]:
     """Run a call, interrupted at one event; how many there were, and whether it got through."""
     strike, before = Strike(at, lines=lines), sys.gettrace()
+
+    def again() -> None:
+        strike.left = 0
+        sys.settrace(strike)
+
     sys.settrace(strike)
     try:
-        call()
+        with unless_heard(again):
+            call()
     except KeyboardInterrupt:
         return strike.seen, False
     finally:
@@ -69,7 +93,8 @@ def signalled(call: Callable[[], Any], seconds: float) -> bool:
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
-        call()
+        with unless_heard(partial(signal.setitimer, signal.ITIMER_REAL, 1e-4)):
+            call()
         signal.setitimer(signal.ITIMER_REAL, 0)
     except KeyboardInterrupt:
         return False

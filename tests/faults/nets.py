@@ -19,26 +19,12 @@ import rnnc
 from rnnc.runtime import launch
 from rnnc.runtime.recur import Recur
 from rnnc.runtime.replay import Gradients
+from tests.runtime.models import ELMAN, LEAKY
 
 ROWS: Final = 2
 Call: TypeAlias = Callable[[], Any]
 
-SOURCE = """
-cell Elman(inputs, hidden): (h[hidden] = h0, x[inputs]) -> (h', h') {
-    param W[hidden, inputs], U[hidden, hidden] = orthogonal
-    param b[hidden]  = normal(0.1)
-    param h0[hidden] = normal(0.5)
-    h' = tanh(W @ x + U @ h + b)
-}
-
-cell Leaky(inputs, hidden): ((h[hidden], mass[]), (x[inputs], dt[]))
-                         -> ((h', mass'), (y[hidden], mass')) {
-    param W[hidden, inputs], U[hidden, hidden]
-    h'    = h + dt * (tanh(W @ x + U @ h) - h)
-    mass' = mass + dt * sum(h')
-    y     = h' * mass'
-}
-"""
+SOURCE: Final = ELMAN + LEAKY
 MORE: Final = {"RNN": (3, 4), "LSTM": (3, 4), "GRU": (3, 4), "MinGRU": (3, 4), "SLSTM": (3, 4, 2),
                "DeltaNet": (3, 4, 4), "Dense": (3, 2), "Embedding": (5, 3)}  # fmt: skip
 CELLS: Final = ("Elman", "Leaky", *MORE)

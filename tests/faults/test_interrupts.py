@@ -6,6 +6,7 @@ import random
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,21 @@ def test_a_signal_at_any_moment_leaves_a_net_as_before_or_as_after(action: str) 
     moments = [random.Random(at).random() * 4e-4 for at in range(20)]
     wrong = interrupt("GRU", action, [partial(signalled, seconds=at) for at in moments])
     assert not wrong, "\n".join(wrong)
+
+
+def test_an_interrupt_that_python_loses_comes_again() -> None:
+    made: dict[str, Any] = {}
+    text = "def ones():\n    while True:\n        yield 1\ndef rest(): pass\n"
+    exec(compile(text, "<rnnc_made>", "exec"), made)
+
+    def close_a_generator() -> None:
+        generator = made["ones"]()
+        next(generator)
+        del generator  # what is raised while it is closed is ignored
+        made["rest"]()
+
+    assert struck(close_a_generator, sys.maxsize, lines=False) == (3, True)
+    assert [struck(close_a_generator, at, lines=False)[1] for at in range(3)] == [False] * 3
 
 
 def test_an_interrupt_while_a_source_is_compiled_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -15,14 +15,16 @@ from rnnc.runtime.arrays import Array, is_tensor, on_host
 from rnnc.runtime.cell import BoundCell
 from rnnc.runtime.recur import Recur
 
-SOURCE = """
+ELMAN = """
 cell Elman(inputs, hidden): (h[hidden] = h0, x[inputs]) -> (h', h') {
     param W[hidden, inputs], U[hidden, hidden] = orthogonal
     param b[hidden]  = normal(0.1)
     param h0[hidden] = normal(0.5)
     h' = tanh(W @ x + U @ h + b)
 }
+"""
 
+LEAKY = """
 # Two states, two inputs, two outputs.
 cell Leaky(inputs, hidden): ((h[hidden], mass[]), (x[inputs], dt[]))
                          -> ((h', mass'), (y[hidden], mass')) {
@@ -31,7 +33,9 @@ cell Leaky(inputs, hidden): ((h[hidden], mass[]), (x[inputs], dt[]))
     mass' = mass + dt * sum(h')
     y     = h' * mass'
 }
+"""
 
+REST = """
 cell Dense(inputs, outputs): ((), x[inputs]) -> ((), y[outputs]) {
     param W[outputs, inputs]
     param b[outputs] = normal(0.1)
@@ -43,6 +47,8 @@ cell Embedding(vocab, features): ((), token[]: int) -> ((), y[features]) {
     y = E[token]
 }
 """
+
+SOURCE = ELMAN + LEAKY + REST
 
 
 @cache
