@@ -18,15 +18,16 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any, cast
+from typing import cast
 
 from .comments import Comment, comments_of, is_blank_above
 from .document import Break, Close, Item, Open
 from .layout import Layouts
-from .parse import parse, read_words, tables
+from .parse import parse, read_words
 from .printer import WIDEST, Line, lines_of
 from .problems import Collector
 from .source import Source, Span, columns
+from .tables import Automaton, tables
 from .walk import is_equal
 from .words import Word, check_size
 
@@ -63,11 +64,11 @@ def format_text(text: str, file: str = "<string>") -> str:
 
 def _read(words: Sequence[Word], source: Source) -> list[Item]:
     """The layout of a source that has no mistake."""
-    state = cast(Any, tables(Layouts).parse_interactive("")).parser_state
-    for word in words:
-        state.feed_token(word)
+    automaton = Automaton(tables(Layouts))
     end = Word("$END", "", Span(source, len(source.text), len(source.text)))
-    return cast(list[Item], state.feed_token(end, is_end=True))
+    fits = all(automaton.feed(word) for word in (*words, end))
+    assert fits, "the parser has read it before"
+    return cast(list[Item], automaton.pieces[-1])
 
 
 # -- comments ------------------------------------------------------------------------------------

@@ -38,9 +38,9 @@ Piece: TypeAlias = Layout | Word | str | Align | None
 @cache
 def levels() -> Mapping[str, str]:
     """Terminal of each binary operator -> the rule of the grammar that has it."""
-    from .parse import tables
+    from .tables import read_grammar
 
-    rules = [rule for rule in tables(Layouts).rules if rule.alias == "binary"]
+    rules = [rule for rule in read_grammar(Layouts).rules if rule.alias == "binary"]
     return {rule.expansion[1].name: str(rule.origin.name) for rule in rules}
 
 

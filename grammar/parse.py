@@ -3,22 +3,18 @@
 In: the text of a `.rnn` file. Out: `syntax.File`, or `Problems` with every mistake that was found.
 
 The text becomes words, mended where they are not the language's (`foreign.py`, `brackets.py`);
-Lark's LALR tables and `builder.py` make the tree. At a word that cannot stand where it does, the
+`tables.py` and `builder.py` make the tree. At a word that cannot stand where it does, the
 mistake is named (`mistakes.py`), the statement is given up, and parsing goes on with the next one:
 yacc's panic mode, with the stack cut back to where a statement may begin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
-from importlib.resources import files
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 from . import syntax
 from .brackets import DECLARATIONS, close_brackets
-from .builder import Builder
 from .checks import check_form
 from .foreign import mend
 from .limits import MOST_MENDED, MOST_SHOWN, MOST_WORDS
@@ -27,10 +23,8 @@ from .place import Place
 from .problems import Collector
 from .problems_of_syntax import UnexpectedToken
 from .source import Source, Span
+from .tables import Automaton, tables
 from .words import Word, blank_unsafe, check_count, check_names, check_size
-
-if TYPE_CHECKING:
-    from lark import Lark, Token
 
 # Words that let the parser enter a block whose head could not be read: type and text of each.
 PARTS = "LPAR LPAR RPAR COMMA LPAR RPAR RPAR"
@@ -79,44 +73,13 @@ def parse_what_can_be(source: Source, collector: Collector) -> syntax.File:
     return tree
 
 
-class _KeepUnknown:
-    """Lark drops a terminal that no rule uses, unless a post-lexer asks for it."""
-
-    always_accept = ("UNKNOWN",)
-
-    def process(self, tokens: Iterator[Token]) -> Iterator[Token]:
-        return tokens
-
-
-@cache
-def tables(builder: type = Builder) -> Lark:
-    """The tables of `rnn.lark`. They take about 0.1 s, so they are made when first needed.
-
-    Args:
-        builder: has a method for each rule of the grammar; what the methods return is the result.
-    """
-    from lark import Lark
-
-    return Lark(
-        files(__package__).joinpath("rnn.lark").read_text(encoding="utf-8"),
-        start="file",
-        parser="lalr",
-        lexer="basic",
-        postlex=cast(Any, _KeepUnknown()),
-        transformer=builder(),
-        keep_all_tokens=True,
-    )
-
-
 def read_words(source: Source, collector: Collector) -> list[Word]:
     """The words of `source` without comments: known to the grammar, in matching brackets."""
     check_size(source)
     text = blank_unsafe(source, collector)
-    reader = cast(Any, tables().parse_interactive(text))  # `Lark.lex` would make a lexer each time
-    tokens = reader.lexer_thread.lex(reader.parser_state)
     words = [
-        Word(token.type, token.value, Span(source, token.start_pos, token.end_pos))
-        for token in islice(tokens, MOST_WORDS + 1)
+        Word(kind, written, Span(source, start, stop))
+        for kind, written, start, stop in islice(tables().words(text), MOST_WORDS + 1)
     ]
     check_count(words)
     words = mend(words, source, collector)
@@ -128,27 +91,21 @@ def read_words(source: Source, collector: Collector) -> list[Word]:
 
 
 class _Parser:
-    """Feeds words to Lark's tables, and finds the way back after a mistake."""
+    """Feeds words to the automaton, and finds the way back after a mistake."""
 
     def __init__(self, words: list[Word], source: Source, collector: Collector) -> None:
         self.words = words
         self.end = Word("$END", "", Span(source, len(source.text), len(source.text)))
         self.collector = collector
-        self.interactive = cast(Any, tables().parse_interactive(""))
-        self.state = self.interactive.parser_state
-        self.table = self.state.parse_conf.parse_table.states
+        self.automaton = Automaton(tables())
         self.declaration = 0  # where the declaration that is being read begins
         self.lost = False  # after a mistake outside of every body
 
     def run(self) -> tuple[syntax.Declaration, ...]:
-        from lark import UnexpectedInput
-
         at, failed = 0, -1
         while at < len(self.words):
             word = self.words[at]
-            try:
-                self._feed(word)
-            except UnexpectedInput:
+            if not self.automaton.feed(word):
                 if len(self.collector.errors) >= MOST_MENDED:
                     self.collector.raise_errors()
                 resumed = self._recover(at)
@@ -159,15 +116,14 @@ class _Parser:
             if word.type in DECLARATIONS:
                 self.declaration, self.lost = word.span.start, False
             at += 1
-        try:
-            result = self._feed(self.end)
-        except UnexpectedInput:
+        if not self.automaton.feed(self.end):
             self._recover(at)
-            result = self._feed(self.end)
-        return cast(tuple[syntax.Declaration, ...], result)
+            self._feed(self.end)
+        return cast(tuple[syntax.Declaration, ...], self.automaton.pieces[-1])
 
-    def _feed(self, word: Word) -> Any:
-        return self.state.feed_token(cast("Token", word), is_end=word.type == "$END")
+    def _feed(self, word: Word) -> None:
+        fits = self.automaton.feed(word)
+        assert fits, f"{word.type} was to bring the parser back"
 
     def _feed_all(self, types: str, span: Span) -> None:
         for type_ in types.split():
@@ -175,22 +131,22 @@ class _Parser:
 
     def _can_begin(self) -> frozenset[str]:
         """What may stand here if a statement or a declaration may begin here; else nothing."""
-        entries = self.table[self.state.state_stack[-1]]
+        entries = self.automaton.entries[self.automaton.states[-1]]
         if "PARAM" not in entries and "CELL" not in entries:
             return frozenset()
         # An entry may promise what only other places allow: behind `return` there is no statement.
-        accepted = frozenset[str](self.interactive.accepts())
+        accepted = self.automaton.accepts()
         return accepted if accepted & {"PARAM", "CELL"} else frozenset()
 
     def _recover(self, at: int) -> int:
         """Report the word at `at`, give up its statement, and say where to go on."""
         start, stop = self._statement(at)
-        expected = frozenset[str](self.interactive.accepts())
+        expected = self.automaton.accepts()
         if at > 0 and self.words[at - 1].type == "RBRACE" and "LINE_END" in expected:
             self._feed_all("LINE_END", self._word(at).span)  # the block above is whole: keep it
         while not (can_begin := self._can_begin()):
-            self.state.state_stack.pop()
-            self.state.value_stack.pop()
+            self.automaton.states.pop()
+            self.automaton.pieces.pop()
         outside = "CELL" in can_begin
         last = self._word(stop)
         lacks_return = last.type == "RBRACE" and "RETURN" in can_begin
