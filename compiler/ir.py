@@ -155,8 +155,8 @@ def toposort(roots: Iterable[Node], stop: Callable[[Node], bool] | None = None) 
         state = seen.get(node)
         if state is None:
             seen[node] = False
-            if not (stop and stop(node)):
-                todo.extend(a for a in reversed(node.args) if a not in seen)
+            if stop is None or not stop(node):
+                todo += [a for a in node.args[::-1] if a not in seen]
         else:
             todo.pop()
             if state is False:

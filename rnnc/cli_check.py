@@ -19,10 +19,10 @@ from .cli_settings import Settings, check_names, own_settings, read_library
 from .cli_statuses import FINE, WRONG
 from .compiler.cost import Cost, Count, Sizes
 from .compiler.elaborate.witnesses import elaborate_at_witnesses
-from .compiler.ir import Cell
+from .compiler.ir import Cell, Scans
 from .compiler.library import Library, Template
 from .compiler.passes.classify import Recurrence
-from .compiler.pipeline import Goal, compile_cell
+from .compiler.pipeline import Goal, stages
 from .grammar.problems import Collector, Error, Problem
 
 LARGEST_CHECKED = 16  # a size of the gradient check; larger ones are replaced by small ones
@@ -137,21 +137,31 @@ def _checked(template: Template, settings: Settings) -> Checked:
         other is not cell,
         cost,
         all(count.at(known) == at_other.value for count, at_other in pairs),
-        compile_cell(cell, Goal(record=False)).recurrence,
-        check_gradients(_small(template, given) or cell),
+        _recurrence(cell),
+        check_gradients(_small(template, given, cell)),
     )
 
 
-def _small(template: Template, given: Settings) -> Cell | None:
-    """The cell at small sizes; None if it has none."""
+def _recurrence(cell: Cell) -> Recurrence:
+    """What kind of recurrence a cell is, without what comes after that is known."""
+    passes = stages(cell, Goal(record=False))
+    scans: Scans = next(stage.value for stage in passes if stage.pass_.name == "classify")
+    found: Recurrence = scans.facts["recurrence"]
+    return found
+
+
+def _small(template: Template, given: Settings, cell: Cell) -> Cell:
+    """The cell at small sizes; itself where they are small, or where it has none."""
     kept = {
         name: value
         for name, value in given.items()
         if isinstance(value, bool) or not isinstance(value, int) or value <= LARGEST_CHECKED
     }
+    if kept == given:
+        return cell
     problems = Collector()
     cells = elaborate_at_witnesses(template.definition, kept, problems)
-    return cells[0] if cells and not problems.errors else None
+    return cells[0] if cells and not problems.errors else cell
 
 
 def _gradient_error(checked: Checked) -> GradientError:

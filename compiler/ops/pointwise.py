@@ -11,10 +11,13 @@ from . import op
 
 
 def _same_shape(types: tuple[Type, ...]) -> Shape:
-    if len({t.shape for t in types}) != 1:
+    shapes = [t.shape for t in types]
+    if all(shape is shapes[0] for shape in shapes):  # most often; and comparing takes time
+        return shapes[0]
+    if len(set(shapes)) != 1:
         raise TypeProblem(f"operands must have one shape, got {' and '.join(map(str, types))}")
     # A number's shape has no names: print the one that has.
-    return max((t.shape for t in types), key=_names)
+    return max(shapes, key=_names)
 
 
 def _names(shape: Shape) -> int:
