@@ -451,14 +451,14 @@ class Recur:
         Source: the format, https://github.com/huggingface/safetensors.
         """
         from .checkpoint import save
-        from .resume import snapshot_of
+        from .checkpoint.resume import snapshot_of
 
         with self._alone():
             snapshot = snapshot_of(self)
         save(snapshot, path, extra)
 
     def __reduce__(self) -> Any:
-        from .resume import resumed, snapshot_of
+        from .checkpoint.resume import resumed, snapshot_of
 
         with self._alone():
             return resumed, (snapshot_of(self),)

@@ -28,11 +28,11 @@ import numpy as np
 import rnnc
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.runtime import launch, verdicts
-from rnnc.runtime.checkpoint_file import bytes_of, read
+from rnnc.runtime.checkpoint.file import bytes_of, read
+from rnnc.runtime.checkpoint.resume import resumed, snapshot_of
 from rnnc.runtime.errors import CheckpointError
 from rnnc.runtime.numpy_arrays import NumPyArrays
 from rnnc.runtime.recur import Recur
-from rnnc.runtime.resume import resumed, snapshot_of
 from rnnc.runtime.runner import Runner
 from rnnc.runtime.verdicts import Verdict
 from tests.fuzz.forgery import Parts, forged

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from rnnc.runtime.tensor_file import KEY, NO_DIGESTS, sealed
+from rnnc.runtime.checkpoint.tensor_file import KEY, NO_DIGESTS, sealed
 
 
 @dataclass

@@ -8,9 +8,10 @@ from typing import BinaryIO
 
 import pytest
 
-from rnnc.runtime import checkpoint_file, launch
+from rnnc.runtime import launch
 from rnnc.runtime.arrays import Array
-from rnnc.runtime.tensor_file import Header, read_arrays
+from rnnc.runtime.checkpoint import file as checkpoint_file
+from rnnc.runtime.checkpoint.tensor_file import Header, read_arrays
 from tests.fuzz.checkpoints import attempts, seeds_of_nets, try_checkpoint
 
 MUTANTS = 150

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..compiler.ir import Cell
-from ..compiler.origin import Made
-from .arrays import Array
+from ...compiler.ir import Cell
+from ...compiler.origin import Made
+from ..arrays import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ In: a net at rest. Out: its `Snapshot`; and the other way round, a net that goes
 
 from __future__ import annotations
 
-from ..compiler import library
-from .arrays import AnyArray
-from .cell import BoundCell
-from .errors import CheckpointError
-from .inputs import Call
-from .recur import Recur
+from ...compiler import library
+from ..arrays import AnyArray
+from ..cell import BoundCell
+from ..errors import CheckpointError
+from ..inputs import Call
+from ..recur import Recur
+from ..standing import Standing
 from .snapshot import Settings, Snapshot
-from .standing import Standing
 
 
 def snapshot_of(net: Recur) -> Snapshot:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO
 
-from ..compiler import library
-from ..compiler.ir import Cell
-from ..compiler.origin import Made
-from ..compiler.shapes import TypeProblem
-from ..grammar.problems import Error
-from .checks import describe
+from ...compiler import library
+from ...compiler.ir import Cell
+from ...compiler.origin import Made
+from ...compiler.shapes import TypeProblem
+from ...grammar.problems import Error
+from ..checks import describe
+from ..errors import CheckpointError
 from .description import Description, read_text, text_of
-from .errors import CheckpointError
 from .extra import filled, leaves, tree_of
 from .snapshot import Snapshot, layout, named
 from .tensor_file import Header, encoded, read_arrays, read_header

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from .arrays import Array, is_tensor, on_host
-from .checks import describe
-from .errors import DTypeError, SettingError
-from .numpy_arrays import as_array
+from ..arrays import Array, is_tensor, on_host
+from ..checks import describe
+from ..errors import DTypeError, SettingError
+from ..numpy_arrays import as_array
 from .tensor_file import TAGS
 
 DEEPEST: Final = 16  # dicts within each other

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, get_args, get_type_hints
 
-from ..compiler.origin import Chained, Made, Origin, Sources
-from ..compiler.version import VERSION
-from .backends import BACKENDS
-from .checks import DTYPES
-from .errors import CheckpointError
+from ...compiler.origin import Chained, Made, Origin, Sources
+from ...compiler.version import VERSION
+from ..backends import BACKENDS
+from ..checks import DTYPES
+from ..errors import CheckpointError
 from .snapshot import Settings, Snapshot
 
 FORMAT: Final = 1  # of what is said here; it grows where an older rnnc would misread it

@@ -9,18 +9,18 @@ from __future__ import annotations
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from .checks import check_flag, check_path
-from .errors import CheckpointError
+from ..checks import check_flag, check_path
+from ..errors import CheckpointError
 
 if TYPE_CHECKING:
-    from .recur import Recur
+    from ..recur import Recur
     from .snapshot import Snapshot
 
 
 def save(snapshot: Snapshot, path: Any, extra: Any) -> None:
     """Write a net, and what is kept beside it, into a file; see `Recur.save`."""
-    from .checkpoint_file import bytes_of
-    from .storage import write
+    from ..storage import write
+    from .file import bytes_of
 
     name = check_path(path, "save takes the path of a file")
     write(name, bytes_of(snapshot, {} if extra is None else extra))
@@ -48,9 +48,9 @@ def load_net(
         CheckpointError: this is no such file, or not whole. CheckpointFileError: it cannot be
         read. SettingError, BackendError: it cannot run here. MissingExtraError: safetensors.
     """
-    from .checkpoint_file import read
+    from ..storage import reading
+    from .file import read
     from .resume import resumed
-    from .storage import reading
 
     name = check_path(path, "load_net takes the path of a file")
     check_flag(with_extra, "with_extra")

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 import rnnc
-from rnnc.runtime.checkpoint_file import read
+from rnnc.runtime.checkpoint.file import read
+from rnnc.runtime.checkpoint.tensor_file import LARGEST_HEADER
 from rnnc.runtime.errors import CheckpointError
-from rnnc.runtime.tensor_file import LARGEST_HEADER
 from tests.fuzz.forgery import Parts, forged
 from tests.runtime.models import elman, random
 

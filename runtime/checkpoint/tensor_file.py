@@ -17,8 +17,8 @@ from typing import Any, BinaryIO, Final, TypeAlias
 
 import numpy as np
 
-from .arrays import Array
-from .errors import CheckpointError, MissingExtraError
+from ..arrays import Array
+from ..errors import CheckpointError, MissingExtraError
 
 Layout: TypeAlias = tuple[str, tuple[int, ...]]  # dtype and shape of an array
 
