@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import rnnc
-from rnnc.cli_tables import kinds
+from rnnc.cli.tables import kinds
 from rnnc.compiler import library
 from rnnc.compiler.elaborate.functions import FUNCTIONS, Function
 from rnnc.compiler.formula import OPERANDS, slopes

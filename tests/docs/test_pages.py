@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rnnc.cli_tables import kinds
+from rnnc.cli.tables import kinds
 from rnnc.compiler.elaborate.functions import FUNCTIONS
 from tests.conftest import Golden
 from tests.docs.failing import CALLS, COMMANDS, NO_EXAMPLE

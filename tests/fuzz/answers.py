@@ -25,7 +25,7 @@ from random import Random
 from types import FrameType
 
 import rnnc
-from rnnc.cli_settings import Settings, own_settings, read_settings
+from rnnc.cli.settings import Settings, own_settings, read_settings
 from rnnc.compiler import library
 from rnnc.compiler.ir import Cell, toposort
 from rnnc.compiler.library import Library, Template

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 import rnnc
-from rnnc.cli_parser import PICTURES
+from rnnc.cli.parser import PICTURES
 from rnnc.compiler import library
 from rnnc.compiler.drawing import FORMS, draw, graph_of, svg
 from rnnc.compiler.drawing.collapse import MOST, collapsed, with_leaves_joined

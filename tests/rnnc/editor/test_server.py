@@ -17,7 +17,7 @@ import pytest
 from lsprotocol import types as lsp
 
 from rnnc.cli import main
-from rnnc.cli_statuses import WRONG
+from rnnc.cli.statuses import WRONG
 from rnnc.editor import server
 
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,272 @@
+"""`rnnc check`: what is wrong with a file, and what its cells are.
+
+In: files, and values for some sizes and options. Out: problems; of each cell its states, shapes,
+recurrence and cost, and whether its compiled gradient is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..compiler.cost import Cost, Count, Sizes
+from ..compiler.elaborate.witnesses import elaborate_at_witnesses
+from ..compiler.ir import Cell, Scans
+from ..compiler.library import Library, Template
+from ..compiler.passes.classify import Recurrence
+from ..compiler.pipeline import Goal, stages
+from ..grammar.problems import Collector, Error, Problem
+from .environment import note_cache
+from .errors import GradientError
+from .gradients import ROUNDING, GradientCheck, check_gradients
+from .printing import out, out_json, report, report_as_data
+from .progress import followed
+from .settings import Settings, check_names, own_settings, read_library
+from .statuses import FINE, WRONG
+
+LARGEST_CHECKED = 16  # a size of the gradient check; larger ones are replaced by small ones
+FLOAT32 = 4  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the command says of one cell."""
+
+    template: Template
+    cell: Cell  # at the sizes that are set, and small ones for the others
+    is_open: bool  # whether there are others
+    cost: Cost
+    formulas: bool  # whether the formulas of `cost` hold at any size
+    recurrence: Recurrence
+    gradient: GradientCheck
+
+
+@dataclass(slots=True)
+class _File:
+    """What the command finds out about one file."""
+
+    path: str
+    library: Library | None = None
+    warnings: Sequence[Problem] = ()
+    errors: list[Error] = field(default_factory=list)
+    cells: list[Checked] = field(default_factory=list)
+
+    @property
+    def said(self) -> list[Error]:
+        return [*self.warnings, *self.errors]
+
+
+def check(paths: Sequence[str], settings: Settings, *, as_json: bool, strict: bool) -> int:
+    """Run the command.
+
+    Args:
+        paths: files, or "std".
+        settings: for the cells that have them.
+        as_json: print one JSON document instead of text.
+        strict: warnings are errors.
+    Returns:
+        The exit status.
+    """
+    note_cache()
+    files = [_read(path) for path in paths]
+    templates = [t for file in files if file.library for t in _cells(file.library)]
+    if templates:
+        check_names(settings, templates)
+    for file in files:
+        if file.library:
+            _look_into(file, file.library, settings)
+        if not as_json:
+            _print(file)
+    wrong = any(file.errors or (strict and file.warnings) for file in files)
+    status = WRONG if wrong else FINE
+    if as_json:
+        documents = [
+            {
+                "file": file.path,
+                "problems": [item for error in file.said for item in report_as_data(error)],
+                "cells": [_as_data(cell) for cell in file.cells],
+            }
+            for file in files
+        ]
+        out_json({"ok": status == FINE, "files": documents})
+    return status
+
+
+def _read(path: str) -> _File:
+    file = _File(path)
+    try:
+        file.library = read_library(path)
+    except Error as error:
+        file.errors.append(error)
+    return file
+
+
+def _look_into(file: _File, found: Library, settings: Settings) -> None:
+    try:
+        file.warnings = found.check(settings)
+        templates = followed("cells")(_cells(found))
+        file.cells = [_checked(template, settings) for template in templates]
+    except Error as error:
+        file.errors.append(error)
+    file.errors += [_gradient_error(cell) for cell in file.cells if not cell.gradient.passed]
+
+
+def _print(file: _File) -> None:
+    for cell in file.cells:
+        out("\n".join(_lines(cell)) + "\n")
+    for error in file.said:
+        report(error)
+
+
+def _cells(found: Library) -> list[Template]:
+    return [found[name] for name in found]
+
+
+def _checked(template: Template, settings: Settings) -> Checked:
+    given = own_settings(settings, template)
+    cells = elaborate_at_witnesses(template.definition, given, Collector())
+    cell, other = cells[0], cells[-1]
+    sizes = Sizes(cell)
+    cost = sizes.cost()
+    pairs = zip(cost.counts(), Sizes(other).cost().counts(), strict=True)
+    known = Sizes(other).known()
+    return Checked(
+        template,
+        cell,
+        other is not cell,
+        cost,
+        all(count.at(known) == at_other.value for count, at_other in pairs),
+        _recurrence(cell),
+        check_gradients(_small(template, given, cell)),
+    )
+
+
+def _recurrence(cell: Cell) -> Recurrence:
+    """What kind of recurrence a cell is, without what comes after that is known."""
+    passes = stages(cell, Goal(record=False))
+    scans: Scans = next(stage.value for stage in passes if stage.pass_.name == "classify")
+    found: Recurrence = scans.facts["recurrence"]
+    return found
+
+
+def _small(template: Template, given: Settings, cell: Cell) -> Cell:
+    """The cell at small sizes; itself where they are small, or where it has none."""
+    kept = {
+        name: value
+        for name, value in given.items()
+        if isinstance(value, bool) or not isinstance(value, int) or value <= LARGEST_CHECKED
+    }
+    if kept == given:
+        return cell
+    problems = Collector()
+    cells = elaborate_at_witnesses(template.definition, kept, problems)
+    return cells[0] if cells and not problems.errors else cell
+
+
+def _gradient_error(checked: Checked) -> GradientError:
+    return GradientError(f"{checked.template.signature}: {_gradient_words(checked.gradient)}")
+
+
+# -- text ----------------------------------------------------------------------------------------
+
+
+def _lines(checked: Checked) -> list[str]:
+    """What the command prints of a cell."""
+    cell, template, cost = checked.cell, checked.template, checked.cost
+    sizes = Sizes(cell)
+    trained = [f"{p.name}{sizes.shape(p.node.type.shape)}" for p in cell.params if p.trained]
+    consts = [f"{p.name}{sizes.shape(p.node.type.shape)}" for p in cell.params if not p.trained]
+    states = [f"{s.name}{sizes.shape(s.node.type.shape)}" for s in cell.states]
+    inputs = [_value_text(sizes, x.name, x.node) for x in cell.inputs]
+    outputs = [_value_text(sizes, y.name, y.node) for y in cell.outputs]
+    traffic = cost.row.times(FLOAT32), cost.weights.times(FLOAT32)
+    rows = [
+        ("state", "  ".join(states) or "none"),
+        ("input", "  ".join(inputs) or "none"),
+        ("output", "  ".join(outputs) or "none"),
+        ("parameters", "  ".join(trained) or "none"),
+        ("", f"{_count_text(checked, cost.parameters)} numbers" if trained else ""),
+        ("constants", "  ".join(consts)),
+        ("recurrence", checked.recurrence.words),
+        ("cost", f"{_count_text(checked, cost.flops)} FLOPs a step and row, forward"),
+        ("", f"{_count_text(checked, traffic[0])} bytes a step and row, in and out (float32)"),
+        ("", f"{_count_text(checked, traffic[1])} bytes of weights a step, for all rows"),
+        ("gradient", _gradient_words(checked.gradient)),
+    ]
+    head = template.signature
+    if checked.is_open and not checked.formulas:
+        head += f", counted at {_settings_text(cell.settings)}"
+    elif not checked.is_open and cell.settings:
+        head += f" at {_settings_text(cell.settings)}"
+    lines = [head, *(f"  {line}" for line in template.documentation.splitlines())]
+    return lines + [f"  {name:<11} {text}" for name, text in rows if text]
+
+
+def _value_text(sizes: Sizes, name: str, node: Any) -> str:
+    return name + sizes.shape(node.type.shape) + (": int" if node.type.kind == "int" else "")
+
+
+def _count_text(checked: Checked, count: Count) -> str:
+    return str(count) if checked.is_open and checked.formulas else f"{count.value:,}"
+
+
+def _settings_text(settings: Mapping[str, Any]) -> str:
+    words = {True: "true", False: "false"}
+    return ", ".join(
+        f"{name} = {words[value] if isinstance(value, bool) else value}"
+        for name, value in settings.items()
+    )
+
+
+def _gradient_words(found: GradientCheck) -> str:
+    if found.backward is None:
+        return found.note
+    verdict = "right" if found.passed else "wrong"
+    compared = f"{verdict}: off by {found.backward:.0e} from the oracle's"
+    if (found.forward or 0) > ROUNDING:
+        compared += f", outputs by {found.forward:.0e}"
+    if found.note:
+        return f"{compared}; {found.note}"
+    return f"{compared}, by {found.differences:.0e} from central differences"
+
+
+# -- JSON ----------------------------------------------------------------------------------------
+
+
+def _as_data(checked: Checked) -> dict[str, Any]:
+    cell, cost = checked.cell, checked.cost
+    sizes = Sizes(cell)
+
+    def shape(node: Any) -> dict[str, Any]:
+        return {
+            "shape": [int(dim) for dim in node.type.shape],
+            "sizes": [sizes.name(dim) for dim in node.type.shape],
+            "kind": node.type.kind,
+        }
+
+    def count(found: Count) -> dict[str, Any]:
+        return {"value": found.value, "formula": str(found) if checked.formulas else None}
+
+    return {
+        "name": checked.template.name,
+        "signature": checked.template.signature,
+        "documentation": checked.template.documentation,
+        "settings": dict(cell.settings),
+        "settings_are_examples": checked.is_open,
+        "states": [{"name": s.name, **shape(s.node)} for s in cell.states],
+        "inputs": [{"name": x.name, **shape(x.node)} for x in cell.inputs],
+        "outputs": [{"name": y.name, **shape(y.node)} for y in cell.outputs],
+        "parameters": [
+            {"name": p.name, **shape(p.node), "trained": p.trained, "initial": str(p.init)}
+            for p in cell.params
+        ],
+        "recurrence": asdict(checked.recurrence),
+        "cost": {
+            "parameters": count(cost.parameters),
+            "flops": count(cost.flops),
+            "bytes_of_row": count(cost.row.times(FLOAT32)),
+            "bytes_of_weights": count(cost.weights.times(FLOAT32)),
+        },
+        "gradient": {**asdict(checked.gradient), "passed": checked.gradient.passed},
+    }

@@ -1,0 +1,157 @@
+"""`rnnc show`: one cell at one stage of the compiler.
+
+In: a file, a cell, sizes and the name of a stage. Out: its syntax tree, its IR after any pass, its
+plan, or its source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, Final
+
+from ..compiler.elaborate.hints import closest
+from ..compiler.ir import Cell, Scans
+from ..compiler.pipeline import PIPELINE, Goal, compile_cell, stages
+from ..compiler.text import show as text_of
+from ..compiler.text import show_plan
+from ..grammar.syntax import Syntax
+from .errors import UsageError
+from .printing import out, out_json
+from .settings import Settings, bind, pick, read_library
+from .statuses import FINE
+
+MASKS: Final = {"starts": "starts", "boundaries": "boundaries", "lengths": "valid"}
+DEEPEST_INDENT: Final = 60  # of a syntax tree: deeper parts stay in line
+OTHER_STAGES: Final = ("syntax", "cell", "derivative", "plan", "source", "report")
+
+
+def show(
+    path: str, name: str | None, settings: Settings, *, stage: str, backward: bool, masks: str,
+    exact: bool, backend: str, as_json: bool,
+) -> int:  # fmt: skip
+    """Run the command.
+
+    Args:
+        path: a file, or "std".
+        name: a cell; None for the only one.
+        settings: its sizes and options.
+        stage: "syntax", "cell", "derivative", "plan", "source", "report", a pass, or its number.
+            Of a pass that runs several times, the last time.
+        backward: show the backward scan instead of the forward one.
+        masks: words of "starts,boundaries,lengths", what the program's calls use.
+        exact: for programs that are exact.
+        backend: whose passes, plan and source; nothing is run.
+        as_json: print one JSON document instead of the text alone.
+    Returns:
+        The exit status.
+    """
+    template = pick(read_library(path), name)
+    if stage == "syntax":
+        text = "\n".join(syntax_lines(template.definition.declaration))
+    else:
+        goal = Goal(read_masks(masks), record=True, exact=exact, backend=backend)
+        wanted = 0 if stage in OTHER_STAGES else pass_number(stage, goal, OTHER_STAGES)
+        text = _text(bind(template, settings), goal, stage, wanted, backward).rstrip("\n")
+    if as_json:
+        out_json({"ok": True, "cell": template.name, "stage": stage, "text": text})
+    else:
+        out(text)
+    return FINE
+
+
+def read_masks(text: str) -> tuple[str, ...]:
+    words = [word for word in text.replace(",", " ").split() if word]
+    for word in words:
+        if word not in MASKS:
+            raise UsageError(f"--masks takes {', '.join(MASKS)}, not {word!r}")
+    return tuple(inner for outer, inner in MASKS.items() if outer in words)
+
+
+def passes_of(goal: Goal) -> dict[int, str]:
+    """The passes that run, in order: number, as `rnnc passes` has it, and name."""
+    return {
+        number: step.name
+        for number, step in enumerate(PIPELINE, 1)
+        if (step.exact or not goal.exact) and goal.backend in step.backends
+    }
+
+
+def pass_number(name: str, goal: Goal, others: Sequence[str] = ()) -> int:
+    """The number of the pass `name`: of several, of the last one. Or the pass of that number.
+
+    Raises:
+        UsageError: there is none, or it does not run; `others` are also offered.
+    """
+    numbers = passes_of(goal)
+    found = [number for number, known in numbers.items() if name in (known, str(number))]
+    if found:
+        return found[-1]
+    what, known = "stage" if others else "pass", [*others, *dict.fromkeys(numbers.values())]
+    near = closest(name, known)
+    advice = f"did you mean {near}?" if near else f"there are {', '.join(known)}, and their numbers"
+    raise UsageError(f"there is no {what} {name!r} for {goal.backend}; {advice}")
+
+
+def _text(cell: Cell, goal: Goal, stage: str, number: int, backward: bool) -> str:
+    if stage == "cell":
+        return text_of(cell)
+    if stage == "report":
+        from ..compiler.report import report  # with the pictures' words, which others do without
+
+        title = f"{cell.name} on {goal.backend}"
+        programs = compile_cell(cell, goal)
+        return str(report(cell, programs, goal, title=title, dtype="float32", extent=goal.extent))
+    if stage == "source":
+        programs = compile_cell(cell, goal)
+        module = programs.backward if backward else programs.forward
+        assert module is not None, "a recording program runs back"
+        return module.source
+    for at, done in zip(passes_of(goal), stages(cell, goal), strict=False):
+        if at == number or (stage == "derivative" and done.pass_.name == "differentiate"):
+            break
+    text = text_after(done.value, backward=backward or stage == "derivative")
+    if text is None:
+        raise UsageError(f"there is no backward scan before 'differentiate' ({stage} is)")
+    return text
+
+
+def text_after(value: Any, *, backward: bool) -> str | None:
+    """What a pass leaves behind, as text: a scan or a plan; None where there is no backward one."""
+    if isinstance(value, Scans):
+        scan = value.backward if backward else value.forward
+        return None if scan is None else text_of(scan)
+    _, forward_plan, backward_plan = value
+    return show_plan(backward_plan if backward else forward_plan)
+
+
+def syntax_lines(tree: Syntax) -> Iterator[str]:
+    """A syntax tree, a node a line with what it is made of beneath it.
+
+    Without recursion: a sum of a thousand terms is a thousand deep.
+    """
+    todo: list[tuple[int, str, Any]] = [(0, "", tree)]
+    while todo:
+        depth, label, value = todo.pop()
+        head = "  " * min(depth, DEEPEST_INDENT) + (f"{label}: " if label else "")
+        parts: list[tuple[str, Any]] = []
+        if is_dataclass(value) and not isinstance(value, type):
+            words = [type(value).__name__]
+            for field in fields(value):
+                part = getattr(value, field.name)
+                if "span" in field.name:
+                    continue
+                if isinstance(part, str | int | float | bool) or part is None:
+                    words.append(f"{field.name}={part!r}")
+                else:
+                    parts.append((field.name, part))
+            yield head + " ".join(words)
+        elif isinstance(value, tuple):
+            if value:
+                yield f"{head}({len(value)})"
+            else:
+                yield f"{head}()"
+            parts = [("", part) for part in value]
+        else:
+            yield f"{head}{value!r}"
+        todo += [(depth + 1, name, part) for name, part in reversed(parts)]
