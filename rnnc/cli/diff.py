@@ -5,23 +5,16 @@ In: a cell, its sizes and a pass. Out: the IR before and after the pass, as a un
 
 from __future__ import annotations
 
-import difflib
-import re
 import sys
-from collections.abc import Iterator
 
 from ..compiler.pipeline import Goal, stages
 from ..compiler.text import show as text_of
-from ..grammar.source import visible
+from .differences import out_diff, unified
 from .errors import UsageError
-from .printing import is_coloured, out, out_json
+from .printing import out_json
 from .settings import Settings, bind, pick, read_library
-from .show import pass_number, passes_of, read_masks, text_after
+from .stages import pass_number, passes_of, read_masks, text_after
 from .statuses import FINE
-
-COLOURS = {"@": "\x1b[36m", "-": "\x1b[31m", "+": "\x1b[32m"}
-HEADS = {"---": "\x1b[1m", "+++": "\x1b[1m"}
-END = "\x1b[0m"
 
 
 def diff(
@@ -68,20 +61,3 @@ def diff(
         if not lines:
             print(f"rnnc: {done.pass_.name} changes nothing here", file=sys.stderr)
     return FINE
-
-
-def unified(before: str, after: str, before_name: str, after_name: str) -> Iterator[str]:
-    """The lines of a unified diff; none where the texts are equal."""
-    old, new = (re.findall(r"[^\n]*\n|[^\n]+", text) for text in (before, after))
-    for line in difflib.unified_diff(old, new, visible(before_name), visible(after_name)):
-        yield line.rstrip("\r\n")
-        if not line.endswith("\n"):
-            yield "\\ No newline at end of file"
-
-
-def out_diff(lines: list[str]) -> None:
-    """Print a diff, in colours where a person reads it."""
-    coloured = is_coloured(sys.stdout)
-    for line in lines:
-        colour = HEADS.get(line[:3]) or COLOURS.get(line[:1]) if coloured else None
-        out(f"{colour}{line}{END}" if colour else line)

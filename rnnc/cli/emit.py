@@ -21,12 +21,11 @@ from ..compiler.pipeline import Goal, compile_cell
 from ..runtime.aot import SHARED, Compiled, Report, compile_fitting, fault, require_compiler
 from ..runtime.rehearse import Array, Launch, rehearse
 from .errors import OutputError, UsageError
-from .printing import out, out_json
+from .printing import out, out_json, out_table
 from .progress import followed
 from .settings import Settings, bind, pick, read_library
-from .show import read_masks
+from .stages import read_masks
 from .statuses import FINE, WRONG
-from .tables import table
 
 NARROW: Final = ("bfloat16", "float16")
 
@@ -218,7 +217,7 @@ def _report(programs: Mapping[str, Compiled], folder: str, files: int) -> None:
             )  # fmt: skip
     for way, program in programs.items():
         out(f"{way}: {program.mapping}")
-    table(rows)
+    out_table(rows)
     for program in programs.values():
         for report in program.reports:
             if report.problem:

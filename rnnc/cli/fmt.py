@@ -18,7 +18,7 @@ from ..grammar.format import format_text
 from ..grammar.problems import Error
 from ..grammar.source import visible
 from ..runtime.storage import replace
-from .diff import out_diff, unified
+from .differences import out_diff, unified
 from .errors import OutputError
 from .printing import out, out_json, report, report_as_data
 from .settings import STANDARD_INPUT, read_standard_source

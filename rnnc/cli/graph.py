@@ -13,7 +13,7 @@ from ..compiler.pipeline import Goal
 from .errors import OutputError
 from .printing import out, out_json
 from .settings import Settings, bind, pick, read_library
-from .show import read_masks
+from .stages import read_masks
 from .statuses import FINE
 
 

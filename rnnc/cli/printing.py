@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Any, TextIO
 
@@ -25,6 +26,15 @@ def out_json(document: dict[str, Any]) -> None:
     # Where a stream lacks signs, the escapes of JSON stand for them, and not Python's.
     ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
     out(json.dumps(_plain(document), indent=2, ensure_ascii=ascii_only, allow_nan=False))
+
+
+def out_table(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows with their columns aligned."""
+    lines = list(rows)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+        out(("  " + "  ".join(padded)).rstrip())
 
 
 def _plain(value: Any) -> Any:

@@ -5,8 +5,6 @@ In: the compiler's own tables. Out: those tables, as text or as JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 from ..grammar.problems import PROBLEMS, Error, Problem
 from .errors import (
     DataError,
@@ -18,7 +16,7 @@ from .errors import (
     UnknownSettingError,
     UsageError,
 )
-from .printing import out, out_json
+from .printing import out, out_json, out_table
 from .statuses import FINE
 
 
@@ -42,9 +40,9 @@ def ops(*, as_json: bool) -> int:
         out_json({"ok": True, "functions": functions, "operations": operations})
         return FINE
     out("functions of the language")
-    table([(f["signature"], f["documentation"]) for f in functions])
+    out_table([(f["signature"], f["documentation"]) for f in functions])
     out("\noperations of the IR, each with what its derivative is made from")
-    table([tuple(operation.values()) for operation in operations])
+    out_table([tuple(operation.values()) for operation in operations])
     return FINE
 
 
@@ -70,7 +68,7 @@ def passes(*, as_json: bool) -> int:
     for number, step in enumerate(PIPELINE, 1):
         needs = f"needs {', '.join(step.needs)}" if step.needs else ""
         rows.append((f"{number:>2} {step.name}", step.why, needs))
-    table(rows)
+    out_table(rows)
     return FINE
 
 
@@ -111,7 +109,7 @@ def explain(code: str | None, *, as_json: bool) -> int:
         ]
         out_json({"ok": True, "codes": codes})
     elif code is None:
-        table([(kind.code, kind.explanation().split("\n")[0]) for kind in known.values()])
+        out_table([(kind.code, kind.explanation().split("\n")[0]) for kind in known.values()])
     else:
         out(f"{_severity(known[code])}[{code}]\n\n{known[code].explanation()}")
     return FINE
@@ -146,12 +144,3 @@ def kinds() -> dict[str, type[Error]]:
     )  # fmt: skip
     found = {**PROBLEMS, **ERRORS, **{error.code: error for error in others}}
     return dict(sorted(found.items()))
-
-
-def table(rows: Iterable[Sequence[str]]) -> None:
-    """Print rows with their columns aligned."""
-    lines = list(rows)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells_ = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-        out(("  " + "  ".join(cells_)).rstrip())
