@@ -15,7 +15,6 @@ of a call: a call that fails, for whatever reason, has changed nothing.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,12 +31,7 @@ from .cell import BoundCell
 from .cells import CellMaker
 from .checks import check_count, check_dtype
 from .cotangents import Recorded, parts_of
-from .errors import (
-    BusyError,
-    NothingRecordedError,
-    SettingError,
-    StateError,
-)
+from .errors import NothingRecordedError, SettingError, StateError
 from .function_cell import Function, FunctionRecur
 from .history import History
 from .inputs import Call, Inputs
@@ -47,6 +41,7 @@ from .replay import Gradients, Sums, run_back
 from .reporting import USUAL, report_of
 from .standing import Standing
 from .truncation import read_mask
+from .turns import Turns
 
 if TYPE_CHECKING:
     from ..compiler.report import Report
@@ -111,7 +106,7 @@ class Recur:
         self._limit = HISTORY_LIMIT
         self._window = window
         self._training = True
-        self._owner: dict[str, int] = {}
+        self._turns = Turns()
         self._at = Standing()
 
     # -- running ---------------------------------------------------------------------------------
@@ -225,14 +220,9 @@ class Recur:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        # A dict rather than a lock: an interrupt while a lock is given back would leave it locked
-        # for good, whereas this thread may enter again.
-        me = threading.get_ident()
-        if self._owner.get("thread") == me and self._is_underway():
-            raise BusyError(f"{self} is in a call already, which made this one: finish that first")
+        call = sys._getframe(2)  # past this function and its context manager
         try:
-            if self._owner.setdefault("thread", me) != me:
-                raise BusyError(f"{self} is in a call of another thread: give each its own net")
+            self._turns.take(self, call)
             with self._arrays.calling():
                 yield
         except (MemoryError, RuntimeError) as error:
@@ -241,20 +231,7 @@ class Recur:
                 raise
             raise coded from error
         finally:
-            if self._owner.get("thread") == me:
-                self._owner.clear()
-
-    def _is_underway(self) -> bool:
-        """Whether this thread is in a call of this net beneath the present one: asked of the stack.
-
-        An interrupt at the end of a call may leave its mark in `_owner`; the stack cannot be wrong.
-        """
-        frame = sys._getframe(3).f_back  # past `_alone`, its context manager and the present call
-        while frame is not None:
-            if frame.f_globals is globals() and frame.f_locals.get("self") is self:
-                return True
-            frame = frame.f_back
-        return False
+            self._turns.give_back(call)
 
     # -- running back ----------------------------------------------------------------------------
 
@@ -468,7 +445,7 @@ class Recur:
         with self._alone():
             twin = object.__new__(type(self))
             twin.__dict__.update(self.__dict__)
-            twin._owner = {}
+            twin._turns = Turns()
             twin._at = replace(self._at, history=self._at.history.copied())
             return twin
 
