@@ -15,12 +15,12 @@ from rnnc.editor.highlight import (
     BUILT_IN,
     CONTROL,
     DECLARES,
-    OPERATORS,
     SIGNS,
     VALUES,
     any_of,
     terminals,
 )
+from rnnc.editor.keywords import OPERATORS
 
 FILE = Path(__file__).parent / "vscode" / "syntaxes" / "rnn.tmLanguage.json"
 

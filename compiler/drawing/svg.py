@@ -6,11 +6,10 @@ that the width of a text is known without a font; colours come in a light and a 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from ...grammar.source import visible
+from ...grammar.source import columns, visible
 
 FONT = 12.0  # px
 LINE = 16.0  # px from line to line
@@ -52,14 +51,6 @@ def style() -> str:
     dark = "".join(rules(1))
     text = f".rnnc-text{{font:{FONT:g}px monospace}}.rnnc-small{{font-size:11px}}"
     return f"{text}{''.join(rules(0))}@media(prefers-color-scheme:dark){{{dark}}}"
-
-
-def columns(text: str) -> int:
-    """How many signs of a monospace font a text takes."""
-    return sum(
-        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
-        for sign in visible(text)
-    )
 
 
 def width(text: str) -> float:

@@ -42,13 +42,8 @@ from ..grammar.syntax import (
 from ..grammar.walk import items_in, names_in
 from .analysis import Analysis
 from .hover import worth_text
-from .keywords import KEYWORDS
+from .keywords import DECLARATIONS, KEYWORDS, LITERALS, OPERATORS, STATEMENTS
 from .meaning import Sort, comment_in, worth
-
-_DECLARING = ("cell", "fn", "import")
-_STATEMENTS = ("param", "const", "use", "for", "if", "return")
-_VALUES = ("true", "false", "None", "and", "or", "not", "else", "in")
-
 
 _TAKES_A_CELL = re.compile(
     r"(^\s*use\s+\w+\s*=|>>|^\s*cell\s+\w+\s*\([^)]*\)\s*=)\s*(\w+\s*:)?\s*$"
@@ -258,6 +253,7 @@ def _of_the_language(before: str) -> Iterator[Completion]:
     for name, value in CONSTANTS.items():
         yield Completion(name, "number", f"{value!r}")
     starts = re.fullmatch(r"\s*(.*[;{]\s*)?", before) is not None
-    words = (*_DECLARING, *_STATEMENTS, "else") if starts else _VALUES
+    within = (*LITERALS, *OPERATORS, "else", "in")
+    words = (*DECLARATIONS, *STATEMENTS, "else") if starts else within
     for word in words:
         yield Completion(word, "keyword", KEYWORDS[word])

@@ -16,11 +16,11 @@ from ..compiler.elaborate.functions import FUNCTIONS
 from ..compiler.elaborate.parameters import INITIALISERS
 from ..compiler.elaborate.scope import CONSTANTS
 from ..grammar.words import RESERVED
+from .keywords import LITERALS, OPERATORS
 
 DECLARES = frozenset({"cell", "fn"})  # the next word is a name that is declared
-OPERATORS = frozenset({"and", "or", "not"})
-VALUES = frozenset({"true", "false", "None"}) | CONSTANTS.keys()
-CONTROL = RESERVED - OPERATORS - VALUES
+VALUES = CONSTANTS.keys() | set(LITERALS)
+CONTROL = RESERVED.difference(OPERATORS, LITERALS)
 BUILT_IN = frozenset(FUNCTIONS) | frozenset(INITIALISERS)
 
 SIGNS = r"->|>>|\.\.|[<>=!]=|[-+*/%@^<>=.]"

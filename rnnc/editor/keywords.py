@@ -1,12 +1,18 @@
-"""What the words of the language mean, in a line each.
+"""The words of the language: where they stand, and what they mean, in a line each.
 
-In: nothing. Out: `KEYWORDS`, with a line for each reserved word and for the two words that are
-special in one place only.
+In: nothing. Out: the reserved words by what they are for; `KEYWORDS`, with a line for each of them
+and for the two words that are special in one place only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+DECLARATIONS = ("cell", "fn", "import")  # begin a line of a file
+STATEMENTS = ("param", "const", "use", "for", "if", "return")  # begin a line of a body
+OPERATORS = ("and", "or", "not")
+LITERALS = ("true", "false", "None")
+INNER = ("else", "in", "from")  # go on with what another word began
 
 KEYWORDS: Mapping[str, str] = {
     "cell": "cell NAME(sizes and options): (carry, input) -> (carry', output) { equations }; or a "

@@ -24,13 +24,13 @@ from .highlight import (
     BUILT_IN,
     CONTROL,
     DECLARES,
-    OPERATORS,
     PUNCTUATION,
     SIGNS,
     VALUES,
     any_of,
     terminals,
 )
+from .keywords import OPERATORS
 
 
 class RnnLexer(RegexLexer):  # type: ignore[misc]  # it is published without types

@@ -134,8 +134,8 @@ def test_the_command_line_knows_the_forms() -> None:
 
 
 def test_wide_and_combining_signs_are_counted_as_they_are_shown() -> None:
-    assert svg.columns("x̂") == 1
-    assert svg.columns("状態") == 4
+    assert svg.width("x̂") == svg.SIGN
+    assert svg.width("状態") == 4 * svg.SIGN
 
 
 def test_a_full_layer_passes_boxes_on_to_the_next() -> None:

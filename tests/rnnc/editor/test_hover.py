@@ -7,6 +7,7 @@ import pytest
 from rnnc.compiler.elaborate.functions import FUNCTIONS
 from rnnc.compiler.elaborate.parameters import INITIALISERS
 from rnnc.compiler.ops import OPS
+from rnnc.editor import keywords
 from rnnc.editor.derivative import derivative_of
 from rnnc.editor.hover import hover_at, plain
 from rnnc.editor.keywords import KEYWORDS
@@ -107,6 +108,8 @@ def test_a_name_above_a_mistake_is_typed_at_once() -> None:
 
 def test_every_word_of_the_language_is_explained() -> None:
     assert set(KEYWORDS) == RESERVED | {"repeat", "std"}
+    groups = [keywords.DECLARATIONS, keywords.STATEMENTS, keywords.OPERATORS, keywords.LITERALS]
+    assert sorted(RESERVED) == sorted(word for group in (*groups, keywords.INNER) for word in group)
     for word in RESERVED:
         assert hover_at(*opened(f"|{word} "))
 
