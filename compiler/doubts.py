@@ -20,7 +20,14 @@ MOST_ROUNDS = 6  # in which the intervals of states settle, or else are unbounde
 
 
 def doubts(cell: Cell) -> Iterator[Problem]:
-    """Warnings, in no order."""
+    """What is doubtful of a cell at the sizes that it has.
+
+    Args:
+        cell: its sizes bound; shapes do not matter, as an interval holds every element of a value.
+    Returns:
+        `LostGradient`s and `OutsideDomain`s in no order, each with its span. Nothing is raised.
+    Cost: a few visits of each node; the intervals of states settle in `MOST_ROUNDS` at most.
+    """
     roots = [state.new for state in cell.states] + [output.node for output in cell.outputs]
     order = toposort(roots)
     fixed = {param.node for param in cell.params if not param.trained}

@@ -1,4 +1,4 @@
-"""Files of checkpoints on a disk: read with care, replaced whole or not at all.
+"""Files on a disk, checkpoints first: read with care, replaced whole or not at all.
 
 In: paths and bytes. Out: an open file, or a file that holds the bytes; else a
 `CheckpointFileError`, and the path holds what it held before, or all of the bytes.

@@ -56,12 +56,15 @@ def draw(
     """The picture of a cell.
 
     Args:
+        cell: its sizes bound; boxes have the shape of one row and step, `[hidden, inputs]`.
         goal: what it is compiled for; the backend decides what is saved and what is hoisted.
-        backward: of the backward scan.
+        backward: of the backward scan; the goal must record.
         unrolled: of three steps rather than one.
         form: one of `FORMS`.
     Returns:
-        The same text each time; whatever the source holds is escaped.
+        The text of one `<svg>` element, its coordinates in px, or of a Mermaid flowchart: the same
+        each time. Whatever the source holds is escaped.
+        A cell that was elaborated can be drawn: nothing is raised.
     """
     return write(graph_of(cell, goal, backward=backward), unrolled=unrolled, form=form)
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from ..compiler.ir import Cell
 from ..runtime.arrays import Array
-from .errors import DataError, OutputError
+from .errors import DataError
+from .output import write
 
 NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.I | re.A)
 MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "?"})
@@ -208,23 +209,18 @@ def write_steps(path: str, steps: Array, columns: Sequence[str]) -> None:
     Raises:
         OutputError: it cannot be written. DataError: a `.csv` would need a batch axis.
     """
-    try:
-        if Path(path).suffix.lower() == ".npy":
-            with open(path, "wb") as file:
-                np.save(file, steps, allow_pickle=False)
-            return
-        if steps.ndim == 3:
-            raise DataError("the input has a batch axis, so the output needs --output FILE.npy")
-        text = _csv(steps, columns)
-        if path == "-":
-            sys.stdout.write(text)
-        else:
-            Path(path).write_text(text, encoding="utf-8")
-    except (BrokenPipeError, DataError):
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{path} cannot be written: {reason}") from None
+    if Path(path).suffix.lower() == ".npy":
+        array = io.BytesIO()
+        np.save(array, steps, allow_pickle=False)
+        write(path, array.getvalue())
+        return
+    if steps.ndim == 3:
+        raise DataError("the input has a batch axis, so the output needs --output FILE.npy")
+    text = _csv(steps, columns)
+    if path == "-":
+        sys.stdout.write(text)
+    else:
+        write(path, text.encode())
 
 
 def _csv(steps: Array, columns: Sequence[str]) -> str:

@@ -17,9 +17,9 @@ from ..compiler.files import FileError, read_text
 from ..grammar.format import format_text
 from ..grammar.problems import Error
 from ..grammar.source import visible
-from ..runtime.storage import replace
 from .differences import out_diff, unified
 from .errors import OutputError
+from .output import write
 from .printing import out, out_json, report, report_as_data
 from .settings import STANDARD_INPUT, read_standard_source
 from .statuses import FINE, WRONG
@@ -62,7 +62,7 @@ def fmt(paths: Sequence[str], *, check: bool, diff: bool, as_json: bool) -> int:
         files.append(file)
         if writes and path != "-" and file.changes and not file.errors:
             try:
-                _replace(path, file.after)
+                write(path, file.after.encode())
             except OutputError as error:
                 file.errors.append(error)
         if not as_json:
@@ -116,18 +116,6 @@ def _formatted(path: str) -> _File:
     except Error as error:
         file.errors.append(error)
     return file
-
-
-def _replace(path: str, text: str) -> None:
-    """Put a text in the place of a file: whole or not at all.
-
-    Raises:
-        OutputError: the file or its folder cannot be written.
-    """
-    try:
-        replace(path, text.encode())
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def _print(file: _File, *, check: bool, diff: bool) -> None:

@@ -6,11 +6,9 @@ a file.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..compiler.drawing import draw
 from ..compiler.pipeline import Goal
-from .errors import OutputError
+from .output import write
 from .printing import out, out_json
 from .settings import Settings, bind, pick, read_library
 from .stages import read_masks
@@ -38,10 +36,7 @@ def graph(
     cell = bind(pick(read_library(path), name), settings)
     text = draw(cell, goal, backward=backward, unrolled=unrolled, form=form)
     if target != "-":
-        try:
-            Path(target).write_text(text, encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{target}: {getattr(error, 'strerror', None) or error}") from None
+        write(target, text.encode())
     if as_json:
         where = {"text": text} if target == "-" else {"file": target}
         out_json({"ok": True, "cell": cell.name, "format": form, **where})

@@ -42,11 +42,17 @@ def load_net(
     """The net of a file that `net.save` wrote, going on where it stood; nothing is recorded.
 
     Args:
+        path: of the file; `~` is a name like others.
         backend: what runs it; what the saved net asked for by default.
-        with_extra: also return what was saved beside it: arrays of NumPy, by name.
+        with_extra: also return what was saved beside it: arrays of NumPy by name, of the shapes and
+            dtypes that they had.
+    Returns:
+        The net, with parameters, state `[...]` or `[B, ...]` and position in the stream (in steps)
+        bit for bit as they were; or `(net, extra)`.
     Raises:
         CheckpointError: this is no such file, or not whole. CheckpointFileError: it cannot be
-        read. SettingError, BackendError: it cannot run here. MissingExtraError: safetensors.
+        read. SettingError: the path, the backend or the flag is none. BackendError: the backend
+        cannot run here. MissingExtraError: safetensors is not installed.
     """
     from ..storage import reading
     from .file import read
