@@ -114,11 +114,13 @@ def test_ctrl_c_at_any_moment_of_the_start_is_one_line(delay: int) -> None:
         time.sleep(delay / 1000)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    # Python prints a traceback of its own for what comes before it is in `main`; that is some
-    # 15 ms, of which 1 ms goes by in this package. A child that is not yet Python says nothing.
-    if process.returncode == -signal.SIGINT or ("in main\n" not in said and "Traceback" in said):
+    if "Traceback" in said and "in main\n" not in said:
+        # Python's own: some 15 ms go by before `main`, of which 1 ms in this package.
         pytest.skip("Python was not in the command yet")
-    assert (process.returncode, said) == (INTERRUPTED, LINE)
+    # To a shell, all are 130. What is not yet Python dies of the signal without a word; and Python
+    # dies of it at the end, if the exception has been through an `exec` of text.
+    ends = [(INTERRUPTED, LINE), (-signal.SIGINT, LINE), (-signal.SIGINT, "")]
+    assert (process.returncode, said) in ends
 
 
 @needs_signals
