@@ -1,7 +1,8 @@
 """The numbers of a GPU that the cost model reads, and nothing else.
 
-Of an H100 or H200, from measurements published by others (sources in `benchmarks/README.md`);
-`benchmarks/gpu.py` holds the model against the clock.
+Of an H200, and where the two are alike of an H100, on which most of them were measured (what, and
+who measured the others: `benchmarks/README.md`). `benchmarks/gpu_mappings.py` holds the model
+against the clock.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Device:
     sector: int = 32  # bytes, the least that memory hands over
     bandwidth: float = 4.3e12  # bytes a second to memory
     cache_bandwidth: float = 5.5e12  # bytes a second from the second-level cache
-    latency: float = 0.7e-6  # seconds until a load from memory is there
+    latency: float = 0.7e-6  # seconds until a load from memory is there, others under way
     cache_latency: float = 0.25e-6
     shared_bandwidth: float = 128.0  # bytes a cycle between a processor and its shared memory
     barrier: float = 30.0  # cycles for a program's threads to wait for each other
