@@ -43,6 +43,13 @@ BOUNDS: Final[Mapping[str, Bound]] = {
 TIMES_PLAIN: Final = 4.0
 BESIDES_PLAIN: Final = 1e-7
 
+# In a narrow dtype: so many times what the oracle makes of one rounding of all that it is given, as
+# the worst of some draws. Where two operands of a maximum are nearly equal, say, rounding decides
+# which of them the gradient goes to.
+TIMES_ROUNDING: Final = 4.0
+NUDGES: Final = 8
+ROUNDING: Final[Mapping[str, float]] = {"bfloat16": 2.0**-8, "float16": 2.0**-11}  # relative
+
 
 def rms(array: Array) -> float:
     """Root of the mean square; 0 of nothing."""
@@ -67,6 +74,13 @@ def error(found: Array, wanted: Array, scale: float, floor: float = FLOOR) -> fl
     single = float(np.max(np.abs(difference))) / max(rms(finite), scale, np.finfo(float).tiny)
     worst = max(usual, single / GUARD)
     return np.inf if np.isnan(worst) else worst
+
+
+def nudged(array: Array, dtype: str, draws: np.random.Generator) -> Array:
+    """Numbers that a rounding to this dtype might have come from; integers are left as they are."""
+    if array.dtype.kind != "f":
+        return array
+    return np.asarray(array * (1 + ROUNDING[dtype] * draws.uniform(-1, 1, array.shape)))
 
 
 def adaptive(plain: float) -> float:

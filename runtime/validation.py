@@ -19,17 +19,27 @@ from ..compiler.pipeline import Programs
 from .arrays import AnyArray, Array, Arrays
 from .inputs import table_rows
 from .params import initialise
-from .tolerance import BOUNDS, adaptive, error, scale_of
+from .tolerance import (
+    BOUNDS,
+    NUDGES,
+    ROUNDING,
+    TIMES_ROUNDING,
+    adaptive,
+    error,
+    nudged,
+    scale_of,
+)
 
 if TYPE_CHECKING:
     from .program import Program
 
 STEPS: Final = 3  # to run, where nothing depends on how many there are
-REACHED: Final = {"every_step(": 67, "scanned(": 35}  # what a module calls -> steps for all of it
+# What a module has -> steps that reach all of it.
+REACHED: Final = {"every_step(": 67, "scanned(": 35, "loop_unroll_factor": 31}
 ROWS: Final = 2
+SETTLING: Final = 3  # steps until a state is one that the cell comes to by itself
 
-# The rounding error of one operation, in that of float32. Products of TF32 count as float16's.
-WIDTHS: Final = {"float64": 2.0**-29, "float32": 1.0, "float16": 2.0**13, "bfloat16": 2.0**16}
+FLOAT64: Final = 2.0**-29  # its rounding error, in that of float32
 LARGEST: Final = {"float64": 1.79e308, "float32": 3.4e38, "float16": 65504.0, "bfloat16": 3.38e38}
 
 Named = Mapping[str, AnyArray]
@@ -107,24 +117,33 @@ def _drawn(cell: Cell, arrays: Arrays, masks: tuple[str, ...], steps: int) -> _N
     def rounded(array: Array, *, state: bool = False) -> Array:
         return arrays.to_numpy(arrays.own(array, state=state)).astype(float)
 
-    def draw(*shape: int, size: float = 1.0, state: bool = False) -> Array:
-        return rounded(size * rng.standard_normal(shape), state=state)
+    def draw(*shape: int, state: bool = False) -> Array:
+        return rounded(rng.standard_normal(shape), state=state)
 
     params = initialise(cell, 0, np.dtype("float64"))
     for p in cell.params:
         noise = 0.1 * rng.standard_normal(params[p.name].shape) if p.trained else 0.0
         params[p.name] = rounded(params[p.name] + noise)
     rows, lead = table_rows(cell), (steps, ROWS)
-    xs = {}
-    for x in cell.inputs:
-        shape = (*lead, *map(int, x.node.type.shape))
-        is_index = x.node.type.kind == "int"
-        xs[x.name] = rng.integers(0, rows.get(x.name, 2), shape) if is_index else draw(*shape)
+
+    def inputs(steps: int) -> dict[str, Array]:
+        found = {}
+        for x in cell.inputs:
+            shape = (steps, ROWS, *map(int, x.node.type.shape))
+            is_index = x.node.type.kind == "int"
+            found[x.name] = (
+                rng.integers(0, rows.get(x.name, 2), shape) if is_index else draw(*shape)
+            )
+        return found
+
+    # Any numbers will not do for a state: where one divides by another, say, it amplifies at will.
+    begun = oracle.initial(cell, params, ROWS)
+    carry, _ = oracle.run(cell, params, begun, inputs(SETTLING))
     states = {s.name: (ROWS, *map(int, s.node.type.shape)) for s in cell.states}
     return _Numbers(
         params,
-        {name: draw(*shape, size=0.5, state=True) for name, shape in states.items()},
-        xs,
+        {name: rounded(carry[name], state=True) for name in states},
+        inputs(steps),
         {y.name: draw(*lead, *map(int, y.node.type.shape)) for y in cell.outputs},
         {name: draw(*shape, state=True) for name, shape in states.items()},
         oracle.Masks(
@@ -199,11 +218,10 @@ def _wrong(
 ) -> dict[str, tuple[str, ...]]:
     """The lines of `Mistakes`, by side."""
     dtype = program.dtype
-    if program.fast and WIDTHS[dtype] < WIDTHS["float16"]:
-        dtype = "float16"
-    width = WIDTHS[dtype]
+    if program.fast and dtype not in ROUNDING:
+        dtype = "float16"  # which products in TF32 count as
     wanted = _by_oracle(program.cell, numbers, record, np.float64)
-    plain: _Results | None = None
+    beside: list[_Results] = []
     found: dict[str, tuple[str, ...]] = {}
     for side, part in (("forward", "values"), ("backward", "gradients")):
         mine, again, theirs = (getattr(r, part) for r in (first, second, wanted))
@@ -211,9 +229,10 @@ def _wrong(
         allowed = getattr(BOUNDS[dtype], part)
         if any(not value <= allowed for value in off.values()):
             # The cell may amplify rounding errors: see by how much.
-            plain = plain or _by_oracle(program.cell, numbers, record, np.float32)
-            usual = _errors(getattr(plain, part), theirs, LARGEST["float32"])
-            allowed = max(allowed, width * adaptive(max(usual.values(), default=0.0)))
+            beside = beside or _beside(program.cell, numbers, record, dtype)
+            usual = [_errors(getattr(r, part), theirs, LARGEST["float32"]) for r in beside]
+            worst = max((value for errors in usual for value in errors.values()), default=0.0)
+            allowed = max(allowed, _times(dtype, worst))
         found[side] = (
             *(
                 f"{name} has other bits the second time"
@@ -227,6 +246,32 @@ def _wrong(
             ),
         )
     return found
+
+
+def _beside(cell: Cell, n: _Numbers, record: bool, dtype: str) -> list[_Results]:
+    """What rounding makes of the results: in a narrow dtype of one in all that is given, else of
+    every operation in float32.
+    """
+    if dtype not in ROUNDING:
+        return [_by_oracle(cell, n, record, np.float32)]
+    draws = np.random.default_rng(1)
+
+    def all_nudged(named: dict[str, Array]) -> dict[str, Array]:
+        return {name: nudged(array, dtype, draws) for name, array in named.items()}
+
+    found = []
+    for _ in range(NUDGES):
+        params, carry, xs = map(all_nudged, (n.params, n.carry, n.xs))
+        given = _Numbers(params, carry, xs, all_nudged(n.d_ys), all_nudged(n.d_carry), n.masks)
+        found.append(_by_oracle(cell, given, record, np.float64))
+    return found
+
+
+def _times(dtype: str, worst: float) -> float:
+    """What is allowed, from these errors."""
+    if dtype in ROUNDING:
+        return TIMES_ROUNDING * worst
+    return (FLOAT64 if dtype == "float64" else 1.0) * adaptive(worst)
 
 
 def _errors(found: dict[str, Array], wanted: dict[str, Array], largest: float) -> dict[str, float]:

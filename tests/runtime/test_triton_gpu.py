@@ -16,8 +16,9 @@ from rnnc.compiler import oracle
 from rnnc.compiler.ir import Cell
 from rnnc.compiler.pipeline import Programs
 from rnnc.runtime.program import Program
+from rnnc.runtime.tolerance import ROUNDING
 from tests.compiler.hand_built import Array, Numbers
-from tests.compiler.rounding import ROUNDING, after_rounding
+from tests.compiler.rounding import after_rounding
 from tests.compiler.run_scans import NO_MASKS, Outcome, by_oracle
 from tests.fuzz.check import draw_masks
 from tests.runtime.run_program import by_program

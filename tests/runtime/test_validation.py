@@ -76,6 +76,20 @@ def test_wrong_numbers_are_named_and_told_by_how_much(monkeypatch: pytest.Monkey
     assert not compare(Program(library().Leaky(3, 2).cell, backend="triton"))
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_cell_whose_state_divides_and_compares_has_no_mistakes(dtype: str) -> None:
+    """From states that it comes to by itself; rounding decides where a maximum's gradient goes."""
+    program = Program(rnnc.cells.SLSTM(64, 96, 3).cell, dtype, backend="triton")
+    assert not compare(program)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_mistakes_are_found_in_such_a_cell_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    break_it(monkeypatch, 1.1)
+    found = compare(Program(rnnc.cells.SLSTM(4, 6, 2).cell, "bfloat16", backend="triton"))
+    assert found.forward and found.backward
+
+
 def spoiled(run: Callable[..., Any], at: int) -> Callable[..., Any]:
     """A runner whose `at`-th run fails, or gives other bits where `at` is negative."""
     count = 0

@@ -18,7 +18,7 @@ from rnnc.compiler.ir import Cell
 from rnnc.compiler.oracle import Masks
 from rnnc.compiler.pipeline import Programs
 from rnnc.runtime.params import initialise
-from rnnc.runtime.tolerance import BOUNDS
+from rnnc.runtime.tolerance import BOUNDS, ROUNDING
 from tests.compiler.backends.sources import STANDARD
 from tests.compiler.backends.triton_runs import (
     EXTENT,
@@ -29,7 +29,7 @@ from tests.compiler.backends.triton_runs import (
     ways_of,
 )
 from tests.compiler.hand_built import Array, Numbers
-from tests.compiler.rounding import ROUNDING, after_rounding
+from tests.compiler.rounding import after_rounding
 from tests.compiler.run_scans import Outcome, by_oracle
 from tests.pairwise import Row, pairwise
 from tests.tolerance import Bound, adaptive_bound, errors
