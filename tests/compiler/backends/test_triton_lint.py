@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -124,9 +124,15 @@ def elman() -> tuple[Module, Scan]:
     return to_triton(plan, mapping), plan.scan
 
 
-def planted(*changes: tuple[str, str]) -> list[str]:
+@cache
+def mingru() -> tuple[Module, Scan]:
+    (plan, *_), mapping = programs_of(STANDARD.MinGRU(3, 20), ()).plans, Mapping("scan")
+    return to_triton(plan, mapping), plan.scan
+
+
+def planted(*changes: tuple[str, str], of: Callable[[], tuple[Module, Scan]] = elman) -> list[str]:
     """What the lint says of a module in whose source something is changed."""
-    module, scan = elman()
+    module, scan = of()
     source = module.source
     for old, new in changes:
         assert old in source, old
@@ -140,7 +146,7 @@ READ = "v999 = tl.load({}, mask=m0, other=0)\n        "
 
 
 def test_nothing_is_planted() -> None:
-    assert planted() == []
+    assert planted() == planted(of=mingru) == []
 
 
 @pytest.mark.parametrize(
@@ -164,6 +170,21 @@ def test_nothing_is_planted() -> None:
 )
 def test_the_lint_finds_what_is_planted(change: tuple[str, str], finding: str) -> None:
     found = planted(change)
+    assert any(finding in line for line in found) if finding else not found, found
+
+
+@pytest.mark.parametrize(
+    ("mask", "finding"),
+    [
+        ("i < tl.where(first + turn < T, N + 1, 0)", "range"),
+        ("i < tl.where(first + turn < T, 0, N + 1)", "range"),
+        ("i < tl.where(first + turn < T, N - 1, N)", ""),
+        ("m & (first + turn < T)", "scalar"),
+        ("(first + turn < T) & m", "scalar"),
+    ],
+)
+def test_the_lint_finds_what_is_planted_in_a_mask_of_time(mask: str, finding: str) -> None:
+    found = planted(("i < tl.where(first + turn < T, N, 0)", mask), of=mingru)
     assert any(finding in line for line in found) if finding else not found, found
 
 

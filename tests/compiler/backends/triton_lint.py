@@ -4,6 +4,7 @@ In: a module and the scan it was made from. Out: findings, a line each:
 
     range    every access is in its array, at every T and B, by its mask and its indices alone
     race     no program reads what another program of the same launch writes
+    scalar   no mask joins a scalar to a vector: the interpreter of Triton 3.9 does not take it
     width    what is multiplied by T, B or a program's number is 64 bits wide
     atomics  none: sums have one order
     launch   kernels are passed what their signatures say, contiguous
@@ -67,6 +68,7 @@ class _Check:
         yield from self._passed()
         for access in self.accesses:
             yield from self._in_range(access)
+            yield from self._scalars(access)
         for text in self.indices.narrow:
             yield f"width: {text} is computed in 32 bits"
         yield from self._races()
@@ -144,6 +146,17 @@ class _Check:
                 return Range(ZERO, size - Polynomial.of(stride), True)
         return None
 
+    # -- scalar ----------------------------------------------------------------------------------
+
+    def _scalars(self, access: ast.Call) -> Iterator[str]:
+        """What a mask compares that is the same for every element."""
+        masks = [k.value for k in access.keywords if k.arg == "mask"]
+        parts = [part for mask in masks for part in _conjuncts(_read(self.indices.text(mask)))]
+        for part in parts:
+            text = ast.unparse(part)
+            if isinstance(part, ast.Compare) and "tl.arange" not in text:
+                yield f"scalar: {ast.unparse(access)} masks by {text}"
+
     # -- races -----------------------------------------------------------------------------------
 
     def _races(self) -> Iterator[str]:
@@ -184,6 +197,18 @@ class _Check:
 def _kind(access: ast.Call) -> str:
     assert isinstance(access.func, ast.Attribute)
     return access.func.attr
+
+
+def _read(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
+
+
+def _conjuncts(mask: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(mask, ast.BinOp) and isinstance(mask.op, ast.BitAnd):
+        yield from _conjuncts(mask.left)
+        yield from _conjuncts(mask.right)
+    else:
+        yield mask
 
 
 def _exactly(value: int | Polynomial) -> Range:

@@ -169,6 +169,8 @@ class Indices:
                 return _smaller(*values)
             case "maximum":
                 return _larger(*values)
+            case "where":
+                return _either(values[1], self.range(arguments[2], bounds, seen))
             case "cast":
                 return self._as(values[0], arguments[1])
             case "full":
@@ -242,6 +244,11 @@ def _larger(a: Range, b: Range) -> Range:
     if a.high and b.high:
         high = a.high if at_most(b.high, a.high) else b.high if at_most(a.high, b.high) else None
     return Range(b.low or a.low, high, a.wide or b.wide)
+
+
+def _either(a: Range, b: Range) -> Range:
+    low, high = _smaller(a, b).low, _larger(a, b).high
+    return Range(low, high, a.wide or b.wide)
 
 
 def _remainder(a: Range, b: Range) -> Ends:
