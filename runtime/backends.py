@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from ..compiler import knobs
 from .checks import NARROW
 from .errors import BackendError, SettingError
@@ -78,7 +80,7 @@ def triton_problem() -> str:
             wanted = ".".join(map(str, least))
             return f"{name} {version} is installed, and it takes {wanted} or later"
     if is_interpreted():
-        return ""
+        return interpreter_problem()
     if is_forked():
         return (
             "this process was forked after CUDA was in use, which CUDA does not survive; start it "
@@ -89,6 +91,21 @@ def triton_problem() -> str:
     return (
         "there is no CUDA device; set TRITON_INTERPRET=1 before Python starts to run it, slowly, "
         "in Triton's interpreter"
+    )
+
+
+def interpreter_problem() -> str:
+    """Why Triton's interpreter cannot run beside this NumPy; "" where it can.
+
+    The one of Triton 3.6 makes numbers of arrays with one element, which NumPy 2.4 came to refuse.
+    """
+    import triton
+
+    if _numbers(triton.__version__) >= (3, 7) or _numbers(np.__version__) < (2, 4):
+        return ""
+    return (
+        f"the interpreter of triton {triton.__version__} does not run with numpy "
+        f"{np.__version__}; it takes numpy 2.3 or earlier, or triton 3.7 or later"
     )
 
 

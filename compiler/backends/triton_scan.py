@@ -26,7 +26,7 @@ def chunk_ends(a, b, ends, T, N, CHUNK, BLOCK: tl.constexpr, REVERSE: tl.constex
     for turn in range(0, CHUNK):
         t = tl.minimum(first + turn, T - 1)
         at = (T - 1 - t if REVERSE else t) * N + i
-        here = m & (tl.full((BLOCK,), first + turn, tl.int64) < T)
+        here = i < tl.where(first + turn < T, N, 0)
         x, y = tl.load(a + at, mask=here, other=1), tl.load(b + at, mask=here, other=0)
         h = tl.where(x == 0, y, x * h + y)  # what is reset forgets even a NaN
         whole = tl.where(x == 0, 0.0, x * whole)
@@ -60,7 +60,7 @@ def chunk_states(
     for turn in range(0, CHUNK):
         t = tl.minimum(first + turn, T - 1)
         at = (T - 1 - t if REVERSE else t) * N + i
-        here = m & (tl.full((BLOCK,), first + turn, tl.int64) < T)
+        here = i < tl.where(first + turn < T, N, 0)
         x, y = tl.load(a + at, mask=here, other=1), tl.load(b + at, mask=here, other=0)
         tl.store(states + at, h, mask=here)
         h = tl.where(x == 0, y, x * h + y)

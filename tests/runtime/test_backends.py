@@ -27,7 +27,7 @@ def no_wish(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pretend(monkeypatch: pytest.MonkeyPatch, *, device: bool, interpreted: bool) -> None:
     """A machine with torch and triton, and a device or Triton's interpreter."""
-    for name, version in {"torch": "2.6.0", "triton": "3.6.0"}.items():
+    for name, version in {"torch": "2.6.0", "triton": "3.7.0"}.items():
         monkeypatch.setitem(sys.modules, name, fake(version))
     monkeypatch.setattr(backends, "has_cuda", lambda: device)
     monkeypatch.setattr(backends, "is_interpreted", lambda: interpreted)
@@ -83,6 +83,36 @@ def test_where_triton_cannot_run_one_line_says_what_is_missing(
     with pytest.raises(rnnc.Error, match=rf"^dtype='bfloat16' takes.*triton.*: {says}"):
         rnnc.LSTM(3, 4, dtype="bfloat16")
     assert rnnc.LSTM(3, 4).params["W"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("triton", "numpy", "runs"),
+    [
+        ("3.6.0", "2.3.5", True),
+        ("3.6.0", "2.4.0", False),
+        ("3.6.0+git", "2.10.0", False),
+        ("3.7.0", "2.4.0", True),
+    ],
+)
+def test_the_interpreter_of_triton_3_6_takes_no_new_numpy(
+    triton: str, numpy: str, runs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, device=False, interpreted=True)
+    monkeypatch.setitem(sys.modules, "triton", fake(triton))
+    monkeypatch.setattr(np, "__version__", numpy)
+    if runs:
+        assert choose("triton", "float32") == Backend("triton", True, "cpu")
+        return
+    with pytest.raises(rnnc.Error) as caught:
+        choose("triton", "float32")
+    assert caught.value.code == "no-backend"
+    assert str(caught.value) == (
+        f"backend='triton' cannot run here: the interpreter of triton {triton} does not run with "
+        f"numpy {numpy}; it takes numpy 2.3 or earlier, or triton 3.7 or later"
+    )
+    monkeypatch.setattr(backends, "has_cuda", lambda: True)
+    monkeypatch.setattr(backends, "is_interpreted", lambda: False)
+    assert triton_problem() == ""  # what is compiled does not care
 
 
 def test_versions_are_compared_as_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

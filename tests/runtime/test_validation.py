@@ -330,7 +330,7 @@ def test_a_mapping_whose_kernels_spill_is_passed_over_in_silence(
 
     monkeypatch.setattr(aot, "compile_ahead", compile_ahead)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", KernelWarning)
         mapped_net.scan(random(2, 2, 3))
     assert sources(mapped_net) == of_choices(mapped_net, 1, 0)
 
