@@ -93,7 +93,7 @@ def _real(given: Any, name: str) -> tuple[Arrays, AnyArray]:
         if kind(given) != "f":
             raise DTypeError(f"{name} holds {given.dtype}, not real numbers: pass {name}.float()")
         arrays: Arrays = TorchArrays(str(given.dtype).removeprefix("torch."), given.device)
-        return arrays, arrays.real(given, name)
+        return arrays, arrays.real(arrays.given(given, name), name)
     array = as_array(given, name)
     arrays = NumPyArrays(array.dtype.name if array.dtype in (np.float32, np.float64) else "float32")
     return arrays, arrays.real(array, name)

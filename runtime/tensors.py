@@ -110,8 +110,6 @@ class TorchArrays:
 
     def _check(self, value: AnyArray, element: Any, name: str, *, state: bool = False) -> None:
         """Raise a `DTypeError` unless a tensor can be read as it is."""
-        if str(value.layout) != "torch.strided":
-            raise DTypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
         if value.device == self.device and value.dtype == element and not value.requires_grad:
             return
         held = f"{name} is a tensor of {_dtype_name(value.dtype)} on {value.device}"
@@ -230,6 +228,8 @@ def _check_plain(value: AnyArray, name: str) -> None:
     held = f"{name} is a {type(value).__name__} of torch"
     if value.is_nested:
         raise DTypeError(f"{held}, nested: pass {name}.to_padded_tensor(0.0), and `lengths`")
+    if value.layout is not torch.strided:
+        raise DTypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
     if type(value).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise DTypeError(f"{held}, which computes in its own way: pass a plain tensor")
 

@@ -125,3 +125,5 @@ def test_tensors_that_do_not_fit_are_refused() -> None:
         rnnc.cross_entropy(ys.requires_grad_(), [0, 1])
     with pytest.raises(TypeError, match=r"pass ys\.float\(\)"):
         rnnc.squared_error(torch.zeros(2, dtype=torch.int64), [0.0, 0.0])
+    with pytest.raises(TypeError, match=r"sparse tensor: pass ys\.to_dense\(\)"):
+        rnnc.squared_error(torch.zeros(2, 5).to_sparse(), torch.zeros(2, 5))
