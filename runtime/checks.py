@@ -19,6 +19,21 @@ DTYPES = ("float32", "float64", "bfloat16", "float16")
 NARROW = ("bfloat16", "float16")  # their states and sums are float32, and NumPy does not compute
 
 
+def a_type(value: Any) -> str:
+    """ "an int", "a list"."""
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def in_bytes(count: float) -> str:
+    """So many bytes, in the largest unit of which there is one at least: "18 MiB"."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:,.0f} {unit}"
+        count /= 1024
+    return f"{count:,.3g} GiB"
+
+
 def check_dtype(dtype: Any) -> str:
     """The name of a dtype, from whatever NumPy or torch takes for one; or a `SettingError`."""
     found = ""

@@ -14,7 +14,7 @@ from typing import Any
 from ..compiler.ir import Cell, toposort
 from ..compiler.shapes import size
 from .arrays import AnyArray, Arrays, kind
-from .checks import check_flag, check_names, describe
+from .checks import a_type, check_flag, check_names, describe
 from .errors import DTypeError, ShapeError
 from .memory import Room
 
@@ -174,7 +174,7 @@ def _has_axes(part: Any) -> bool:
 
 
 def _counted(given: Any, count: int) -> str:
-    return f"{count}" if isinstance(given, tuple) else f"a {type(given).__name__}"
+    return f"{count}" if isinstance(given, tuple) else a_type(given)
 
 
 def _axes(names: list[str]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..grammar.problems import Error
 from .arrays import AnyArray, Array, is_tensor, on_host
-from .checks import NARROW
+from .checks import NARROW, a_type
 from .errors import DTypeError, RangeError, SettingError, ShapeError
 from .memory import host_memory
 
@@ -116,7 +116,7 @@ def as_array(value: Any, name: str) -> Array:
     except Exception as error:  # of whatever is asked to be an array
         if is_list and "element with a sequence" in str(error):
             raise ShapeError(f"the parts of {name} have different shapes") from None
-        held = f"{name} is a {type(value).__name__} that cannot be read as an array"
+        held = f"{name} is {a_type(value)} that cannot be read as an array"
         raise DTypeError(f"{held}: {type(error).__name__}: {error}") from error
     if array.dtype.kind == "O" and not array.ndim:
         raise DTypeError(_object_message(value, name))
@@ -148,13 +148,13 @@ def _torch_message(tensor: Any, name: str, *, is_part: bool) -> str:
     if is_part:
         held = f"{name} holds tensors of torch"
         return f"{held}, and this net computes with NumPy: pass {way}.numpy() of each"
-    held = f"{name} is a {type(tensor).__name__} of torch"
+    held = f"{name} is {a_type(tensor)} of torch"
     return f"{held}, and this net computes with NumPy: pass {way}.numpy()"
 
 
 def _object_message(value: Any, name: str) -> str:
     """Of what NumPy does not look into."""
-    held = f"{name} is a {type(value).__name__}, in which NumPy sees Python objects, not numbers"
+    held = f"{name} is {a_type(value)}, in which NumPy sees Python objects, not numbers"
     if isinstance(value, Iterator):
         return f"{held}: pass np.stack(list({name}))"
     for way in ("toarray", "to_numpy", "todense"):  # sparse matrices, data frames

@@ -12,6 +12,7 @@ from typing import Any
 
 from .arrays import AnyArray, Arrays
 from .carries import chosen
+from .checks import in_bytes
 from .errors import HistoryFullError, StateError
 from .history import History
 from .inputs import Call
@@ -68,9 +69,9 @@ class Standing:
         if window is not None:
             steps = min(steps, window)
         if steps * step_bytes > limit:
-            needed, most = (count / 2**20 for count in (steps * step_bytes, limit))
+            needed, most = in_bytes(steps * step_bytes), in_bytes(limit)
             raise HistoryFullError(
-                f"recording {steps} steps takes {needed:,.0f} MiB, the limit is {most:,.0f} MiB: "
+                f"recording {steps} steps takes {needed}, the limit is {most}: "
                 "call truncate() after backward, keep fewer steps with history=, or call eval() "
                 "where no gradient is wanted"
             )

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import AnyArray, Array, copied, is_tensor, kind, on_host, share_memory
-from .checks import NARROW
+from .checks import NARROW, a_type
 from .errors import DTypeError, ShapeError
 from .memory import host_memory
 from .numpy_arrays import as_array, as_flags, as_indices, as_real, check_range, check_real, parts
@@ -225,7 +225,7 @@ def _check_plain(value: AnyArray, name: str) -> None:
     """Raise a `DTypeError` for what is called a tensor, but has no memory a kernel can read."""
     import torch
 
-    held = f"{name} is a {type(value).__name__} of torch"
+    held = f"{name} is {a_type(value)} of torch"
     if value.is_nested:
         raise DTypeError(f"{held}, nested: pass {name}.to_padded_tensor(0.0), and `lengths`")
     if value.layout is not torch.strided:

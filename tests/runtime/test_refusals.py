@@ -119,7 +119,7 @@ def test_torch_tensors_are_refused_with_the_conversion() -> None:
 
 def test_several_inputs_are_counted_and_compared() -> None:
     net = leaky()
-    with pytest.raises(ValueError, match=r"2 inputs, a tuple \(x, dt\).*got a ndarray"):
+    with pytest.raises(ValueError, match=r"2 inputs, a tuple \(x, dt\).*got an ndarray"):
         net(random(3))
     with pytest.raises(ValueError, match=r"also needs dt"):
         net({"x": random(3)})
