@@ -20,9 +20,10 @@ NARROW = ("bfloat16", "float16")  # their states and sums are float32, and NumPy
 
 
 def a_type(value: Any) -> str:
-    """ "an int", "a list"."""
+    """The name of its type with an article: "an int", "a list", "an ndarray"."""
     name = type(value).__name__
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+    is_vowel = name.lower().startswith((*"aeiou", "nd"))
+    return f"{'an' if is_vowel else 'a'} {name}"
 
 
 def in_bytes(count: float) -> str:

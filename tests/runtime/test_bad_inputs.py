@@ -154,7 +154,7 @@ REFUSED: list[tuple[str, Call, type[BaseException], str]] = [
     ("D85 complex", lambda n: n.backward(np.zeros((2, 2, 4), complex)), TypeError, "complex128"),
     ("D85 shape", lambda n: n.backward(np.zeros((2, 2, 5))), ValueError, r"\[2, 2, 4\].*2, 2, 5"),
     ("D85 huge", lambda n: n.backward(repeated(WIDE, 2, 4)), ValueError, "2 recorded steps"),
-    ("D85 object", lambda n: n.backward(object()), TypeError, "d_ys is a object"),
+    ("D85 object", lambda n: n.backward(object()), TypeError, "d_ys is an object"),
     ("boundaries ragged", lambda n: n.scan(X, boundaries=[[1], [1, 2]]), ValueError, "shapes"),
     ("boundaries object", lambda n: n.scan(X, boundaries=object()), TypeError, "a period"),
     ("tuple of one", lambda n: n.scan(([[1.0], [1.0, 2.0]],)), ValueError, "not a tuple of it"),
