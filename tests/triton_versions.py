@@ -45,9 +45,11 @@ def main() -> int:
         f"{platform.machine()}",
     ]
     print(*lines, sep="\n", flush=True)
+    names = ("triton", "torch") if options.torch else ("triton",)
+    tests = SHORT if options.short else every_test(*names)
     failed = False
     for version in options.versions or VERSIONS:
-        line, is_well = run(version, options.torch, SHORT if options.short else every_test())
+        line, is_well = run(version, options.torch, tests)
         print(line, flush=True)
         lines.append(line)
         failed = failed or not is_well
@@ -56,11 +58,14 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def every_test() -> list[str]:
-    """The files of tests that name Triton."""
-    paths = sorted((ROOT / "tests").rglob("test_*.py"))
-    named = [path for path in paths if "triton" in path.read_text("utf-8").lower()]
-    return [path.relative_to(ROOT).as_posix() for path in named]
+def every_test(*names: str) -> list[str]:
+    """The files of tests in which one of the names stands."""
+    found = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        text = path.read_text("utf-8").lower()
+        if any(name in text for name in names):
+            found.append(path.relative_to(ROOT).as_posix())
+    return found
 
 
 def run(version: str, torch: str | None, tests: Sequence[str]) -> tuple[str, bool]:
