@@ -18,6 +18,7 @@ from .checks import check_dtype
 from .errors import CheckpointError, SettingError, ShapeError
 from .inputs import Inputs
 from .memory import out_of_memory
+from .observing import observing
 from .params import initialise
 from .program import Program, compile
 from .tracing import Tracing, tracing
@@ -68,6 +69,7 @@ class BoundCell:
         self._programs: dict[Any, Program] = {}
         self._drawn: dict[Program, Mapping[str, AnyArray]] = {}
         self._tracings: dict[Program, Tracing] = {}
+        self._observing: dict[Program, Program] = {}
 
     @property
     def params(self) -> Mapping[str, AnyArray]:
@@ -137,6 +139,15 @@ class BoundCell:
         if program not in self._tracings:
             self._tracings[program] = tracing(self.cell, program)
         return self._tracings[program]
+
+    def observing(self, program: Program) -> Program:
+        """What runs it as `program` does and returns its states too; the same one each time."""
+        if program not in self._observing:
+            self._observing[program] = Program(
+                observing(self.cell), program.dtype, exact=program.exact, fast=program.fast,
+                backend=program.backend,
+            )  # fmt: skip
+        return self._observing[program]
 
     def initial(self, batch: int | None = None) -> Any:
         """The state before the first step, `[...]` or `[batch, ...]`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..compiler.ir import Cell
+from ..compiler.ir import Cell, Node
 from .arrays import AnyArray, Arrays
 from .checks import describe
 from .errors import ShapeError
@@ -57,10 +57,10 @@ class Recorded:
         if given is None:
             return None
         array = self.arrays.given(given, "d_ys")
-        wanted = self._shape(at, self.whole)
+        wanted = self._of_output(at, self.whole)
         if array.shape == wanted:
             return self.arrays.real(self.whole.arranged(array), "d_ys")
-        if len(self.calls) == 1 and array.shape == self._shape(at, self.calls[0]):
+        if len(self.calls) == 1 and array.shape == self._of_output(at, self.calls[0]):
             return self.arrays.real(self.calls[0].arranged(array), "d_ys")
         steps = f"{self.whole.steps} recorded steps in {_calls(len(self.calls))}"
         raise ShapeError(
@@ -82,7 +82,7 @@ class Recorded:
                 if part is None:
                     continue
                 array = self.arrays.given(part, name)
-                wanted = self._shape(at, call)
+                wanted = self._of_output(at, call)
                 if array.shape != wanted:
                     raise ShapeError(f"{name} is {describe(wanted)}, got {describe(array.shape)}")
                 total = found[at]
@@ -98,15 +98,19 @@ class Recorded:
         trailing = self.cell.outputs[at].node.type.shape
         return (self.whole.steps, self.whole.batch, *(int(dim) for dim in trailing))
 
-    def _shape(self, at: int, call: Call) -> tuple[int, ...]:
-        """Of output `at` of `call`, in the user's axes."""
-        trailing = tuple(int(dim) for dim in self.cell.outputs[at].node.type.shape)
-        if call.single:
-            return (call.batch, *trailing) if call.batched else trailing
-        if not call.batched:
-            return (call.steps, *trailing)
-        lead = (call.batch, call.steps) if call.batch_first else (call.steps, call.batch)
-        return (*lead, *trailing)
+    def _of_output(self, at: int, call: Call) -> tuple[int, ...]:
+        return shape_in(call, self.cell.outputs[at].node)
+
+
+def shape_in(call: Call, value: Node) -> tuple[int, ...]:
+    """The shape of a value of one step over all of a call, in the user's axes."""
+    trailing = tuple(int(dim) for dim in value.type.shape)
+    if call.single:
+        return (call.batch, *trailing) if call.batched else trailing
+    if not call.batched:
+        return (call.steps, *trailing)
+    lead = (call.batch, call.steps) if call.batch_first else (call.steps, call.batch)
+    return (*lead, *trailing)
 
 
 def parts_of(d_ys: Any) -> Iterator[Any]:

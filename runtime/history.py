@@ -17,7 +17,7 @@ import numpy as np
 
 from .arrays import AnyArray, copied, empty_rows, share_memory
 from .inputs import Call
-from .program import Tape
+from .program import Program, Tape
 
 SMALLEST = 16  # rows a buffer that grows has room for at least
 
@@ -60,13 +60,22 @@ class TimeBuffer:
         return TimeBuffer(arrays, 0, len(self))
 
 
-NO_CALLS = TimeBuffer({"end": np.empty(0, np.int64), "single": np.empty(0, bool)}, 0, 0)
+NO_CALLS = TimeBuffer(
+    {
+        "end": np.empty(0, np.int64),
+        "single": np.empty(0, bool),
+        "with_states": np.empty(0, bool),
+    },
+    0,
+    0,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Steps that one program can run back over: same parameters, same masks."""
 
+    program: Program
     params: Mapping[str, AnyArray]
     variant: tuple[str, ...]
     batch: int
@@ -82,7 +91,8 @@ class Segment:
 class History:
     """The recorded calls since the last boundary.
 
-    `calls` has a row for each: the step it ended at, and whether it was a step without a time axis.
+    `calls` has a row for each: the step it ended at, whether it was a step without a time axis, and
+    whether it returned its states.
     `connected`: whether the net's state is still what the last recorded step returned.
     """
 
@@ -101,12 +111,19 @@ class History:
         counts = np.diff(rows["end"], prepend=self.dropped).tolist()
         return list(zip(counts, rows["single"].tolist(), strict=True))
 
+    def with_states(self) -> list[bool]:
+        """For each call, whether it returned its states."""
+        found: list[bool] = self.calls.rows()["with_states"].tolist()
+        return found
+
     def extended(
         self,
+        program: Program,
         tape: Tape,
         call: Call,
         params: Mapping[str, AnyArray],
         *,
+        with_states: bool,
         fresh: bool,
         window: int | None,
         lent: tuple[AnyArray, ...],
@@ -114,15 +131,21 @@ class History:
         """With one call more.
 
         Args:
+            program: what ran it; one that returns states has more outputs than the others.
             tape: the call's; its arrays are kept as they are where this starts a segment.
             call: its sizes.
             params: what it ran with; compared by identity.
+            with_states: whether the call returned its states.
             fresh: whether it started from the initial state.
             window: how many steps to remember; None for all.
             lent: arrays that others may write into. What shares memory with them is copied.
         """
         ends = self.dropped + self.steps + call.steps
-        row = {"end": np.array([ends]), "single": np.array([call.single])}
+        row = {
+            "end": np.array([ends]),
+            "single": np.array([call.single]),
+            "with_states": np.array([with_states]),
+        }
         calls = self.calls.extended(row, 1)
         if not call.steps and self.calls:
             return replace(self, calls=calls)  # nothing has come between the steps
@@ -132,7 +155,8 @@ class History:
             rows, count = {name: copied(array[-window:]) for name, array in rows.items()}, window
         segments = self.segments if self.steps else ()  # a call of no steps is not the first
         last = segments[-1] if segments else None
-        joins = last and last.params is params and last.variant == tape.variant
+        kind = program, tape.variant
+        joins = last and last.params is params and (last.program, last.variant) == kind
         if last and joins and self.connected and whole:
             segments = (
                 *segments[:-1],
@@ -142,7 +166,9 @@ class History:
             kept = {name: _kept(array, lent) for name, array in rows.items()}
             buffer = TimeBuffer(kept, 0, count)
             linked = bool(segments) and self.connected and whole
-            segment = Segment(params, tape.variant, tape.batch, buffer, fresh and whole, linked)
+            segment = Segment(
+                program, params, tape.variant, tape.batch, buffer, fresh and whole, linked
+            )
             segments = (*segments, segment)
         found = History(segments, calls, self.dropped, connected=True)
         return found if window is None else found._within(window, ends)

@@ -29,13 +29,14 @@ from .arrays import AnyArray, Shown
 from .carries import chosen, read_carry, read_d_carry, read_rows, zeros_like
 from .cell import BoundCell
 from .cells import CellMaker
-from .checks import check_count, check_dtype
+from .checks import check_count, check_dtype, check_flag
 from .cotangents import Recorded, parts_of
 from .errors import NothingRecordedError, SettingError, StateError
 from .function_cell import Function, FunctionRecur
 from .history import History
 from .inputs import Call, Inputs
 from .memory import out_of_memory
+from .observing import read_d_states, values_of
 from .params import replaced
 from .replay import Gradients, Sums, run_back
 from .reporting import USUAL, report_of
@@ -117,8 +118,9 @@ class Recur:
             return self._run(self._inputs.read(x, single=True), None, None, None)
 
     def scan(
-        self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None
-    ) -> Any:
+        self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None,
+        states: bool = False,
+    ) -> Any:  # fmt: skip
         """A sequence: xs `[T, ...]` or `[T, B, ...]` -> ys.
 
         Args:
@@ -127,15 +129,22 @@ class Recur:
             lengths: int[B]: steps of each row that count; then its state is held, its output 0.
             boundaries: where the state goes on but its gradient is cut: a period in steps of the
                 stream, a list of steps of this call, or a mask like `starts`.
+            states: return `(ys, states)`, with every state as each step left it, by the names of
+                `net.state`, `[T, ...]` or `[T, B, ...]`.
         Raises:
             ShapeError, DTypeError, RangeError: naming the argument; StateError: the state does not
             fit; HistoryFullError, OutOfMemoryError. The net is as it was.
         """
         with self._alone():
-            return self._run(self._inputs.read(xs, single=False), starts, lengths, boundaries)
+            check_flag(states, "states")
+            call = self._inputs.read(xs, single=False)
+            return self._run(call, starts, lengths, boundaries, states=bool(states))
 
-    def _run(self, call: Call, starts: Any, lengths: Any, boundaries: Any) -> Any:
+    def _run(
+        self, call: Call, starts: Any, lengths: Any, boundaries: Any, *, states: bool = False
+    ) -> Any:
         at, recording, arrays = self._at, self._training, self._arrays
+        program = self._bound.observing(self._program) if states else self._program
         at.check_fit(call)
         if recording:
             least = self._inputs.row_bytes * call.batch
@@ -146,7 +155,7 @@ class Recur:
                 resets = read_mask(np.zeros(call.steps, bool), call, "starts", arrays)
             resets[0] |= at.resets
         xs = call.sequences
-        carry, returned, tape = self._program.forward(
+        carry, returned, tape = program.forward(
             self._params,
             at.entering(self._program, self._params, call.batch),
             xs if self._cell.input_is_tuple else xs[0],
@@ -155,7 +164,7 @@ class Recur:
             boundaries=cuts,
             record=recording,
         )
-        ys = returned if self._cell.output_is_tuple else (returned,)
+        ys = returned if program.cell.output_is_tuple else (returned,)
         lent = (*xs, *ys)
         history = at.history.interrupted() if call.steps else at.history
         if tape is not None:
@@ -163,8 +172,9 @@ class Recur:
             step_bytes = sum(array[:1].nbytes for array in tape.arrays.values())
             at.check_room(call, step_bytes, window, self._limit)
             history = at.history.extended(
-                tape, call, self._params, fresh=fresh, window=window, lent=lent
-            )
+                program, tape, call, self._params,
+                with_states=states, fresh=fresh, window=window, lent=lent,
+            )  # fmt: skip
         waiting = None if call.steps else at.resets
         if waiting is None and recording and at.resets is not None and counts is not None:
             idle = counts == 0  # rows that ran no step wait on
@@ -183,7 +193,10 @@ class Recur:
             standing = replace(standing, carry=at.carry, like=at.like)
         outputs = tuple(arrays.handed(call.returned(y), call.in_numpy) for y in ys)
         self._at = standing
-        return outputs if self._cell.output_is_tuple else outputs[0]
+        count = len(self._cell.outputs)
+        y = outputs[:count] if self._cell.output_is_tuple else outputs[0]
+        names = (state.name for state in self._cell.states)
+        return (y, dict(zip(names, outputs[count:], strict=True))) if states else y
 
     def trace(
         self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None
@@ -235,7 +248,9 @@ class Recur:
 
     # -- running back ----------------------------------------------------------------------------
 
-    def backward(self, d_ys: Any, d_state: Mapping[str, Any] | None = None) -> Gradients:
+    def backward(
+        self, d_ys: Any, d_state: Mapping[str, Any] | None = None, d_states: Any = None
+    ) -> Gradients:
         """Gradients of everything recorded since the last boundary; consumes nothing.
 
         Args:
@@ -243,6 +258,8 @@ class Recur:
                 with an entry for each call, None where an output was not used. Tuples for several
                 outputs.
             d_state: cotangents of the present state, by name; those not named are 0.
+            d_states: of the states that calls returned, by name and stacked over all recorded
+                steps, or a list with such a dict, or None, for each call; those not named are 0.
         Returns:
             Sums over all steps for `params`; `inputs` stacked over all steps.
         Raises:
@@ -257,10 +274,11 @@ class Recur:
                     f"{self} has recorded nothing since the last boundary{mode}"
                 )
             arrays = self._arrays
-            given = parts_of(d_ys), (d_state.values() if isinstance(d_state, Mapping) else ())
+            given = parts_of(d_ys), values_of(d_state), values_of(d_states)
             in_numpy = arrays.in_numpy(chain(*given), "d_ys")
             recorded = Recorded(self._cell, arrays, at.like, at.history.call_sizes())
             cotangents = recorded.read(d_ys)
+            cotangents += read_d_states(d_states, recorded, at.history.with_states())
             sums = Sums(program)
             d_carry = None if d_state is None else self._last_cotangent(at, d_state, sums)
             d_xs, d_start, ran = run_back(

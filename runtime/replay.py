@@ -49,7 +49,8 @@ def run_back(
     """Run back over every segment, the last one first.
 
     Args:
-        d_ys: for each output [N, B, ...] over all recorded steps, or None.
+        d_ys: for each output, and then for each state as steps left it, [N, B, ...] over all
+            recorded steps, or None. Those of states are 0 where a call did not return them.
         d_carry: of the state after the last step; None for 0.
         sums: what the parameters' gradients are added to.
         params: those that an initial state is made of while no step has run.
@@ -64,10 +65,12 @@ def run_back(
     found: dict[str, AnyArray] = {}
     for segment in reversed(history.segments):
         start = stop - len(segment.buffer)
-        rows: Any = tuple(None if d is None else d[start:stop] for d in d_ys)
-        rows = rows if cell.output_is_tuple else rows[0]
+        ran_with = segment.program.cell
+        seen = d_ys[: len(ran_with.outputs)]  # states are outputs of a program that returns them
+        rows: Any = tuple(None if d is None else d[start:stop] for d in seen)
+        rows = rows if ran_with.output_is_tuple else rows[0]
         tape = segment.tape()
-        d_params, found, d_xs = program.backward(segment.params, tape, rows, d_carry)
+        d_params, found, d_xs = segment.program.backward(segment.params, tape, rows, d_carry)
         ran += tape.steps
         sums.add(d_params)
         pieces.append(d_xs if cell.input_is_tuple else (d_xs,))

@@ -13,6 +13,7 @@ from ..rewrite import substitute
 from ..shapes import Type
 
 MASKS = ("starts", "boundaries", "valid")
+AFTER = "after."  # the out `after.h` is the state h as each step leaves it
 
 # What a padded step computes on. Its results are discarded, but 0 * inf is NaN in a derivative,
 # and 1 is where norms, logarithms, roots and quotients of an input are finite.
@@ -26,6 +27,8 @@ def boundaries(scan: Scan, masks: tuple[str, ...]) -> Scan:
     After   h0 = where(starts[t], initial, where(boundaries[t], stop_gradient(h), h))
             x0 = where(valid[t], x[t], 1)
             h' = where(valid[t], f(h0, x0), h),  y = where(valid[t], g(h', x0), 0)
+
+    The out `after.h`, if there is one, is that h': held beyond a row's length, as the state is.
 
     Args:
         scan: forward, not yet differentiated.
@@ -53,9 +56,12 @@ def boundaries(scan: Scan, masks: tuple[str, ...]) -> Scan:
         if "valid" in now:
             new = _choose(now["valid"], new, carry.node)
         carries.append(replace(carry, next=new))
+    held = {f"{AFTER}{carry.name}": carry.next for carry in carries}
     for out in scan.outs:
         (value,) = found[out.node].args
-        if "valid" in now:
+        if out.name in held:
+            value = held[out.name]
+        elif "valid" in now:
             value = _choose(now["valid"], value, const(0.0, value.type.shape))
         outs.append(Value(out.name, apply("stack", value)))
     inputs = (*scan.inputs, *given.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -21,14 +23,16 @@ def tape(first: int, count: int, *variant: str) -> Tape:
 
 
 PARAMS: dict[str, Array] = {}
+PROGRAM: Any = "the program"  # compared, never run
 
 
 def extended(history: History, first: int, count: int, *variant: str, window: int | None = None,
              params: dict[str, Array] = PARAMS) -> History:  # fmt: skip
     call = Call((), count, 1, batched=True, single=count == 1)
     return history.extended(
-        tape(first, count, *variant), call, params, fresh=not history.calls, window=window, lent=()
-    )
+        PROGRAM, tape(first, count, *variant), call, params,
+        with_states=False, fresh=not history.calls, window=window, lent=(),
+    )  # fmt: skip
 
 
 def kept(history: History) -> list[list[float]]:
@@ -65,9 +69,10 @@ def test_what_is_lent_is_copied_and_what_is_not_is_adopted() -> None:
     array = rows(0, 3)
     call = Call((), 3, 1, batched=True, single=False)
     given = Tape((), 3, 1, {"x": array})
-    lent = History().extended(given, call, PARAMS, fresh=True, window=None, lent=(array[1:],))
+    how: Any = {"with_states": False, "fresh": True, "window": None}
+    lent = History().extended(PROGRAM, given, call, PARAMS, lent=(array[1:],), **how)
     assert not np.shares_memory(lent.segments[0].buffer.arrays["x"], array)
-    own = History().extended(given, call, PARAMS, fresh=True, window=None, lent=())
+    own = History().extended(PROGRAM, given, call, PARAMS, lent=(), **how)
     assert own.segments[0].buffer.arrays["x"] is array
 
 
@@ -114,8 +119,9 @@ def test_a_tape_without_arrays_still_counts_its_steps() -> None:
     history = History()
     for _ in range(2):
         history = history.extended(
-            Tape((), 3, 1, {}), call, PARAMS, fresh=False, window=None, lent=()
-        )
+            PROGRAM, Tape((), 3, 1, {}), call, PARAMS,
+            with_states=False, fresh=False, window=None, lent=(),
+        )  # fmt: skip
     assert history.steps == 6 and history.segments[0].tape().steps == 6
     assert len(TimeBuffer({}, 0, 3).without_first(1)) == 2
 

@@ -93,7 +93,11 @@ def test_masks_rows_and_lengths_may_be_tensors_too() -> None:
     wanted.scan(xs, starts=starts, boundaries=cuts, lengths=lengths)
     for given in (np.asarray, lambda a: tensor(a, str(a.dtype))):
         net = elman()
-        masks = {"starts": given(starts), "boundaries": given(cuts), "lengths": given(lengths)}
+        masks: dict[str, Any] = {
+            "starts": given(starts),
+            "boundaries": given(cuts),
+            "lengths": given(lengths),
+        }
         net.scan(tensor(xs), **masks)
         close(dict(net.state), dict(wanted.state), 0)
         close(net.backward(d_ys).params, wanted.backward(d_ys).params, 0)
