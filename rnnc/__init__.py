@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .grammar.problems import Problem as Problem
     from .grammar.problems import Problems as Problems
     from .notebook import load_ipython_extension as load_ipython_extension
+    from .runtime.bidirectional import Bidirectional as Bidirectional
     from .runtime.cells import cells as cells
     from .runtime.cells import load as load
     from .runtime.cells import loads as loads
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .runtime.losses import squared_error as squared_error
     from .runtime.program import compile as compile
     from .runtime.recur import Recur as Recur
+    from .runtime.stack import Stack as Stack
     from .runtime.standard import GRU as GRU
     from .runtime.standard import LSTM as LSTM
     from .runtime.standard import RNN as RNN
@@ -48,6 +50,7 @@ __all__ = [
     "RNN",
     "SGD",
     "Adam",
+    "Bidirectional",
     "Chain",
     "Dense",
     "Embedding",
@@ -58,6 +61,7 @@ __all__ = [
     "Problems",
     "RNNCell",
     "Recur",
+    "Stack",
     "cells",
     "clip_by_norm",
     "compile",
@@ -74,12 +78,14 @@ _HOMES = {
     "compiler.knobs": ("options",),
     "grammar.problems": ("Error", "Problem", "Problems"),
     "notebook": ("load_ipython_extension",),
+    "runtime.bidirectional": ("Bidirectional",),
     "runtime.cells": ("cells", "load", "loads"),
     "runtime.chain": ("Chain",),
     "runtime.checkpoint": ("load_net",),
     "runtime.losses": ("cross_entropy", "squared_error"),
     "runtime.program": ("compile",),
     "runtime.recur": ("Recur",),
+    "runtime.stack": ("Stack",),
     "runtime.standard": (
         "GRU", "LSTM", "RNN", "Dense", "Embedding", "GRUCell", "LSTMCell", "RNNCell",
     ),

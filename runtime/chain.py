@@ -38,9 +38,9 @@ def Chain(
     """
     if not members:
         raise ChainError("a chain has at least one member")
-    cells = [_bound(member) for member in members]
-    chosen = check_dtype(dtype or _common(cells, "dtype"))
-    where = backend or _common([c for c in cells if c.backend != "auto"], "backend") or "auto"
+    cells = [bound_of(member) for member in members]
+    chosen = check_dtype(dtype or common(cells, "dtype"))
+    where = backend or common([c for c in cells if c.backend != "auto"], "backend") or "auto"
     try:
         whole = compose([cell.cell for cell in cells])
     except TypeProblem as problem:
@@ -59,7 +59,7 @@ def Chain(
     return Recur(bound, **keywords)
 
 
-def _common(cells: list[BoundCell], name: str) -> str:
+def common(cells: list[BoundCell], name: str) -> str:
     """What all members have in common; "" if there is none to ask."""
     found = sorted({getattr(cell, name) for cell in cells})
     if len(found) > 1:
@@ -68,7 +68,8 @@ def _common(cells: list[BoundCell], name: str) -> str:
     return found[0] if found else ""
 
 
-def _bound(member: Any) -> BoundCell:
+def bound_of(member: Any) -> BoundCell:
+    """The cell of a member, with the parameters it has now; or a `ChainError`."""
     match member:
         case Recur():
             return member.cell
@@ -76,4 +77,4 @@ def _bound(member: Any) -> BoundCell:
             return member
         case Cell():
             return BoundCell(member)
-    raise ChainError(f"a chain is made of compiled cells, not of {member!r}")
+    raise ChainError(f"nets are made of compiled cells, not of {member!r}")

@@ -173,3 +173,27 @@ def test_three_layers_in_one_loop_are_torchs(kind: str) -> None:
     if kind == "LSTM":
         fold_biases(module)
     compare(net, module, ["0.", "1.", "2."], suffixes(3), HIDDEN)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_both_directions_are_torchs(kind: str) -> None:
+    cell = getattr(rnnc, f"{kind}Cell")(INPUTS, HIDDEN)
+    net, module = rnnc.Bidirectional(cell, cell, dtype="float64"), twin(kind, both=True)
+    if kind == "LSTM":
+        fold_biases(module)
+    compare(net, module, ["forward.", "backward."], suffixes(1, both=True), 2 * HIDDEN)
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_a_stack_of_three_layers_is_torchs(kind: str, both: bool) -> None:
+    make, ways = getattr(rnnc, f"{kind}Cell"), 2 if both else 1
+    cells = [make(width, HIDDEN) for width in (INPUTS, ways * HIDDEN, ways * HIDDEN)]
+    layers = [rnnc.Bidirectional(cell, cell) for cell in cells] if both else cells
+    net, module = rnnc.Stack(layers, dtype="float64"), twin(kind, 3, both=both)
+    if kind == "LSTM":
+        fold_biases(module)
+    paths = [f"{at}.{way}" for at in range(3) for way in (["forward.", "backward."][:ways])]
+    if not both:
+        paths = ["0.", "1.", "2."]
+    compare(net, module, paths, suffixes(3, both=both), ways * HIDDEN)

@@ -1,0 +1,198 @@
+"""Two cells over one sequence, one forwards and one backwards in time.
+
+In: two cells that read the same input. Out: a net whose outputs at a step know what comes before it
+and what comes after it.
+
+Source: Schuster & Paliwal 1997, "Bidirectional recurrent neural networks".
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..compiler.ir import Cell
+from .arrays import AnyArray, namespace
+from .cell import BoundCell
+from .chain import bound_of, common
+from .errors import ChainError, SettingError, ShapeError
+from .inputs import Call
+from .layered import Layered, Masks, Options, Ran, gone_back, net_at, passed, whole_of
+from .recur import Recur
+from .replay import Gradients
+from .reversal import Reversal
+from .truncation import read_boundaries, read_lengths, read_mask
+from .turns import Turns
+
+MERGES = ("concat", "sum", "mean")
+
+
+class Bidirectional(Layered):
+    """`Bidirectional(LSTMCell(10, 5), LSTMCell(10, 5))`: [T,B,10] -> [T,B,10].
+
+    Parameters and states have the paths `"forward.W"` and `"backward.h"`. It reads whole sequences;
+    each row is reversed within its own length. The forward direction goes on from call to call as a
+    `Recur` does. The backward direction cannot, as what comes next is not known yet: it starts anew
+    in every call, from its initial state, or in the first call from a state that was set;
+    `net.state` is what it has made of a call at the call's first step.
+    """
+
+    def __init__(
+        self, forward: Recur | BoundCell | Cell, backward: Recur | BoundCell | Cell, *,
+        merge: str = "concat", backend: str | None = None, dtype: Any = None,
+        seed: int | None = None, exact: bool = False, fast: bool = False,
+        batch_first: bool = False,
+    ) -> None:  # fmt: skip
+        """Make a net of each direction.
+
+        Args:
+            forward, backward: cells, or nets, whose parameters are taken over; those of cells are
+                drawn by their path, so that two equal cells differ.
+            merge: what becomes of the two outputs: "concat" along their last axis, "sum", "mean".
+            backend, dtype: the cells' by default.
+            seed: draws all parameters anew.
+            exact, fast, batch_first: as for `Recur`.
+        Raises:
+            ChainError: the cells do not read the same, or their outputs cannot be merged.
+            SettingError: naming the argument.
+        """
+        options = Options(backend, dtype, seed, exact, fast, batch_first)
+        self._make(forward, backward, merge, options, "")
+
+    def _make(self, forward: Any, backward: Any, merge: str, options: Options, path: str) -> None:
+        if merge not in MERGES:
+            raise SettingError(f"merge is {', '.join(MERGES[:-1])} or {MERGES[-1]}, got {merge!r}")
+        bound = [bound_of(member) for member in (forward, backward)]
+        options = replace(
+            options,
+            dtype=options.dtype or common(bound, "dtype"),
+            backend=options.backend or common([b for b in bound if b.backend != "auto"], "backend"),
+        )
+        self.merge = merge
+        self._ahead = net_at(f"{path}forward", forward, options)
+        self._behind = net_at(f"{path}backward", backward, options)
+        cells = self._ahead._cell, self._behind._cell
+        read = [cell.inputs[0].node.type for cell in cells]
+        made = [tuple(int(dim) for dim in cell.outputs[0].node.type.shape) for cell in cells]
+        if (tuple(map(int, read[0].shape)), read[0].kind) != (
+            tuple(map(int, read[1].shape)), read[1].kind
+        ):  # fmt: skip
+            raise ChainError(f"{bound[0]} and {bound[1]} do not read the same input")
+        fits = made[0][:-1] == made[1][:-1] and made[0] if merge == "concat" else made[0] == made[1]
+        if not fits:
+            raise ChainError(
+                f"the outputs of {bound[0]} and {bound[1]}, {list(made[0])} and {list(made[1])}, "
+                f"have no {merge}"
+            )
+        self._sizes = made
+        self._begun = False  # whether the backward direction's state is that of an earlier call
+        self._ran: tuple[Ran, ...] = ()
+        self._turns = Turns()
+
+    def __call__(self, _x: Any) -> Any:
+        """Nothing: there is no such step.
+
+        Raises:
+            ShapeError: always.
+        """
+        raise ShapeError(f"{self} has no single step: it reads a whole sequence, net.scan(xs)")
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        ahead, behind = self._sizes
+        return (*ahead[:-1], ahead[-1] + behind[-1]) if self.merge == "concat" else ahead
+
+    def _nets(self) -> dict[str, Recur]:
+        return {"forward": self._ahead, "backward": self._behind}
+
+    def _through(self, x: AnyArray, call: Call, masks: Masks) -> tuple[AnyArray, Reversal]:
+        net = self._behind
+        counts = None
+        if masks.lengths is not None:
+            counts = read_lengths(masks.lengths, call, net._arrays)
+        turn = Reversal(call.steps, call.batch, counts)
+        ahead = passed(self._ahead, x, call, masks)
+        back = Masks(
+            self._starts(turn, call, masks.starts),
+            masks.lengths,
+            self._cuts(turn, call, masks.boundaries),
+        )
+        behind = turn.turned(passed(net, turn.turned(x), call, back))
+        self._begun = self._begun or call.steps > 0
+        return self._merged(ahead, behind), turn
+
+    def _starts(self, turn: Reversal, call: Call, given: Any) -> Any:
+        """Where the backward direction starts anew."""
+        arrays, found = self._behind._arrays, None
+        if given is not None:
+            mask = arrays.host(read_mask(given, call, "starts", arrays), "starts")
+            found = turn.turned_mask(mask)
+        if self._begun and self._behind._cell.states:
+            found = np.zeros((call.steps, call.batch), bool) if found is None else found
+            found[:1] = True
+        return None if found is None else call.returned(found)
+
+    def _cuts(self, turn: Reversal, call: Call, given: Any) -> Any:
+        if given is None:
+            return None
+        arrays = self._behind._arrays
+        mask = read_boundaries(given, call, self._behind._at.step, arrays)
+        return call.returned(turn.turned_mask(arrays.host(mask, "boundaries")))
+
+    def _merged(self, ahead: AnyArray, behind: AnyArray) -> AnyArray:
+        if self.merge == "concat":
+            return namespace(ahead).concatenate((ahead, behind), -1)
+        both = ahead + behind
+        return both if self.merge == "sum" else both / 2
+
+    def _back(
+        self, d_y: AnyArray | None, ran: tuple[Ran, ...], d_state: Any, found: dict[str, Gradients]
+    ) -> AnyArray | None:
+        whole, notes = whole_of(ran), tuple(each.note for each in ran)
+        d_ahead = d_behind = d_y if d_y is None or self.merge != "mean" else d_y / 2
+        if d_y is not None and self.merge == "concat":
+            cut = self._sizes[0][-1]
+            d_ahead, d_behind = d_y[..., :cut], d_y[..., cut:]
+        found["forward"], first = gone_back(self._ahead, d_ahead, whole, d_state, "forward")
+        d_behind = None if d_behind is None else _all_turned(d_behind, notes)
+        found["backward"], second = gone_back(self._behind, d_behind, whole, d_state, "backward")
+        if first is None or second is None:
+            return None
+        return first + _all_turned(second, notes)
+
+    def _kept(self) -> Any:
+        return self._ahead._at, self._behind._at, self._begun, self._ran
+
+    def _put_back(self, kept: Any) -> None:
+        self._ahead._at, self._behind._at, self._begun, self._ran = kept
+
+    def _begin(self, rows: Any) -> None:
+        self._ahead.reset(rows)
+        if rows is None:
+            self._behind.reset()
+            self._begun = False
+
+    def _copy_nets(self) -> None:
+        self._ahead, self._behind = copy.copy(self._ahead), copy.copy(self._behind)
+
+    def __repr__(self) -> str:
+        return f"Bidirectional({self._ahead._bound}, {self._behind._bound})"
+
+
+def member_of(both: Bidirectional, options: Options, path: str) -> Bidirectional:
+    """A bidirectional layer of its own for a member of a stack, as `net_at` makes a net."""
+    found = object.__new__(Bidirectional)
+    found._make(both._ahead, both._behind, both.merge, options, path)
+    return found
+
+
+def _all_turned(array: AnyArray, turns: tuple[Reversal, ...]) -> AnyArray:
+    """Each call's steps among all that are recorded."""
+    pieces, start = [], 0
+    for turn in turns:
+        pieces.append(turn.turned(array[start : start + turn.steps]))
+        start += turn.steps
+    return pieces[0] if len(pieces) == 1 else namespace(array).concatenate(pieces)

@@ -1,0 +1,60 @@
+"""Dropout between layers: which elements of a sequence are dropped, and what the others become.
+
+In: a rate and a seed. Out: factors, 0 or 1 / (1 - rate) ("inverted": nothing is left to do in eval
+mode). They are drawn from Philox, keyed by the seed and the layer and counted by the step of the
+stream, so they depend neither on how a sequence is cut into calls nor on the backend.
+
+Source: Srivastava et al. 2014; between layers only, Zaremba et al. 2014 (arXiv:1409.2329); one mask
+for a sequence, Gal & Ghahramani 2016 (arXiv:1512.05287).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array
+from .checks import check_flag
+from .errors import SettingError
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout:
+    """How much is dropped."""
+
+    rate: float
+    per_sequence: bool
+    seed: int
+
+    def factors(
+        self, layer: int, step: int, steps: int, batch: int, shape: tuple[int, ...]
+    ) -> Array:
+        """What the input of a layer is multiplied by: float64[T,B,...], or [1,B,...] per sequence.
+
+        Args:
+            layer: its number; each has masks of its own.
+            step: of the stream, at which the call begins.
+            shape: of one step of one row.
+        """
+        digest = hashlib.blake2b(f"dropout {self.seed}:{layer}".encode(), digest_size=16).digest()
+        key = int.from_bytes(digest, "little")
+        found = np.empty((1 if self.per_sequence else steps, batch, *shape))
+        for at in range(len(found)):
+            # Steps count in the upper half of 256 bits and draws in the lower: they never meet.
+            source = np.random.Philox(key=key, counter=((step + at) % 2**64) << 128)
+            raw = source.random_raw(found[at].size).reshape(found[at].shape)
+            found[at] = np.where(raw < np.uint64(self.rate * 2.0**64), 0.0, 1 / (1 - self.rate))
+        return found
+
+
+def read_dropout(rate: Any, per_sequence: Any, seed: int) -> Dropout | None:
+    """The settings of a stack; None where nothing is dropped. Raises a `SettingError`."""
+    check_flag(per_sequence, "per_sequence")
+    is_number = isinstance(rate, int | float | np.floating) and not isinstance(rate, bool)
+    if not is_number or not math.isfinite(rate) or not 0 <= rate < 1:
+        raise SettingError(f"dropout is a rate from 0 to below 1, got {rate!r}")
+    return Dropout(float(rate), bool(per_sequence), seed) if rate else None

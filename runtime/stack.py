@@ -1,0 +1,269 @@
+"""Layers that run one after the other, each over the whole sequence.
+
+In: cells, nets and bidirectional layers. Out: one net. `>>` and `Chain` put layers into one loop
+over time instead: that takes a step at a time, and cannot run backwards in time.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..compiler.ir import Cell
+from .arrays import AnyArray, namespace
+from .bidirectional import Bidirectional, member_of
+from .cell import BoundCell
+from .chain import bound_of, common
+from .dropout import read_dropout
+from .errors import ChainError, SettingError
+from .inputs import Call
+from .layered import Layered, Masks, Options, Ran, beneath, gone_back, net_at, passed, whole_of
+from .recur import Recur
+from .replay import Gradients
+from .truncation import read_lengths
+from .turns import Turns
+
+
+class Stack(Layered):
+    """`Stack([LSTMCell(10, 32), GRUCell(32, 32)], dropout=0.2)`: layers, each over all steps.
+
+    Parameters and states have the paths `"0.W"`, `"1.forward.h"`. The layers' sizes may differ, as
+    long as each reads what the one before it returns.
+    """
+
+    def __init__(
+        self, layers: Sequence[Any], *, dropout: float = 0.0, per_sequence: bool = False,
+        residual: bool | Iterable[int] = False, seed: int | None = None,
+        backend: str | None = None, dtype: Any = None, exact: bool = False, fast: bool = False,
+        batch_first: bool = False,
+    ) -> None:  # fmt: skip
+        """Make a net of each layer; afterwards the stack has nothing to do with what it was given.
+
+        Args:
+            layers: cells, nets or bidirectional layers. Parameters of nets are taken over, those of
+                cells drawn by their path, so that equal cells differ.
+            dropout: the rate at which elements of what a layer reads are dropped in training mode,
+                the first layer's excepted; the others are scaled by 1 / (1 - dropout).
+            per_sequence: drop the same elements at all steps of a call.
+            residual: add to a layer's output what it read: of all layers, or of those with these
+                numbers. What is added is not dropped.
+            seed: draws all parameters anew, and is what dropout is drawn from; 0 there by default.
+            backend, dtype: the layers' by default.
+            exact, fast, batch_first: as for `Recur`.
+        Raises:
+            ChainError: a layer does not read what the one before it returns, or a residual
+            connection joins different sizes. SettingError: naming the argument.
+        """
+        if isinstance(layers, Recur | BoundCell | Cell | Layered) or not isinstance(
+            layers, Sequence
+        ):
+            raise SettingError(f"Stack takes a list of layers, not {layers!r}")
+        if not layers:
+            raise ChainError("a stack has at least one layer")
+        bound = [each for layer in layers for each in _cells(layer)]
+        options = Options(
+            backend or common([b for b in bound if b.backend != "auto"], "backend"),
+            dtype or common(bound, "dtype"), seed, exact, fast, batch_first,
+        )  # fmt: skip
+        self._layers = tuple(
+            member_of(layer, options, f"{at}.")
+            if isinstance(layer, Bidirectional)
+            else net_at(f"{at}", layer, options)
+            for at, layer in enumerate(layers)
+        )
+        self._dropout = read_dropout(dropout, per_sequence, 0 if seed is None else int(seed))
+        self._check_sizes()
+        self._residual = self._read_residual(residual)
+        self._ran = ()
+        self._turns = Turns()
+
+    def _check_sizes(self) -> None:
+        for at, (below, above) in enumerate(zip(self._layers, self._layers[1:], strict=False)):
+            if _read(above) != ("real", _made(below)):
+                kind, shape = _read(above)
+                raise ChainError(
+                    f"layer {at + 1}, {above!r}, reads {kind}{list(shape)}, but is given "
+                    f"real{list(_made(below))}"
+                )
+
+    def _read_residual(self, given: Any) -> frozenset[int]:
+        """The numbers of the layers whose input is added to their output."""
+        count = len(self._layers)
+        if isinstance(given, bool):
+            chosen = frozenset(range(count) if given else ())
+        else:
+            try:
+                chosen = frozenset(map(operator.index, given))
+            except TypeError:
+                chosen = frozenset({count})
+            if not chosen <= set(range(count)):
+                raise SettingError(
+                    f"residual is True, or numbers of layers, 0 to {count - 1}, got {given!r}"
+                )
+        for at in sorted(chosen):
+            layer = self._layers[at]
+            if _read(layer) != ("real", _made(layer)):
+                raise ChainError(
+                    f"layer {at}, {layer!r}, has no residual connection: it reads "
+                    f"{list(_read(layer)[1])} and returns {list(_made(layer))}; say which have, "
+                    "residual=[...]"
+                )
+        return chosen
+
+    def __call__(self, x: Any) -> Any:
+        """One step: x `[...]` or `[B, ...]` -> y.
+
+        Raises:
+            As `Recur`; ShapeError: a layer is bidirectional, which has no single step.
+        """
+        with self._alone():
+            for layer in self._layers:
+                if isinstance(layer, Bidirectional):
+                    layer(x)
+            return self._run(self._first._inputs.read(x, single=True), Masks(None, None, None))
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        return _made(self._layers[-1])
+
+    def _nets(self) -> dict[str, Recur]:
+        found: dict[str, Recur] = {}
+        for at, layer in enumerate(self._layers):
+            inner = {"": layer} if isinstance(layer, Recur) else layer._nets()
+            found |= {f"{at}.{path}".rstrip("."): net for path, net in inner.items()}
+        return found
+
+    # -- there and back --------------------------------------------------------------------------
+
+    def _through(self, x: AnyArray, call: Call, masks: Masks) -> tuple[AnyArray, Any]:
+        valid = self._valid(call, masks)
+        notes: list[tuple[AnyArray | None, Any]] = []
+        for at, layer in enumerate(self._layers):
+            factors = self._factors(at, call) if at else None
+            fed = x if factors is None else x * factors
+            if isinstance(layer, Recur):
+                y, note = passed(layer, fed, call, masks), None
+            else:
+                y, note = layer._through(fed, call, masks)
+            if at in self._residual:
+                y = y + cleared(x, valid)
+            notes.append((factors, note))
+            x = y
+        return x, (valid, notes)
+
+    def _valid(self, call: Call, masks: Masks) -> AnyArray | None:
+        """bool[T,B]: which steps count, where not all do and a residual connection would add."""
+        if masks.lengths is None or not self._residual:
+            return None
+        arrays = self._first._arrays
+        counts = read_lengths(masks.lengths, call, arrays)
+        return arrays.flags(np.arange(call.steps)[:, None] < counts, "lengths")
+
+    def _factors(self, at: int, call: Call) -> AnyArray | None:
+        if self._dropout is None or not self.training:
+            return None
+        step = self._first._at.step - call.steps  # the first layer has run
+        _, shape = _read(self._layers[at])
+        drawn = self._dropout.factors(at, step, call.steps, call.batch, shape)
+        return self._first._arrays.real(drawn, "dropout")
+
+    def _back(
+        self, d_y: AnyArray | None, ran: tuple[Ran, ...], d_state: Any, found: dict[str, Gradients]
+    ) -> AnyArray | None:
+        whole, d = whole_of(ran), d_y
+        if d is not None and self._residual:
+            parts = zip(_parts(d, ran), ran, strict=True)
+            d = _joined([cleared(part, each.note[0]) for part, each in parts])
+        for at in reversed(range(len(self._layers))):
+            layer, path = self._layers[at], f"{at}"
+            if isinstance(layer, Recur):
+                found[path], d_x = gone_back(layer, d, whole, d_state, path)
+            else:
+                inner: dict[str, Gradients] = {}
+                own = tuple(Ran(each.call, each.note[1][at][1]) for each in ran)
+                below = None if d_state is None else beneath(d_state, path)
+                d_x = layer._back(d, own, below, inner)
+                found |= {f"{path}.{name}": grads for name, grads in inner.items()}
+            if d_x is None:
+                return None
+            factors = [each.note[1][at][0] for each in ran]
+            if any(each is not None for each in factors):
+                dropped = zip(_parts(d_x, ran), factors, strict=True)
+                d_x = _joined([part if f is None else part * f for part, f in dropped])
+            d = d_x if d is None or at not in self._residual else d_x + d
+        return d
+
+    # -- as a value ------------------------------------------------------------------------------
+
+    def _kept(self) -> Any:
+        return self._ran, [
+            layer._at if isinstance(layer, Recur) else layer._kept() for layer in self._layers
+        ]
+
+    def _put_back(self, kept: Any) -> None:
+        self._ran, stood = kept
+        for layer, each in zip(self._layers, stood, strict=True):
+            if isinstance(layer, Recur):
+                layer._at = each
+            else:
+                layer._put_back(each)
+
+    def _begin(self, rows: Any) -> None:
+        for layer in self._layers:
+            if isinstance(layer, Recur):
+                layer.reset(rows)
+            else:
+                layer._begin(rows)
+
+    def _copy_nets(self) -> None:
+        self._layers = tuple(copy.copy(layer) for layer in self._layers)
+
+    def __repr__(self) -> str:
+        inner = (
+            f"{layer._bound}" if isinstance(layer, Recur) else f"{layer}" for layer in self._layers
+        )
+        return f"Stack([{', '.join(inner)}])"
+
+
+def cleared(array: AnyArray, valid: AnyArray | None) -> AnyArray:
+    """[T,B,...] with 0 where a step does not count, whatever stands there."""
+    if valid is None:
+        return array
+    return namespace(array).where(valid.reshape(*valid.shape, *[1] * (array.ndim - 2)), array, 0)
+
+
+def _cells(layer: Any) -> list[BoundCell]:
+    if isinstance(layer, Bidirectional):
+        return [bound_of(net) for net in layer._nets().values()]
+    return [bound_of(layer)]
+
+
+def _read(layer: Recur | Bidirectional) -> tuple[str, tuple[int, ...]]:
+    """What one step of one row of a layer's input is."""
+    net = layer if isinstance(layer, Recur) else layer._first
+    given = net._cell.inputs[0].node.type
+    return given.kind, tuple(int(dim) for dim in given.shape)
+
+
+def _made(layer: Recur | Bidirectional) -> tuple[int, ...]:
+    """The same of its output."""
+    if isinstance(layer, Bidirectional):
+        return layer.width
+    return tuple(int(dim) for dim in layer._cell.outputs[0].node.type.shape)
+
+
+def _parts(array: AnyArray, ran: tuple[Ran, ...]) -> list[AnyArray]:
+    """[N,B,...] -> [T,B,...] of each call."""
+    found, start = [], 0
+    for each in ran:
+        found.append(array[start : start + each.call.steps])
+        start += each.call.steps
+    return found
+
+
+def _joined(parts: list[AnyArray]) -> AnyArray:
+    return parts[0] if len(parts) == 1 else namespace(parts[0]).concatenate(parts)
