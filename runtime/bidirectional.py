@@ -20,7 +20,8 @@ from .cell import BoundCell
 from .chain import bound_of, common
 from .errors import ChainError, SettingError, ShapeError
 from .inputs import Call
-from .layered import Layered, Masks, Options, Ran, gone_back, net_at, passed, whole_of
+from .layered import Layered, Options, net_at
+from .passing import OfStates, Ran, Said, gone_back, parts, passed
 from .recur import Recur
 from .replay import Gradients
 from .reversal import Reversal
@@ -108,19 +109,20 @@ class Bidirectional(Layered):
     def _nets(self) -> dict[str, Recur]:
         return {"forward": self._ahead, "backward": self._behind}
 
-    def _through(self, x: AnyArray, call: Call, masks: Masks) -> tuple[AnyArray, Reversal]:
+    def _through(self, x: AnyArray, call: Call, said: Said) -> tuple[AnyArray, Reversal]:
         net = self._behind
         counts = None
-        if masks.lengths is not None:
-            counts = read_lengths(masks.lengths, call, net._arrays)
+        if said.lengths is not None:
+            counts = read_lengths(said.lengths, call, net._arrays)
         turn = Reversal(call.steps, call.batch, counts)
-        ahead = passed(self._ahead, x, call, masks)
-        back = Masks(
-            self._starts(turn, call, masks.starts),
-            masks.lengths,
-            self._cuts(turn, call, masks.boundaries),
+        ahead = passed(self._ahead, x, call, said)
+        back = replace(
+            said,
+            starts=self._starts(turn, call, said.starts),
+            boundaries=self._cuts(turn, call, said.boundaries),
         )
         behind = turn.turned(passed(net, turn.turned(x), call, back))
+        said.seen[net] = {name: turn.turned(array) for name, array in said.seen[net].items()}
         self._begun = self._begun or call.steps > 0
         return self._merged(ahead, behind), turn
 
@@ -149,19 +151,21 @@ class Bidirectional(Layered):
         return both if self.merge == "sum" else both / 2
 
     def _back(
-        self, d_y: AnyArray | None, ran: tuple[Ran, ...], d_state: Any, found: dict[str, Gradients]
-    ) -> AnyArray | None:
-        whole, notes = whole_of(ran), tuple(each.note for each in ran)
+        self, d_y: AnyArray | None, ran: tuple[Ran, ...], states: OfStates,
+        found: dict[str, Gradients],
+    ) -> AnyArray | None:  # fmt: skip
         d_ahead = d_behind = d_y if d_y is None or self.merge != "mean" else d_y / 2
         if d_y is not None and self.merge == "concat":
             cut = self._sizes[0][-1]
             d_ahead, d_behind = d_y[..., :cut], d_y[..., cut:]
-        found["forward"], first = gone_back(self._ahead, d_ahead, whole, d_state, "forward")
-        d_behind = None if d_behind is None else _all_turned(d_behind, notes)
-        found["backward"], second = gone_back(self._behind, d_behind, whole, d_state, "backward")
+        found["forward"], first = gone_back(self._ahead, d_ahead, ran, states.beneath("forward"))
+        d_behind = None if d_behind is None else _all_turned(d_behind, ran)
+        own = states.beneath("backward")
+        own = replace(own, each={name: _all_turned(d, ran) for name, d in own.each.items()})
+        found["backward"], second = gone_back(self._behind, d_behind, ran, own)
         if first is None or second is None:
             return None
-        return first + _all_turned(second, notes)
+        return first + _all_turned(second, ran)
 
     def _kept(self) -> Any:
         return self._ahead._at, self._behind._at, self._begun, self._ran
@@ -189,10 +193,7 @@ def member_of(both: Bidirectional, options: Options, path: str) -> Bidirectional
     return found
 
 
-def _all_turned(array: AnyArray, turns: tuple[Reversal, ...]) -> AnyArray:
+def _all_turned(array: AnyArray, ran: tuple[Ran, ...]) -> AnyArray:
     """Each call's steps among all that are recorded."""
-    pieces, start = [], 0
-    for turn in turns:
-        pieces.append(turn.turned(array[start : start + turn.steps]))
-        start += turn.steps
+    pieces = [each.note.turned(part) for part, each in zip(parts(array, ran), ran, strict=True)]
     return pieces[0] if len(pieces) == 1 else namespace(array).concatenate(pieces)

@@ -122,7 +122,8 @@ class NothingRecordedError(Error, RuntimeError):
     """`backward` was called, but no call since the last boundary was recorded.
 
     Calls are recorded in training mode (`net.train()`, the default). `truncate()`, `reset()`
-    and setting the state forget what was recorded.
+    and setting the state forget what was recorded. `d_states` is of calls that returned their
+    states, `scan(xs, states=True)`.
     """
 
     code: ClassVar[str] = "nothing-recorded"
@@ -172,10 +173,12 @@ class NoGradientError(Error, RuntimeError):
 
 
 class ChainError(Error, ValueError):
-    """The members of a chain do not fit each other.
+    """The members of a chain, or the layers of a stack, do not fit each other.
 
     What a member returns is what the next one takes: as many values, of the same shapes. Members
     are nets or cells that compute in one dtype; for others say which: `Chain(..., dtype=...)`.
+    Layers of a `Stack` and the two cells of a `Bidirectional` have one input and one output; a
+    residual connection adds values of one shape.
     """
 
     code: ClassVar[str] = "chain-mismatch"

@@ -24,25 +24,17 @@ from ..compiler.shapes import Type
 from .arrays import AnyArray, Shown
 from .cell import BoundCell
 from .chain import bound_of
-from .checks import check_names
+from .checks import check_flag, check_names
 from .cotangents import Recorded, parts_of
 from .errors import ChainError, NothingRecordedError, ShapeError
 from .inputs import Call
 from .memory import out_of_memory
-from .observing import values_of
+from .observing import read_d_states, values_of
 from .params import initialise, replaced
+from .passing import OfStates, Ran, Said, above, beneath
 from .recur import Recur
 from .replay import Gradients
 from .turns import Turns
-
-
-@dataclass(frozen=True, slots=True)
-class Masks:
-    """What a user says of a call, as it was passed."""
-
-    starts: Any
-    lengths: Any
-    boundaries: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +47,6 @@ class Options:
     exact: bool = False
     fast: bool = False
     batch_first: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """A recorded call: its sizes, and what running back over it has to know."""
-
-    call: Call
-    note: Any
 
 
 class Layered(ABC):
@@ -83,13 +67,14 @@ class Layered(ABC):
         """The shape of one step of the output."""
 
     @abstractmethod
-    def _through(self, x: AnyArray, call: Call, masks: Masks) -> tuple[AnyArray, Any]:
+    def _through(self, x: AnyArray, call: Call, said: Said) -> tuple[AnyArray, Any]:
         """x [T,B,...] -> y [T,B,...], and a note for the way back."""
 
     @abstractmethod
     def _back(
-        self, d_y: AnyArray | None, ran: tuple[Ran, ...], d_state: Any, found: dict[str, Gradients]
-    ) -> AnyArray | None:
+        self, d_y: AnyArray | None, ran: tuple[Ran, ...], states: OfStates,
+        found: dict[str, Gradients],
+    ) -> AnyArray | None:  # fmt: skip
         """d_y [N,B,...] over all recorded calls -> d_x [N,B,...]; each net's gradients by path."""
 
     @abstractmethod
@@ -107,42 +92,54 @@ class Layered(ABC):
     # -- running ---------------------------------------------------------------------------------
 
     def scan(
-        self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None
-    ) -> Any:
+        self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None,
+        states: bool = False,
+    ) -> Any:  # fmt: skip
         """A sequence: xs `[T, ...]` or `[T, B, ...]` -> ys `[T, F]` or `[T, B, F]`.
 
         Args:
             xs, starts, lengths, boundaries: as for `Recur.scan`.
+            states: return `(ys, states)`, with every state as each step left it, by path. What runs
+                backwards in time leaves the state at step t when it comes from t + 1.
         Raises:
             As `Recur.scan`; every net is as it was.
         """
         with self._alone():
+            check_flag(states, "states")
             call = self._first._inputs.read(xs, single=False)
-            return self._run(call, Masks(starts, lengths, boundaries))
+            return self._run(call, Said(starts, lengths, boundaries, bool(states)))
 
-    def _run(self, call: Call, masks: Masks) -> Any:
+    def _run(self, call: Call, said: Said) -> Any:
         kept, arrays = self._kept(), self._first._arrays
         (x,), (read,) = call.sequences, self._first._cell.inputs
         try:
             if read.node.type.kind == "real":
                 x = arrays.real(x, read.name)
-            y, note = self._through(x, call, masks)
+            y, note = self._through(x, call, said)
             ys = arrays.handed(call.returned(y), call.in_numpy)
+            seen = above({path: said.seen[net] for path, net in self._nets().items()})
+            states = {
+                name: arrays.handed(call.returned(array), call.in_numpy)
+                for name, array in seen.items()
+            }
         except BaseException:
             self._put_back(kept)
             raise
         if self.training:
             sizes = call.resized(call.steps, single=call.single)
-            self._ran = (*self._ran, Ran(sizes, note))
-        return ys
+            self._ran = (*self._ran, Ran(sizes, said.states, note))
+        return (ys, states) if said.states else ys
 
-    def backward(self, d_ys: Any, d_state: Mapping[str, Any] | None = None) -> Gradients:
+    def backward(
+        self, d_ys: Any, d_state: Mapping[str, Any] | None = None, d_states: Any = None
+    ) -> Gradients:
         """Gradients of everything recorded since the last boundary; consumes nothing.
 
         Args:
             d_ys: one array stacked over all recorded steps, or a list with an entry for each call,
                 None where an output was not used.
             d_state: cotangents of the present state, by path; those not named are 0.
+            d_states: of the states that calls returned, as for `Recur.backward`.
         Returns:
             `params` and `state` by path; `inputs` stacked over all recorded steps.
         Raises:
@@ -155,32 +152,46 @@ class Layered(ABC):
                 raise NothingRecordedError(
                     f"{self} has recorded nothing since the last boundary{mode}"
                 )
-            first = self._first
-            given = parts_of(d_ys), values_of(d_state)
-            in_numpy = first._arrays.in_numpy(chain(*given), "d_ys")
-            if d_state is not None:
-                check_names(d_state, self.state, "d_state", all_needed=False)
-            calls = [ran.call for ran in self._ran]
-            y = Value("y", leaf("input", "y", Type(self.width)))
-            cell = replace(first._cell, outputs=(y,), output_is_tuple=False, name=f"{self}")
-            recorded = Recorded(
-                cell, first._arrays, calls[-1], [(call.steps, call.single) for call in calls]
-            )
+            arrays = self._first._arrays
+            given = parts_of(d_ys), values_of(d_state), values_of(d_states)
+            in_numpy = arrays.in_numpy(chain(*given), "d_ys")
+            last = {} if d_state is None else d_state
+            check_names(last, self.state, "d_state", all_needed=False)
+            last = {n: arrays.real(arrays.given(d, n), n, state=True) for n, d in last.items()}
+            recorded = self._recorded()
             (d_y,) = recorded.read(d_ys)
+            d_each = read_d_states(d_states, recorded, [ran.with_states for ran in self._ran])
+            names = (state.name for state in recorded.cell.states)
+            each = {n: d for n, d in zip(names, d_each, strict=True) if d is not None}
             found: dict[str, Gradients] = {}
-            d_x = self._back(d_y, self._ran, d_state, found)
+            d_x = self._back(d_y, self._ran, OfStates(last, each), found)
 
             def handed(by_path: Mapping[str, Mapping[str, AnyArray]]) -> dict[str, AnyArray]:
                 named = above(by_path).items()
-                return {name: first._arrays.handed(array, in_numpy) for name, array in named}
+                return {name: arrays.handed(array, in_numpy) for name, array in named}
 
             d_xs = None if d_x is None else recorded.whole.returned(d_x)
             return Gradients(
                 handed({path: grads.params for path, grads in found.items()}),
-                None if d_xs is None else first._arrays.handed(d_xs, in_numpy),
+                None if d_xs is None else arrays.handed(d_xs, in_numpy),
                 handed({path: grads.state for path, grads in found.items()}),
                 recorded.whole.steps,
             )
+
+    def _recorded(self) -> Recorded:
+        """The recorded calls, as those of one cell with all states and the last layer's output."""
+        y = Value("y", leaf("input", "y", Type(self.width)))
+        states = tuple(
+            replace(state, name=f"{path}.{state.name}")
+            for path, net in self._nets().items()
+            for state in net._cell.states
+        )
+        cell = replace(
+            self._first._cell, name=f"{self}", states=states, outputs=(y,), output_is_tuple=False
+        )
+        calls = [ran.call for ran in self._ran]
+        sizes = [(call.steps, call.single) for call in calls]
+        return Recorded(cell, self._first._arrays, calls[-1], sizes)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -313,42 +324,6 @@ class Layered(ABC):
     @abstractmethod
     def _copy_nets(self) -> None:
         """Put copies in place of what a copied net still shares."""
-
-
-def passed(net: Recur, x: AnyArray, call: Call, masks: Masks) -> AnyArray:
-    """x [T,B,...] -> y [T,B,...], through one net."""
-    given = call.returned(x)
-    if call.single:
-        y = net(given)
-    else:
-        y = net.scan(given, starts=masks.starts, lengths=masks.lengths, boundaries=masks.boundaries)
-    # It may have been given integers of NumPy, and then returns its arrays.
-    return net._arrays.real(call.arranged(y), net._cell.outputs[0].name)
-
-
-def gone_back(
-    net: Recur, d_y: AnyArray | None, whole: Call, d_state: Any, path: str
-) -> tuple[Gradients, AnyArray | None]:
-    """d_y [N,B,...] -> a net's gradients, and d_x [N,B,...]."""
-    d_net = None if d_state is None else beneath(d_state, path)
-    grads = net.backward(None if d_y is None else whole.returned(d_y), d_net or None)
-    return grads, None if grads.inputs is None else whole.arranged(grads.inputs)
-
-
-def whole_of(ran: tuple[Ran, ...]) -> Call:
-    """The sizes of all recorded calls as one."""
-    return ran[-1].call.resized(sum(each.call.steps for each in ran), single=False)
-
-
-def above(by_path: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Values of several nets, each by its path."""
-    return {f"{path}.{n}": value for path, values in by_path.items() for n, value in values.items()}
-
-
-def beneath(values: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Those of a path, without it."""
-    head = f"{path}."
-    return {n.removeprefix(head): value for n, value in values.items() if n.startswith(head)}
 
 
 def net_at(path: str, member: Any, options: Options) -> Recur:

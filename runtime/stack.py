@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from .chain import bound_of, common
 from .dropout import read_dropout
 from .errors import ChainError, SettingError
 from .inputs import Call
-from .layered import Layered, Masks, Options, Ran, beneath, gone_back, net_at, passed, whole_of
+from .layered import Layered, Options, net_at
+from .passing import OfStates, Ran, Said, gone_back, parts, passed
 from .recur import Recur
 from .replay import Gradients
 from .truncation import read_lengths
@@ -124,7 +126,7 @@ class Stack(Layered):
             for layer in self._layers:
                 if isinstance(layer, Bidirectional):
                     layer(x)
-            return self._run(self._first._inputs.read(x, single=True), Masks(None, None, None))
+            return self._run(self._first._inputs.read(x, single=True), Said())
 
     @property
     def width(self) -> tuple[int, ...]:
@@ -139,28 +141,28 @@ class Stack(Layered):
 
     # -- there and back --------------------------------------------------------------------------
 
-    def _through(self, x: AnyArray, call: Call, masks: Masks) -> tuple[AnyArray, Any]:
-        valid = self._valid(call, masks)
+    def _through(self, x: AnyArray, call: Call, said: Said) -> tuple[AnyArray, Any]:
+        valid = self._valid(call, said)
         notes: list[tuple[AnyArray | None, Any]] = []
         for at, layer in enumerate(self._layers):
             factors = self._factors(at, call) if at else None
             fed = x if factors is None else x * factors
             if isinstance(layer, Recur):
-                y, note = passed(layer, fed, call, masks), None
+                y, note = passed(layer, fed, call, said), None
             else:
-                y, note = layer._through(fed, call, masks)
+                y, note = layer._through(fed, call, said)
             if at in self._residual:
                 y = y + cleared(x, valid)
             notes.append((factors, note))
             x = y
         return x, (valid, notes)
 
-    def _valid(self, call: Call, masks: Masks) -> AnyArray | None:
+    def _valid(self, call: Call, said: Said) -> AnyArray | None:
         """bool[T,B]: which steps count, where not all do and a residual connection would add."""
-        if masks.lengths is None or not self._residual:
+        if said.lengths is None or not self._residual:
             return None
         arrays = self._first._arrays
-        counts = read_lengths(masks.lengths, call, arrays)
+        counts = read_lengths(said.lengths, call, arrays)
         return arrays.flags(np.arange(call.steps)[:, None] < counts, "lengths")
 
     def _factors(self, at: int, call: Call) -> AnyArray | None:
@@ -172,27 +174,28 @@ class Stack(Layered):
         return self._first._arrays.real(drawn, "dropout")
 
     def _back(
-        self, d_y: AnyArray | None, ran: tuple[Ran, ...], d_state: Any, found: dict[str, Gradients]
-    ) -> AnyArray | None:
-        whole, d = whole_of(ran), d_y
+        self, d_y: AnyArray | None, ran: tuple[Ran, ...], states: OfStates,
+        found: dict[str, Gradients],
+    ) -> AnyArray | None:  # fmt: skip
+        d = d_y
         if d is not None and self._residual:
-            parts = zip(_parts(d, ran), ran, strict=True)
-            d = _joined([cleared(part, each.note[0]) for part, each in parts])
+            counted = zip(parts(d, ran), ran, strict=True)
+            d = _joined([cleared(part, each.note[0]) for part, each in counted])
         for at in reversed(range(len(self._layers))):
             layer, path = self._layers[at], f"{at}"
+            own = states.beneath(path)
             if isinstance(layer, Recur):
-                found[path], d_x = gone_back(layer, d, whole, d_state, path)
+                found[path], d_x = gone_back(layer, d, ran, own)
             else:
                 inner: dict[str, Gradients] = {}
-                own = tuple(Ran(each.call, each.note[1][at][1]) for each in ran)
-                below = None if d_state is None else beneath(d_state, path)
-                d_x = layer._back(d, own, below, inner)
+                calls = tuple(replace(each, note=each.note[1][at][1]) for each in ran)
+                d_x = layer._back(d, calls, own, inner)
                 found |= {f"{path}.{name}": grads for name, grads in inner.items()}
             if d_x is None:
                 return None
             factors = [each.note[1][at][0] for each in ran]
             if any(each is not None for each in factors):
-                dropped = zip(_parts(d_x, ran), factors, strict=True)
+                dropped = zip(parts(d_x, ran), factors, strict=True)
                 d_x = _joined([part if f is None else part * f for part, f in dropped])
             d = d_x if d is None or at not in self._residual else d_x + d
         return d
@@ -254,15 +257,6 @@ def _made(layer: Recur | Bidirectional) -> tuple[int, ...]:
     if isinstance(layer, Bidirectional):
         return layer.width
     return tuple(int(dim) for dim in layer._cell.outputs[0].node.type.shape)
-
-
-def _parts(array: AnyArray, ran: tuple[Ran, ...]) -> list[AnyArray]:
-    """[N,B,...] -> [T,B,...] of each call."""
-    found, start = [], 0
-    for each in ran:
-        found.append(array[start : start + each.call.steps])
-        start += each.call.steps
-    return found
 
 
 def _joined(parts: list[AnyArray]) -> AnyArray:

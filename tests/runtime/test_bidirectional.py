@@ -71,6 +71,30 @@ def test_it_is_two_nets_by_hand(merge: str, lengths: list[int] | None) -> None:
         close(grads.state[f"{way}.h"], of.state["h"])
 
 
+@pytest.mark.usefixtures("each_library")
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_states_stand_at_the_steps_that_left_them(lengths: list[int] | None) -> None:
+    net, xs = both(), random(STEPS, BATCH, 3)
+    ahead, behind = single(net, "forward"), single(net, "backward")
+    ys, states = net.scan(xs, lengths=lengths, states=True)
+    _, first = ahead.scan(xs, lengths=lengths, states=True)
+    _, second = behind.scan(reversed_rows(xs, lengths), lengths=lengths, states=True)
+    close(states["forward.h"], first["h"])
+    close(states["backward.h"], reversed_rows(second["h"], lengths))
+    close(numpy_of(states["backward.h"])[0], net.state["backward.h"])
+    close(numpy_of(states["backward.h"])[:2], numpy_of(ys)[:2, :, 4:])  # an Elman cell's output
+
+    d_states = {name: random(STEPS, BATCH, 4, seed=at) for at, name in enumerate(states)}
+    grads = net.backward(None, None, d_states)
+    there = ahead.backward(None, d_states={"h": d_states["forward.h"]})
+    d_back = reversed_rows(d_states["backward.h"], lengths)
+    back = behind.backward(None, d_states={"h": d_back})
+    close(grads.inputs, numpy_of(there.inputs) + reversed_rows(back.inputs, lengths))
+    close({n: grads.params[f"backward.{n}"] for n in back.params}, back.params)
+    with pytest.raises(rnnc.Error, match="d_states"):
+        net.backward(None, None, {"forward.h": d_states["forward.h"][1:]})
+
+
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_axes_are_those_of_the_input(batch_first: bool) -> None:
     net, plain = both(batch_first=batch_first), both()

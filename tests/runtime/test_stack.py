@@ -61,6 +61,31 @@ def test_layers_one_after_the_other_are_the_layers_in_one_loop() -> None:
     close(net.backward(d_ys[0]).params, loop.backward(d_ys[0]).params)
 
 
+@pytest.mark.usefixtures("each_library")
+def test_states_of_every_layer_and_step_are_those_of_the_loop() -> None:
+    net, loop = stack(), rnnc.Chain(*cells(), dtype="float64", seed=5)
+    xs = random(STEPS, BATCH, 3)
+    d_states: list[Any] = []
+    for at in range(2):
+        (ys, states), (_, wanted) = (
+            one.scan(xs, lengths=LENGTHS, states=True) for one in (net, loop)
+        )
+        close(states, wanted)
+        d_states.append({
+            name: random(*numpy_of(value).shape, seed=at + len(name))
+            for name, value in states.items()
+        })  # fmt: skip
+        for one in (net, loop):
+            one(xs[0])
+        d_states.append(None)
+    d_last = {"2.h": random(BATCH, 2, seed=3)}
+    found, wanted = (one.backward(None, d_last, d_states) for one in (net, loop))
+    close(found.params, wanted.params)
+    close(found.inputs, wanted.inputs)
+    close(found.state, wanted.state)
+    assert numpy_of(ys).shape == (STEPS, BATCH, 2)
+
+
 def options() -> list[dict[str, Any]]:
     return [
         {},
@@ -210,6 +235,15 @@ def test_one_mask_per_sequence_is_held_over_a_call() -> None:
     for ys in (first, second):
         assert (ys == ys[0]).all() and len(np.unique(ys[0], axis=0)) == 4
     assert not np.array_equal(first, second)
+
+
+def test_no_steps_and_no_rows_are_a_call_like_others() -> None:
+    for steps, batch in ((0, 2), (3, 0), (0, 0)):
+        net = mixed(dropout=0.5, residual=[1, 2])
+        ys = net.scan(np.zeros((steps, batch, 3)), lengths=[0] * batch)
+        grads = net.backward(np.zeros_like(ys))
+        assert ys.shape == (steps, batch, 4) and grads.inputs.shape == (steps, batch, 3)
+        assert not any(gradient.any() for gradient in grads.params.values())
 
 
 def test_a_fork_drops_what_the_net_would_have_dropped() -> None:
