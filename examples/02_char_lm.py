@@ -1,8 +1,9 @@
 """Train `char_lm.rnn` on English prose that Python itself carries, by truncated backpropagation.
 
-The text is cut into rows that are read side by side, a chunk at a time. The state goes on from
-chunk to chunk; `truncate` cuts the gradient. Leaves a loss curve as PNG and prints a sample. What
-`--save FILE` left, every 100 updates, `--resume FILE` goes on from, to the same numbers.
+The text is cut into rows that are read side by side, a chunk at a time: `Streams`. The state goes
+on from chunk to chunk; `truncate` cuts the gradient. Leaves a loss curve as PNG and prints a
+sample. What `--save FILE` left, every 100 updates, `--resume FILE` goes on from, to the same
+numbers.
 """
 
 import argparse
@@ -32,13 +33,12 @@ text = "".join(topics[name] for name in sorted(topics))
 alphabet = sorted(set(text))
 tokens = np.array([alphabet.index(sign) for sign in text])
 training, held_out = np.split(tokens, [len(tokens) * 9 // 10])
-rows = options.rows
-stream = training[: len(training) // rows * rows].reshape(rows, -1).T  # [T, B]
-
+streams = rnnc.Streams(training, rows=options.rows, steps=options.chunk)
 optimiser, losses = rnnc.Adam(4e-3), list[float]()
 if options.resume:
     net, beside = rnnc.load_net(options.resume, with_extra=True)
     optimiser.state, losses = beside["adam"], beside["losses"].tolist()
+    streams.position = beside["position"]
 else:
     cells = rnnc.load(Path(__file__).with_name("char_lm.rnn"))
     net = rnnc.Recur(cells.CharLM(len(alphabet), options.hidden), seed=0)
@@ -51,19 +51,17 @@ def bits_per_character() -> float:
 
 
 print(f"held out before: {bits_per_character():.2f} bits per character")
-starts = range(0, len(stream) - options.chunk, options.chunk)
-for update in (bar := tqdm(range(len(losses), options.updates), disable=None)):
-    begin = starts[update % len(starts)]
-    if begin == 0:
-        net.reset()
-    chunk = stream[begin : begin + options.chunk + 1]
-    loss, d_ys = rnnc.cross_entropy(net.scan(chunk[:-1]), chunk[1:])
+for _ in (bar := tqdm(range(len(losses), options.updates), disable=None)):
+    chunk = next(streams)
+    ys = net.scan(chunk.xs, starts=chunk.starts, lengths=chunk.lengths)
+    loss, d_ys = rnnc.cross_entropy(ys, chunk.targets, chunk.mask)
     gradients = rnnc.clip_by_norm(net.backward(d_ys).params, 1.0)
     net.load_params(optimiser.step(net.params, gradients))
     net.truncate()
     losses.append(loss / math.log(2))
     if options.save and (len(losses) % 100 == 0 or len(losses) == options.updates):
-        net.save(options.save, extra={"adam": optimiser.state, "losses": losses})
+        beside = {"adam": optimiser.state, "losses": losses, "position": streams.position}
+        net.save(options.save, extra=beside)
     bar.set_postfix(bits=f"{np.mean(losses[-50:]):.2f}")
 print(f"held out after:  {bits_per_character():.2f} bits per character")
 

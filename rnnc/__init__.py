@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .runtime.standard import GRUCell as GRUCell
     from .runtime.standard import LSTMCell as LSTMCell
     from .runtime.standard import RNNCell as RNNCell
+    from .runtime.streams import Streams as Streams
     from .runtime.training import SGD as SGD
     from .runtime.training import Adam as Adam
     from .runtime.training import clip_by_norm as clip_by_norm
@@ -62,6 +63,7 @@ __all__ = [
     "RNNCell",
     "Recur",
     "Stack",
+    "Streams",
     "cells",
     "clip_by_norm",
     "compile",
@@ -89,6 +91,7 @@ _HOMES = {
     "runtime.standard": (
         "GRU", "LSTM", "RNN", "Dense", "Embedding", "GRUCell", "LSTMCell", "RNNCell",
     ),
+    "runtime.streams": ("Streams",),
     "runtime.training": ("SGD", "Adam", "clip_by_norm"),
 }  # fmt: skip
 
