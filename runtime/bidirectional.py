@@ -21,7 +21,7 @@ from .chain import bound_of, common
 from .errors import ChainError, SettingError, ShapeError
 from .inputs import Call
 from .layered import Layered, Options, net_at
-from .passing import OfStates, Ran, Said, gone_back, parts, passed
+from .passing import OfStates, Ran, Said, gone_back, parts, passed, step_of
 from .recur import Recur
 from .replay import Gradients
 from .reversal import Reversal
@@ -76,13 +76,12 @@ class Bidirectional(Layered):
         self._ahead = net_at(f"{path}forward", forward, options)
         self._behind = net_at(f"{path}backward", backward, options)
         cells = self._ahead._cell, self._behind._cell
-        read = [cell.inputs[0].node.type for cell in cells]
-        made = [tuple(int(dim) for dim in cell.outputs[0].node.type.shape) for cell in cells]
-        if (tuple(map(int, read[0].shape)), read[0].kind) != (
-            tuple(map(int, read[1].shape)), read[1].kind
-        ):  # fmt: skip
+        if step_of(cells[0].inputs[0]) != step_of(cells[1].inputs[0]):
             raise ChainError(f"{bound[0]} and {bound[1]} do not read the same input")
-        fits = made[0][:-1] == made[1][:-1] and made[0] if merge == "concat" else made[0] == made[1]
+        made = [step_of(cell.outputs[0])[1] for cell in cells]
+        fits = made[0] == made[1]
+        if merge == "concat":  # numbers have no axis to be joined along
+            fits = all(made) and made[0][:-1] == made[1][:-1]
         if not fits:
             raise ChainError(
                 f"the outputs of {bound[0]} and {bound[1]}, {list(made[0])} and {list(made[1])}, "

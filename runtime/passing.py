@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..compiler.ir import Value
 from .arrays import AnyArray
 from .inputs import Call
 from .recur import Recur
@@ -81,6 +82,11 @@ def gone_back(
         None if d_y is None else whole.returned(d_y), states.last or None, d_states
     )
     return grads, None if grads.inputs is None else whole.arranged(grads.inputs)
+
+
+def step_of(value: Value) -> tuple[str, tuple[int, ...]]:
+    """What one step of one row of an input or output is: its kind and its shape, in numbers."""
+    return value.node.type.kind, tuple(int(dim) for dim in value.node.type.shape)
 
 
 def whole_of(ran: tuple[Ran, ...]) -> Call:

@@ -23,7 +23,7 @@ from .dropout import read_dropout
 from .errors import ChainError, SettingError
 from .inputs import Call
 from .layered import Layered, Options, net_at
-from .passing import OfStates, Ran, Said, gone_back, parts, passed
+from .passing import OfStates, Ran, Said, gone_back, parts, passed, step_of
 from .recur import Recur
 from .replay import Gradients
 from .truncation import read_lengths
@@ -248,15 +248,12 @@ def _cells(layer: Any) -> list[BoundCell]:
 def _read(layer: Recur | Bidirectional) -> tuple[str, tuple[int, ...]]:
     """What one step of one row of a layer's input is."""
     net = layer if isinstance(layer, Recur) else layer._first
-    given = net._cell.inputs[0].node.type
-    return given.kind, tuple(int(dim) for dim in given.shape)
+    return step_of(net._cell.inputs[0])
 
 
 def _made(layer: Recur | Bidirectional) -> tuple[int, ...]:
-    """The same of its output."""
-    if isinstance(layer, Bidirectional):
-        return layer.width
-    return tuple(int(dim) for dim in layer._cell.outputs[0].node.type.shape)
+    """The shape of the same of its output."""
+    return layer.width if isinstance(layer, Bidirectional) else step_of(layer._cell.outputs[0])[1]
 
 
 def _joined(parts: list[AnyArray]) -> AnyArray:

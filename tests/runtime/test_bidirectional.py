@@ -225,6 +225,7 @@ def test_what_cannot_be_is_a_coded_error() -> None:
     wrong: list[tuple[Any, dict[str, Any], str, str]] = [
         (rnnc.GRUCell(2, 4), {}, "chain-mismatch", "do not read the same"),
         (rnnc.GRUCell(3, 5), {"merge": "sum"}, "chain-mismatch", "have no sum"),
+        (rnnc.GRUCell(3, 4), {"merge": []}, "bad-setting", "merge is concat"),
         (gru, {"merge": "max"}, "bad-setting", "merge is concat, sum or mean"),
         (bound("Leaky", 3, 2), {}, "chain-mismatch", "several inputs"),
         ("GRU", {}, "chain-mismatch", "'GRU'"),
@@ -235,6 +236,14 @@ def test_what_cannot_be_is_a_coded_error() -> None:
         with pytest.raises(rnnc.Error, match=message) as caught:
             rnnc.Bidirectional(gru, cell, **keywords)
         assert caught.value.code == code
+
+
+def test_outputs_of_numbers_have_a_sum_and_nothing_to_join() -> None:
+    cell = rnnc.loads("cell Sum(): (h[], x[]) -> (h', h') { h' = h + x }").Sum()
+    ys = rnnc.Bidirectional(cell, cell, merge="sum").scan(np.arange(4.0))
+    close(ys, np.arange(4.0) + 6)  # all of them, and the step itself twice
+    with pytest.raises(rnnc.Error, match="have no concat"):
+        rnnc.Bidirectional(cell, cell)
 
 
 def test_a_bad_call_changes_neither_direction() -> None:
