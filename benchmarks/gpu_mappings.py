@@ -13,8 +13,9 @@ import os
 import statistics
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from benchmarks.gpu import DTYPES, NO_DEVICE, QUICK, by_events, device_facts, has_device
@@ -40,12 +41,13 @@ class Trial:
     at: int  # in the order of the cost model
 
 
-def trials(case: Case, dtype: str, way: str, count: int) -> Iterator[Trial]:
+def first(case: Case, dtype: str, way: str, count: int) -> Iterator[Trial]:
     """The mappings that the model likes best."""
     options = choices(make_programs(case, dtype, way), way)
     yield from (Trial(case, dtype, way, at) for at in range(min(count, len(options))))
 
 
+@cache
 def make_programs(case: Case, dtype: str, way: str) -> Programs:
     """Of a forward pass alone, or of one that is recorded and of the pass back."""
     cell = make_work(replace(case, steps=1), dtype, "cpu").bound.cell
@@ -82,13 +84,12 @@ def milliseconds(trial: Trial, device: str, rounds: int) -> float:
     return 1e3 * statistics.median(by_events(run, 1) for _ in range(rounds)) if rounds else 0.0
 
 
-def compiled(trial: Trial, device: str = "cuda") -> str:
-    """ "" once its kernels are in the cache; else why they are not."""
+def tried(trial: Trial, device: str, rounds: int) -> str:
+    """How long it takes, or why it takes no part."""
     try:
-        milliseconds(trial, device, 0)
-    except Exception as failure:  # whatever Triton has to say: one line of the table
+        return f"{milliseconds(trial, device, rounds):.3g}"
+    except Exception as failure:  # whatever Triton or torch have to say: one line of the table
         return f"{type(failure).__name__}: {str(failure).partition(chr(10))[0]}"[:100]
-    return ""
 
 
 def main() -> int:
@@ -104,17 +105,15 @@ def main() -> int:
         return NO_DEVICE
     count = 4 if options.quick else options.count
     cases = [case for case in QUICK if not options.cell or case.cell in options.cell]
-    tried = [t for case in cases for way in WAYS for t in trials(case, options.dtype, way, count)]
-    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
-        problems = dict(zip(tried, pool.imap(compiled, tried), strict=True))
+    trials = [t for case in cases for way in WAYS for t in first(case, options.dtype, way, count)]
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(partial(tried, device="cuda", rounds=0), trials))  # compile
     print_machine()
     rows, record = [], []
-    for trial in tried:
+    for trial in trials:
         option = choices(make_programs(trial.case, trial.dtype, trial.way), trial.way)[trial.at]
-        found = problems[trial]
-        if not found:
-            found = f"{milliseconds(trial, 'cuda', options.rounds):.3g}"
         expected = f"{1e3 * option.seconds:.3g}"
+        found = tried(trial, "cuda", options.rounds)
         rows.append([f"{trial.case}, {trial.way}", str(option.mapping), found, expected])
         record.append(dict(zip(("loop", "mapping", "measured", "model"), rows[-1], strict=True)))
     print(table(["loop", "mapping", "ms", "in the model"], rows))

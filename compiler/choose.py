@@ -66,6 +66,7 @@ def ranked(
         plan: of a verified scan.
         extent: of the calls it is for.
         exact: leave out what makes a result's bits depend on how many steps a call has.
+        device: whose numbers the model takes.
     """
     found = [_alternating(plan, extent, device), *([] if exact else _scanned(plan, extent, device))]
     if rows_are_apart(plan):

@@ -1,8 +1,8 @@
 """The numbers of a GPU that the cost model reads, and nothing else.
 
-Of an H200, and where the two are alike of an H100, on which most of them were measured (what, and
-who measured the others: `benchmarks/README.md`). `benchmarks/gpu_mappings.py` holds the model
-against the clock.
+Of an H200, and where the two are alike of an H100. Which of them were measured, and who measured
+others, is in `benchmarks/README.md`; `latency`, `ramp`, `product` and `step` are fitted to the
+mappings that were timed. `benchmarks/gpu_mappings.py` holds the model against the clock.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ class Device:
     ramp: float = 1.4e-6  # until a kernel runs at its rate
     library: float = 2.5e-6  # the least a product of the library takes
     shared: int = 227 * 1024  # bytes of one program's shared memory
-    registers: int = 65536  # of 32 bits, of a processor
 
 
 H200 = Device()

@@ -30,18 +30,25 @@ class Mapping:
     blocks: int = 1  # into which an axis of the state is divided
     rows: int = 16  # of the batch, for each program
     warps: int = 4
-    stages: int = 2  # turns of the loop whose loads are under way at a time
-    unroll: int = 1  # steps in a turn
-    parts: int = 1  # of the sum of a product whose weights are read in every step
+    # Turns whose loads are under way at a time: of the time loop, or in a launch of one step of the
+    # loop of a product that reads its weights from memory.
+    stages: int = 2
+    unroll: int = 1  # steps in a turn of the time loop
+    parts: int = 1  # of the sum of such a product
 
     def __str__(self) -> str:
         if self.kind in ("scan", "alternating"):
             return self.kind
         parts = [f"{self.blocks} blocks"] if self.blocks > 1 else []
-        parts += [f"{self.rows} rows", f"{self.warps} warps", f"{self.stages} stages"]
+        parts += [_counted(self.rows, "row"), _counted(self.warps, "warp")]
+        parts += [_counted(self.stages, "stage")]
         parts += [f"{self.unroll} steps a turn"] if self.unroll > 1 else []
         parts += [f"{self.parts} parts"] if self.parts > 1 else []
         return f"{self.kind}: {', '.join(parts)}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 ALTERNATING = Mapping("alternating")

@@ -28,11 +28,11 @@ def a_type(value: Any) -> str:
 
 def in_bytes(count: float) -> str:
     """So many bytes, in the largest unit of which there is one at least: "18 MiB"."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:,.0f} {unit}"
+    units = ["bytes", "KiB", "MiB", "GiB"]
+    while count >= 1024 and len(units) > 1:
         count /= 1024
-    return f"{count:,.3g} GiB"
+        units.pop(0)
+    return f"{count:,.0f} {units[0]}" if count >= 100 else f"{count:.3g} {units[0]}"
 
 
 def check_dtype(dtype: Any) -> str:

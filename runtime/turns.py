@@ -5,6 +5,7 @@ In: calls, as the frames of their functions. Out: a turn, or a `BusyError`.
 
 from __future__ import annotations
 
+import sys
 import threading
 from types import FrameType
 
@@ -29,11 +30,11 @@ class Turns:
         """
         me = threading.get_ident()
         thread, holder = self._mark.setdefault("call", (me, call))
-        if thread != me:
-            raise BusyError(f"{net} is in a call of another thread: give each its own net")
         if holder is call:
             return
-        if _is_beneath(holder, call):
+        if thread != me and _is_beneath(holder, sys._current_frames().get(thread)):
+            raise BusyError(f"{net} is in a call of another thread: give each its own net")
+        if thread == me and _is_beneath(holder, call.f_back):
             raise BusyError(f"{net} is in a call already, which made this one: finish that first")
         self._mark["call"] = me, call
 
@@ -44,9 +45,9 @@ class Turns:
             self._mark.clear()
 
 
-def _is_beneath(call: FrameType, present: FrameType) -> bool:
-    """Whether a call has led to the present one, and so is not over."""
-    frame = present.f_back
+def _is_beneath(call: FrameType, present: FrameType | None) -> bool:
+    """Whether a call has led to where its thread is at present, and so is not over."""
+    frame = present
     while frame is not None and frame is not call:
         frame = frame.f_back
     return frame is not None

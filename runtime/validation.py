@@ -111,7 +111,7 @@ class _Results:
 
 
 def _drawn(cell: Cell, arrays: Arrays, masks: tuple[str, ...], steps: int) -> _Numbers:
-    """Random values near where the cell starts, as the program's dtype has them."""
+    """Random values as the program's dtype has them; states that the cell comes to by itself."""
     rng = np.random.default_rng(0)
 
     def rounded(array: Array, *, state: bool = False) -> Array:
@@ -232,7 +232,8 @@ def _wrong(
             beside = beside or _beside(program.cell, numbers, record, dtype)
             usual = [_errors(getattr(r, part), theirs, LARGEST["float32"]) for r in beside]
             worst = max((value for errors in usual for value in errors.values()), default=0.0)
-            allowed = max(allowed, _times(dtype, worst))
+            if np.isfinite(worst):  # else nothing is to be learnt from it
+                allowed = max(allowed, _times(dtype, worst))
         found[side] = (
             *(
                 f"{name} has other bits the second time"

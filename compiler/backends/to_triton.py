@@ -45,7 +45,10 @@ def numbers(dtype):
 '''
 
 EVERY_STEP = '''\
-def every_step(step, T, clock):
+captures = {}  # device -> the stream on which its graphs are captured
+
+
+def every_step(step, T, clock, allocates=False):
     """step(0), step(1), ...: on a device as a graph of some steps, which is replayed.
 
     A step works at time `clock` plus its argument; what it computes with keeps its address.
@@ -57,16 +60,25 @@ def every_step(step, T, clock):
         return
     step(0)  # compiles
     clock += 1
+    if allocates:  # the memory of an earlier call's graph comes back in no other way
+        torch.cuda.empty_cache()
+    if clock.device not in captures:
+        captures[clock.device] = torch.cuda.Stream(clock.device)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.stream(torch.cuda.Stream(clock.device)):
-        # `torch.cuda.graph` would also wait for the device, and give its free memory back.
+    # `torch.cuda.graph` would wait for the device, too.
+    with torch.cuda.stream(captures[clock.device]):
         graph.capture_begin(capture_error_mode="thread_local")
         try:
             for turn in range(unroll):
                 step(turn)
             clock += unroll
-        finally:
-            graph.capture_end()
+        except BaseException:
+            try:
+                graph.capture_end()
+            except RuntimeError:
+                pass  # of a capture that failed; why is the other error
+            raise
+        graph.capture_end()
     for _ in range((T - 1) // unroll):
         graph.replay()
     for turn in range((T - 1) % unroll):
@@ -153,12 +165,19 @@ def _kernels(plan: Plan, mapping: Mapping) -> tuple[Kernel, ...]:
         whole = mapping.blocks == 1
         blocks = [undivided(plan) if whole else partition(plan, mapping.blocks, exchange=exchange)]
         names = [mapping.kind]
-    rounded = {} if mapping.kind == "loop" else read_by_products(plan)
-    found = []
-    for block, name in zip(blocks, names, strict=True):
-        assert block is not None, "the mapping is legal for the plan"
-        found.append(loop_kernel(block, name, mapping, rounded))
-    return tuple(found)
+    assert all(blocks), "the mapping is legal for the plan"
+    # Where the dtype is narrow, and with it the array: there sums are divided.
+    rounded = read_by_products(plan) if mapping.parts > 1 else {}
+    while True:
+        found = [
+            loop_kernel(block, name, mapping, rounded)
+            for block, name in zip(blocks, names, strict=True)
+            if block is not None
+        ]
+        read = {carry.name for kernel in found for carry in kernel.rounded}
+        if all(carry.name in read for carry in rounded.values()):
+            return tuple(found)
+        rounded = {node: carry for node, carry in rounded.items() if carry.name in read}
 
 
 def _module(body: str, mapping: Mapping, fast: bool) -> str:

@@ -47,7 +47,7 @@ def host_loop(host: Host, plan: Plan) -> None:
             host.out(f"t = {'T - 1 - turn - clock' if scan.reverse else 'clock + turn'}")
             host.out.extend(step)
         host.out()
-        host.out("every_step(step_at, T, clock)")
+        host.out("every_step(step_at, T, clock, allocates=True)")
 
 
 def _advance(host: Host, carries: tuple[Carry, ...]) -> None:

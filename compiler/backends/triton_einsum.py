@@ -243,8 +243,8 @@ def streamed(f: Frame, node: Node, w: Weighted) -> bool:
         f.step(f"{b} = tl.load({place}, mask={rows}, other=0)")
         f.step(f"{sums} = added({a}, {b}, {sums}, NARROW, FED, IEEE)")
     found = _total(f, sums, parts, count)
-    text = f"tl.reshape({found}, {shape_text(names.dims(w.own), rows=True)})"
-    f.assign(node, _permuted(text, w.own, names.out), names.dims(names.out), rows=True)
+    dims = names.dims(names.out)  # in the order of its own axes, since it has no others
+    f.assign(node, f"tl.reshape({found}, {shape_text(dims, rows=True)})", dims, rows=True)
     return True
 
 

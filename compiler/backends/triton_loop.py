@@ -75,6 +75,15 @@ class Kernel:
     has_clock: bool  # whether its steps count from a time that lies in the device's memory
 
     @property
+    def rounded(self) -> tuple[Carry, ...]:
+        """The carries that it reads in the program's dtype."""
+        return tuple(
+            what.carry
+            for what in self.pointers.values()
+            if isinstance(what, Rounded) and not what.is_last
+        )
+
+    @property
     def numbers(self) -> tuple[str, ...]:
         """The constants of its signature that follow from the dtype."""
         return ("REAL", "NARROW", "FED", "IEEE") if self.has_products else ("REAL",)

@@ -24,7 +24,7 @@ def rejoin(scan: Scan) -> Scan:
     After   u = v + x;  a = tanh(u[0]);  n = sigmoid(u[1])
 
     Args:
-        scan: verified, simplified.
+        scan: verified; views of views that this leaves are `simplify`'s.
     Returns:
         A scan with equal outputs, bit for bit.
     Cost: none in arithmetic: parts are joined that leave no gap, and are all computed anyway.
@@ -65,7 +65,7 @@ def _likeness(node: Node, name: str) -> Likeness | None:
     if not node.op.pointwise or len(node.args) < 2 or any(a.op.name != name for a in node.args):
         return None
     views, sources = [a.attr for a in node.args], tuple(a.args[0] for a in node.args)
-    if len({s.type.kind for s in sources}) > 1:
+    if len({s.type.kind for s in sources}) > 1:  # a choice, whose test is no part of the others
         return None
     if name == "reshape":
         is_of_a_part = any(s.op.name == "slice" for s in sources)

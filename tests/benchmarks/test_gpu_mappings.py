@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import gpu_mappings
 from benchmarks.gpu import NO_DEVICE
-from benchmarks.gpu_mappings import WAYS, Trial, choices, compiled, make_programs, trials
+from benchmarks.gpu_mappings import WAYS, Trial, choices, first, make_programs, tried
 from benchmarks.gpu_work import Case
 
 pytestmark = pytest.mark.torch
@@ -17,9 +17,9 @@ CASE = Case("SLSTM", 2, 8, 3, heads=2)
 def test_trials_are_the_models_first_choices_and_run(way: str) -> None:
     pytest.importorskip("triton")
     options = choices(make_programs(CASE, "float32", way), way)
-    found = list(trials(CASE, "float32", way, 3))
+    found = list(first(CASE, "float32", way, 3))
     assert [t.at for t in found] == [0, 1, 2] and len(options) > 3
-    assert compiled(found[0], "cpu") == ""
+    assert tried(found[0], "cpu", 0) == "0"
 
 
 def test_what_cannot_be_compiled_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,7 +27,7 @@ def test_what_cannot_be_compiled_is_a_line(monkeypatch: pytest.MonkeyPatch) -> N
         raise RuntimeError("out of resources\nmore")
 
     monkeypatch.setattr(gpu_mappings, "milliseconds", refused)
-    assert compiled(Trial(CASE, "float32", "forward", 0)) == "RuntimeError: out of resources"
+    assert tried(Trial(CASE, "float32", "forward", 0), "cpu", 0) == "RuntimeError: out of resources"
 
 
 def test_without_a_device_it_ends_with_a_status_of_its_own(

@@ -22,6 +22,7 @@ def test_types_have_their_article(value: object, shown: str) -> None:
         (1023, "1,023 bytes"),
         (1024, "1 KiB"),
         (18 << 20, "18 MiB"),
+        (2_500_000, "2.38 MiB"),
         (1 << 30, "1 GiB"),
     ],
 )

@@ -68,7 +68,7 @@ def test_nothing_of_the_module_is_changed() -> None:
 
 
 def test_arguments_that_share_memory_are_told() -> None:
-    plan = programs_of("LSTM", 3, 4).plans[0]
+    plan = programs_of("GRU", 3, 4).plans[0]
     found = rehearse(to_triton(plan, ALTERNATING), plan.scan, "float32")
     arrays = [
         (name, array)

@@ -56,3 +56,17 @@ def test_a_call_of_another_thread_is_refused() -> None:
     thread.start()
     thread.join()
     assert found and turns._mark["call"][1] is call
+
+
+def test_a_mark_that_another_threads_call_left_is_no_ones() -> None:
+    turns, call, found = Turns(), sys._getframe(), []
+
+    def other() -> None:
+        turns.take("net", sys._getframe())
+        found.append(turns._mark["call"][1])
+
+    take(turns)
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert found and found[0] is not call
