@@ -68,7 +68,9 @@ def test_nothing_of_the_module_is_changed() -> None:
 
 
 def test_arguments_that_share_memory_are_told() -> None:
-    plan = programs_of("GRU", 3, 4).plans[0]
+    equation = "h' = tanh(w[0:3] * h) + exp(w[3:6] * x)"  # two parts, each in its own way
+    source = f"cell C(): (h[3], x[3]) -> (h', h') {{\n    param w[6]\n    {equation}\n}}\n"
+    plan = compile_cell(rnnc.loads(source).C().cell, Goal(backend="triton")).plans[0]
     found = rehearse(to_triton(plan, ALTERNATING), plan.scan, "float32")
     arrays = [
         (name, array)
