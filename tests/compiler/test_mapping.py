@@ -13,7 +13,7 @@ from rnnc.compiler.mapping import ALTERNATING, SCAN, Extent, Mapping
         (ALTERNATING, "alternating"),
         (SCAN, "scan"),
         (Mapping("loop"), "loop: 16 rows, 4 warps, 2 stages"),
-        (Mapping("step", 12, 16, 8, 1), "step: 12 blocks, 16 rows, 8 warps, 1 stages"),
+        (Mapping("step", 12, 16, 8, 1), "step: 12 blocks, 16 rows, 8 warps, 1 stage"),
     ],
 )
 def test_a_mapping_says_what_matters_of_it(mapping: Mapping, text: str) -> None:

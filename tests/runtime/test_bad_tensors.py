@@ -54,7 +54,7 @@ TO_NUMPY: list[tuple[str, Make, str]] = [
     ("D79 gradients in a list", lambda t: [x.requires_grad_() for x in tensor(t)], r"\.detach\(\)"),
     ("D84 sparse", lambda t: tensor(t).to_sparse(), r"pass x\.to_dense\(\)\.numpy\(\)"),
     ("D84 bfloat16", lambda t: tensor(t).bfloat16(), r"pass x\.float\(\)\.numpy\(\)"),
-    ("D84 class of its own", own_class, "x is a Own of torch"),
+    ("D84 class of its own", own_class, "x is an Own of torch"),
     ("D84 nested", nested, "x is a NestedTensor of torch"),
 ]
 
