@@ -26,11 +26,20 @@ Arrays = Mapping[str, Array]
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """Per step and row, as in `Recur`: bool[T,B], bool[T,B], int[B]."""
+    """Per step and row, as in `Recur`: bool[T,B], bool[T,B], int[B].
+
+    `placed`, bool[T,B], are resets to `places`, real[T,B,...] by state name.
+    """
 
     starts: Array | None = None
     boundaries: Array | None = None
     lengths: Array | None = None
+    placed: Array | None = None
+    places: Arrays = field(default_factory=dict)
+
+    def puts(self, t: int, b: int) -> bool:
+        """Whether row b starts step t at a value of its own."""
+        return self.placed is not None and bool(self.placed[t, b])
 
     def resets(self, t: int, b: int) -> bool:
         return self.starts is not None and bool(self.starts[t, b])
@@ -50,6 +59,7 @@ class Gradients:
     params: dict[str, Array] = field(default_factory=dict)
     carry: dict[str, Array] = field(default_factory=dict)
     inputs: dict[str, Array] = field(default_factory=dict)
+    places: dict[str, Array] = field(default_factory=dict)
 
 
 def evaluate(
@@ -113,6 +123,7 @@ def gradients(
         {p.name: np.zeros(p.node.type.shape, dtype) for p in cell.params if p.trained},
         {s.name: np.array(d_carry[s.name], dtype) for s in cell.states},
         {name: np.zeros(xs[name].shape, dtype) for name in real},
+        {name: np.zeros(value.shape, dtype) for name, value in masks.places.items()},
     )
     for (t, b), inputs in reversed(before.items()):
         if masks.holds(t, b):
@@ -128,7 +139,10 @@ def gradients(
                 found.inputs[x.name][t, b] = back[x.node]
         for s in cell.states:
             ct_s = back.get(s.node, np.zeros(s.node.type.shape, dtype))
-            if masks.resets(t, b):
+            if masks.puts(t, b):
+                found.places[s.name][t, b] = ct_s
+                ct_s = np.zeros_like(ct_s)
+            elif masks.resets(t, b):
                 _into_initial(cell, s.initial, ct_s, fixed, found, dtype)
                 ct_s = np.zeros_like(ct_s)
             found.carry[s.name][b] = np.zeros_like(ct_s) if masks.cuts(t, b) else ct_s
@@ -155,6 +169,8 @@ def _walk(
             reset = masks.resets(t, b)
             read = {s.node: starts[s.initial] if reset else state[s.name][b].copy()
                     for s in cell.states}  # fmt: skip
+            if masks.puts(t, b):
+                read = {s.node: np.array(masks.places[s.name][t, b], dtype) for s in cell.states}
             for x in cell.inputs:
                 kind = dtype if x.node.type.kind == "real" else int
                 read[x.node] = np.asarray(xs[x.name][t, b]).astype(kind)

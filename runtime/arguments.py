@@ -12,10 +12,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..compiler.ir import Cell
-from .arrays import AnyArray, Array, Arrays
+from ..compiler.passes.boundaries import PLACED, placed_name
+from .arrays import AnyArray, Array, Arrays, is_tensor
 from .checks import check_names, describe
 from .errors import SettingError, ShapeError
 from .inputs import table_rows
+from .places import Places
 from .truncation import as_lengths
 
 Named: TypeAlias = Mapping[str, AnyArray]
@@ -127,6 +129,29 @@ class Arguments:
         counts = as_lengths(counts, steps)
         valid = np.arange(steps)[:, None] < counts
         return {**masks, "valid": self.arrays.flags(valid, "lengths")}, valid
+
+    def placed(
+        self, given: Places | None, steps: int, batch: int, valid: Array | None
+    ) -> dict[str, AnyArray]:
+        """The mask of resets to given values, and the values, by the names modules give them."""
+        if given is None:
+            return {}
+        check_names(given.values, self._states, "placed", all_needed=True)
+        mask = self.arrays.flags(given.rows, PLACED)
+        if mask.shape != (steps, batch):
+            raise ShapeError(
+                f"the rows of placed are {describe(mask.shape)}, they must be [time, batch] = "
+                f"{describe((steps, batch))}"
+            )
+        if valid is not None:  # or a padded step would compute on what may be no number
+            mask = mask & self.arrays.flags(valid, "lengths")
+        found = {f"mask.{PLACED}": mask}
+        for name, shape in self._states.items():
+            wide = (steps, batch, *shape)
+            value = self._shaped(given.values[name], wide, f"placed {name}", state=True)
+            # Modules read a sequence in the net's dtype, and keep states in a wider one.
+            found[placed_name(name)] = value.to(self.arrays.element) if is_tensor(value) else value
+        return found
 
     def cotangents(self, given: Sequences, steps: int, batch: int) -> dict[str, AnyArray]:
         """The cotangent of every output by name, [T, B, ...]; 0 for those left out."""

@@ -17,6 +17,7 @@ from ..compiler.backends import Module
 from ..compiler.backends.to_numpy import to_numpy
 from ..compiler.initial import initial, initial_pullback
 from ..compiler.ir import Cell
+from ..compiler.passes.boundaries import PLACED, placed_name
 from ..compiler.passes.schedule import schedule
 from ..compiler.passes.simplify import simplify
 from ..compiler.pipeline import Programs
@@ -27,6 +28,7 @@ from .checks import check_dtype, check_flag
 from .errors import SettingError
 from .memory import Room, out_of_memory
 from .numpy_arrays import NumPyArrays
+from .places import Places
 from .runner import Runner
 from .tensors import TorchArrays
 from .variants import Variant, Variants
@@ -43,6 +45,16 @@ class Tape:
     steps: int
     batch: int
     arrays: dict[str, AnyArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Cotangents:
+    """What `run_back` returns: of everything that `forward` was given."""
+
+    params: dict[str, AnyArray]  # the trained ones, by path
+    carry: dict[str, AnyArray]  # [B, ...] by state name
+    inputs: tuple[AnyArray | None, ...]  # [T, B, ...] in the cell's order; None for integers
+    placed: dict[str, AnyArray]  # [T, B, ...] by state name; empty where nothing was placed
 
 
 class Program:
@@ -146,7 +158,8 @@ class Program:
 
     def forward(
         self, params: Named, carry: Named, xs: Sequences, *, starts: Any = None,
-        lengths: Any = None, boundaries: Any = None, record: bool = True,
+        lengths: Any = None, boundaries: Any = None, placed: Places | None = None,
+        record: bool = True,
     ) -> tuple[dict[str, AnyArray], Sequences, Tape | None]:  # fmt: skip
         """Apply the cell along time.
 
@@ -157,6 +170,7 @@ class Program:
             starts: bool[T, B]: the row is reset before the step.
             lengths: int[B]: past it a row's state is held and its outputs are 0.
             boundaries: bool[T, B]: the state goes on, its cotangent is cut before the step.
+            placed: rows that start a step at values of their own, [T, B, ...] by state name.
             record: whether to keep what `backward` reads.
         Returns:
             The last carry, the outputs [T, B, ...] (a tuple where there are several), and the
@@ -171,12 +185,13 @@ class Program:
         self._room.check(given, steps, batch)
         masks, valid = read.masks(steps, batch, starts, lengths, boundaries)
         given = read.converted(given, valid)
-        names = tuple(masks)
+        places = read.placed(placed, steps, batch, valid)
+        names = (*masks, PLACED) if places else tuple(masks)
         variant = self._variant(names, batch, record)
         module = variant.programs.forward
         arguments = read.params(params, module.params), read.carry(carry, batch)
         seen = [o.name for o in self.cell.outputs]
-        sequences = [*given, *masks.values()]
+        sequences = [*given, *masks.values(), *places.values()]
         values = self._run(variant, module, batch, steps, *arguments, sequences, seen)
         self.counts["forward"] += steps
         count = len(module.carries)
@@ -187,7 +202,7 @@ class Program:
         backward = variant.programs.backward
         if backward is not None:
             known = {v.name: x for v, x in zip(self.cell.inputs, given, strict=True)}
-            known |= {f"mask.{name}": mask for name, mask in masks.items()} | outs
+            known |= {f"mask.{name}": mask for name, mask in masks.items()} | places | outs
             arrays_kept = {n: known[n] for n in backward.inputs if not n.startswith("ct.")}
             tape = Tape(names, steps, batch, arrays_kept)
         return last, ys if self.cell.output_is_tuple else ys[0] if ys else (), tape
@@ -206,6 +221,15 @@ class Program:
             d_params by path (trained ones), d_carry by state name, d_xs shaped like the inputs
             (None for integer ones).
         """
+        found = self.run_back(params, tape, d_ys, d_carry)
+        d_xs = found.inputs
+        inputs: Sequences = d_xs if self.cell.input_is_tuple else d_xs[0] if d_xs else ()
+        return found.params, found.carry, inputs
+
+    def run_back(
+        self, params: Named, tape: Tape, d_ys: Sequences, d_carry: Named | None = None
+    ) -> Cotangents:
+        """As `backward`, with the cotangents of the places that a call was given."""
         steps, batch = tape.steps, tape.batch
         variant = self._variant(tape.variant, batch, True)
         module = variant.programs.backward
@@ -234,7 +258,13 @@ class Program:
             else None
             for x in self.cell.inputs
         )
-        return d_params, found, d_xs if self.cell.input_is_tuple else d_xs[0] if d_xs else ()
+        d_placed = {
+            s.name: self._or_zeros(
+                outs.get(f"ct.{placed_name(s.name)}"), (steps, batch, *s.node.type.shape)
+            )
+            for s in (self.cell.states if PLACED in tape.variant else ())
+        }
+        return Cotangents(d_params, found, d_xs, d_placed)
 
     def _or_zeros(self, value: AnyArray | None, shape: tuple[int, ...]) -> AnyArray:
         return self.arrays.zeros(tuple(map(int, shape))) if value is None else value

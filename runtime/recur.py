@@ -22,11 +22,9 @@ from itertools import chain
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..compiler.ir import Cell
 from .arrays import AnyArray, Shown
-from .carries import chosen, read_carry, read_d_carry, read_rows, zeros_like
+from .carries import chosen, read_carry, read_d_carry, zeros_like
 from .cell import BoundCell
 from .cells import CellMaker
 from .checks import check_count, check_dtype, check_flag
@@ -41,7 +39,6 @@ from .params import replaced
 from .replay import Gradients, Sums, run_back
 from .reporting import USUAL, report_of
 from .standing import Standing
-from .truncation import read_mask
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -115,17 +112,19 @@ class Recur:
     def __call__(self, x: Any) -> Any:
         """One step: x `[...]` or `[B, ...]` -> y; a tuple or dict for several inputs."""
         with self._alone():
-            return self._run(self._inputs.read(x, single=True), None, None, None)
+            return self._run(self._inputs.read(x, single=True), {})
 
     def scan(
-        self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None,
-        states: bool = False,
+        self, xs: Any, *, starts: Any = None, starts_at: Any = None, lengths: Any = None,
+        boundaries: Any = None, states: bool = False,
     ) -> Any:  # fmt: skip
         """A sequence: xs `[T, ...]` or `[T, B, ...]` -> ys.
 
         Args:
             xs: as for one step, with a time axis in front.
             starts: bool[T] or bool[T,B]: rows that are reset before a step.
+            starts_at: what they are reset to, if not the initial state: for every state by name
+                an array [B, ...], or [T, B, ...] with a value for each step.
             lengths: int[B]: steps of each row that count; then its state is held, its output 0.
             boundaries: where the state goes on but its gradient is cut: a period in steps of the
                 stream, a list of steps of this call, or a mask like `starts`.
@@ -137,35 +136,32 @@ class Recur:
         """
         with self._alone():
             check_flag(states, "states")
+            said = {"starts": starts, "starts_at": starts_at, "lengths": lengths,
+                    "boundaries": boundaries}  # fmt: skip
             call = self._inputs.read(xs, single=False)
-            return self._run(call, starts, lengths, boundaries, states=bool(states))
+            return self._run(call, said, states=bool(states))
 
-    def _run(
-        self, call: Call, starts: Any, lengths: Any, boundaries: Any, *, states: bool = False
-    ) -> Any:
+    def _run(self, call: Call, said: dict[str, Any], *, states: bool = False) -> Any:
         at, recording, arrays = self._at, self._training, self._arrays
         program = self._bound.observing(self._program) if states else self._program
         at.check_fit(call)
         if recording:
             least = self._inputs.row_bytes * call.batch
             at.check_room(call, least, self._window, self._limit)
-        resets, counts, cuts = at.masks(call, starts, lengths, boundaries, arrays)
-        if recording and at.resets is not None and call.steps:
-            if resets is None:
-                resets = read_mask(np.zeros(call.steps, bool), call, "starts", arrays)
-            resets[0] |= at.resets
+        masks = at.masks(self._cell, call, arrays, **said)
+        if recording:
+            masks = at.with_waiting(masks, call, arrays)
         xs = call.sequences
         carry, returned, tape = program.forward(
             self._params,
             at.entering(self._program, self._params, call.batch),
             xs if self._cell.input_is_tuple else xs[0],
-            starts=resets,
-            lengths=counts,
-            boundaries=cuts,
+            **masks.by_name(),
             record=recording,
         )
         ys = returned if program.cell.output_is_tuple else (returned,)
-        lent = (*xs, *ys)
+        places = masks.placed.values.values() if masks.placed else ()
+        lent = (*xs, *ys, *places)
         history = at.history.interrupted() if call.steps else at.history
         if tape is not None:
             fresh, window = at.carry is None, self._window
@@ -175,10 +171,7 @@ class Recur:
                 program, tape, call, self._params,
                 with_states=states, fresh=fresh, window=window, lent=lent,
             )  # fmt: skip
-        waiting = None if call.steps else at.resets
-        if waiting is None and recording and at.resets is not None and counts is not None:
-            idle = counts == 0  # rows that ran no step wait on
-            waiting = at.resets & arrays.flags(idle, "lengths") if idle.any() else None
+        resets, placed = at.waiting(call, masks.lengths, arrays, recording=recording)
         after: Mapping[str, AnyArray] | None = at.carry  # no step leaves an initial state initial
         if call.steps:
             after = {name: arrays.owned(array, lent) for name, array in carry.items()}
@@ -186,8 +179,9 @@ class Recur:
             after,
             call.resized(0, single=False),
             at.step + call.steps,
-            waiting,
+            resets,
             history,
+            placed,
         )
         if not self._cell.states and not recording:  # the next call may have another batch size
             standing = replace(standing, carry=at.carry, like=at.like)
@@ -199,12 +193,13 @@ class Recur:
         return (y, dict(zip(names, outputs[count:], strict=True))) if states else y
 
     def trace(
-        self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None
-    ) -> dict[str, AnyArray]:
+        self, xs: Any, *, starts: Any = None, starts_at: Any = None, lengths: Any = None,
+        boundaries: Any = None,
+    ) -> dict[str, AnyArray]:  # fmt: skip
         """Every named value of the cell at every step of a sequence; the net stays as it is.
 
         Args:
-            xs, starts, lengths, boundaries: as for `scan`, and read from the present state.
+            xs, starts, starts_at, lengths, boundaries: as for `scan`, from the present state.
         Returns:
             `[T, ...]` or `[T, B, ...]` by name: `h`, the state that a step reads, `h'`, what it
             becomes, and every name that an equation binds; of sub-cells and members by path,
@@ -217,14 +212,14 @@ class Recur:
         with self._alone():
             call, at = self._inputs.read(xs, single=False), self._at
             at.check_fit(call)
-            resets, counts, cuts = at.masks(call, starts, lengths, boundaries, self._arrays)
+            said = {"starts": starts, "starts_at": starts_at, "lengths": lengths,
+                    "boundaries": boundaries}  # fmt: skip
+            masks = at.masks(self._cell, call, self._arrays, **said)
             found = self._bound.tracing(self._program).run(
                 self._params,
                 at.entering(self._program, self._params, call.batch),
                 call.sequences if self._cell.input_is_tuple else call.sequences[0],
-                starts=resets,
-                lengths=counts,
-                boundaries=cuts,
+                **masks.by_name(),
             )
             return {
                 name: self._arrays.handed(call.returned(array), call.in_numpy)
@@ -281,7 +276,7 @@ class Recur:
             cotangents += read_d_states(d_states, recorded, at.history.with_states())
             sums = Sums(program)
             d_carry = None if d_state is None else self._last_cotangent(at, d_state, sums)
-            d_xs, d_start, ran = run_back(
+            d_xs, d_start, d_placed, ran = run_back(
                 program, at.history, cotangents, d_carry, sums, self._params
             )
 
@@ -296,18 +291,24 @@ class Recur:
                 d_inputs if self._cell.input_is_tuple else d_inputs[0],
                 {name: handed(d if at.like.batched else d[0]) for name, d in d_start.items()},
                 ran,
+                {name: handed(recorded.whole.returned(d)) for name, d in d_placed.items()},
             )
 
     def _last_cotangent(self, at: Standing, given: Any, sums: Sums) -> dict[str, AnyArray]:
-        """The cotangent of what the last recorded step returned; a reset row's goes to `sums`."""
+        """The cotangent of what the last recorded step returned.
+
+        A reset row's goes to `sums`, or to the user, who gave the value that it waits for.
+        """
         if not at.history.connected:
             raise StateError(f"the state of {self} is not what its last recorded step returned")
         assert at.like is not None
         carry = at.entering(self._program, self._params, at.like.batch)
         d_carry = read_d_carry(given, carry, self._arrays, "d_state", batched=at.like.batched)
+        nothing = zeros_like(d_carry)
+        if at.placed is not None:
+            d_carry = chosen(at.placed.rows, nothing, d_carry)
         if at.resets is None:
             return d_carry
-        nothing = zeros_like(d_carry)
         sums.add(self._program.initial_pullback(self._params, chosen(at.resets, d_carry, nothing)))
         return chosen(at.resets, nothing, d_carry)
 
@@ -321,25 +322,23 @@ class Recur:
                 kept = replace(kept, carry=None, like=None)
             self._at = kept
 
-    def reset(self, rows: Any = None) -> None:
+    def reset(self, rows: Any = None, state: Mapping[str, Any] | None = None) -> None:
         """Back to the initial state, and forget the history. Steps of the stream are counted on.
 
         Args:
             rows: bool[B], or the indices of rows: reset these alone, before the next step. Then
                 nothing is forgotten: the other rows' history goes on.
+            state: what these rows are reset to, if not the initial state: an array [B, ...] for
+                every state by name, of which the other rows are not read.
         """
         with self._alone():
-            at = self._at
-            if rows is None:
+            at, first = self._at, self._inputs.batch_first
+            if rows is not None:
+                self._at = at.reset_rows(self._cell, self._arrays, rows, state, first, f"{self}")
+            elif state is None:
                 self._at = Standing(step=at.step)
-                return
-            if at.carry is None or at.like is None:
-                return  # every row is at the initial state already
-            if not at.like.batched:
-                raise StateError(f"the state of {self} has no batch axis: call reset()")
-            mask = read_rows(rows, at.like.batch, self._arrays)
-            if self._cell.states:
-                self._at = replace(at, resets=mask if at.resets is None else at.resets | mask)
+            else:
+                raise SettingError("reset(state=) takes rows=; of all rows, set net.state")
 
     def train(self) -> Recur:
         """Record calls from now on."""

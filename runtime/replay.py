@@ -7,12 +7,12 @@ parameters, cotangents of all inputs and of the first state.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .arrays import AnyArray, namespace
 from .history import History
-from .program import Program
+from .program import Program, Tape
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Gradients:
     inputs: Any  # stacked over all recorded steps: an array, or a tuple for several inputs
     state: dict[str, AnyArray]  # of the state before the first recorded step, by name
     steps: int  # how many steps were run back
+    starts: dict[str, AnyArray] = field(default_factory=dict)
+    """Of the values that rows were reset to, stacked over all recorded steps, by state name."""
 
 
 class Sums:
@@ -45,7 +47,7 @@ def run_back(
     d_carry: dict[str, AnyArray] | None,
     sums: Sums,
     params: Mapping[str, AnyArray],
-) -> tuple[tuple[AnyArray | None, ...], dict[str, AnyArray], int]:
+) -> tuple[tuple[AnyArray | None, ...], dict[str, AnyArray], dict[str, AnyArray], int]:
     """Run back over every segment, the last one first.
 
     Args:
@@ -55,12 +57,12 @@ def run_back(
         sums: what the parameters' gradients are added to.
         params: those that an initial state is made of while no step has run.
     Returns:
-        Cotangents of each input, [N, B, ...] or None, and of the state before the first step; and
-        the number of steps run.
+        Cotangents of each input, [N, B, ...] or None, of the state before the first step, and of
+        the values that rows were reset to, [N, B, ...]; and the number of steps run.
     Cost: N backward steps.
     """
-    cell = program.cell
     pieces: list[tuple[AnyArray | None, ...]] = []
+    placed: list[tuple[Tape, dict[str, AnyArray]]] = []
     stop, ran = history.steps, 0
     found: dict[str, AnyArray] = {}
     for segment in reversed(history.segments):
@@ -70,15 +72,35 @@ def run_back(
         rows: Any = tuple(None if d is None else d[start:stop] for d in seen)
         rows = rows if ran_with.output_is_tuple else rows[0]
         tape = segment.tape()
-        d_params, found, d_xs = segment.program.backward(segment.params, tape, rows, d_carry)
+        back = segment.program.run_back(segment.params, tape, rows, d_carry)
+        found = back.carry
         ran += tape.steps
-        sums.add(d_params)
-        pieces.append(d_xs if cell.input_is_tuple else (d_xs,))
+        sums.add(back.params)
+        pieces.append(back.inputs)
+        placed.append((tape, back.placed))
         d_carry, stop = found if segment.linked else None, start
     if history.segments[0].fresh:
         params = history.segments[0].params if history.steps else params
         sums.add(program.initial_pullback(params, found))
-    return tuple(_joined(parts) for parts in zip(*pieces[::-1], strict=True)), found, ran
+    d_xs = tuple(_joined(parts) for parts in zip(*pieces[::-1], strict=True))
+    return d_xs, found, _placed(program, placed[::-1]), ran
+
+
+def _placed(
+    program: Program, pieces: list[tuple[Tape, dict[str, AnyArray]]]
+) -> dict[str, AnyArray]:
+    """Along all steps; 0 in segments that were given no values, and empty if none was."""
+    if not any(d for _, d in pieces):
+        return {}
+    found: dict[str, AnyArray] = {}
+    for state in program.cell.states:
+        shape = tuple(map(int, state.node.type.shape))
+        parts = [
+            d[state.name] if d else program.arrays.zeros((tape.steps, tape.batch, *shape))
+            for tape, d in pieces
+        ]
+        found[state.name] = _joined(tuple(parts))
+    return found
 
 
 def _joined(parts: tuple[AnyArray | None, ...]) -> AnyArray | None:

@@ -7,17 +7,35 @@ a net moves on by taking another one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from .arrays import AnyArray, Arrays
-from .carries import chosen
-from .checks import in_bytes
-from .errors import HistoryFullError, StateError
+import numpy as np
+
+from ..compiler.ir import Cell
+from .arrays import AnyArray, Array, Arrays
+from .carries import chosen, read_carry, read_rows
+from .checks import describe, in_bytes
+from .errors import HistoryFullError, ShapeError, StateError
 from .history import History
 from .inputs import Call
+from .places import Places, alone, read_places
 from .program import Program
 from .truncation import read_boundaries, read_lengths, read_mask
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """The masks of one call, as a program takes them; None for what the call does not say."""
+
+    starts: AnyArray | None = None  # bool[T,B]
+    lengths: AnyArray | None = None  # int64[B]
+    boundaries: AnyArray | None = None  # bool[T,B]
+    placed: Places | None = None  # of every step
+
+    def by_name(self) -> dict[str, Any]:
+        """As arguments of `forward`."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +49,7 @@ class Standing:
     step: int = 0  # steps run so far; nothing rewinds it
     resets: AnyArray | None = None  # bool[B]: rows that are reset before the next step
     history: History = field(default_factory=History)
+    placed: Places | None = None  # of [B, ...]: rows that are reset to these values instead
 
     def entering(
         self, program: Program, params: Mapping[str, AnyArray], batch: int
@@ -39,11 +58,12 @@ class Standing:
         if not program.cell.states:
             return {}
         if self.carry is not None and self.resets is None:
-            return dict(self.carry)
-        initial = program.initial(params, batch)
-        if self.carry is None or self.resets is None:
-            return initial
-        return chosen(self.resets, initial, self.carry)
+            found = dict(self.carry)
+        else:
+            found = program.initial(params, batch)
+            if self.carry is not None and self.resets is not None:
+                found = chosen(self.resets, found, self.carry)
+        return found if self.placed is None else chosen(self.placed.rows, self.placed.values, found)
 
     def check_fit(self, call: Call) -> None:
         """Raise a `StateError` unless `call` has the batch axis and size of the state."""
@@ -77,9 +97,10 @@ class Standing:
             )
 
     def masks(
-        self, call: Call, starts: Any, lengths: Any, boundaries: Any, arrays: Arrays
-    ) -> tuple[AnyArray | None, AnyArray | None, AnyArray | None]:
-        """Resets, lengths and cuts of the next call; None for what it does not say."""
+        self, cell: Cell, call: Call, arrays: Arrays, *, starts: Any = None,
+        starts_at: Any = None, lengths: Any = None, boundaries: Any = None,
+    ) -> Masks:  # fmt: skip
+        """What the next call says of resets, lengths and cuts."""
         resets = None if starts is None else read_mask(starts, call, "starts", arrays)
         counts = None if lengths is None else read_lengths(lengths, call, arrays)
         cuts = None
@@ -87,4 +108,71 @@ class Standing:
             cuts = read_boundaries(boundaries, call, self.step, arrays)
             if not self.history.steps:
                 cuts[:1] = False  # nothing is recorded before it; an initial state has a gradient
-        return resets, counts, cuts
+        placed = read_places(cell, arrays, resets, starts_at, call)
+        return Masks(None if placed else resets, counts, cuts, placed if cell.states else None)
+
+    def with_waiting(self, masks: Masks, call: Call, arrays: Arrays) -> Masks:
+        """With the rows that wait for a reset before the first step of a call that is recorded."""
+        if not call.steps or (self.resets is None and self.placed is None):
+            return masks
+        starts, placed, waiting = masks.starts, masks.placed, self.placed
+        if waiting is not None:
+            if starts is not None:  # what comes later holds
+                waiting = waiting.without(starts[0])
+            placed = placed.preceded(waiting) if placed else alone(waiting, call.steps)
+        if self.resets is not None:
+            if starts is None:
+                starts = read_mask(np.zeros(call.steps, bool), call, "starts", arrays)
+            starts[0] |= self.resets
+        return replace(masks, starts=starts, placed=placed)
+
+    def waiting(
+        self, call: Call, lengths: Array | None, arrays: Arrays, *, recording: bool
+    ) -> tuple[AnyArray | None, Places | None]:
+        """The rows that wait for their reset still, once a call has run."""
+        if not call.steps:
+            return self.resets, self.placed
+        if not recording or lengths is None or not (lengths == 0).any():
+            return None, None
+        idle = arrays.flags(lengths == 0, "lengths")  # rows that ran no step
+        return (
+            None if self.resets is None else self.resets & idle,
+            None if self.placed is None else self.placed.without(~idle),
+        )
+
+    def reset_rows(
+        self, cell: Cell, arrays: Arrays, rows: Any, state: Any, batch_first: bool, what: str
+    ) -> Standing:
+        """With some rows waiting to be reset before the next step, to `state` if there is one.
+
+        Args:
+            what: whose state it is, for messages.
+        Raises:
+            StateError: it has no batch axis. As `read_rows` and `read_carry`.
+        """
+        like = self.like
+        if like is not None and not like.batched and (state is not None or self.carry is not None):
+            raise StateError(f"the state of {what} has no batch axis: call reset()")
+        if state is None:
+            if like is None or (self.carry is None and self.placed is None):
+                return self  # every row is at the initial state already
+            mask = read_rows(rows, like.batch, arrays)
+            placed = None if self.placed is None else self.placed.without(mask)
+            resets = mask if self.resets is None else self.resets | mask
+            return replace(self, resets=resets, placed=placed) if cell.states else self
+        names = f"the state that rows of {what} are reset to"
+        lead = None if like is None else (like.batch,)
+        values, found = read_carry(cell, arrays, state, names, lead)
+        if not values:
+            return self
+        if not found:
+            name, value = next(iter(values.items()))
+            shape = describe(["batch", *value.shape[1:]])
+            raise ShapeError(f"{name} is {shape}, got {describe(value.shape[1:])}")
+        mask = read_rows(rows, found[0], arrays)
+        if like is None:
+            like = Call((), 0, found[0], True, single=False, batch_first=batch_first)
+        resets = None if self.resets is None else self.resets & ~mask
+        return replace(
+            self, like=like, resets=resets, placed=Places(mask, values).over(self.placed)
+        )

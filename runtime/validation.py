@@ -8,17 +8,19 @@ the same bits both times.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from ..compiler import oracle
 from ..compiler.ir import Cell, Value
+from ..compiler.passes.boundaries import PLACED
 from ..compiler.pipeline import Programs
 from .arrays import AnyArray, Array, Arrays
 from .inputs import table_rows
 from .params import initialise
+from .places import Places
 from .tolerance import (
     BOUNDS,
     NUDGES,
@@ -140,6 +142,15 @@ def _drawn(cell: Cell, arrays: Arrays, masks: tuple[str, ...], steps: int) -> _N
     begun = oracle.initial(cell, params, ROWS)
     carry, _ = oracle.run(cell, params, begun, inputs(SETTLING))
     states = {s.name: (ROWS, *map(int, s.node.type.shape)) for s in cell.states}
+
+    def settled(steps: int) -> dict[str, Array]:
+        """States that it comes to after those, one for each step."""
+        now, found = carry, []
+        for _ in range(steps):
+            now, _ = oracle.run(cell, params, now, inputs(1))
+            found.append(now)
+        return {name: rounded(np.stack([each[name] for each in found])) for name in states}
+
     return _Numbers(
         params,
         {name: rounded(carry[name], state=True) for name in states},
@@ -150,6 +161,8 @@ def _drawn(cell: Cell, arrays: Arrays, masks: tuple[str, ...], steps: int) -> _N
             rng.random(lead) < 0.3 if "starts" in masks else None,
             rng.random(lead) < 0.3 if "boundaries" in masks else None,
             np.array([steps, steps - 1]) if "valid" in masks else None,
+            rng.random(lead) < 0.3 if PLACED in masks else None,
+            settled(steps) if PLACED in masks else {},
         ),
     )
 
@@ -169,6 +182,7 @@ class _Run:
         carry, ys, self.tape = self.program.forward(
             n.params, n.carry, inputs if cell.input_is_tuple else inputs[0],
             starts=n.masks.starts, boundaries=n.masks.boundaries, lengths=n.masks.lengths,
+            placed=None if n.masks.placed is None else Places(n.masks.placed, n.masks.places),
             record=self.record,
         )  # fmt: skip
         outputs = _by_name(cell.outputs, ys, cell.output_is_tuple)
@@ -180,9 +194,10 @@ class _Run:
         d_ys: Any = tuple(n.d_ys[y.name] for y in cell.outputs)
         if not cell.output_is_tuple:
             d_ys = d_ys[0] if d_ys else ()
-        d_params, d_carry, d_xs = self.program.backward(n.params, self.tape, d_ys, n.d_carry)
-        for named in (d_params, d_carry, _by_name(cell.inputs, d_xs, cell.input_is_tuple)):
+        back = self.program.run_back(n.params, self.tape, d_ys, n.d_carry)
+        for named in (back.params, back.carry, _by_name(cell.inputs, back.inputs, True)):
             self.found.gradients.update(_named("gradient of", named, arrays))
+        self.found.gradients.update(_named("gradient of a reset to", back.placed, arrays))
 
 
 def _by_name(values: Sequence[Value], given: Any, is_tuple: bool) -> dict[str, AnyArray]:
@@ -199,6 +214,7 @@ def _by_oracle(cell: Cell, n: _Numbers, record: bool, dtype: Any) -> _Results:
         g = oracle.gradients(cell, *given, dtype)
         for named in (g.params, g.carry, g.inputs):
             found.gradients.update(_named("gradient of", named))
+        found.gradients.update(_named("gradient of a reset to", g.places))
     return found
 
 
@@ -263,7 +279,8 @@ def _beside(cell: Cell, n: _Numbers, record: bool, dtype: str) -> list[_Results]
     found = []
     for _ in range(NUDGES):
         params, carry, xs = map(all_nudged, (n.params, n.carry, n.xs))
-        given = _Numbers(params, carry, xs, all_nudged(n.d_ys), all_nudged(n.d_carry), n.masks)
+        masks = replace(n.masks, places=all_nudged(dict(n.masks.places)))
+        given = _Numbers(params, carry, xs, all_nudged(n.d_ys), all_nudged(n.d_carry), masks)
         found.append(_by_oracle(cell, given, record, np.float64))
     return found
 

@@ -1,7 +1,8 @@
 """Resets, lengths and truncation boundaries become ordinary nodes of the step.
 
-In: a forward scan and which of the three a call uses. Out: a scan with as many more inputs, masks
-bool[T,B] named `starts`, `boundaries`, `valid`; every derivative and backend inherits them.
+In: a forward scan and which of them a call uses. Out: a scan with as many more inputs, masks
+bool[T,B] named `starts`, `boundaries`, `valid`; every derivative and backend inherits them. A mask
+`placed` brings with it where it puts each state, real[T,B,...], whose cotangent is an out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ..shapes import Type
 
 MASKS = ("starts", "boundaries", "valid")
 AFTER = "after."  # the out `after.h` is the state h as each step leaves it
+PLACED = "placed"  # the mask of resets to values of the caller's, which are inputs as well
 
 # What a padded step computes on. Its results are discarded, but 0 * inf is NaN in a derivative,
 # and 1 is where norms, logarithms, roots and quotients of an input are finite.
@@ -25,6 +27,7 @@ def boundaries(scan: Scan, masks: tuple[str, ...]) -> Scan:
 
     Before  step: h' = f(h, x[t]),  y = g(h', x[t])
     After   h0 = where(starts[t], initial, where(boundaries[t], stop_gradient(h), h))
+            h0 = where(placed[t], placed.h[t], h0)
             x0 = where(valid[t], x[t], 1)
             h' = where(valid[t], f(h0, x0), h),  y = where(valid[t], g(h', x0), 0)
 
@@ -32,18 +35,24 @@ def boundaries(scan: Scan, masks: tuple[str, ...]) -> Scan:
 
     Args:
         scan: forward, not yet differentiated.
-        masks: which of `MASKS`; none returns the scan itself.
+        masks: which of `MASKS` and `PLACED`; none returns the scan itself.
     Returns:
-        A scan with the masks appended to its inputs in the order of `MASKS`.
+        A scan with the masks appended to its inputs, in the order of `MASKS`, then that of
+        `PLACED` and a value for every state: `placed_name` says how they are called.
     """
     if not masks:
         return scan
     kind = Type((), "bool", frozenset("TB"))
-    given = {m: leaf("input", f"mask.{m}", kind) for m in MASKS if m in masks}
+    given = {m: leaf("input", f"mask.{m}", kind) for m in (*MASKS, PLACED) if m in masks}
+    places: dict[str, Node] = {}
+    if PLACED in given:
+        for carry in scan.carries:
+            wide = carry.node.type.with_axes(kind.axes)
+            places[carry.name] = leaf("input", placed_name(carry.name), wide)
     now = {name: apply("at", mask) for name, mask in given.items()}
     entering: dict[Node, Node] = {}
     for carry in scan.carries:
-        entering[carry.node] = _entering(carry, now)
+        entering[carry.node] = _entering(carry, now, places.get(carry.name))
     if "valid" in now:
         for sequence in scan.inputs:
             x = apply("at", sequence)
@@ -64,11 +73,16 @@ def boundaries(scan: Scan, masks: tuple[str, ...]) -> Scan:
         elif "valid" in now:
             value = _choose(now["valid"], value, const(0.0, value.type.shape))
         outs.append(Value(out.name, apply("stack", value)))
-    inputs = (*scan.inputs, *given.values())
+    inputs = (*scan.inputs, *given.values(), *places.values())
     return replace(scan, inputs=inputs, carries=tuple(carries), outs=tuple(outs))
 
 
-def _entering(carry: Carry, now: dict[str, Node]) -> Node:
+def placed_name(state: str) -> str:
+    """The input that says where the mask `PLACED` puts a state."""
+    return f"mask.{PLACED}.{state}"
+
+
+def _entering(carry: Carry, now: dict[str, Node], place: Node | None) -> Node:
     """The state a step starts from. A reset comes before what a boundary would cut."""
     state = carry.node
     if "boundaries" in now:
@@ -76,6 +90,8 @@ def _entering(carry: Carry, now: dict[str, Node]) -> Node:
     if "starts" in now:
         assert carry.initial is not None, f"state {carry.name} has no initial value"
         state = _choose(now["starts"], carry.initial, state)
+    if place is not None:
+        state = _choose(now[PLACED], apply("at", place), state)
     return state
 
 

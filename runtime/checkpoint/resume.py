@@ -26,6 +26,9 @@ def snapshot_of(net: Recur) -> Snapshot:
         raise CheckpointError(f"the cell of {net} has no source to make it again from")
     # Without a state nothing says how many rows come after a boundary: see `truncate`.
     like, carry = (at.like, at.carry) if net._cell.states else (None, None)
+    resets = at.resets
+    if at.placed is not None and like is not None:  # a boundary forgets that they were reset
+        carry, resets = at.entering(program, net._params, like.batch), None
 
     def hosted(array: AnyArray) -> AnyArray:
         return net._arrays.handed(array, True)
@@ -44,7 +47,7 @@ def snapshot_of(net: Recur) -> Snapshot:
         settings,
         {name: hosted(array) for name, array in net._params.items()},
         None if carry is None else {name: hosted(a) for name, a in carry.items()},
-        None if at.resets is None else hosted(at.resets),
+        None if resets is None else hosted(resets),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from rnnc.compiler import oracle
 from rnnc.compiler.ir import Cell, Scan, Scans, Value, apply
 from rnnc.compiler.oracle import Masks
-from rnnc.compiler.passes.boundaries import boundaries
+from rnnc.compiler.passes.boundaries import PLACED, boundaries, placed_name
 from rnnc.compiler.passes.differentiate import differentiate
 from rnnc.compiler.passes.scan import scan
 from rnnc.compiler.passes.simplify import simplify
@@ -42,7 +42,11 @@ def mask_arrays(masks: Masks, steps: int) -> dict[str, Array]:
     """bool[T,B] by the names of the inputs that `passes.boundaries` adds, for those used."""
     valid = None if masks.lengths is None else np.arange(steps)[:, None] < masks.lengths
     given = {"starts": masks.starts, "boundaries": masks.boundaries, "valid": valid}
-    return {f"mask.{name}": mask for name, mask in given.items() if mask is not None}
+    found = {f"mask.{name}": mask for name, mask in given.items() if mask is not None}
+    if masks.placed is not None:
+        found[f"mask.{PLACED}"] = masks.placed if valid is None else masks.placed & valid
+        found |= {placed_name(name): value for name, value in masks.places.items()}
+    return found
 
 
 def states_of(scan: Scan) -> tuple[Value, ...]:

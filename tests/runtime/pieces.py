@@ -7,7 +7,7 @@ boundary a new net that is given the state, padding is not run at all: no mask i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -30,6 +30,7 @@ class Row:
     starts: Array  # bool[T]
     cuts: Array  # bool[T]: boundaries
     length: int
+    places: Named | None = None  # [T, ...]: what resets go to; None for the initial state
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Found:
     d_params: Named
     d_xs: tuple[Array, ...]  # [T, ...]
     d_first: Named
+    d_places: Named = field(default_factory=dict)  # [T, ...]
 
 
 def by_pieces(make: Callable[[], Recur], row: Row) -> Found:
@@ -56,12 +58,15 @@ def by_pieces(make: Callable[[], Recur], row: Row) -> Found:
     d_xs = tuple(np.zeros(x.shape) for x in row.xs)
     state = dict(net.state) if row.first is None else row.first
     d_first = {name: np.zeros(value.shape) for name, value in state.items()}
+    d_places = {name: np.zeros(value.shape) for name, value in (row.places or {}).items()}
     events = [t for t in range(1, row.length) if row.starts[t] or row.cuts[t]]
     pieces = list(pairwise([0, *events, row.length])) if row.length else []
     for begin, end in pieces:
         net = make()
-        fresh = bool(row.starts[begin]) or (begin == 0 and row.first is None)
-        if not fresh:
+        reset = bool(row.starts[begin])
+        if reset and row.places is not None:
+            net.state = {name: value[begin] for name, value in row.places.items()}
+        elif not reset and (begin or row.first is not None):
             net.state = state
         given = tuple(x[begin:end] for x in row.xs)
         out = net.scan(given if is_tuple else given[0])
@@ -74,8 +79,11 @@ def by_pieces(make: Callable[[], Recur], row: Row) -> Found:
             d_params[name] += d
         for sum_, d in zip(d_xs, grads.inputs if is_tuple else (grads.inputs,), strict=True):
             sum_[begin:end] = d
-        if begin == 0 and not row.starts[0]:
+        if begin == 0 and not reset:
             d_first = grads.state
+        if reset:
+            for name, d in d_places.items():
+                d[begin] = grads.state[name]
     if not pieces:  # the state is handed through
         d_first = row.d_state
         if row.first is None:
@@ -84,7 +92,7 @@ def by_pieces(make: Callable[[], Recur], row: Row) -> Found:
     outputs = tuple(np.zeros(shape) for shape in shapes)
     for at, whole in enumerate(outputs):
         whole[: row.length] = np.concatenate([y[at] for y in ys]) if ys else whole[:0]
-    return Found(outputs, state, d_params, d_xs, d_first)
+    return Found(outputs, state, d_params, d_xs, d_first, d_places)
 
 
 def _of_the_initial_state(make: Callable[[], Recur], row: Row, zeros: Named) -> Named:
@@ -110,20 +118,24 @@ def by_masks(net: Recur, rows: list[Row], *masks: str, **others: Any) -> Found:
         net.state = {name: np.stack([first[name] for first in firsts]) for name in names}
     xs = tuple(np.stack(parts, 1) for parts in zip(*(row.xs for row in rows), strict=True))
     given = {name: mask for name, mask in as_call(rows).items() if name in masks}
+    if rows[0].places is not None and "starts" in masks:
+        places = [row.places or {} for row in rows]
+        given["starts_at"] = {n: np.stack([p[n] for p in places], 1) for n in places[0]}
     ys = net.scan(xs if len(xs) > 1 else xs[0], **given, **others)
     state = dict(net.state)
     d_ys = tuple(np.stack(parts, 1) for parts in zip(*(row.d_ys for row in rows), strict=True))
     d_state = {name: np.stack([row.d_state[name] for row in rows]) for name in state}
     grads = net.backward(d_ys if len(d_ys) > 1 else d_ys[0], d_state)
     d_xs = grads.inputs if isinstance(grads.inputs, tuple) else (grads.inputs,)
-    return Found(ys if isinstance(ys, tuple) else (ys,), state, grads.params, d_xs, grads.state)
+    outs = ys if isinstance(ys, tuple) else (ys,)
+    return Found(outs, state, grads.params, d_xs, grads.state, grads.starts)
 
 
 def side_by_side(found: list[Found]) -> Found:
     """What rows that were run apart give together."""
 
-    def stacked(parts: list[Named]) -> Named:
-        return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+    def stacked(parts: list[Named], axis: int = 0) -> Named:
+        return {name: np.stack([part[name] for part in parts], axis) for name in parts[0]}
 
     def along(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
         return tuple(np.stack(arrays, 1) for arrays in zip(*parts, strict=True))
@@ -135,6 +147,7 @@ def side_by_side(found: list[Found]) -> Found:
         d_params,
         along([f.d_xs for f in found]),
         stacked([f.d_first for f in found]),
+        stacked([f.d_places for f in found], 1),
     )
 
 
@@ -143,9 +156,10 @@ def assert_alike(found: Found, wanted: Found, values: float, gradients: float) -
     __tracebackhide__ = True
     for part, tolerance in {
         "ys": values, "state": values, "d_params": gradients, "d_xs": gradients,
-        "d_first": gradients,
+        "d_first": gradients, "d_places": gradients,
     }.items():  # fmt: skip
         mine, theirs = getattr(found, part), getattr(wanted, part)
+        assert len(mine) == len(theirs), part
         keys = list(theirs) if isinstance(theirs, dict) else range(len(theirs))
         for key in keys:
             off = np.abs(np.asarray(mine[key]) - theirs[key])

@@ -22,7 +22,10 @@ from tests.runtime.models import close, library, random
 from tests.runtime.stand_in import compile_standing_in
 
 pytestmark = pytest.mark.torch
-MASKS = [(), ("starts",), ("boundaries",), ("valid",), ("starts", "boundaries", "valid")]
+MASKS = [
+    (), ("starts",), ("boundaries",), ("valid",), ("starts", "boundaries", "valid"), ("placed",),
+    ("starts", "valid", "placed"),
+]  # fmt: skip
 
 
 @pytest.fixture

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain, combinations
 
 import numpy as np
 import pytest
 
-from rnnc.compiler.passes.boundaries import MASKS, boundaries
+from rnnc.compiler.passes.boundaries import MASKS, PLACED, boundaries, placed_name
 from rnnc.compiler.passes.scan import scan
 from tests.compiler.hand_built import CELLS, Numbers, delta, draw_masks, elman, lstm
 from tests.compiler.run_scans import assert_alike, by_oracle, by_scans, scans_of
@@ -22,6 +23,25 @@ def test_values_and_gradients_are_those_of_plain_ifs(name: str, masks: tuple[str
     n = Numbers.draw(cell, steps=5, rows=4)
     drawn = draw_masks(masks, n.steps, n.rows)
     assert_alike(by_scans(cell, scans_of(cell, masks), n, drawn), by_oracle(cell, n, drawn))
+
+
+@pytest.mark.parametrize("masks", [(), MASKS], ids=["alone", "with the others"])
+@pytest.mark.parametrize("name", CELLS)
+def test_a_row_is_put_where_it_is_told_and_tells_what_that_is_worth(
+    name: str, masks: tuple[str, ...]
+) -> None:
+    cell = CELLS[name]()
+    n = Numbers.draw(cell, steps=5, rows=4)
+    drawn, rng = draw_masks(masks, n.steps, n.rows), np.random.default_rng(3)
+    drawn = replace(
+        drawn,
+        placed=rng.random((n.steps, n.rows)) < 0.4,
+        places={s: rng.normal(size=(n.steps, *value.shape)) for s, value in n.carry.items()},
+    )
+    scans = scans_of(cell, (*masks, PLACED))
+    assert_alike(by_scans(cell, scans, n, drawn), by_oracle(cell, n, drawn))
+    outs = {out.name for out in scans.backward.outs} if scans.backward else set()
+    assert {f"ct.{placed_name(state.name)}" for state in cell.states} <= outs
 
 
 def test_no_masks_change_nothing() -> None:
