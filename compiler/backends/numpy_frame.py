@@ -69,6 +69,7 @@ class Frame:
         self.buffers = Buffers()
         self.for_products: set[str] = set()  # arrays that may lie the other way round
         self.columns: dict[tuple[str, str], tuple[str, View]] = {}  # -> loop variable
+        self.said: dict[str, tuple[str, View]] = {}  # a mask's array -> loop variable, the mask
         self.fresh = Names()
         self.layout = Layout(plan)
         self.lasting = _lasting(plan)
@@ -289,6 +290,12 @@ class Frame:
     def is_fixed(self, node: Node) -> bool:
         """Whether a value without time is the same in every step."""
         return node not in self._changing and "T" not in node.type.axes
+
+    def rows_said(self, mask: View) -> str:
+        """The loop variable for which rows of the present step a mask says."""
+        if mask.base not in self.said:
+            self.said[mask.base] = (self.fresh("r"), mask)
+        return self.said[mask.base][0]
 
     def _column(self, view: View) -> str:
         """The loop variable for the present row of a view."""

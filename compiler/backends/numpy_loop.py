@@ -154,6 +154,10 @@ class Loop:
             text = view.text(rows, "q" if self.by_block else "T") + turn
             names.append(name)
             columns.append(text if view.axes else f"[row.reshape(()) for row in {text}[:, None]]")
+        for name, mask in self.f.said.values():
+            rows = BLOCK_ROWS[mask.rows] if self.by_block else ALL_ROWS[mask.rows]
+            names.append(name)
+            columns.append(f"rows_said({mask.text(rows, 'q' if self.by_block else 'T')}){turn}")
         with loop.block(_head(names, columns, "q" if self.by_block else "T")):
             loop.extend(self.f.step)
 

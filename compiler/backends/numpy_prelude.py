@@ -71,6 +71,12 @@ def scattered(rows, index, values):
     return table
 '''
 
+ROWS_SAID = '''\
+def rows_said(mask):
+    """For every step of bool[T,B]: 0 where it says no row, 2 where every row, 1 where some."""
+    return np.add(mask.any(1), mask.all(1), dtype=np.int8).tolist()
+'''
+
 # Each with the others it calls, in the order in which they are printed.
 HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "steps_of_a_block": (STEPS_OF_A_BLOCK, ()),
@@ -78,6 +84,7 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "product": (PRODUCT, ()),
     "for_product": (FOR_PRODUCT, ("product", "aligned")),
     "scattered": (SCATTERED, ()),
+    "rows_said": (ROWS_SAID, ()),
     "aligned": (ALIGNED, ()),
 }
 
