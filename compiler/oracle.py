@@ -26,7 +26,7 @@ Arrays = Mapping[str, Array]
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """Per step and row, as in `Recur`: bool[T,B], bool[T,B], int[B].
+    """Per step and row, as in `Recur`: bool[T,B], bool[T,B], int[B]; and real[T,B].
 
     `placed`, bool[T,B], are resets to `places`, real[T,B,...] by state name.
     """
@@ -34,6 +34,7 @@ class Masks:
     starts: Array | None = None
     boundaries: Array | None = None
     lengths: Array | None = None
+    weights: Array | None = None  # boundaries that let through more or less than all
     placed: Array | None = None
     places: Arrays = field(default_factory=dict)
 
@@ -46,6 +47,12 @@ class Masks:
 
     def cuts(self, t: int, b: int) -> bool:
         return self.boundaries is not None and bool(self.boundaries[t, b])
+
+    def weight(self, t: int, b: int) -> float:
+        """What a cotangent is multiplied by on its way to the step before."""
+        if self.cuts(t, b):
+            return 0.0
+        return 1.0 if self.weights is None else float(self.weights[t, b])
 
     def holds(self, t: int, b: int) -> bool:
         """Whether row b is past its length at step t."""
@@ -112,7 +119,7 @@ def gradients(
         d_ys: [T, B, ...] by output name; d_carry: [B, ...] by state name. Others as in `run`.
     Returns:
         `params` holds the trained ones. A reset passes the cotangent on to the initial value's
-        parameters; a boundary drops it; past its length a row passes it on unchanged.
+        parameters; a boundary drops or weighs it; past its length a row passes it on unchanged.
     """
     masks = masks or Masks()
     _, _, before = _walk(cell, params, carry, xs, masks, dtype)
@@ -145,7 +152,8 @@ def gradients(
             elif masks.resets(t, b):
                 _into_initial(cell, s.initial, ct_s, fixed, found, dtype)
                 ct_s = np.zeros_like(ct_s)
-            found.carry[s.name][b] = np.zeros_like(ct_s) if masks.cuts(t, b) else ct_s
+            weight = masks.weight(t, b)
+            found.carry[s.name][b] = weight * ct_s if weight else np.zeros_like(ct_s)
     return found
 
 

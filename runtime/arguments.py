@@ -13,7 +13,7 @@ import numpy as np
 
 from ..compiler.ir import Cell
 from ..compiler.passes.boundaries import PLACED, placed_name
-from .arrays import AnyArray, Array, Arrays, is_tensor
+from .arrays import AnyArray, Array, Arrays, is_tensor, kind
 from .checks import check_names, describe
 from .errors import SettingError, ShapeError
 from .inputs import table_rows
@@ -110,7 +110,7 @@ class Arguments:
     def masks(
         self, steps: int, batch: int, starts: Any, lengths: Any, boundaries: Any
     ) -> tuple[dict[str, AnyArray], Array | None]:
-        """Those that are used, bool[T,B] by name; and which steps count, on the host."""
+        """Those that are used, [T,B] by name; and which steps count, on the host."""
         masks: dict[str, AnyArray] = {}
         for name, value in (("starts", starts), ("boundaries", boundaries)):
             if value is not None:
@@ -120,7 +120,10 @@ class Arguments:
                         f"{name} is {describe(mask.shape)}, it must be [time, batch] = "
                         f"{describe((steps, batch))}"
                     )
-                masks[name] = self.arrays.flags(mask, name)
+                if name == "boundaries" and kind(mask) == "f":
+                    masks["weights"] = self.arrays.real(mask, name)
+                else:
+                    masks[name] = self.arrays.flags(mask, name)
         if lengths is None:
             return masks, None
         counts = self.arrays.host(lengths, "lengths")

@@ -169,7 +169,8 @@ class Program:
             xs: [T, B, ...]; a tuple in the cell's order where it has several inputs.
             starts: bool[T, B]: the row is reset before the step.
             lengths: int[B]: past it a row's state is held and its outputs are 0.
-            boundaries: bool[T, B]: the state goes on, its cotangent is cut before the step.
+            boundaries: bool[T, B]: the state goes on, its cotangent is cut before the step;
+                or real[T, B], what it is multiplied by there: 0 cuts, 1 passes.
             placed: rows that start a step at values of their own, [T, B, ...] by state name.
             record: whether to keep what `backward` reads.
         Returns:

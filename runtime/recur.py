@@ -127,7 +127,8 @@ class Recur:
                 an array [B, ...], or [T, B, ...] with a value for each step.
             lengths: int[B]: steps of each row that count; then its state is held, its output 0.
             boundaries: where the state goes on but its gradient is cut: a period in steps of the
-                stream, a list of steps of this call, or a mask like `starts`.
+                stream, a list of steps of this call, or a mask like `starts`. A mask of real
+                numbers holds what a gradient is multiplied by there: 0 cuts it, 1 lets it pass.
             states: return `(ys, states)`, with every state as each step left it, by the names of
                 `net.state`, `[T, ...]` or `[T, B, ...]`.
         Raises:

@@ -34,7 +34,9 @@ class Reversal:
         return array[order, rows]
 
     def turned_mask(self, mask: Array) -> Array:
-        """bool[T,B] -> bool[T,B]: what parts steps t - 1 and t parts them backwards, too.
+        """bool[T,B] or real[T,B], alike: what parts steps t - 1 and t parts them backwards, too.
+
+        Weights, real numbers, part them as far as they are not 1.
 
         Before  x0 x1 | x2 x3 x4        the mask is set at step 2
         After   x4 x3 x2 | x1 x0        it is set at step 3, where x1 is read
@@ -44,5 +46,7 @@ class Reversal:
         counts = np.full(self.batch, self.steps) if self.lengths is None else self.lengths
         at = np.arange(self.steps)[:, None]
         inside = (at > 0) & (at < counts)
-        found: Array = inside & mask[np.where(inside, counts - at, 0), np.arange(self.batch)]
+        nothing = mask.dtype.type(mask.dtype.kind == "f")
+        there = mask[np.where(inside, counts - at, 0), np.arange(self.batch)]
+        found: Array = np.where(inside, there, nothing)
         return found

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.ir import Cell
-from .arrays import AnyArray, Array, Arrays
+from .arrays import AnyArray, Array, Arrays, kind
 from .carries import chosen, read_carry, read_rows
 from .checks import describe, in_bytes
 from .errors import HistoryFullError, ShapeError, StateError
@@ -107,7 +107,8 @@ class Standing:
         if boundaries is not None:
             cuts = read_boundaries(boundaries, call, self.step, arrays)
             if not self.history.steps:
-                cuts[:1] = False  # nothing is recorded before it; an initial state has a gradient
+                # Nothing is recorded before it, and an initial state has a gradient: no cut, or 1.
+                cuts[:1] = kind(cuts) == "f"
         placed = read_places(cell, arrays, resets, starts_at, call)
         return Masks(None if placed else resets, counts, cuts, placed if cell.states else None)
 

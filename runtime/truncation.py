@@ -1,9 +1,10 @@
 """The masks of a sequence: resets, lengths and truncation boundaries.
 
-In: what a user passes as `starts`, `lengths` and `boundaries`. Out: bool[T,B], int64[B], bool[T,B].
+In: what a user passes as `starts`, `lengths` and `boundaries`. Out: bool[T,B], int64[B], bool[T,B],
+or real[T,B] for boundaries that are weights.
 
     starts      row b is reset before step t: its state becomes the initial state
-    boundaries  row b's state goes on, its cotangent is cut between t - 1 and t
+    boundaries  row b's state goes on, its cotangent is cut, or weighed, between t - 1 and t
     lengths     row b's state is held from step lengths[b] on, and its outputs are 0
 """
 
@@ -26,16 +27,23 @@ LONGEST_PERIOD = 2**62  # steps: a step of the stream and one of a call are adde
 def read_mask(given: Any, call: Call, name: str, arrays: Arrays) -> AnyArray:
     """Truth values for each step and row, or each step and every row -> bool[T,B], a copy."""
     array = arrays.given(given, name)
-    wide = (call.steps, call.batch)
-    shown = wide[::-1] if call.swapped else wide
-    one_for_all = array.shape == (call.steps,)
-    if not one_for_all and (not call.batched or array.shape != shown):
+    _check_shape(array, call, name, "bool")  # first: a mask may repeat one value for ever
+    return _by_step_and_row(arrays.flags(array, name), call)
+
+
+def _check_shape(array: AnyArray, call: Call, name: str, holds: str) -> None:
+    shown = (call.batch, call.steps) if call.swapped else (call.steps, call.batch)
+    if array.shape != (call.steps,) and (not call.batched or array.shape != shown):
         choices = [describe([call.steps])] + ([describe(shown)] if call.batched else [])
-        raise ShapeError(f"{name} is bool{' or '.join(choices)}, got {describe(array.shape)}")
-    flags = arrays.flags(array, name)  # the shape first: a mask may repeat one value for ever
-    if one_for_all:
-        return copied(namespace(flags).broadcast_to(flags[:, None], wide))
-    return copied(flags.T if call.swapped else flags)
+        raise ShapeError(f"{name} is {holds}{' or '.join(choices)}, got {describe(array.shape)}")
+
+
+def _by_step_and_row(array: AnyArray, call: Call) -> AnyArray:
+    """[T], or [T,B] in the user's axes -> [T,B], a copy."""
+    if array.ndim == 1:
+        wide = (call.steps, call.batch)
+        return copied(namespace(array).broadcast_to(array[:, None], wide))
+    return copied(array.T if call.swapped else array)
 
 
 def as_lengths(lengths: Array, steps: int) -> Array:
@@ -59,11 +67,11 @@ def read_lengths(given: Any, call: Call, arrays: Arrays) -> Array:
 
 
 def read_boundaries(given: Any, call: Call, stream_step: int, arrays: Arrays) -> AnyArray:
-    """Where cotangents are cut -> bool[T,B].
+    """Where cotangents are cut -> bool[T,B]; or what they are multiplied by -> real[T,B].
 
     Args:
         given: a period, which counts the steps of the stream, whichever calls they came in; a list
-            of steps of this call; or a mask like `starts`.
+            of steps of this call; a mask like `starts`; or weights of the same shapes.
         stream_step: the number of steps run before this call.
     """
     period = _period(given)
@@ -74,7 +82,20 @@ def read_boundaries(given: Any, call: Call, stream_step: int, arrays: Arrays) ->
     if array.ndim == 1 and (kind(array) in "iu" or not len(array)):
         return read_mask(_at_steps(arrays.host(array, "boundaries"), call.steps), call,
                          "boundaries", arrays)  # fmt: skip
+    if kind(array) == "f":
+        return _read_weights(array, call, arrays)
     return read_mask(array, call, "boundaries", arrays)
+
+
+def _read_weights(array: AnyArray, call: Call, arrays: Arrays) -> AnyArray:
+    _check_shape(array, call, "boundaries", "real")
+    seen = arrays.host(array, "boundaries")
+    wrong = seen[~(np.isfinite(seen) & (seen >= 0))]
+    if wrong.size:
+        raise SettingError(
+            f"boundaries holds {wrong[0]:g}: a weight of a cotangent is finite, 0 or more"
+        )
+    return _by_step_and_row(arrays.real(array, "boundaries"), call)
 
 
 def _period(given: Any) -> int | None:

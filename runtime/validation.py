@@ -161,6 +161,7 @@ def _drawn(cell: Cell, arrays: Arrays, masks: tuple[str, ...], steps: int) -> _N
             rng.random(lead) < 0.3 if "starts" in masks else None,
             rng.random(lead) < 0.3 if "boundaries" in masks else None,
             np.array([steps, steps - 1]) if "valid" in masks else None,
+            rng.choice([0.0, 1.0, 1.25], lead) if "weights" in masks else None,
             rng.random(lead) < 0.3 if PLACED in masks else None,
             settled(steps) if PLACED in masks else {},
         ),
@@ -178,10 +179,11 @@ class _Run:
 
     def forward(self) -> None:
         cell, n, arrays = self.cell, self.n, self.program.arrays
+        boundaries = n.masks.boundaries if n.masks.weights is None else n.masks.weights
         inputs = tuple(n.xs[x.name] for x in cell.inputs)
         carry, ys, self.tape = self.program.forward(
             n.params, n.carry, inputs if cell.input_is_tuple else inputs[0],
-            starts=n.masks.starts, boundaries=n.masks.boundaries, lengths=n.masks.lengths,
+            starts=n.masks.starts, boundaries=boundaries, lengths=n.masks.lengths,
             placed=None if n.masks.placed is None else Places(n.masks.placed, n.masks.places),
             record=self.record,
         )  # fmt: skip

@@ -1,8 +1,9 @@
 """Resets, lengths and truncation boundaries become ordinary nodes of the step.
 
 In: a forward scan and which of them a call uses. Out: a scan with as many more inputs, masks
-bool[T,B] named `starts`, `boundaries`, `valid`; every derivative and backend inherits them. A mask
-`placed` brings with it where it puts each state, real[T,B,...], whose cotangent is an out.
+bool[T,B] named `starts`, `boundaries`, `valid`, and `weights`, real[T,B], which are boundaries that
+let through more or less than all; every derivative and backend inherits them. A mask `placed`
+brings with it where it puts each state, real[T,B,...], whose cotangent is an out.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from ..ir import Carry, Node, Scan, Value, apply, const, leaf
 from ..rewrite import substitute
 from ..shapes import Type
 
-MASKS = ("starts", "boundaries", "valid")
+MASKS = ("starts", "boundaries", "weights", "valid")
 AFTER = "after."  # the out `after.h` is the state h as each step leaves it
 PLACED = "placed"  # the mask of resets to values of the caller's, which are inputs as well
+
+OVER_TIME = frozenset("TB")
 
 # What a padded step computes on. Its results are discarded, but 0 * inf is NaN in a derivative,
 # and 1 is where norms, logarithms, roots and quotients of an input are finite.
@@ -27,6 +30,7 @@ def boundaries(scan: Scan, masks: tuple[str, ...]) -> Scan:
 
     Before  step: h' = f(h, x[t]),  y = g(h', x[t])
     After   h0 = where(starts[t], initial, where(boundaries[t], stop_gradient(h), h))
+            (with weights: scale_gradient(h, weights[t]))
             h0 = where(placed[t], placed.h[t], h0)
             x0 = where(valid[t], x[t], 1)
             h' = where(valid[t], f(h0, x0), h),  y = where(valid[t], g(h', x0), 0)
@@ -42,12 +46,15 @@ def boundaries(scan: Scan, masks: tuple[str, ...]) -> Scan:
     """
     if not masks:
         return scan
-    kind = Type((), "bool", frozenset("TB"))
-    given = {m: leaf("input", f"mask.{m}", kind) for m in (*MASKS, PLACED) if m in masks}
+    given = {
+        m: leaf("input", f"mask.{m}", Type((), "real" if m == "weights" else "bool", OVER_TIME))
+        for m in (*MASKS, PLACED)
+        if m in masks
+    }
     places: dict[str, Node] = {}
     if PLACED in given:
         for carry in scan.carries:
-            wide = carry.node.type.with_axes(kind.axes)
+            wide = carry.node.type.with_axes(OVER_TIME)
             places[carry.name] = leaf("input", placed_name(carry.name), wide)
     now = {name: apply("at", mask) for name, mask in given.items()}
     entering: dict[Node, Node] = {}
@@ -87,6 +94,8 @@ def _entering(carry: Carry, now: dict[str, Node], place: Node | None) -> Node:
     state = carry.node
     if "boundaries" in now:
         state = _choose(now["boundaries"], apply("stop_gradient", state), state)
+    if "weights" in now:
+        state = apply("scale_gradient", state, _spread(now["weights"], state))
     if "starts" in now:
         assert carry.initial is not None, f"state {carry.name} has no initial value"
         state = _choose(now["starts"], carry.initial, state)
@@ -97,7 +106,11 @@ def _entering(carry: Carry, now: dict[str, Node], place: Node | None) -> Node:
 
 def _choose(test: Node, a: Node, b: Node) -> Node:
     """`where` with one truth value for all elements."""
-    shape = tuple(a.type.shape)
+    return apply("where", _spread(test, a), a, b)
+
+
+def _spread(number: Node, like: Node) -> Node:
+    """One number, or truth value, for all elements."""
+    shape = tuple(like.type.shape)
     ones = (1,) * len(shape)
-    wide = apply("broadcast", apply("reshape", test, attr=ones), attr=shape)
-    return apply("where", wide, a, b)
+    return apply("broadcast", apply("reshape", number, attr=ones), attr=shape)

@@ -207,8 +207,10 @@ def draw_masks(names: tuple[str, ...], steps: int, rows: int) -> Masks:
     draws = np.random.default_rng(7)
     starts, cuts = draws.random((2, steps, rows)) < 0.3
     lengths = np.array([steps, 0, steps - 2, 1])[:rows]
+    weights = draws.choice([0.0, 1.0, 1.25], (steps, rows))
     return Masks(
         starts if "starts" in names else None,
         cuts if "boundaries" in names else None,
         lengths if "valid" in names else None,
+        weights if "weights" in names else None,
     )

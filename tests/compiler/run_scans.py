@@ -39,9 +39,10 @@ def by_oracle(cell: Cell, n: Numbers, masks: Masks = NO_MASKS) -> Outcome:
 
 
 def mask_arrays(masks: Masks, steps: int) -> dict[str, Array]:
-    """bool[T,B] by the names of the inputs that `passes.boundaries` adds, for those used."""
+    """[T,B] by the names of the inputs that `passes.boundaries` adds, for those used."""
     valid = None if masks.lengths is None else np.arange(steps)[:, None] < masks.lengths
     given = {"starts": masks.starts, "boundaries": masks.boundaries, "valid": valid}
+    given["weights"] = masks.weights
     found = {f"mask.{name}": mask for name, mask in given.items() if mask is not None}
     if masks.placed is not None:
         found[f"mask.{PLACED}"] = masks.placed if valid is None else masks.placed & valid

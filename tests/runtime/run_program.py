@@ -24,7 +24,7 @@ def by_program(program: Program, n: Numbers, masks: Masks = NO_MASKS) -> Outcome
         xs if cell.input_is_tuple else xs[0],
         starts=masks.starts,
         lengths=masks.lengths,
-        boundaries=masks.boundaries,
+        boundaries=_boundaries(masks),
     )
     assert tape is not None
     d_params, d_carry, d_xs = program.backward(
@@ -52,3 +52,10 @@ def rounded(n: Numbers) -> Numbers:
 
     return replace(n, params=narrow(n.params), carry=narrow(n.carry), xs=narrow(n.xs),
                    d_ys=narrow(n.d_ys), d_carry=narrow(n.d_carry))  # fmt: skip
+
+
+def _boundaries(masks: Masks) -> Array | None:
+    """As a call takes them: truth values that cut, or weights of which 0 cuts."""
+    if masks.weights is None or masks.boundaries is None:
+        return masks.boundaries if masks.weights is None else masks.weights
+    return np.where(masks.boundaries, 0.0, masks.weights)

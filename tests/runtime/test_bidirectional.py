@@ -170,6 +170,22 @@ def test_a_boundary_cuts_both_directions_where_it_stands(cuts: Any) -> None:
     close({n: found.params[f"backward.{n}"] for n in back.params}, back.params)
 
 
+@pytest.mark.parametrize("lengths", [None, [6, 4]])
+def test_a_weight_holds_between_the_same_steps_in_both_directions(
+    lengths: list[int] | None,
+) -> None:
+    xs, d_ys, weights = random(6, 2, 3), random(6, 2, 8, seed=1), np.ones((6, 2))
+    weights[3] = 1.5, 0.25
+    net, whole, cut = both(), both(), both()
+    close(net.scan(xs, boundaries=weights, lengths=lengths), whole.scan(xs, lengths=lengths))
+    cut.scan(xs, boundaries=[3], lengths=lengths)
+    part = weights[3][:, None]
+    close(
+        net.backward(d_ys).inputs,
+        part * whole.backward(d_ys).inputs + (1 - part) * cut.backward(d_ys).inputs,
+    )
+
+
 def test_a_state_that_was_set_is_where_both_directions_start() -> None:
     net, xs = both(), random(5, 2, 3)
     start = {"forward.h": random(2, 4, seed=1), "backward.h": random(2, 4, seed=2)}

@@ -103,6 +103,36 @@ def test_a_boundary_before_the_first_recorded_step_cuts_nothing() -> None:
         close(net.backward(d_ys).state, want.state)
 
 
+def test_weights_scale_what_crosses_a_boundary_and_change_no_value() -> None:
+    """A weight w between two steps: what crosses it is w of the whole gradient, the rest is cut."""
+    xs, d_ys = random(6, 2, 3), random(6, 2, 4, seed=1)
+    weights = np.ones((6, 2))
+    weights[3] = 1.5, 0.25
+    net, whole, cut = elman(), elman(), elman()
+    np.testing.assert_array_equal(net.scan(xs, boundaries=weights), whole.scan(xs))
+    cut.scan(xs, boundaries=[3])
+    found = net.backward(d_ys).inputs
+    part = weights[3][:, None]
+    close(
+        found[:3],
+        part * whole.backward(d_ys).inputs[:3] + (1 - part) * cut.backward(d_ys).inputs[:3],
+    )
+    close(found[3:], whole.backward(d_ys).inputs[3:])
+
+
+def test_weights_of_0_and_1_are_cuts_bit_for_bit() -> None:
+    xs, d_ys = random(6, 2, 3), random(6, 2, 4, seed=1)
+    cuts = np.random.default_rng(2).random((6, 2)) < 0.4
+    found = []
+    for boundaries in (cuts, 1.0 - cuts):
+        net = elman(batch_first=True)
+        net.scan(xs.swapaxes(0, 1), boundaries=boundaries.T)
+        found.append(net.backward(d_ys.swapaxes(0, 1)))
+    close(found[0].params, found[1].params, 0)
+    close(found[0].inputs, found[1].inputs, 0)
+    close(found[0].state, found[1].state, 0)
+
+
 def test_a_stream_may_be_longer_than_any_machine_integer() -> None:
     cuts = read_boundaries(3, Call((), 7, 2, True, False), 2**63, NumPyArrays("float64"))
     np.testing.assert_array_equal(np.flatnonzero(cuts[:, 0]), [1, 4])

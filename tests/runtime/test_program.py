@@ -74,7 +74,7 @@ REFUSED: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("steps", lambda: forward(xs=(X, DT[1:])), ValueError, r"dt is \[3, 2\].*\[4, 2\]"),
     ("integers", lambda: forward(xs=(X, DT.astype(int))), TypeError, r"dt\.astype"),
     ("starts", lambda: forward(starts=[True] * 4), ValueError, r"\[time, batch\] = \[4, 2\]"),
-    ("flags", lambda: forward(boundaries=DT), TypeError, "truth values"),
+    ("flags", lambda: forward(starts=DT), TypeError, "truth values"),
     ("lengths", lambda: forward(lengths=[1]), ValueError, r"it must be \[2\]"),
     ("long", lambda: forward(lengths=[1, 5]), IndexError, "holds 5, but the sequence has 4 steps"),
     ("d_ys", lambda: backward((X,)), ValueError, "a tuple of 2"),

@@ -48,6 +48,9 @@ CALLS: list[tuple[str, Callable[[Recur], Any], type[BaseException], str]] = [
     ("period 0", lambda n: n.scan(X, boundaries=0), ValueError, "at least 1"),
     ("period 1.5", lambda n: n.scan(X, boundaries=1.5), TypeError, "a period"),
     ("boundary step", lambda n: n.scan(X, boundaries=[4]), IndexError, "names step 4"),
+    ("weights shape", lambda n: n.scan(X, boundaries=np.ones((2, 4))), ValueError, r"real\[4\]"),
+    ("weight below 0", lambda n: n.scan(X, boundaries=[1, -0.5, 1, 1]), ValueError, "holds -0.5"),
+    ("weight NaN", lambda n: n.scan(X, boundaries=[1, 1, np.nan, 1]), ValueError, "holds nan"),
     ("boundary True", lambda n: n.scan(X, boundaries=True), ValueError, r"bool\[4\]"),
     # state and parameters
     ("state missing", lambda n: setattr(n, "state", {}), ValueError, "also needs h"),

@@ -30,7 +30,7 @@ def on_triton(name: str, *sizes: int, **keywords: Any) -> Recur:
 @pytest.mark.parametrize("name", CELLS)
 def test_kernels_compute_what_the_oracle_does(name: str, dtype: str) -> None:
     program = Program(bound(name, 3, 4).cell, dtype, backend="triton")
-    for masks in ((), ("starts", "boundaries", "valid")):
+    for masks in ((), ("starts", "boundaries", "valid"), ("starts", "weights", "valid")):
         assert not compare(program, masks)
 
 

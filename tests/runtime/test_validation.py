@@ -24,7 +24,7 @@ from tests.runtime.stand_in import compile_standing_in
 pytestmark = pytest.mark.torch
 MASKS = [
     (), ("starts",), ("boundaries",), ("valid",), ("starts", "boundaries", "valid"), ("placed",),
-    ("starts", "valid", "placed"),
+    ("starts", "valid", "placed"), ("weights", "placed"),
 ]  # fmt: skip
 
 

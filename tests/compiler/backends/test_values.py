@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from rnnc.compiler.oracle import Masks
-from rnnc.compiler.passes.boundaries import MASKS
 from rnnc.runtime.program import Program
 from tests.compiler.backends.sources import CELLS, STANDARD
 from tests.compiler.hand_built import Numbers, draw_masks
 from tests.compiler.run_scans import NO_MASKS, by_oracle
 from tests.runtime.run_program import by_program, rounded
 from tests.tolerance import Bound, assert_within
+
+# What a call has: its boundaries cut, or they are weights.
+CUTTING, WEIGHING = ("starts", "boundaries", "valid"), ("starts", "weights", "valid")
 
 # Some of these cells amplify rounding errors a little.
 FLOAT64, FLOAT32 = Bound(1e-12, 1e-11), Bound(1e-5, 3e-5)
@@ -26,14 +28,14 @@ def check(name: str, dtype: str, n: Numbers, masks: Masks, *, exact: bool = Fals
 
 
 @pytest.mark.parametrize("exact", [False, True], ids=["", "exact"])
-@pytest.mark.parametrize("masks", [(), MASKS], ids="+".join)
+@pytest.mark.parametrize("masks", [(), CUTTING, WEIGHING], ids="+".join)
 @pytest.mark.parametrize("name", CELLS)
 def test_values_and_gradients(name: str, masks: tuple[str, ...], exact: bool) -> None:
     n = Numbers.draw(CELLS[name](), steps=5, rows=3)
     check(name, "float64", n, draw_masks(masks, n.steps, n.rows), exact=exact)
 
 
-@pytest.mark.parametrize("masks", [(), MASKS], ids="+".join)
+@pytest.mark.parametrize("masks", [(), CUTTING], ids="+".join)
 @pytest.mark.parametrize("name", CELLS)
 def test_blocks_of_steps_follow_each_other(
     name: str, masks: tuple[str, ...], few_steps: int

@@ -77,6 +77,8 @@ OPERATIONS = [op for op in OPS.values() if op.name not in LEAVES]
 CASES = [case for op in OPERATIONS for case in _cases(op)]
 EVALUATED = [case for case in CASES if is_evaluated(case)]
 DIFFERENTIABLE = [case for case in EVALUATED if not case.op.nograd]
+# Those whose derivative is the slope of their values.
+SLOPING = [case for case in DIFFERENTIABLE if case.op.name != "scale_gradient"]
 
 
 def operands_of(case: Case, dtype: str) -> list[Array]:

@@ -25,6 +25,7 @@ from tests.compiler.ops.cases import (
     EVALUATED,
     NUMPY_TYPE,
     ROWS,
+    SLOPING,
     SPECIAL,
     Case,
     is_evaluated,
@@ -39,6 +40,7 @@ LAWS = [(op, law) for op in OPS.values() for law in op.laws]
 each_op = pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 each_differentiable = pytest.mark.parametrize("case", DIFFERENTIABLE, ids=str)
+each_sloping = pytest.mark.parametrize("case", SLOPING, ids=str)
 each_law = pytest.mark.parametrize(("op", "law"), LAWS, ids=lambda value: str(value))
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
@@ -203,7 +205,7 @@ class Differentiated:
         return evaluate(roots, values, ROWS)
 
 
-@each_differentiable
+@each_sloping
 def test_vjp_agrees_with_central_differences(case: Case) -> None:
     d = Differentiated.of(case)
     along = d.directions(d.real)
@@ -217,7 +219,7 @@ def test_vjp_agrees_with_central_differences(case: Case) -> None:
     assert all(ct.type == a.type for a, ct in cotangents.items())
 
 
-@each_differentiable
+@each_sloping
 def test_second_derivative_agrees_with_central_differences(case: Case) -> None:
     d = Differentiated.of(case)
     first = vjp({d.node: d.cotangent}, d.real)
@@ -279,6 +281,16 @@ def test_partials_at_ties_and_extremes(
     values = {a: np.array(v) for a, v in zip(leaves, operands, strict=True)}
     found = evaluate(list(cotangents.values()), values)
     assert tuple(float(found[cotangents[a]]) for a in leaves) == partials
+
+
+def test_a_weight_scales_the_derivative_and_cuts_it_where_it_is_0() -> None:
+    a, b, ct = (leaf("input", name, Type((4,))) for name in ("a", "b", "ct"))
+    node = apply("scale_gradient", a, b)
+    cotangents = vjp({node: ct}, [a, b])
+    assert b not in cotangents
+    values = {b: np.array([0.0, 0.0, 1.0, 1.25]), ct: np.array([np.inf, np.nan, 3.0, 2.0])}
+    found = evaluate([cotangents[a]], values)[cotangents[a]]
+    np.testing.assert_array_equal(found, [0.0, 0.0, 3.0, 2.5])
 
 
 def test_equal_maxima_share_the_derivative_in_equal_parts() -> None:

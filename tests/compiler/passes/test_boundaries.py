@@ -13,7 +13,7 @@ from rnnc.compiler.passes.scan import scan
 from tests.compiler.hand_built import CELLS, Numbers, delta, draw_masks, elman, lstm
 from tests.compiler.run_scans import assert_alike, by_oracle, by_scans, scans_of
 
-SUBSETS = list(chain.from_iterable(combinations(MASKS, count) for count in range(1, 4)))
+SUBSETS = list(chain.from_iterable(combinations(MASKS, count) for count in range(1, 5)))
 
 
 @pytest.mark.parametrize("masks", SUBSETS, ids="+".join)
