@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .runtime.standard import LSTMCell as LSTMCell
     from .runtime.standard import RNNCell as RNNCell
     from .runtime.streams import Streams as Streams
+    from .runtime.tbptt import TBPTT as TBPTT
     from .runtime.training import SGD as SGD
     from .runtime.training import Adam as Adam
     from .runtime.training import clip_by_norm as clip_by_norm
@@ -50,6 +51,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "SGD",
+    "TBPTT",
     "Adam",
     "Bidirectional",
     "Chain",
@@ -92,6 +94,7 @@ _HOMES = {
         "GRU", "LSTM", "RNN", "Dense", "Embedding", "GRUCell", "LSTMCell", "RNNCell",
     ),
     "runtime.streams": ("Streams",),
+    "runtime.tbptt": ("TBPTT",),
     "runtime.training": ("SGD", "Adam", "clip_by_norm"),
 }  # fmt: skip
 

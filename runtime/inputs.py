@@ -8,7 +8,7 @@ cell's order: the program converts them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..compiler.ir import Cell, toposort
@@ -45,6 +45,12 @@ class Call:
         """A call of another length in the same stream, without its inputs."""
         return Call((), steps, self.batch, self.batched, single, self.batch_first)
 
+    def part(self, steps: slice) -> Call:
+        """Some of its steps, as a call of their own."""
+        of_time = (slice(None), steps) if self.swapped else (steps,)
+        count = len(range(*steps.indices(self.steps)))
+        return replace(self, arrays=tuple(a[of_time] for a in self.arrays), steps=count)
+
     def arranged(self, array: AnyArray) -> AnyArray:
         """The user's axes -> [T, B, ...]."""
         if self.single:
@@ -75,10 +81,20 @@ class Inputs:
         self.row_bytes = arrays.element.itemsize * sum(size(node.type.shape) for node in leaves)
 
     def read(self, given: Any, *, single: bool) -> Call:
-        """The sizes of a call; nothing is converted yet, so nothing large is allocated.
+        """The sizes of a call that there is room for; nothing is converted or allocated yet.
 
         Raises:
             ShapeError, DTypeError, NamesError: naming the input. OutOfMemoryError.
+        """
+        call = self.measured(given, single=single)
+        self._room.check(call.arrays, call.steps, call.batch)
+        return call
+
+    def measured(self, given: Any, *, single: bool) -> Call:
+        """The sizes of a call, or of a stream that is run part by part.
+
+        Raises:
+            ShapeError, DTypeError, NamesError: naming the input.
         """
         if not self.cell.inputs:
             raise ShapeError(f"{self.cell.name} reads no input: nothing says how many steps to run")
@@ -106,7 +122,6 @@ class Inputs:
         sizes = first[::-1] if self.batch_first and batched and not single else first
         steps = 1 if single else sizes[0]
         batch = sizes[-1] if batched else 1
-        self._room.check(arrays, steps, batch)
         in_numpy = self.arrays.in_numpy(arrays, self.cell.inputs[0].name)
         return Call(arrays, steps, batch, batched, single, self.batch_first, in_numpy)
 

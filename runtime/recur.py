@@ -112,7 +112,7 @@ class Recur:
     def __call__(self, x: Any) -> Any:
         """One step: x `[...]` or `[B, ...]` -> y; a tuple or dict for several inputs."""
         with self._alone():
-            return self._run(self._inputs.read(x, single=True), {})
+            return self._run(self._inputs.read(x, single=True), {}, self._window)
 
     def scan(
         self, xs: Any, *, starts: Any = None, starts_at: Any = None, lengths: Any = None,
@@ -140,15 +140,17 @@ class Recur:
             said = {"starts": starts, "starts_at": starts_at, "lengths": lengths,
                     "boundaries": boundaries}  # fmt: skip
             call = self._inputs.read(xs, single=False)
-            return self._run(call, said, states=bool(states))
+            return self._run(call, said, self._window, states=bool(states))
 
-    def _run(self, call: Call, said: dict[str, Any], *, states: bool = False) -> Any:
+    def _run(
+        self, call: Call, said: dict[str, Any], window: int | None, *, states: bool = False
+    ) -> Any:
         at, recording, arrays = self._at, self._training, self._arrays
         program = self._bound.observing(self._program) if states else self._program
         at.check_fit(call)
         if recording:
             least = self._inputs.row_bytes * call.batch
-            at.check_room(call, least, self._window, self._limit)
+            at.check_room(call, least, window, self._limit)
         masks = at.masks(self._cell, call, arrays, **said)
         if recording:
             masks = at.with_waiting(masks, call, arrays)
@@ -165,7 +167,7 @@ class Recur:
         lent = (*xs, *ys, *places)
         history = at.history.interrupted() if call.steps else at.history
         if tape is not None:
-            fresh, window = at.carry is None, self._window
+            fresh = at.carry is None
             step_bytes = sum(array[:1].nbytes for array in tape.arrays.values())
             at.check_room(call, step_bytes, window, self._limit)
             history = at.history.extended(
