@@ -4,8 +4,6 @@ In: arguments. Out: an exit status. All that takes time is imported within `main
 a Ctrl-C that comes meanwhile.
 """
 
-from __future__ import annotations
-
 import sys
 
 from .statuses import INTERRUPTED, INTERRUPTED_WORDS
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: "Sequence[str] | None" = None) -> int:
     """Run one command.
 
     Args:

@@ -30,9 +30,19 @@ def raised() -> Iterator[None]:
     if signal.getsignal(signal.SIGINT) is not _end:
         yield
         return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    struck: list[int] = []
+
+    def strike(number: int, _frame: object) -> NoReturn:
+        struck.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, strike)
     try:
         yield
+    except Exception:
+        if struck:  # which code in C made this exception of
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGINT, _end)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import rnnc
-from rnnc.cli import main
+from rnnc.cli import interrupts, main
 from rnnc.cli.statuses import FINE, INTERRUPTED, INTERRUPTED_WORDS
 from rnnc.runtime import launch
 
@@ -35,7 +35,7 @@ class Finder:
         if name == {module!r}:
             {strike}
 
-from rnnc.cli import main
+from rnnc.cli import interrupts, main
 sys.meta_path.insert(0, Finder)
 sys.exit(main())
 """
@@ -129,3 +129,22 @@ def test_a_command_that_is_to_ignore_ctrl_c_ignores_it() -> None:
     with start("-c", program.format(module="argparse", strike=RAISED), "cells") as process:
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (FINE, "")
+
+
+@needs_signals
+def test_an_exception_that_something_makes_of_ctrl_c_is_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(interrupts, "_end", signal.default_int_handler)  # as a command has it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts.raised():
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise SystemError("initialisation failed") from None
+        with pytest.raises(SystemError, match="of its own"), interrupts.raised():
+            raise SystemError("of its own")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
