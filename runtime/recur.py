@@ -265,37 +265,42 @@ class Recur:
         Cost: as many backward steps as are recorded.
         """
         with self._alone():
-            at, program = self._at, self._program
+            at = self._at
             if not at.history.segments or at.like is None:
                 mode = "" if self._training else ": it is in eval mode, call train() first"
                 raise NothingRecordedError(
                     f"{self} has recorded nothing since the last boundary{mode}"
                 )
-            arrays = self._arrays
             given = parts_of(d_ys), values_of(d_state), values_of(d_states)
-            in_numpy = arrays.in_numpy(chain(*given), "d_ys")
-            recorded = Recorded(self._cell, arrays, at.like, at.history.call_sizes())
-            cotangents = recorded.read(d_ys)
-            cotangents += read_d_states(d_states, recorded, at.history.with_states())
-            sums = Sums(program)
-            d_carry = None if d_state is None else self._last_cotangent(at, d_state, sums)
-            d_xs, d_start, d_placed, ran = run_back(
-                program, at.history, cotangents, d_carry, sums, self._params
-            )
+            in_numpy = self._arrays.in_numpy(chain(*given), "d_ys")
+            recorded = Recorded(self._cell, self._arrays, at.like, at.history.call_sizes())
+            d_steps = recorded.read(d_ys)
+            d_steps += read_d_states(d_states, recorded, at.history.with_states())
+            return self._run_back(d_steps, d_state, in_numpy)
 
-            def handed(array: AnyArray) -> AnyArray:
-                return arrays.handed(array, in_numpy)
+    def _run_back(
+        self, d_steps: tuple[AnyArray | None, ...], d_state: Any, in_numpy: bool
+    ) -> Gradients:
+        """From cotangents [N, B, ...] over all recorded steps, of each output and then each state."""
+        at, arrays, sums = self._at, self._arrays, Sums(self._program)
+        assert at.like is not None, "something is recorded"
+        whole = at.like.resized(at.history.steps, single=False)
+        d_carry = None if d_state is None else self._last_cotangent(at, d_state, sums)
+        d_xs, d_start, d_placed, ran = run_back(
+            self._program, at.history, d_steps, d_carry, sums, self._params
+        )
 
-            d_inputs = tuple(
-                None if d is None else handed(recorded.whole.returned(d)) for d in d_xs
-            )
-            return Gradients(
-                {name: handed(array) for name, array in sums.params.items()},
-                d_inputs if self._cell.input_is_tuple else d_inputs[0],
-                {name: handed(d if at.like.batched else d[0]) for name, d in d_start.items()},
-                ran,
-                {name: handed(recorded.whole.returned(d)) for name, d in d_placed.items()},
-            )
+        def handed(array: AnyArray) -> AnyArray:
+            return arrays.handed(array, in_numpy)
+
+        d_inputs = tuple(None if d is None else handed(whole.returned(d)) for d in d_xs)
+        return Gradients(
+            {name: handed(array) for name, array in sums.params.items()},
+            d_inputs if self._cell.input_is_tuple else d_inputs[0],
+            {name: handed(d if at.like.batched else d[0]) for name, d in d_start.items()},
+            ran,
+            {name: handed(whole.returned(d)) for name, d in d_placed.items()},
+        )
 
     def _last_cotangent(self, at: Standing, given: Any, sums: Sums) -> dict[str, AnyArray]:
         """The cotangent of what the last recorded step returned.

@@ -33,11 +33,19 @@ class Sums:
     def __init__(self, program: Program) -> None:
         trained = [param.name for param in program.cell.params if param.trained]
         self.params: dict[str, AnyArray] = dict.fromkeys(trained)  # None: nothing yet
+        self._own: set[str] = set()  # whose array was made here, so that it may be added into
 
     def add(self, more: Mapping[str, AnyArray]) -> None:
         for name, array in more.items():
             known = self.params[name]
-            self.params[name] = array if known is None else known + array
+            if name in self._own:
+                known += array
+                self.params[name] = known  # a number without axes is no array to add into
+            elif known is None:
+                self.params[name] = array
+            else:
+                self.params[name] = known + array
+                self._own.add(name)
 
 
 def run_back(

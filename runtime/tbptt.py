@@ -22,7 +22,7 @@ import numpy as np
 
 from .arrays import AnyArray, Array
 from .checks import check_count
-from .cotangents import Recorded
+from .cotangents import Recorded, parts_of
 from .errors import DTypeError, NothingRecordedError, SettingError
 from .history import History
 from .inputs import Call
@@ -180,19 +180,23 @@ class Block:
             )
         if isinstance(d_ys, list):
             raise DTypeError("d_ys is an array shaped like the block's ys, not a list")
-        Recorded(net._cell, net._arrays, self._call, [(self._call.steps, False)]).read(d_ys)
-        sizes = history.call_sizes()
-        is_tuple = isinstance(d_ys, tuple)
-        parts = [self._last(part, sizes[-1][0]) for part in (d_ys if is_tuple else (d_ys,))]
-        own = tuple(parts) if is_tuple else parts[0]
-        return net.backward([None] * (len(sizes) - 1) + [own])
+        with net._alone():
+            in_numpy = net._arrays.in_numpy(parts_of(d_ys), "d_ys")
+            sizes = [(self._call.steps, False)]
+            own = Recorded(net._cell, net._arrays, self._call, sizes).read(d_ys)
+            unused = (None,) * len(net._cell.states)  # blocks return no states
+            return net._run_back((*map(self._over_window, own), *unused), None, in_numpy)
 
-    def _last(self, d: Any, count: int) -> Any:
-        """Of the cotangents of an output, those of the block's last `count` steps."""
+    def _over_window(self, d: AnyArray | None) -> AnyArray | None:
+        """Cotangents of the block's steps -> of all recorded steps, 0 for older outputs."""
         if d is None:
             return None
-        array, first = self._net._arrays.given(d, "d_ys"), self._call.steps - count
-        return array[:, first:] if self._call.swapped else array[first:]
+        older = self._history.steps - len(d)
+        if older <= 0:
+            return d[-older:]
+        whole = self._net._arrays.zeros((self._history.steps, *d.shape[1:]))
+        whole[older:] = d
+        return whole
 
 
 class Cuts:
