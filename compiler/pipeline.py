@@ -19,6 +19,7 @@ from .mapping import Extent, Mapping
 from .passes.boundaries import boundaries
 from .passes.classify import Recurrence, classify
 from .passes.differentiate import differentiate
+from .passes.disjoint import disjoint
 from .passes.fuse import fuse
 from .passes.gather import gather
 from .passes.hoist import hoist
@@ -124,6 +125,8 @@ PIPELINE = (
          ("scan",)),
     Pass("differentiate", _differentiate, "add the reversed scan", ("scan", "boundaries")),
     Pass("simplify", each(simplify), "what the derivative's rules left behind", ("scan",)),
+    Pass("disjoint", each(disjoint), "no zeros are added where masks leave a row one part",
+         ("differentiate",)),
     Pass("residuals", _residuals, "save what is dear to compute, compute again what is cheap",
          ("differentiate",)),
     Pass("stack", each(stack), "gates of one operand in one product", ("residuals",)),

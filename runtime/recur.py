@@ -281,7 +281,7 @@ class Recur:
     def _run_back(
         self, d_steps: tuple[AnyArray | None, ...], d_state: Any, in_numpy: bool
     ) -> Gradients:
-        """From cotangents [N, B, ...] over all recorded steps, of each output and then each state."""
+        """From cotangents [N, B, ...] of each output, then each state, over all recorded steps."""
         at, arrays, sums = self._at, self._arrays, Sums(self._program)
         assert at.like is not None, "something is recorded"
         whole = at.like.resized(at.history.steps, single=False)

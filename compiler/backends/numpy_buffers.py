@@ -5,7 +5,7 @@ In: the nodes of one section of a plan, in order. Out: for every statement, whic
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from ..ir import Node
 
@@ -15,18 +15,24 @@ BEYOND = 2**31  # the position of a reader in another section
 class Buffers:
     """The buffers of one section, and who lives in them.
 
-    A value lives in the buffer its view is of, until its last reader is done.
+    A value lives in the buffer its view is of, until its last reader is done; in two buffers, if
+    the loop decides in which.
     """
 
-    def __init__(self, nodes: Sequence[Node] = (), kept: Iterable[Node] = ()) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[Node] = (),
+        kept: Iterable[Node] = (),
+        reads: Callable[[Node], Sequence[Node]] = lambda node: node.args,
+    ) -> None:
         self._last = {node: at for at, node in enumerate(nodes)}
-        self._last |= {arg: at for at, node in enumerate(nodes) for arg in node.args}
+        self._last |= {arg: at for at, node in enumerate(nodes) for arg in reads(node)}
         self._last |= dict.fromkeys(kept, BEYOND)
         self._leaving: dict[int, list[Node]] = {}
         for node, at in self._last.items():
             self._leaving.setdefault(at, []).append(node)
         self._at = 0
-        self._home: dict[Node, str] = {}
+        self._homes: dict[Node, set[str]] = {}
         self._residents: dict[str, set[Node]] = {}
         self._kinds: dict[str, Hashable] = {}
         self._free: dict[Hashable, list[str]] = {}
@@ -44,7 +50,7 @@ class Buffers:
         if node not in self._last:
             return
         self._residents.setdefault(base, set()).add(node)
-        self._home[node] = base
+        self._homes.setdefault(node, set()).add(base)
 
     def take(self, kind: Hashable) -> str | None:
         """An empty buffer for a value of this kind."""
@@ -59,8 +65,7 @@ class Buffers:
     def next_statement(self) -> None:
         """The present statement is done: what it read last moves out."""
         for node in self._leaving.get(self._at, ()):
-            base = self._home.get(node)
-            if base is not None:
+            for base in sorted(self._homes.get(node, ())):
                 self._residents[base].discard(node)
                 if not self._residents[base]:
                     self.give_back(base)

@@ -4,7 +4,8 @@ In: a plan. Out: lines of source, written by the emitters through a `Frame`.
 
 Names:  p parameters, s starts, x inputs, c carries, k what is kept of every step, a sums over the
 steps, v other values, m copies that products need, w views and f filled arrays made before the
-loop, n numbers, r the rows a step works on, t how a product is computed.
+loop, n numbers, r the rows a step works on, e either of two arrays, h rows of a carry as a step
+finds them, i rows that a mask names, dot how a product is computed.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Frame:
         self.plan = plan
         self.exact = exact
         self.build, self.before, self.block = Writer(), Writer(), Writer()
-        self.step, self.tail, self.after = Writer(), Writer(), Writer()
+        self.opening, self.step = Writer(), Writer()  # how a step begins, and what it does
+        self.tail, self.after = Writer(), Writer()
         self.site = ONCE
         self.views: dict[Node, View] = {}
         self.homes: dict[Node, View] = {}  # where a node must be written
@@ -69,7 +71,8 @@ class Frame:
         self.buffers = Buffers()
         self.for_products: set[str] = set()  # arrays that may lie the other way round
         self.columns: dict[tuple[str, str], tuple[str, View]] = {}  # -> loop variable
-        self.said: dict[str, tuple[str, View]] = {}  # a mask's array -> loop variable, the mask
+        self.named_rows: dict[tuple[str, bool], tuple[str, View]] = {}  # a mask -> loop variable
+        self.holding: set[Node] = set()  # choices that keep what a carry's rows held in the step
         self.fresh = Names()
         self.layout = Layout(plan)
         self.lasting = _lasting(plan)
@@ -78,6 +81,8 @@ class Frame:
         self._constant: set[Node] = set()
         self._numbers: dict[tuple[str, str], str] = {}
         self._named: dict[tuple[str, str], str] = {}  # (array, expression) -> name
+        self._either: dict[str, tuple[View, View]] = {}  # a name -> what it may be a name of
+        self._rows_at_once: dict[tuple[str, bool, bool], tuple[str, str]] = {}
 
     # -- statements ------------------------------------------------------------------------------
 
@@ -85,6 +90,10 @@ class Frame:
         """Append a line at the present site; numbers in it become 0-d arrays, which cost less."""
         writer: Writer = getattr(self, self.site.writer)
         writer(NUMBER.sub(lambda m: self.number(float(m[0])), line))
+
+    def first(self, line: str) -> None:
+        """Append a line to what a step begins with."""
+        self.opening(line)
 
     def number(self, value: float, dtype: str = "dtype") -> str:
         """The name of a 0-d array."""
@@ -99,9 +108,27 @@ class Frame:
     def place(self, node: Node, view: View) -> None:
         """`node` lies there now."""
         self.views[node] = view
-        self.buffers.move_in(view.base, node)
+        for base in self.bases(view):
+            self.buffers.move_in(base, node)
         if self.site is BUILD:
             self._constant.add(node)
+
+    def place_either(self, node: Node, view: View, *places: View) -> None:
+        """`node` lies in one of two places, and `view` is of the name for it."""
+        one, other = places
+        self._either[view.base] = (one, other)
+        self.place(node, view)
+
+    def bases(self, view: View) -> set[str]:
+        """The arrays that `view` may be a view of."""
+        places = self._either.get(view.base, ())
+        return {view.base}.union(*map(self.bases, places))
+
+    def may_overlap(self, view: View, target: View) -> bool:
+        """Whether to write to `target` may change what `view` shows."""
+        if any(self.may_overlap(place, target) for place in self._either.get(view.base, ())):
+            return True
+        return (view.base, view.rows) == (target.base, target.rows)
 
     def view(self, node: Node) -> View:
         """The array of a node, as it lies; axes it is repeated along may be missing."""
@@ -139,6 +166,12 @@ class Frame:
             self.out(f"{name} = np.broadcast_to({self.text(wide)}, {shape})")
             wide = View.of(name, self.site.rows, axes, wide.sample, "given")
         return wide
+
+    def reads(self, node: Node) -> tuple[Node, ...]:
+        """The operands that must still be there when `node` is computed."""
+        if node in self.holding:
+            return tuple(arg for arg in node.args if arg.op.name != "carry")
+        return node.args
 
     def read_elsewhere(self, nodes: Iterable[Node], site: Site) -> set[Node]:
         """Which of `nodes` something outside the section of `site` reads."""
@@ -272,6 +305,8 @@ class Frame:
 
     def named(self, view: View, expression: str, prefix: str, writer: Writer | None = None) -> str:
         """A name for an expression of a view, made before the loop."""
+        if view.scope == STEP.name:
+            return expression  # which array it is, only the step knows
         key = (view.base, expression)
         if key not in self._named:
             self._named[key] = name = self.fresh(prefix)
@@ -291,11 +326,21 @@ class Frame:
         """Whether a value without time is the same in every step."""
         return node not in self._changing and "T" not in node.type.axes
 
-    def rows_said(self, mask: View) -> str:
-        """The loop variable for which rows of the present step a mask says."""
-        if mask.base not in self.said:
-            self.said[mask.base] = (self.fresh("r"), mask)
-        return self.said[mask.base][0]
+    def rows_named(self, mask: View, *, negated: bool) -> str:
+        """The loop variable for the rows of the present step that a mask names, or does not."""
+        key = (mask.base, negated)
+        if key not in self.named_rows:
+            self.named_rows[key] = (self.fresh("r"), mask)
+        return self.named_rows[key][0]
+
+    def rows_named_at_once(self, mask: View, *, negated: bool) -> tuple[str, str]:
+        """Names for the same of all steps at the present site, and for whether there are any."""
+        key = (mask.base, negated, self.site in BY_BLOCK)
+        if key not in self._rows_at_once:
+            rows, some = self._rows_at_once[key] = self.fresh("i"), self.fresh("i")
+            self.out(f"{rows} = {'~' * negated}{self.text(mask)}")
+            self.out(f"{some} = {rows}.any()")
+        return self._rows_at_once[key]
 
     def _column(self, view: View) -> str:
         """The loop variable for the present row of a view."""

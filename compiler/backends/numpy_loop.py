@@ -13,6 +13,7 @@ from .numpy_frame import BLOCK, STEP, TAIL, Frame, dtype_of
 from .numpy_layout import dims_of, logical_order
 from .numpy_parts import behind
 from .numpy_products import row_product
+from .numpy_rows import choice_of, last_in_step, only_for
 from .numpy_statements import section
 from .numpy_views import ALL_ROWS, BLOCK_ROWS, View, facing, sample_of, shape_text
 from .writer import WIDTH, Writer, in_lines
@@ -35,7 +36,8 @@ class Loop:
         self.f = f
         self.plan = f.plan
         self.scan = f.plan.scan
-        self.in_step = set(self.plan.step)
+        self.step = last_in_step(self.plan.step)
+        self.in_step = set(self.step)
         self.by_block = bool(self.plan.block or self.plan.tail)
         self.carried: list[Carried] = []
         self.stacks: dict[Node, View] = {}  # those with an array of their own
@@ -50,6 +52,9 @@ class Loop:
             is_kept = carry.node in stacked or carry.next in stacked
             self.carried.append(self._carry(carry, is_kept))
         for c in self.carried:
+            choice = choice_of(c.carry.next)
+            if choice and choice.special is c.carry.node and not c.new.rows:
+                self.f.holding.add(c.carry.next)
             self.f.views[c.carry.node] = c.old
             self._settle_in(c.carry.next, c.new, self.f.homes if c.new.rows else self.f.wishes)
         rows = {c.carry.next: c.new for c in reversed(self.carried) if c.new.rows}
@@ -71,8 +76,11 @@ class Loop:
         f, order = self.f, self.f.layout(carry.node)
         dims, name = dims_of(carry.node, order), self.f.fresh("c")
         sample, start = sample_of(dims), facing(f.views[carry.start], order).text()
-        sizes = row_product(carry.next) if carry.next in self.in_step else None
-        if not is_kept and sizes and order == logical_order(carry.next) and len(order) == 2:
+        made = carry.next
+        while made in self.in_step and (choice := choice_of(made)):
+            made = choice.usual
+        sizes = row_product(made) if made in self.in_step else None
+        if not is_kept and sizes and order == logical_order(made) and len(order) == 2:
             view = product_array(f, *sizes).named(order)
             f.before(f"np.copyto({view.base}, {start})")
             return Carried(carry, view, view, f"{view.base}.copy()")
@@ -111,8 +119,17 @@ class Loop:
     def _settle_in(self, value: Node, view: View, homes: dict[Node, View]) -> None:
         """Let `value` be computed right there, if it is computed in the step."""
         source, target = behind(value, view)
-        if target is not None and source in self.in_step and source not in self.f.homes:
-            homes.setdefault(source, target)
+        if target is None or source not in self.in_step or source in self.f.homes:
+            return
+        homes.setdefault(source, target)
+        while choice := choice_of(source):
+            usual = choice.usual
+            if usual not in self.in_step or usual in self.f.homes:
+                return
+            if not only_for(usual, source, self.step, self.f):
+                return
+            homes.setdefault(usual, target)
+            source = usual
 
     # -- the loop --------------------------------------------------------------------------------
 
@@ -120,7 +137,7 @@ class Loop:
         """The text of the loop; empty if there is nothing to do in it."""
         f = self.f
         section(f, BLOCK, self.plan.block)
-        section(f, STEP, self.plan.step, self._states())
+        section(f, STEP, self.step, self._states())
         self._finish()
         section(f, TAIL, self.plan.tail)
         self._copy_results()
@@ -154,11 +171,13 @@ class Loop:
             text = view.text(rows, "q" if self.by_block else "T") + turn
             names.append(name)
             columns.append(text if view.axes else f"[row.reshape(()) for row in {text}[:, None]]")
-        for name, mask in self.f.said.values():
+        for (_, negated), (name, mask) in self.f.named_rows.items():
             rows = BLOCK_ROWS[mask.rows] if self.by_block else ALL_ROWS[mask.rows]
+            text = "~" * negated + mask.text(rows, "q" if self.by_block else "T")
             names.append(name)
-            columns.append(f"rows_said({mask.text(rows, 'q' if self.by_block else 'T')}){turn}")
+            columns.append(f"rows_named({text}){turn}")
         with loop.block(_head(names, columns, "q" if self.by_block else "T")):
+            loop.extend(self.f.opening)
             loop.extend(self.f.step)
 
     def _copy_results(self) -> None:
@@ -210,7 +229,7 @@ class Loop:
     def _reads(self, c: Carried, target: View) -> bool:
         """Whether a carry's next value lies in a buffer about to be written."""
         source = self.f.views.get(c.carry.next)
-        return source is not None and not target.rows and source.base == target.base
+        return source is not None and not target.rows and self.f.may_overlap(source, target)
 
     def _hold(self, c: Carried) -> None:
         """Copy a carry's next value out of the way."""

@@ -6,7 +6,8 @@ import re
 
 LEGEND = """\
 # p parameters, s starts, x inputs; c carries, k what is kept of every step, a sums over the steps;
-# v other values, w views of them, f filled arrays, m copies, n numbers; r the rows of one step.
+# v other values, w views of them, f filled arrays, m copies, n numbers; r the rows of one step,
+# e either of two arrays, h rows of a carry as a step finds them, i rows that a mask names.
 """
 
 STEPS_OF_A_BLOCK = '''\
@@ -71,10 +72,11 @@ def scattered(rows, index, values):
     return table
 '''
 
-ROWS_SAID = '''\
-def rows_said(mask):
-    """For every step of bool[T,B]: 0 where it says no row, 2 where every row, 1 where some."""
-    return np.add(mask.any(1), mask.all(1), dtype=np.int8).tolist()
+ROWS_NAMED = '''\
+def rows_named(mask):
+    """For every step of bool[T,B] the rows that it names, or None where it names none."""
+    some = mask.any(1).tolist()
+    return [row.nonzero()[0] if any_ else None for row, any_ in zip(mask, some)]
 '''
 
 # Each with the others it calls, in the order in which they are printed.
@@ -84,7 +86,7 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "product": (PRODUCT, ()),
     "for_product": (FOR_PRODUCT, ("product", "aligned")),
     "scattered": (SCATTERED, ()),
-    "rows_said": (ROWS_SAID, ()),
+    "rows_named": (ROWS_NAMED, ()),
     "aligned": (ALIGNED, ()),
 }
 

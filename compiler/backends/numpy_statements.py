@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from ..ir import Node
 from .numpy_buffers import Buffers
 from .numpy_einsum import einsum
-from .numpy_frame import STEP, Frame, Site
+from .numpy_frame import Frame, Site
 from .numpy_layout import logical_order
 from .numpy_parts import VIEWS, behind, concat_parts, part_of, reshaped_to, turned
+from .numpy_rows import choice_of, choose_rows
 from .numpy_structured import EMITTERS as STRUCTURED
 from .numpy_views import View
 
@@ -26,7 +27,7 @@ def section(
     """Emit `nodes` at `site`; `living` says who is in which array when the section begins."""
     f.site = site
     living = living or {}
-    f.buffers = Buffers(nodes, f.read_elsewhere([*nodes, *living.values()], site))
+    f.buffers = Buffers(nodes, f.read_elsewhere([*nodes, *living.values()], site), f.reads)
     for base, node in living.items():
         f.buffers.move_in(base, node)
     _join(f, nodes)
@@ -39,6 +40,8 @@ def statement(f: Frame, node: Node) -> None:
     """Emit one node at the present site."""
     if node.op.name in VIEWS:
         f.place(node, _view(f, node))
+    elif choice := choice_of(node):
+        choose_rows(f, node, choice)
     elif node.op.pointwise:
         _pointwise(f, node)
     else:
@@ -51,40 +54,9 @@ def statement(f: Frame, node: Node) -> None:
 def _pointwise(f: Frame, node: Node) -> None:
     target = f.target(node)
     operands = [f.operand(a, target.axes) for a in node.args]
-    mask = _row_mask(f, node) if node.op.name == "where" else None
-    if mask is not None:
-        _by_rows(f, mask, f.text(target), *operands)
-        f.place(node, target)
-        return
     for line in node.op.spell["numpy"].format(*operands, out=f.text(target)).split("\n"):
         f.out(line)
     f.place(node, target)
-
-
-def _row_mask(f: Frame, choice: Node) -> View | None:
-    """The mask bool[T,B] that a `where` asks, if it is one."""
-    test = choice.args[0]
-    while test.op.name in ("broadcast", "reshape", "at"):
-        test = test.args[0]
-    return f.view(test) if test.op.name == "input" and not test.type.rank else None
-
-
-def _by_rows(f: Frame, mask: View, out: str, test: str, yes: str, no: str) -> None:
-    """A `where` of whole rows, which copies under a mask only where rows differ.
-
-    Most steps reset no row and pad none, and such a copy takes as long as five plain ones.
-    """
-    if f.site is STEP:
-        said = f.rows_said(mask)
-        every, some, mixed = f"{said} == 2", said, f"{said} == 1"
-    else:
-        every, some = f"{f.text(mask)}.all()", f"{f.text(mask)}.any()"
-        mixed = f"{some} > {every}"
-    if out == no:
-        f.out(f"if {some}: np.copyto({out}, {yes}, where={test})")
-        return
-    f.out(f"np.copyto({out}, {yes} if {every} else {no})")
-    f.out(f"if {mixed}: np.copyto({out}, {yes}, where={test})")
 
 
 # -- views -----------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def _results(f: Frame, loop: Loop) -> list[str]:
     for out in outs:
         if out.node in loop.copies and out.name not in f.plan.private:
             views[out.name] = loop.copies[out.node].logical()
-    taken = {views[name].base for name in views if name in f.plan.private}
+    taken = {b for name in views if name in f.plan.private for b in f.bases(views[name])}
     found: list[str] = []
     for out in outs:
         if out.name not in views:
@@ -133,7 +133,8 @@ def _results(f: Frame, loop: Loop) -> list[str]:
         if out.name in f.plan.private:
             free = view.scope != "build"
         else:
-            free = view.scope == "run" and view.is_compact and view.base not in taken
+            mine = f.bases(view)
+            free = view.scope == "run" and view.is_compact and not mine & taken
         found.append(f.text(view) + ("" if free else ".copy()"))
-        taken.add(view.base)
+        taken |= f.bases(view)
     return found

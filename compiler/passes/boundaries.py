@@ -16,6 +16,7 @@ from ..shapes import Type
 
 MASKS = ("starts", "boundaries", "weights", "valid")
 AFTER = "after."  # the out `after.h` is the state h as each step leaves it
+VALID = "mask.valid"  # the input that says which steps count
 PLACED = "placed"  # the mask of resets to values of the caller's, which are inputs as well
 
 OVER_TIME = frozenset("TB")
@@ -67,17 +68,20 @@ def boundaries(scan: Scan, masks: tuple[str, ...]) -> Scan:
             entering[x] = _choose(now["valid"], x, fill)
     found = substitute(scan.roots(), entering)
     carries, outs = [], []
+    held: dict[Node, Node] = {}  # what a step makes of a state -> the same, held when padded
     for carry in scan.carries:
         new = found[carry.next]
         if "valid" in now:
-            new = _choose(now["valid"], new, carry.node)
-        carries.append(replace(carry, next=new))
-    held = {f"{AFTER}{carry.name}": carry.next for carry in carries}
+            held[new] = _choose(now["valid"], new, carry.node)
+        carries.append(replace(carry, next=held.get(new, new)))
+    after = {f"{AFTER}{carry.name}": carry.next for carry in carries}
     for out in scan.outs:
         (value,) = found[out.node].args
-        if out.name in held:
-            value = held[out.name]
+        if out.name in after:
+            value = after[out.name]
         elif "valid" in now:
+            # An output that is a state reads the held one, so that no array keeps the other.
+            value = held.get(value, value)
             value = _choose(now["valid"], value, const(0.0, value.type.shape))
         outs.append(Value(out.name, apply("stack", value)))
     inputs = (*scan.inputs, *given.values(), *places.values())

@@ -1,0 +1,182 @@
+"""Choices between whole rows: what resets, cuts and padding do, in most steps to no row at all.
+
+In: a frame and a `where` that asks a mask bool[T,B]. Out: statements that copy nothing in a step
+in which no row differs: the choice is then another name of its usual operand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir import Node
+from ..passes.boundaries import VALID
+from .numpy_frame import STEP, Frame
+from .numpy_layout import dims_of
+from .numpy_parts import VIEWS
+from .numpy_views import Order, View, facing, sample_of
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A `where` over rows: the mask's input, what most rows get, and what the named ones do."""
+
+    mask: Node
+    usual: Node
+    special: Node
+
+    @property
+    def negated(self) -> bool:
+        """Whether the rows that get `special` are those that the mask does not name."""
+        return bool(self.mask.attr == VALID)
+
+
+def choice_of(node: Node) -> Choice | None:
+    """A `where` as a choice of rows, if it asks a mask of them."""
+    if node.op.name != "where":
+        return None
+    test, yes, no = node.args
+    while test.op.name in ("broadcast", "reshape", "at"):
+        test = test.args[0]
+    if test.op.name != "input" or test.type.rank:
+        return None
+    return Choice(test, yes, no) if test.attr == VALID else Choice(test, no, yes)
+
+
+def choose_rows(f: Frame, node: Node, choice: Choice) -> None:
+    """Emit a choice."""
+    if f.site is STEP:
+        _of_a_step(f, node, choice)
+    else:
+        _of_many(f, node, choice)
+
+
+def last_in_step(step: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The same order, but the choices that no other node reads at its end.
+
+    They can then be made where their usual operand lies, since nothing reads that any more.
+    """
+    read = {arg for node in step for arg in node.args}
+    final = {node for node in step if node not in read and choice_of(node)}
+    return (*(n for n in step if n not in final), *(n for n in step if n in final))
+
+
+def only_for(value: Node, reader: Node, step: tuple[Node, ...], f: Frame) -> bool:
+    """Whether nothing reads `value` once `reader` has: then it may be written over there."""
+    names, last = {value}, 0
+    for at, node in enumerate(step):
+        if names & set(node.args):
+            last = at
+            if node.op.name in VIEWS or (choice_of(node) and node is not reader):
+                names.add(node)  # another name of it
+    return step[last] is reader and not f.read_elsewhere(names, STEP)
+
+
+# -- in the loop -----------------------------------------------------------------------------------
+
+
+def _of_a_step(f: Frame, node: Node, choice: Choice) -> None:
+    rows = f.rows_named(f.view(choice.mask), negated=choice.negated)
+    target = f.homes.get(node) or _wished(f, node, choice)
+    if target is not None:
+        _at(f, target, choice, rows)
+        f.place(node, target)
+        return
+    usual, order = f.view(choice.usual), f.layout(node)
+    target = f.scratch(node, order)
+    if choice.usual.op.name == "const" or usual.axes != order or not _is_full(usual, node, order):
+        _at(f, target, choice, rows)
+        f.place(node, target)
+        return
+    name, into = f.fresh("e"), f.text(target)
+    index = _index(target.axes, rows)
+    f.out(f"{name} = {f.text(usual)}")
+    f.out(
+        f"if {rows} is not None: np.copyto({into}, {name}); "
+        f"{into}{index} = {_part(f, choice.special, target.axes, rows)}; {name} = {into}"
+    )
+    f.place_either(node, View.of(name, "", order, target.sample, STEP.name), target, usual)
+
+
+def _wished(f: Frame, node: Node, choice: Choice) -> View | None:
+    """The carry's own buffer, if what it held is not read any more but by this choice."""
+    wish = f.wishes.get(node)
+    if wish is None or not f.buffers.dies_now(wish.base):
+        return None
+    special = f.views.get(choice.special)
+    if special is not None and f.may_overlap(special, wish) and node not in f.holding:
+        return None
+    return wish
+
+
+def _at(f: Frame, target: View, choice: Choice, rows: str) -> None:
+    """Let the choice be made in `target`."""
+    into, index = f.text(target), _index(target.axes, rows)
+    special, held = choice.special, f.views.get(choice.special)
+    if held is not None and f.may_overlap(held, target):
+        name = f.fresh("h")  # what the rows hold as the step begins
+        f.first(f"if {rows} is not None: {name} = {into}{index}")
+        part = name
+    else:
+        part = _part(f, special, target.axes, rows)
+    if choice.usual.op.name == "const" or f.view(choice.usual) != target:
+        f.out(f"np.copyto({into}, {f.operand(choice.usual, target.axes)})")
+    f.out(f"if {rows} is not None: {into}{index} = {part}")
+
+
+def _index(axes: Order, rows: str) -> str:
+    return f"[{':, ' * axes.index('B')}{rows}]"
+
+
+def _part(f: Frame, node: Node, axes: Order, rows: str) -> str:
+    """Some rows of a node, or what all of them are."""
+    if node.op.name == "const" or "B" not in f.view(node).axes:
+        return f.operand(node, axes)
+    view = facing(f.view(node), axes)
+    return f.text(view) + _index(view.axes, rows)
+
+
+# -- before and after it ---------------------------------------------------------------------------
+
+
+def _of_many(f: Frame, node: Node, choice: Choice) -> None:
+    """The same for the rows of many steps."""
+    named, some = f.rows_named_at_once(f.view(choice.mask), negated=choice.negated)
+    home, order = f.homes.get(node), f.layout(node)
+    target = home or f.scratch(node, order)
+    usual = f.view(choice.usual) if choice.usual.op.name != "const" else None
+    into, fill = f.text(target), _filling(f, choice.special, target, named)
+    operand = f.operand(choice.usual, target.axes)
+    is_other_name = (
+        home is None and usual is not None and bool(usual.rows) and target.rows == f.site.rows
+        and usual.axes == target.axes and _is_full(usual, node, order)
+    )  # fmt: skip
+    if usual is None or not is_other_name:
+        f.out(f"np.copyto({into}, {operand})")
+        f.out(f"if {some}: {fill}")
+        f.place(node, target)
+        return
+    name = f.fresh("e")
+    f.out(f"{name} = {operand}")
+    f.out(f"if {some}: np.copyto({into}, {name}); {fill}; {name} = {into}")
+    is_ours = usual.scope == target.scope == "run" and usual.is_compact
+    scope = "run" if is_ours else "given"
+    f.place_either(node, View.of(name, target.rows, order, target.sample, scope), target, usual)
+
+
+def _filling(f: Frame, special: Node, target: View, named: str) -> str:
+    """The statement that puts `special` into the rows named, bool[T,B]."""
+    whole = target.logical()
+    into = f.text(whole)
+    if special.op.name == "const":
+        return f"{into}[{named}] = {f.operand(special, whole.axes)}"
+    view = f.view(special)
+    if view.rows and "B" in view.axes:
+        return f"{into}[{named}] = {f.text(facing(view, whole.axes))}[{named}]"
+    spread = "".join(", None" for _ in whole.axes[1:])
+    return f"np.copyto({into}, {f.operand(special, whole.axes)}, where={named}[:, :{spread}])"
+
+
+def _is_full(view: View, node: Node, order: Order) -> bool:
+    """Whether an array has all elements of the node, none of them repeated."""
+    wanted = sample_of(dims_of(node, order)).shape
+    return view.sample.shape == wanted and 0 not in view.sample.strides
