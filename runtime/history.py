@@ -39,7 +39,7 @@ class TimeBuffer:
     def extended(self, more: Mapping[str, AnyArray], count: int) -> TimeBuffer:
         """With the `count` rows of `more` behind its own; copied in."""
         stop = self.stop + count
-        if any(stop > len(array) for array in self.arrays.values()):
+        if self.arrays and stop > len(next(iter(self.arrays.values()))):
             return self._moved(max(SMALLEST, 2 * (len(self) + count))).extended(more, count)
         for name, array in self.arrays.items():
             array[self.stop : stop] = more[name]
@@ -83,6 +83,13 @@ class Segment:
     fresh: bool  # whether its first state is the initial state
     linked: bool  # whether its first state is the last one of the segment before
 
+    def holding(self, buffer: TimeBuffer, *, whole: bool = True) -> Segment:
+        """The segment with other steps; not `whole` if its first ones have left it."""
+        fresh, linked = whole and self.fresh, whole and self.linked
+        return Segment(
+            self.program, self.params, self.variant, self.batch, buffer, fresh, linked
+        )  # fmt: skip
+
     def tape(self) -> Tape:
         return Tape(self.variant, len(self.buffer), self.batch, self.buffer.rows())
 
@@ -103,7 +110,7 @@ class History:
 
     @property
     def steps(self) -> int:
-        return sum(len(segment.buffer) for segment in self.segments)
+        return sum([len(segment.buffer) for segment in self.segments])
 
     def call_sizes(self) -> list[tuple[int, bool]]:
         """For each call, how many of its steps are recorded, and whether it was a single step."""
@@ -160,7 +167,7 @@ class History:
         if last and joins and self.connected and whole:
             segments = (
                 *segments[:-1],
-                replace(last, buffer=last.buffer.extended(rows, count)),
+                last.holding(last.buffer.extended(rows, count)),
             )
         else:
             kept = {name: _kept(array, lent) for name, array in rows.items()}
@@ -185,7 +192,7 @@ class History:
                 segments.pop(0)
             else:
                 buffer = first.buffer.without_first(gone)
-                segments[0] = replace(first, buffer=buffer, fresh=False, linked=False)
+                segments[0] = first.holding(buffer, whole=False)
         dropped = ends - sum(len(s.buffer) for s in segments)
         past = int(np.searchsorted(self.calls.rows()["end"], dropped, side="right"))
         calls = self.calls.without_first(past if dropped > self.dropped else 0)
@@ -197,7 +204,7 @@ class History:
 
     def copied(self) -> History:
         """Sharing nothing that is written to."""
-        segments = tuple(replace(s, buffer=s.buffer.copied()) for s in self.segments)
+        segments = tuple(s.holding(s.buffer.copied()) for s in self.segments)
         return replace(self, segments=segments, calls=self.calls.copied())
 
 

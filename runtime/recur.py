@@ -165,8 +165,9 @@ class Recur:
         ys = returned if program.cell.output_is_tuple else (returned,)
         places = masks.placed.values.values() if masks.placed else ()
         lent = (*xs, *ys, *places)
-        history = at.history.interrupted() if call.steps else at.history
-        if tape is not None:
+        if tape is None:
+            history = at.history.interrupted() if call.steps else at.history
+        else:
             fresh = at.carry is None
             step_bytes = sum(array[:1].nbytes for array in tape.arrays.values())
             at.check_room(call, step_bytes, window, self._limit)

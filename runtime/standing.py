@@ -7,7 +7,7 @@ a net moves on by taking another one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,12 @@ class Masks:
 
     def by_name(self) -> dict[str, Any]:
         """As arguments of `forward`."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            "starts": self.starts,
+            "lengths": self.lengths,
+            "boundaries": self.boundaries,
+            "placed": self.placed,
+        }
 
 
 @dataclass(frozen=True, slots=True)
