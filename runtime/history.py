@@ -17,7 +17,8 @@ import numpy as np
 
 from .arrays import AnyArray, copied, empty_rows, share_memory
 from .inputs import Call
-from .program import Program, Tape
+from .program import Program
+from .tape import Tape
 
 SMALLEST = 16  # rows a buffer that grows has room for at least
 

@@ -10,7 +10,6 @@ the device, or tensors; what is returned are tensors.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 from ..compiler.backends import Module
@@ -26,35 +25,14 @@ from .arrays import AnyArray, Arrays, copied, namespace
 from .backends import Backend, choose
 from .checks import check_dtype, check_flag
 from .errors import SettingError
+from .folding import folds_of, run_folded
 from .memory import Room, out_of_memory
 from .numpy_arrays import NumPyArrays
 from .places import Places
 from .runner import Runner
+from .tape import Cotangents, Tape
 from .tensors import TorchArrays
 from .variants import Variant, Variants
-
-
-@dataclass(frozen=True, slots=True)
-class Tape:
-    """What `backward` reads of a run: [T, B, ...] arrays by the backward module's names.
-
-    Tapes of one variant and batch size that follow each other in time can be joined along it.
-    """
-
-    variant: tuple[str, ...]
-    steps: int
-    batch: int
-    arrays: dict[str, AnyArray]
-
-
-@dataclass(frozen=True, slots=True)
-class Cotangents:
-    """What `run_back` returns: of everything that `forward` was given."""
-
-    params: dict[str, AnyArray]  # the trained ones, by path
-    carry: dict[str, AnyArray]  # [B, ...] by state name
-    inputs: tuple[AnyArray | None, ...]  # [T, B, ...] in the cell's order; None for integers
-    placed: dict[str, AnyArray]  # [T, B, ...] by state name; empty where nothing was placed
 
 
 class Program:
@@ -231,19 +209,34 @@ class Program:
         self, params: Named, tape: Tape, d_ys: Sequences, d_carry: Named | None = None
     ) -> Cotangents:
         """As `backward`, with the cotangents of the places that a call was given."""
+        read = self._arguments
+        cotangents = read.cotangents(d_ys, tape.steps, tape.batch)
+        last = read.last_cotangents(d_carry, tape.batch)
+
+        def back(part: Tape, d_ys: dict[str, AnyArray], d_last: list[AnyArray]) -> Cotangents:
+            return self._back(params, part, d_ys, d_last)
+
+        # How long copies take beside a step on a device has not been measured.
+        folds = folds_of(tape) if self.backend.name == "numpy" and not self.exact else []
+        whole = run_folded(folds, tape, cotangents, last, back) if folds else None
+        found = whole or back(tape, cotangents, last)
+        self.counts["backward"] += tape.steps
+        return found
+
+    def _back(
+        self, params: Named, tape: Tape, d_ys: dict[str, AnyArray], d_last: list[AnyArray]
+    ) -> Cotangents:
+        """One run of the backward module."""
         steps, batch = tape.steps, tape.batch
         variant = self._variant(tape.variant, batch, True)
         module = variant.programs.backward
         assert module is not None, "a recording variant has a backward module"
-        read = self._arguments
-        cotangents = read.cotangents(d_ys, steps, batch)
         arrays = [
-            cotangents[n.removeprefix("ct.")] if n.startswith("ct.") else tape.arrays[n]
+            d_ys[n.removeprefix("ct.")] if n.startswith("ct.") else tape.arrays[n]
             for n in module.inputs
         ]
-        arguments = read.params(params, module.params), read.last_cotangents(d_carry, batch)
-        values = self._run(variant, module, batch, steps, *arguments, arrays, module.outs)
-        self.counts["backward"] += steps
+        given = self._arguments.params(params, module.params)
+        values = self._run(variant, module, batch, steps, given, d_last, arrays, module.outs)
         count = len(module.carries)
         names = [c.removeprefix("ct.state.") for c in module.carries]
         found = dict(zip(names, values[:count], strict=True))

@@ -12,7 +12,8 @@ from typing import Any
 
 from .arrays import AnyArray, namespace
 from .history import History
-from .program import Program, Tape
+from .program import Program
+from .tape import Tape
 
 
 @dataclass(frozen=True, slots=True)

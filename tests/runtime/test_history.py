@@ -11,7 +11,7 @@ import rnnc
 from rnnc.runtime.arrays import Array
 from rnnc.runtime.history import History, TimeBuffer
 from rnnc.runtime.inputs import Call
-from rnnc.runtime.program import Tape
+from rnnc.runtime.tape import Tape
 
 
 def rows(first: int, count: int) -> Array:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rnnc.compiler.passes.boundaries import MASKS
-from rnnc.runtime.program import Program, Tape
+from rnnc.runtime.program import Program
+from rnnc.runtime.tape import Tape
 from tests.compiler.backends.sources import CELLS
 from tests.compiler.hand_built import Array, Numbers, draw_masks
 from tests.compiler.run_scans import Outcome

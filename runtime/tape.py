@@ -1,0 +1,33 @@
+"""What a run leaves for its derivative, and what the derivative gives.
+
+In: nothing. Out: the two values that pass between `Program.forward` and `Program.run_back`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .arrays import AnyArray
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """What `backward` reads of a run: [T, B, ...] arrays by the backward module's names.
+
+    Tapes of one variant and batch size that follow each other in time can be joined along it.
+    """
+
+    variant: tuple[str, ...]
+    steps: int
+    batch: int
+    arrays: dict[str, AnyArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Cotangents:
+    """What `run_back` returns: of everything that `forward` was given."""
+
+    params: dict[str, AnyArray]  # the trained ones, by path
+    carry: dict[str, AnyArray]  # [B, ...] by state name
+    inputs: tuple[AnyArray | None, ...]  # [T, B, ...] in the cell's order; None for integers
+    placed: dict[str, AnyArray]  # [T, B, ...] by state name; empty where nothing was placed
