@@ -6,78 +6,16 @@ of size 1 count for nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 from ..ir import Node
 from ..mapping import MATRIX_UNIT
 from .triton_frame import Frame
+from .triton_letters import Letters, Weighted, weighted
+from .triton_streamed import streamed
 from .triton_structured import over_rows
-from .triton_values import Dims, Strided, Tile, extents, padded, restrided, shape_text
-
-
-@dataclass(frozen=True, slots=True)
-class Letters:
-    """The axes of an einsum by name: which operand, and the result, has which."""
-
-    a: str
-    b: str
-    out: str
-    sizes: dict[str, int]
-
-    @staticmethod
-    def of(node: Node) -> Letters:
-        letters, out = node.attr[0].split("->")
-        a, b = letters.split(",")
-        sizes: dict[str, int] = {}
-        for names, operand in ((a, node.args[0]), (b, node.args[1])):
-            sizes |= dict(zip(names, extents(operand), strict=True))
-        return Letters(a, b, out, sizes)
-
-    @property
-    def contracted(self) -> str:
-        return "".join(x for x in self.a if x in self.b and x not in self.out)
-
-    def dims(self, names: str) -> Dims:
-        return tuple(padded(self.sizes[x]) for x in names)
-
-
-@dataclass(frozen=True, slots=True)
-class Weighted:
-    """A product of a weight and a value of the step: [batch, own, summed] @ [batch, summed, rest].
-
-    Each field names axes; `rest` are the value's own, which stand beside the rows.
-    """
-
-    weight: Node
-    value: Node
-    weight_letters: str
-    value_letters: str
-    batch: str
-    own: str
-    summed: str
-    rest: str
-
-
-def weighted(f: Frame, node: Node) -> Weighted | None:
-    """`node` as a product with a weight, if it is large enough a one for the matrix unit."""
-    if node.attr[1]:
-        return None
-    names = Letters.of(node)
-    pairs = [(node.args[0], names.a, node.args[1], names.b),
-             (node.args[1], names.b, node.args[0], names.a)]  # fmt: skip
-    for weight, mine, value, theirs in pairs:
-        place = f.place(weight)
-        if place is None or place.timed or place.rows or not value.type.axes:
-            continue
-        large = {x for x in names.sizes if names.sizes[x] > 1}
-        both = "".join(x for x in names.out if x in mine and x in theirs and x in large)
-        own = "".join(x for x in names.out if x in mine and x not in both)
-        summed = "".join(x for x in theirs if x in mine and x not in names.out)
-        rest = "".join(x for x in names.out if x in theirs and x not in both and x not in own)
-        if min(prod(names.dims(own)), prod(names.dims(summed))) >= MATRIX_UNIT:
-            return Weighted(weight, value, mine, theirs, both, own, summed, rest)
-    return None
+from .triton_values import Strided, Tile, extents, padded, shape_text
 
 
 def einsum(f: Frame, node: Node) -> None:
@@ -181,82 +119,6 @@ def _value(f: Frame, names: Letters, w: Weighted, value: Tile) -> str:
     beside = prod(names.dims(w.rest))
     columns = "ROWS" if beside == 1 else f"{beside} * ROWS"
     return f.let(f"tl.reshape({text}, ({', '.join([*batch, str(depth), columns])}))")
-
-
-# -- a weight too large to stay on chip ----------------------------------------------------------
-
-DEPTH = 64  # of the summed axis, or of each part of it, read at a time
-
-
-def _parts(depth: int, most: int) -> tuple[int, int]:
-    """Into how many parts the summed axis goes, and how much of each is read at a time."""
-    parts = most
-    while parts > 1 and parts * MATRIX_UNIT > depth:
-        parts //= 2
-    return parts, min(DEPTH, max(MATRIX_UNIT, padded(-(-depth // parts))))
-
-
-def streamed(f: Frame, node: Node, w: Weighted) -> bool:
-    """A product of a weight and a value that both lie in memory, read a stretch at a time.
-
-    In parts, of which every warp sums one: products that wait for each other are what takes long.
-    """
-    names, value, weight = Letters.of(node), f.place(w.value), f.place(w.weight)
-    if not f.streams or value is None or weight is None or not value.rows or w.batch or w.rest:
-        return False
-    depth = prod(names.sizes[x] for x in w.summed)
-    strides = [
-        restrided(
-            [names.sizes[x] for x in w.summed],
-            [place.strides[letters.index(x)] for x in w.summed],
-            (depth,),
-        )
-        for place, letters in ((weight, w.weight_letters), (value, w.value_letters))
-    ]
-    if any(s is None for s in strides):
-        return False
-    (down,), (along,) = (s for s in strides if s is not None)
-    own = [w.weight_letters.index(x) for x in w.own]
-    count = prod(names.dims(w.own))
-    rows_of_weight = f.flat_offsets(weight.picked(own), count)
-    columns = f.pointer(replace(f.as_rounded(value), extents=(), strides=()), ())
-    parts, deep = _parts(depth, f.in_parts)
-    sums, k, a, b = f.fresh("v"), f.fresh("k"), f.fresh("v"), f.fresh("v")
-    deeper, every, all_of = f"tl.arange(0, {deep})", "", ""
-    if parts > 1:  # one axis more: in front of all others
-        deeper = f"tl.arange(0, {parts})[:, None] * {deep} + {deeper}[None, :]"
-        every, all_of = "None, ", ":, "
-    own_axis, row_axis = f"[{every}:, None]", f"[{every}None, :]"
-    down_axis, along_axis = f"[{all_of}None, :]", f"[{all_of}:, None]"
-    f.step(f"{sums} = tl.zeros(({f'{parts}, ' if parts > 1 else ''}{count}, ROWS), REAL)")
-    edge = f"({k} < {depth})" if depth % (parts * deep) else ""
-    mask = f.flat_mask(weight.picked(own), count)
-    part = f.once(deeper, "i")
-    with f.step.block(f"for start in tl.range(0, {depth}, {parts * deep}, num_stages=STAGES):"):
-        f.step(f"{k} = start + {part}")
-        guards = [f"({mask}){own_axis}"] * bool(mask) + [f"{edge}{down_axis}"] * bool(edge)
-        guard = f", mask={' & '.join(guards)}, other=0" if guards else ""
-        place = f"{weight.base} + ({rows_of_weight}){own_axis} + {k}{down_axis} * {down}"
-        f.step(f"{a} = tl.load({place}{guard})")
-        rows = f"(rows < B){row_axis}" + (f" & {edge}{along_axis}" if edge else "")
-        place = f"{columns}{row_axis} + {k}{along_axis} * {along}"
-        f.step(f"{b} = tl.load({place}, mask={rows}, other=0)")
-        f.step(f"{sums} = added({a}, {b}, {sums}, NARROW, FED, IEEE)")
-    found = _total(f, sums, parts, count)
-    dims = names.dims(names.out)  # in the order of its own axes, since it has no others
-    f.assign(node, f"tl.reshape({found}, {shape_text(dims, rows=True)})", dims, rows=True)
-    return True
-
-
-def _total(f: Frame, sums: str, parts: int, count: int) -> str:
-    """The sum of the parts, halves at a time: `tl.sum` would leave all of it with every warp."""
-    while parts > 1:
-        parts //= 2
-        halves = f"tl.reshape({sums}, (2, {parts}, {count}, ROWS))"
-        a, b, sums = f.fresh("v"), f.fresh("v"), f.fresh("v")
-        f.step(f"{a}, {b} = tl.split(tl.permute({halves}, (1, 2, 3, 0)))")
-        f.step(f"{sums} = {a} + {b}")
-    return sums
 
 
 # -- without the matrix unit -----------------------------------------------------------------------
