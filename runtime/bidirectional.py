@@ -9,19 +9,22 @@ Source: Schuster & Paliwal 1997, "Bidirectional recurrent neural networks".
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..compiler.ir import Cell
-from .arrays import AnyArray, namespace
+from .arrays import AnyArray, Array, namespace
+from .carries import read_rows
 from .cell import BoundCell
 from .chain import bound_of, common
 from .errors import ChainError, SettingError, ShapeError
 from .inputs import Call
-from .layered import Layered, Options, net_at
-from .passing import OfStates, Ran, Said, gone_back, parts, passed, step_of
+from .layered import Layered
+from .members import Options, net_at
+from .passing import OfStates, Ran, Said, beneath, gone_back, parts, passed, step_of
 from .recur import Recur
 from .replay import Gradients
 from .reversal import Reversal
@@ -88,7 +91,8 @@ class Bidirectional(Layered):
                 f"have no {merge}"
             )
         self._sizes = made
-        self._begun = False  # whether the backward direction's state is that of an earlier call
+        self._begun: Array | None = None  # bool[B]: rows whose backward state an earlier call left
+        self._window = None
         self._ran: tuple[Ran, ...] = ()
         self._turns = Turns()
 
@@ -105,6 +109,10 @@ class Bidirectional(Layered):
         ahead, behind = self._sizes
         return (*ahead[:-1], ahead[-1] + behind[-1]) if self.merge == "concat" else ahead
 
+    @property
+    def _goes_forward(self) -> bool:
+        return False
+
     def _nets(self) -> dict[str, Recur]:
         return {"forward": self._ahead, "backward": self._behind}
 
@@ -114,27 +122,33 @@ class Bidirectional(Layered):
         if said.lengths is not None:
             counts = read_lengths(said.lengths, call, net._arrays)
         turn = Reversal(call.steps, call.batch, counts)
-        ahead = passed(self._ahead, x, call, said)
-        back = replace(
-            said,
-            starts=self._starts(turn, call, said.starts),
-            boundaries=self._cuts(turn, call, said.boundaries),
-        )
-        behind = turn.turned(passed(net, turn.turned(x), call, back))
+        ahead = passed(self._ahead, x, call, said.beneath("forward"))
+        self._begin_anew(call, counts)
+        own, arrays = said.beneath("backward"), net._arrays
+        if said.starts is not None:
+            mask = arrays.host(read_mask(said.starts, call, "starts", arrays), "starts")
+            own = replace(own, starts=call.returned(turn.turned_mask(mask)))
+        if own.starts_at is not None:
+            own = replace(own, starts_at={n: turn.turned(v) for n, v in own.starts_at.items()})
+        own = replace(own, boundaries=self._cuts(turn, call, said.boundaries))
+        behind = turn.turned(passed(net, turn.turned(x), call, own))
         said.seen[net] = {name: turn.turned(array) for name, array in said.seen[net].items()}
-        self._begun = self._begun or call.steps > 0
         return self._merged(ahead, behind), turn
 
-    def _starts(self, turn: Reversal, call: Call, given: Any) -> Any:
-        """Where the backward direction starts anew."""
-        arrays, found = self._behind._arrays, None
-        if given is not None:
-            mask = arrays.host(read_mask(given, call, "starts", arrays), "starts")
-            found = turn.turned_mask(mask)
-        if self._begun and self._behind._cell.states:
-            found = np.zeros((call.steps, call.batch), bool) if found is None else found
-            found[:1] = True
-        return None if found is None else call.returned(found)
+    def _begin_anew(self, call: Call, counts: Array | None) -> None:
+        """Leave behind what the backward direction made of an earlier call, in rows with steps."""
+        net = self._behind
+        if not net._cell.states:
+            return
+        net._at.check_fit(call)
+        has_steps = np.full(call.batch, call.steps > 0) if counts is None else counts > 0
+        if self._begun is None:
+            self._begun = has_steps
+            return
+        anew = self._begun & has_steps
+        if anew.any():
+            net._at = net._at.resetting(net._arrays.flags(anew, "rows"))
+        self._begun = self._begun | has_steps
 
     def _cuts(self, turn: Reversal, call: Call, given: Any) -> Any:
         if given is None:
@@ -161,7 +175,9 @@ class Bidirectional(Layered):
         d_behind = None if d_behind is None else _all_turned(d_behind, ran)
         own = states.beneath("backward")
         own = replace(own, each={name: _all_turned(d, ran) for name, d in own.each.items()})
-        found["backward"], second = gone_back(self._behind, d_behind, ran, own)
+        grads, second = gone_back(self._behind, d_behind, ran, own)
+        starts = {name: _all_turned(d, ran) for name, d in grads.starts.items()}
+        found["backward"] = replace(grads, starts=starts)
         if first is None or second is None:
             return None
         return first + _all_turned(second, ran)
@@ -172,11 +188,15 @@ class Bidirectional(Layered):
     def _put_back(self, kept: Any) -> None:
         self._ahead._at, self._behind._at, self._begun, self._ran = kept
 
-    def _begin(self, rows: Any) -> None:
-        self._ahead.reset(rows)
+    def _begin(self, rows: Any, state: Mapping[str, Any] | None) -> None:
+        for path, net in self._nets().items():
+            net.reset(rows, None if state is None else beneath(state, path))
         if rows is None:
-            self._behind.reset()
-            self._begun = False
+            self._begun = None
+        elif self._begun is not None:
+            arrays = self._behind._arrays
+            mask = arrays.host(read_rows(rows, len(self._begun), arrays), "rows")
+            self._begun = self._begun & ~mask
 
     def _copy_nets(self) -> None:
         self._ahead, self._behind = copy.copy(self._ahead), copy.copy(self._behind)

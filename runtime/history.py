@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from .arrays import AnyArray, copied, empty_rows, share_memory
+from .checks import check_count
 from .inputs import Call
 from .program import Program
 from .tape import Tape
@@ -112,6 +114,15 @@ class History:
     @property
     def steps(self) -> int:
         return sum([len(segment.buffer) for segment in self.segments])
+
+    @property
+    def nbytes(self) -> int:
+        """What all steps take, if each takes as much as the last one."""
+        if not self.segments:
+            return 0
+        arrays = self.segments[-1].buffer.arrays.values()
+        step_bytes: int = sum(array[:1].nbytes for array in arrays)
+        return self.steps * step_bytes
 
     def call_sizes(self) -> list[tuple[int, bool]]:
         """For each call, how many of its steps are recorded, and whether it was a single step."""
@@ -211,3 +222,8 @@ class History:
 
 def _kept(array: AnyArray, lent: tuple[AnyArray, ...]) -> AnyArray:
     return copied(array) if any(share_memory(array, other) for other in lent) else array
+
+
+def read_window(given: Any) -> int | None:
+    """`history=`: a number of steps to remember; None for all. Raises a `SettingError`."""
+    return None if given is None else check_count(given, "history is a number of steps")

@@ -11,42 +11,29 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, Self
 
-import numpy as np
-
-from ..compiler.compose import compose
-from ..compiler.ir import Value, leaf
+from ..compiler.ir import Cell, Value, leaf
 from ..compiler.shapes import Type
 from .arrays import AnyArray, Shown
-from .cell import BoundCell
-from .chain import bound_of
+from .carries import read_carry
 from .checks import check_flag, check_names
 from .cotangents import Recorded, parts_of
-from .errors import ChainError, NothingRecordedError, ShapeError
+from .errors import NothingRecordedError, SettingError
 from .inputs import Call
 from .memory import out_of_memory
 from .observing import read_d_states, values_of
-from .params import initialise, replaced
-from .passing import OfStates, Ran, Said, above, beneath
+from .params import replaced
+from .passing import OfStates, Ran, Said, above, beneath, last_steps, whole_of
+from .places import read_places
 from .recur import Recur
 from .replay import Gradients
+from .truncation import read_mask
 from .turns import Turns
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What all nets of one have in common; as `Recur` takes them."""
-
-    backend: str | None = None
-    dtype: Any = None
-    seed: int | None = None
-    exact: bool = False
-    fast: bool = False
-    batch_first: bool = False
 
 
 class Layered(ABC):
@@ -54,6 +41,7 @@ class Layered(ABC):
 
     _turns: Turns
     _ran: tuple[Ran, ...]  # recorded since the last boundary
+    _window: int | None  # steps to remember; None for all
 
     # -- what the two kinds differ in ------------------------------------------------------------
 
@@ -65,6 +53,11 @@ class Layered(ABC):
     @abstractmethod
     def width(self) -> tuple[int, ...]:
         """The shape of one step of the output."""
+
+    @property
+    @abstractmethod
+    def _goes_forward(self) -> bool:
+        """Whether all its nets run forwards in time, so that it can go along a stream."""
 
     @abstractmethod
     def _through(self, x: AnyArray, call: Call, said: Said) -> tuple[AnyArray, Any]:
@@ -86,19 +79,26 @@ class Layered(ABC):
         """As it was when `_kept` returned this."""
 
     @abstractmethod
-    def _begin(self, rows: Any) -> None:
-        """Reset the nets; all rows, or some."""
+    def _begin(self, rows: Any, state: Mapping[str, Any] | None) -> None:
+        """Reset the nets; all rows, or some, these to a state by path if there is one."""
+
+    def _masks_bytes(self, _call: Call, _window: int | None) -> int:
+        """What masks take that are kept for the way back, once a call is recorded."""
+        return 0
 
     # -- running ---------------------------------------------------------------------------------
 
     def scan(
-        self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None,
-        states: bool = False,
+        self, xs: Any, *, starts: Any = None, starts_at: Any = None, lengths: Any = None,
+        boundaries: Any = None, states: bool = False,
     ) -> Any:  # fmt: skip
         """A sequence: xs `[T, ...]` or `[T, B, ...]` -> ys `[T, F]` or `[T, B, F]`.
 
         Args:
             xs, starts, lengths, boundaries: as for `Recur.scan`.
+            starts_at: as for `Recur.scan`, by path. A value for a step is what the state is before
+                this step is read: what runs backwards in time begins from it at the last step
+                before a start.
             states: return `(ys, states)`, with every state as each step left it, by path. What runs
                 backwards in time leaves the state at step t when it comes from t + 1.
         Raises:
@@ -106,29 +106,49 @@ class Layered(ABC):
         """
         with self._alone():
             check_flag(states, "states")
+            words = {"starts": starts, "starts_at": starts_at, "lengths": lengths,
+                     "boundaries": boundaries}  # fmt: skip
             call = self._first._inputs.read(xs, single=False)
-            return self._run(call, Said(starts, lengths, boundaries, bool(states)))
+            return self._run(call, words, self._window, states=bool(states))
 
-    def _run(self, call: Call, said: Said) -> Any:
+    def _run(
+        self, call: Call, words: dict[str, Any], window: int | None, *, states: bool = False
+    ) -> Any:
         kept, arrays = self._kept(), self._first._arrays
-        (x,), (read,) = call.sequences, self._first._cell.inputs
+        said = Said(**self._placed(call, words), states=states, window=window)
+        if self.training:
+            said = replace(said, held=self._masks_bytes(call, window))
         try:
-            if read.node.type.kind == "real":
-                x = arrays.real(x, read.name)
-            y, note = self._through(x, call, said)
+            y, note = self._through(self._read(call), call, said)
             ys = arrays.handed(call.returned(y), call.in_numpy)
-            seen = above({path: said.seen[net] for path, net in self._nets().items()})
-            states = {
-                name: arrays.handed(call.returned(array), call.in_numpy)
-                for name, array in seen.items()
-            }
+            seen = self._seen(call, said) if states else {}
         except BaseException:
             self._put_back(kept)
             raise
         if self.training:
             sizes = call.resized(call.steps, single=call.single)
-            self._ran = (*self._ran, Ran(sizes, said.states, note))
-        return (ys, states) if said.states else ys
+            self._ran = last_steps((*self._ran, Ran(sizes, states, note)), window)
+        return (ys, seen) if states else ys
+
+    def _read(self, call: Call) -> AnyArray:
+        """The input of a call, [T,B,...]."""
+        (x,), (value,) = call.sequences, self._first._cell.inputs
+        return self._first._arrays.real(x, value.name) if value.node.type.kind == "real" else x
+
+    def _placed(self, call: Call, words: dict[str, Any]) -> dict[str, Any]:
+        """What a user says of a call, the values that rows start at as [T,B,...] by path."""
+        if words.get("starts_at") is None:
+            return words
+        starts, arrays = words.get("starts"), self._first._arrays
+        rows = None if starts is None else read_mask(starts, call, "starts", arrays)
+        found = read_places(self._cell, arrays, rows, words["starts_at"], call)
+        return words if found is None else {**words, "starts_at": found.values}
+
+    def _seen(self, call: Call, said: Said) -> dict[str, AnyArray]:
+        """What every net returned beside its output, by path, in the user's axes."""
+        arrays = self._first._arrays
+        seen = above({path: said.seen[net] for path, net in self._nets().items()})
+        return {n: arrays.handed(call.returned(array), call.in_numpy) for n, array in seen.items()}
 
     def backward(
         self, d_ys: Any, d_state: Mapping[str, Any] | None = None, d_states: Any = None
@@ -141,7 +161,7 @@ class Layered(ABC):
             d_state: cotangents of the present state, by path; those not named are 0.
             d_states: of the states that calls returned, as for `Recur.backward`.
         Returns:
-            `params` and `state` by path; `inputs` stacked over all recorded steps.
+            `params`, `state` and `starts` by path; `inputs` stacked over all recorded steps.
         Raises:
             NothingRecordedError, ShapeError, DTypeError, NamesError.
         Cost: as many backward steps of each net as are recorded.
@@ -158,40 +178,51 @@ class Layered(ABC):
             last = {} if d_state is None else d_state
             check_names(last, self.state, "d_state", all_needed=False)
             last = {n: arrays.real(arrays.given(d, n), n, state=True) for n, d in last.items()}
-            recorded = self._recorded()
-            (d_y,) = recorded.read(d_ys)
-            d_each = read_d_states(d_states, recorded, [ran.with_states for ran in self._ran])
-            names = (state.name for state in recorded.cell.states)
-            each = {n: d for n, d in zip(names, d_each, strict=True) if d is not None}
-            found: dict[str, Gradients] = {}
-            d_x = self._back(d_y, self._ran, OfStates(last, each), found)
+            calls = [(ran.call.steps, ran.call.single) for ran in self._ran]
+            recorded = Recorded(self._cell, arrays, self._ran[-1].call, calls)
+            d_steps = recorded.read(d_ys)
+            d_steps += read_d_states(d_states, recorded, [ran.with_states for ran in self._ran])
+            return self._run_back(d_steps, last, in_numpy)
 
-            def handed(by_path: Mapping[str, Mapping[str, AnyArray]]) -> dict[str, AnyArray]:
-                named = above(by_path).items()
-                return {name: arrays.handed(array, in_numpy) for name, array in named}
+    def _run_back(
+        self, d_steps: tuple[AnyArray | None, ...], d_state: Any, in_numpy: bool
+    ) -> Gradients:
+        """From cotangents [N, B, ...] over all recorded steps, of the output and each state."""
+        arrays, whole = self._first._arrays, whole_of(self._ran)
+        d_y, *d_each = d_steps
+        names = (state.name for state in self._cell.states)
+        each = {n: d for n, d in zip(names, d_each, strict=True) if d is not None}
+        found: dict[str, Gradients] = {}
+        d_x = self._back(d_y, self._ran, OfStates(d_state or {}, each), found)
 
-            d_xs = None if d_x is None else recorded.whole.returned(d_x)
-            return Gradients(
-                handed({path: grads.params for path, grads in found.items()}),
-                None if d_xs is None else arrays.handed(d_xs, in_numpy),
-                handed({path: grads.state for path, grads in found.items()}),
-                recorded.whole.steps,
-            )
+        def handed(by_path: Mapping[str, Mapping[str, AnyArray]]) -> dict[str, AnyArray]:
+            named = above(by_path).items()
+            return {name: arrays.handed(array, in_numpy) for name, array in named}
 
-    def _recorded(self) -> Recorded:
-        """The recorded calls, as those of one cell with all states and the last layer's output."""
+        starts = {
+            path: {name: whole.returned(d) for name, d in grads.starts.items()}
+            for path, grads in found.items()
+        }
+        return Gradients(
+            handed({path: grads.params for path, grads in found.items()}),
+            None if d_x is None else arrays.handed(whole.returned(d_x), in_numpy),
+            handed({path: grads.state for path, grads in found.items()}),
+            whole.steps,
+            handed(starts),
+        )
+
+    @cached_property
+    def _cell(self) -> Cell:
+        """All nets seen as one cell: its input, every state by path, and the last output."""
         y = Value("y", leaf("input", "y", Type(self.width)))
         states = tuple(
             replace(state, name=f"{path}.{state.name}")
             for path, net in self._nets().items()
             for state in net._cell.states
         )
-        cell = replace(
+        return replace(
             self._first._cell, name=f"{self}", states=states, outputs=(y,), output_is_tuple=False
         )
-        calls = [ran.call for ran in self._ran]
-        sizes = [(call.steps, call.single) for call in calls]
-        return Recorded(cell, self._first._arrays, calls[-1], sizes)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -217,17 +248,24 @@ class Layered(ABC):
                 net.truncate()
             self._ran = ()
 
-    def reset(self, rows: Any = None) -> None:
+    def reset(self, rows: Any = None, state: Mapping[str, Any] | None = None) -> None:
         """Back to the initial state, and forget the history.
 
         Args:
             rows: bool[B], or the indices of rows: reset these alone, before the next step. Then
                 nothing is forgotten: the other rows' history goes on.
+            state: what these rows are reset to, if not the initial state: an array [B, ...] for
+                every state by path. What runs backwards in time begins the next call from it.
         """
         with self._alone():
             kept = self._kept()
+            if state is not None:
+                if rows is None:
+                    raise SettingError("reset(state=) takes rows=; of all rows, set net.state")
+                what = f"the state that rows of {self} are reset to"
+                state, _ = read_carry(self._cell, self._first._arrays, state, what, None)
             try:
-                self._begin(rows)
+                self._begin(rows, state)
             except BaseException:
                 self._put_back(kept)
                 raise
@@ -263,6 +301,16 @@ class Layered(ABC):
         return sum(ran.call.steps for ran in self._ran)
 
     @property
+    def history_limit(self) -> int:
+        """The most bytes that recorded steps may take, of all nets and masks together."""
+        return self._first.history_limit
+
+    @history_limit.setter
+    def history_limit(self, most: int) -> None:
+        for net in self._nets().values():
+            net.history_limit = most
+
+    @property
     def params(self) -> Mapping[str, AnyArray]:
         """Parameters and consts by path, read-only; `load_params` replaces them."""
         return Shown(self._first._arrays, self._all_params())
@@ -294,16 +342,14 @@ class Layered(ABC):
     @state.setter
     def state(self, given: Mapping[str, Any]) -> None:
         with self._alone():
-            check_names(given, self.state, f"the state of {self}", all_needed=True)
+            what = f"the state of {self}"
+            carry, lead = read_carry(self._cell, self._first._arrays, given, what, None)
+            values = {name: array if lead else array[0] for name, array in carry.items()}
             kept = self._kept()
             try:
-                self._begin(None)
+                self._begin(None, None)
                 for path, net in self._nets().items():
-                    net.state = beneath(given, path)
-                likes = [net._at.like for net in self._nets().values() if net._cell.states]
-                sizes = {(like.batched, like.batch) for like in likes if like is not None}
-                if len(sizes) > 1:
-                    raise ShapeError(f"the states of {self} share their batch axis, or have none")
+                    net.state = beneath(values, path)
             except BaseException:
                 self._put_back(kept)
                 raise
@@ -324,30 +370,3 @@ class Layered(ABC):
     @abstractmethod
     def _copy_nets(self) -> None:
         """Put copies in place of what a copied net still shares."""
-
-
-def net_at(path: str, member: Any, options: Options) -> Recur:
-    """A net of its own for a member.
-
-    A net brings its parameters along. Those of a cell are drawn by their path, so that equal cells
-    differ, as if they stood in one cell; so are all, where `options` name a seed.
-    """
-    bound = bound_of(member)
-    if len(bound.cell.inputs) != 1 or len(bound.cell.outputs) != 1:
-        raise ChainError(f"{bound} has several inputs or outputs: layers have one of each")
-    net = Recur(
-        bound, backend=options.backend or "auto", dtype=options.dtype,
-        exact=options.exact, fast=options.fast, batch_first=options.batch_first,
-    )  # fmt: skip
-    if options.seed is not None or not brings_parameters(member):
-        seed = bound.seed if options.seed is None else options.seed
-        drawn = initialise(compose([bound.cell], [path]), seed, np.dtype("float64"))
-        net.load_params(beneath(drawn, path))
-    return net
-
-
-def brings_parameters(member: Any) -> bool:
-    """Whether a member has parameters already, as a net has."""
-    return isinstance(member, Recur) or (
-        isinstance(member, BoundCell) and member._given is not None
-    )

@@ -7,7 +7,7 @@ its gradients, as arrays [T,B,...] again: only here are a call's own axes dealt 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..compiler.ir import Value
@@ -19,13 +19,21 @@ from .replay import Gradients
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a user says of a call, as it was passed; and the states that nets return, if asked."""
+    """What a user says of a call; and what nets return beside their outputs, as they return it."""
 
     starts: Any = None
+    starts_at: Mapping[str, AnyArray] | None = None  # [T,B,...] by path
     lengths: Any = None
     boundaries: Any = None
     states: bool = False
+    window: int | None = None  # steps to remember; None for all
+    held: int = 0  # bytes recorded beside the nets' own histories
     seen: dict[Recur, dict[str, AnyArray]] = field(default_factory=dict)  # [T,B,...] by name
+
+    def beneath(self, path: str) -> Said:
+        """What it says of the nets of a path."""
+        values = None if self.starts_at is None else beneath(self.starts_at, path)
+        return replace(self, starts_at=values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,25 @@ class Ran:
     call: Call
     with_states: bool
     note: Any
+
+    def last(self, count: int) -> Ran:
+        """Its last steps."""
+        return replace(
+            self, call=self.call.resized(count, single=self.call.single), note=self.note.last(count)
+        )
+
+
+def last_steps(ran: tuple[Ran, ...], window: int | None) -> tuple[Ran, ...]:
+    """What is left of calls in a window of steps, as `History` keeps it."""
+    excess = 0 if window is None else sum(each.call.steps for each in ran) - window
+    if excess <= 0:
+        return ran
+    first = 0
+    while excess >= ran[first].call.steps:
+        excess -= ran[first].call.steps
+        first += 1
+    begun = ran[first]
+    return (begun.last(begun.call.steps - excess) if excess else begun, *ran[first + 1 :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +77,16 @@ class OfStates:
 
 def passed(net: Recur, x: AnyArray, call: Call, said: Said) -> AnyArray:
     """x [T,B,...] -> y [T,B,...]."""
-    given, read = call.returned(x), net._arrays.real
+    read, values = net._arrays.real, said.starts_at
+    words = {
+        "starts": said.starts, "lengths": said.lengths, "boundaries": said.boundaries,
+        "starts_at": values and {name: call.returned(value) for name, value in values.items()},
+    }  # fmt: skip
+    others = sum(other._at.history.nbytes for other in said.seen)
     states: dict[str, AnyArray] = {}
-    if call.single:
-        y = net(given)
-    else:
-        y = net.scan(
-            given, starts=said.starts, lengths=said.lengths, boundaries=said.boundaries,
-            states=said.states,
-        )  # fmt: skip
+    with net._alone():
+        given = net._inputs.read(call.returned(x), single=call.single)
+        y = net._run(given, words, said.window, states=said.states, others=said.held + others)
     if said.states:
         y, states = y
     # It may have been given integers of NumPy, and then returns its arrays.
@@ -69,19 +97,17 @@ def passed(net: Recur, x: AnyArray, call: Call, said: Said) -> AnyArray:
 def gone_back(
     net: Recur, d_y: AnyArray | None, ran: tuple[Ran, ...], states: OfStates
 ) -> tuple[Gradients, AnyArray | None]:
-    """d_y [N,B,...] over all recorded calls -> the net's gradients, and d_x [N,B,...]."""
+    """d_y [N,B,...] over all recorded calls -> the net's gradients, and d_x [N,B,...].
+
+    Of the gradients, those of `starts` are [N,B,...] too.
+    """
     whole = whole_of(ran)
-    pieces = {name: parts(array, ran) for name, array in states.each.items()}
-    d_states = [
-        {name: each.call.returned(piece[at]) for name, piece in pieces.items()}
-        if each.with_states
-        else None
-        for at, each in enumerate(ran)
-    ]
-    grads = net.backward(
-        None if d_y is None else whole.returned(d_y), states.last or None, d_states
-    )
-    return grads, None if grads.inputs is None else whole.arranged(grads.inputs)
+    each = (states.each.get(state.name) for state in net._cell.states)
+    with net._alone():
+        grads = net._run_back((d_y, *each), states.last or None, in_numpy=False)
+    starts = {name: whole.arranged(d) for name, d in grads.starts.items()}
+    d_x = None if grads.inputs is None else whole.arranged(grads.inputs)
+    return replace(grads, starts=starts), d_x
 
 
 def step_of(value: Value) -> tuple[str, tuple[int, ...]]:

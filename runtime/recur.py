@@ -31,7 +31,7 @@ from .checks import check_count, check_dtype, check_flag
 from .cotangents import Recorded, parts_of
 from .errors import NothingRecordedError, SettingError, StateError
 from .function_cell import Function, FunctionRecur
-from .history import History
+from .history import History, read_window
 from .inputs import Call, Inputs
 from .memory import out_of_memory
 from .observing import read_d_states, values_of
@@ -92,7 +92,7 @@ class Recur:
             )
         if initial is not None:
             raise SettingError("a cell says its own initial state: set net.state instead")
-        window = None if history is None else check_count(history, "history is a number of steps")
+        window = read_window(history)
         bound = cell if isinstance(cell, BoundCell) else BoundCell(cell)
         width = bound.dtype if dtype is None else check_dtype(dtype)
         self._bound = bound
@@ -143,14 +143,15 @@ class Recur:
             return self._run(call, said, self._window, states=bool(states))
 
     def _run(
-        self, call: Call, said: dict[str, Any], window: int | None, *, states: bool = False
-    ) -> Any:
+        self, call: Call, said: dict[str, Any], window: int | None, *, states: bool = False,
+        others: int = 0,
+    ) -> Any:  # fmt: skip
         at, recording, arrays = self._at, self._training, self._arrays
         program = self._bound.observing(self._program) if states else self._program
         at.check_fit(call)
         if recording:
             least = self._inputs.row_bytes * call.batch
-            at.check_room(call, least, window, self._limit)
+            at.check_room(call, least, window, self._limit, others)
         masks = at.masks(self._cell, call, arrays, **said)
         if recording:
             masks = at.with_waiting(masks, call, arrays)
@@ -170,7 +171,7 @@ class Recur:
         else:
             fresh = at.carry is None
             step_bytes = sum(array[:1].nbytes for array in tape.arrays.values())
-            at.check_room(call, step_bytes, window, self._limit)
+            at.check_room(call, step_bytes, window, self._limit, others)
             history = at.history.extended(
                 program, tape, call, self._params,
                 with_states=states, fresh=fresh, window=window, lent=lent,

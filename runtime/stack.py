@@ -7,27 +7,44 @@ over time instead: that takes a step at a time, and cannot run backwards in time
 from __future__ import annotations
 
 import copy
+import math
 import operator
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..compiler.ir import Cell
-from .arrays import AnyArray, namespace
+from .arrays import AnyArray, copied, namespace
 from .bidirectional import Bidirectional, member_of
 from .cell import BoundCell
 from .chain import bound_of, common
 from .dropout import read_dropout
 from .errors import ChainError, SettingError
+from .history import read_window
 from .inputs import Call
-from .layered import Layered, Options, net_at
-from .passing import OfStates, Ran, Said, gone_back, parts, passed, step_of
+from .layered import Layered
+from .members import Options, net_at
+from .passing import OfStates, Ran, Said, beneath, gone_back, parts, passed, step_of
 from .recur import Recur
 from .replay import Gradients
 from .truncation import read_lengths
 from .turns import Turns
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What running back over a call has to know."""
+
+    valid: AnyArray | None  # bool[T,B]; None where all steps count
+    factors: tuple[AnyArray | None, ...]  # of each layer's input, [T,B,...], or [1,B,...] for all
+    inner: tuple[Any, ...]  # of each layer; None of a single net
+
+    def last(self, count: int) -> Note:
+        """Of the last so many steps."""
+        factors = tuple(_tail(each, count) for each in self.factors)
+        return Note(_tail(self.valid, count), factors, self.inner)
 
 
 class Stack(Layered):
@@ -41,7 +58,7 @@ class Stack(Layered):
         self, layers: Sequence[Any], *, dropout: float = 0.0, per_sequence: bool = False,
         residual: bool | Iterable[int] = False, seed: int | None = None,
         backend: str | None = None, dtype: Any = None, exact: bool = False, fast: bool = False,
-        batch_first: bool = False,
+        history: int | None = None, batch_first: bool = False,
     ) -> None:  # fmt: skip
         """Make a net of each layer; afterwards the stack has nothing to do with what it was given.
 
@@ -56,6 +73,7 @@ class Stack(Layered):
             seed: draws all parameters anew, and is what dropout is drawn from; 0 there by default.
             backend, dtype: the layers' by default.
             exact, fast, batch_first: as for `Recur`.
+            history: remember the last so many steps only, where all layers run forwards in time.
         Raises:
             ChainError: a layer does not read what the one before it returns, or a residual
             connection joins different sizes. SettingError: naming the argument.
@@ -80,6 +98,9 @@ class Stack(Layered):
         self._dropout = read_dropout(dropout, per_sequence, 0 if seed is None else int(seed))
         self._check_sizes()
         self._residual = self._read_residual(residual)
+        self._window = read_window(history)
+        if self._window is not None and not self._goes_forward:
+            raise SettingError(f"{self} has no history=: a layer of it runs backwards in time")
         self._ran = ()
         self._turns = Turns()
 
@@ -126,11 +147,15 @@ class Stack(Layered):
             for layer in self._layers:
                 if isinstance(layer, Bidirectional):
                     layer(x)
-            return self._run(self._first._inputs.read(x, single=True), Said())
+            return self._run(self._first._inputs.read(x, single=True), {}, self._window)
 
     @property
     def width(self) -> tuple[int, ...]:
         return _made(self._layers[-1])
+
+    @property
+    def _goes_forward(self) -> bool:
+        return all(isinstance(layer, Recur) for layer in self._layers)
 
     def _nets(self) -> dict[str, Recur]:
         found: dict[str, Recur] = {}
@@ -141,21 +166,24 @@ class Stack(Layered):
 
     # -- there and back --------------------------------------------------------------------------
 
-    def _through(self, x: AnyArray, call: Call, said: Said) -> tuple[AnyArray, Any]:
-        valid = self._valid(call, said)
-        notes: list[tuple[AnyArray | None, Any]] = []
+    def _through(self, x: AnyArray, call: Call, said: Said) -> tuple[AnyArray, Note]:
+        valid, begun = self._valid(call, said), self._first._at.step
+        all_factors: list[AnyArray | None] = []
+        inner: list[Any] = []
         for at, layer in enumerate(self._layers):
-            factors = self._factors(at, call) if at else None
+            factors = self._factors(at, call, begun) if at else None
             fed = x if factors is None else x * factors
+            own, note = said.beneath(f"{at}"), None
             if isinstance(layer, Recur):
-                y, note = passed(layer, fed, call, said), None
+                y = passed(layer, fed, call, own)
             else:
-                y, note = layer._through(fed, call, said)
+                y, note = layer._through(fed, call, own)
             if at in self._residual:
                 y = y + cleared(x, valid)
-            notes.append((factors, note))
+            all_factors.append(factors)
+            inner.append(note)
             x = y
-        return x, (valid, notes)
+        return x, Note(valid, tuple(all_factors), tuple(inner))
 
     def _valid(self, call: Call, said: Said) -> AnyArray | None:
         """bool[T,B]: which steps count, where not all do and a residual connection would add."""
@@ -165,13 +193,23 @@ class Stack(Layered):
         counts = read_lengths(said.lengths, call, arrays)
         return arrays.flags(np.arange(call.steps)[:, None] < counts, "lengths")
 
-    def _factors(self, at: int, call: Call) -> AnyArray | None:
+    def _factors(self, at: int, call: Call, step: int) -> AnyArray | None:
+        """What a layer's input is multiplied by in a call that begins at a step of the stream."""
         if self._dropout is None or not self.training:
             return None
-        step = self._first._at.step - call.steps  # the first layer has run
         _, shape = _read(self._layers[at])
         drawn = self._dropout.factors(at, step, call.steps, call.batch, shape)
         return self._first._arrays.real(drawn, "dropout")
+
+    def _masks_bytes(self, call: Call, window: int | None) -> int:
+        if self._dropout is None:
+            return 0
+        masks = self._first._at.history.steps + call.steps
+        masks = masks if window is None else min(masks, window)
+        if self._dropout.per_sequence:
+            masks = len(self._ran) + 1
+        numbers = sum(math.prod(_read(layer)[1]) for layer in self._layers[1:])
+        return masks * call.batch * numbers * int(self._first._arrays.element.itemsize)
 
     def _back(
         self, d_y: AnyArray | None, ran: tuple[Ran, ...], states: OfStates,
@@ -180,7 +218,7 @@ class Stack(Layered):
         d = d_y
         if d is not None and self._residual:
             counted = zip(parts(d, ran), ran, strict=True)
-            d = _joined([cleared(part, each.note[0]) for part, each in counted])
+            d = _joined([cleared(part, each.note.valid) for part, each in counted])
         for at in reversed(range(len(self._layers))):
             layer, path = self._layers[at], f"{at}"
             own = states.beneath(path)
@@ -188,12 +226,12 @@ class Stack(Layered):
                 found[path], d_x = gone_back(layer, d, ran, own)
             else:
                 inner: dict[str, Gradients] = {}
-                calls = tuple(replace(each, note=each.note[1][at][1]) for each in ran)
+                calls = tuple(replace(each, note=each.note.inner[at]) for each in ran)
                 d_x = layer._back(d, calls, own, inner)
                 found |= {f"{path}.{name}": grads for name, grads in inner.items()}
             if d_x is None:
                 return None
-            factors = [each.note[1][at][0] for each in ran]
+            factors = [each.note.factors[at] for each in ran]
             if any(each is not None for each in factors):
                 dropped = zip(parts(d_x, ran), factors, strict=True)
                 d_x = _joined([part if f is None else part * f for part, f in dropped])
@@ -215,12 +253,13 @@ class Stack(Layered):
             else:
                 layer._put_back(each)
 
-    def _begin(self, rows: Any) -> None:
-        for layer in self._layers:
+    def _begin(self, rows: Any, state: Mapping[str, Any] | None) -> None:
+        for at, layer in enumerate(self._layers):
+            own = None if state is None else beneath(state, f"{at}")
             if isinstance(layer, Recur):
-                layer.reset(rows)
+                layer.reset(rows, own)
             else:
-                layer._begin(rows)
+                layer._begin(rows, own)
 
     def _copy_nets(self) -> None:
         self._layers = tuple(copy.copy(layer) for layer in self._layers)
@@ -237,6 +276,13 @@ def cleared(array: AnyArray, valid: AnyArray | None) -> AnyArray:
     if valid is None:
         return array
     return namespace(array).where(valid.reshape(*valid.shape, *[1] * (array.ndim - 2)), array, 0)
+
+
+def _tail(array: AnyArray | None, count: int) -> AnyArray | None:
+    """The last rows; a copy where that is half of what is held, or less."""
+    if array is None or len(array) <= count:
+        return array
+    return copied(array[-count:]) if 2 * count <= len(array) else array[-count:]
 
 
 def _cells(layer: Any) -> list[BoundCell]:

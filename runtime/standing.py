@@ -88,13 +88,20 @@ class Standing:
                 text += ", or swap its time and batch axes"
             raise StateError(text)
 
-    def check_room(self, call: Call, step_bytes: int, window: int | None, limit: int) -> None:
-        """Raise a `HistoryFullError` if recording `call` takes more than `limit` bytes."""
+    def check_room(
+        self, call: Call, step_bytes: int, window: int | None, limit: int, others: int
+    ) -> None:
+        """Raise a `HistoryFullError` if recording `call` takes more than `limit` bytes.
+
+        Args:
+            others: bytes that are recorded elsewhere under the same limit.
+        """
         steps = self.history.steps + call.steps
         if window is not None:
             steps = min(steps, window)
-        if steps * step_bytes > limit:
-            needed, most = in_bytes(steps * step_bytes), in_bytes(limit)
+        taken = steps * step_bytes + others
+        if taken > limit:
+            needed, most = in_bytes(taken), in_bytes(limit)
             raise HistoryFullError(
                 f"recording {steps} steps takes {needed}, the limit is {most}: "
                 "call truncate() after backward, keep fewer steps with history=, or call eval() "
@@ -146,6 +153,12 @@ class Standing:
             None if self.placed is None else self.placed.without(~idle),
         )
 
+    def resetting(self, rows: AnyArray) -> Standing:
+        """With these rows, bool[B], waiting to be reset to the initial state."""
+        placed = None if self.placed is None else self.placed.without(rows)
+        resets = rows if self.resets is None else self.resets | rows
+        return replace(self, resets=resets, placed=placed)
+
     def reset_rows(
         self, cell: Cell, arrays: Arrays, rows: Any, state: Any, batch_first: bool, what: str
     ) -> Standing:
@@ -162,10 +175,7 @@ class Standing:
         if state is None:
             if like is None or (self.carry is None and self.placed is None):
                 return self  # every row is at the initial state already
-            mask = read_rows(rows, like.batch, arrays)
-            placed = None if self.placed is None else self.placed.without(mask)
-            resets = mask if self.resets is None else self.resets | mask
-            return replace(self, resets=resets, placed=placed) if cell.states else self
+            return self.resetting(read_rows(rows, like.batch, arrays)) if cell.states else self
         names = f"the state that rows of {what} are reset to"
         lead = None if like is None else (like.batch,)
         values, found = read_carry(cell, arrays, state, names, lead)
