@@ -91,6 +91,7 @@ class Bidirectional(Layered):
                 f"have no {merge}"
             )
         self._sizes = made
+        self._arrays = self._ahead._arrays
         self._begun: Array | None = None  # bool[B]: rows whose backward state an earlier call left
         self._window = None
         self._ran: tuple[Ran, ...] = ()
@@ -112,6 +113,9 @@ class Bidirectional(Layered):
     @property
     def _goes_forward(self) -> bool:
         return False
+
+    def _facts(self) -> dict[str, str]:
+        return {"merge": self.merge}
 
     def _nets(self) -> dict[str, Recur]:
         return {"forward": self._ahead, "backward": self._behind}
@@ -198,7 +202,7 @@ class Bidirectional(Layered):
             mask = arrays.host(read_rows(rows, len(self._begun), arrays), "rows")
             self._begun = self._begun & ~mask
 
-    def _copy_nets(self) -> None:
+    def _part(self) -> None:
         self._ahead, self._behind = copy.copy(self._ahead), copy.copy(self._behind)
 
     def __repr__(self) -> str:

@@ -6,16 +6,13 @@ parameters and states have the paths in front, and whose calls change all of its
 
 from __future__ import annotations
 
-import copy
-import sys
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..compiler.ir import Cell, Value, leaf
 from ..compiler.shapes import Type
@@ -24,22 +21,25 @@ from .carries import read_carry
 from .checks import check_flag, check_names
 from .cotangents import Recorded, parts_of
 from .errors import NothingRecordedError, SettingError
-from .inputs import Call
-from .memory import out_of_memory
+from .inputs import Call, Inputs
+from .net import Net
 from .observing import read_d_states, values_of
 from .params import replaced
 from .passing import OfStates, Ran, Said, above, beneath, last_steps, whole_of
 from .places import read_places
 from .recur import Recur
 from .replay import Gradients
+from .reporting import USUAL, report_of_layers
+from .standing import Standing
 from .truncation import read_mask
-from .turns import Turns
+
+if TYPE_CHECKING:
+    from ..compiler.report import Report
 
 
-class Layered(ABC):
+class Layered(Net):
     """A net of nets, run over whole sequences."""
 
-    _turns: Turns
     _ran: tuple[Ran, ...]  # recorded since the last boundary
     _window: int | None  # steps to remember; None for all
 
@@ -58,6 +58,10 @@ class Layered(ABC):
     @abstractmethod
     def _goes_forward(self) -> bool:
         """Whether all its nets run forwards in time, so that it can go along a stream."""
+
+    @abstractmethod
+    def _facts(self) -> dict[str, str]:
+        """What there is to say of it beside its nets, by a word for each."""
 
     @abstractmethod
     def _through(self, x: AnyArray, call: Call, said: Said) -> tuple[AnyArray, Any]:
@@ -108,13 +112,13 @@ class Layered(ABC):
             check_flag(states, "states")
             words = {"starts": starts, "starts_at": starts_at, "lengths": lengths,
                      "boundaries": boundaries}  # fmt: skip
-            call = self._first._inputs.read(xs, single=False)
+            call = self._inputs.read(xs, single=False)
             return self._run(call, words, self._window, states=bool(states))
 
     def _run(
         self, call: Call, words: dict[str, Any], window: int | None, *, states: bool = False
     ) -> Any:
-        kept, arrays = self._kept(), self._first._arrays
+        kept, arrays = self._kept(), self._arrays
         said = Said(**self._placed(call, words), states=states, window=window)
         if self.training:
             said = replace(said, held=self._masks_bytes(call, window))
@@ -130,23 +134,55 @@ class Layered(ABC):
             self._ran = last_steps((*self._ran, Ran(sizes, states, note)), window)
         return (ys, seen) if states else ys
 
+    def trace(
+        self, xs: Any, *, starts: Any = None, starts_at: Any = None, lengths: Any = None,
+        boundaries: Any = None,
+    ) -> dict[str, AnyArray]:  # fmt: skip
+        """Every named value of all cells at every step of a sequence; the net stays as it is.
+
+        Args:
+            xs, starts, starts_at, lengths, boundaries: as for `scan`, from the present state.
+        Returns:
+            As `Recur.trace`, by path: `"0.h"`, `"1.backward.h'"`. What runs backwards in time reads
+            at step t what it has become at t + 1. In training mode layers read what `scan` would
+            have dropped for them.
+        Raises:
+            As `scan`.
+        Cost: a program of its own for each cell, compiled at the first call; it stores everything
+        it returns.
+        """
+        with self._alone():
+            call, kept = self._inputs.read(xs, single=False), self._kept()
+            words = {"starts": starts, "starts_at": starts_at, "lengths": lengths,
+                     "boundaries": boundaries}  # fmt: skip
+            said = Said(**self._placed(call, words), traces=True)
+            try:
+                self._through(self._read(call), call, said)
+                return self._seen(call, said)
+            finally:
+                self._put_back(kept)
+
+    def report(self, *, steps: int = USUAL.steps, rows: int = USUAL.rows) -> Report:
+        """What the compiler made of all cells, each by its path; as `Recur.report`."""
+        return report_of_layers(self._nets(), f"{self}", self._facts(), steps, rows)
+
     def _read(self, call: Call) -> AnyArray:
         """The input of a call, [T,B,...]."""
         (x,), (value,) = call.sequences, self._first._cell.inputs
-        return self._first._arrays.real(x, value.name) if value.node.type.kind == "real" else x
+        return self._arrays.real(x, value.name) if value.node.type.kind == "real" else x
 
     def _placed(self, call: Call, words: dict[str, Any]) -> dict[str, Any]:
         """What a user says of a call, the values that rows start at as [T,B,...] by path."""
         if words.get("starts_at") is None:
             return words
-        starts, arrays = words.get("starts"), self._first._arrays
+        starts, arrays = words.get("starts"), self._arrays
         rows = None if starts is None else read_mask(starts, call, "starts", arrays)
         found = read_places(self._cell, arrays, rows, words["starts_at"], call)
         return words if found is None else {**words, "starts_at": found.values}
 
     def _seen(self, call: Call, said: Said) -> dict[str, AnyArray]:
         """What every net returned beside its output, by path, in the user's axes."""
-        arrays = self._first._arrays
+        arrays = self._arrays
         seen = above({path: said.seen[net] for path, net in self._nets().items()})
         return {n: arrays.handed(call.returned(array), call.in_numpy) for n, array in seen.items()}
 
@@ -172,7 +208,7 @@ class Layered(ABC):
                 raise NothingRecordedError(
                     f"{self} has recorded nothing since the last boundary{mode}"
                 )
-            arrays = self._first._arrays
+            arrays = self._arrays
             given = parts_of(d_ys), values_of(d_state), values_of(d_states)
             in_numpy = arrays.in_numpy(chain(*given), "d_ys")
             last = {} if d_state is None else d_state
@@ -188,7 +224,7 @@ class Layered(ABC):
         self, d_steps: tuple[AnyArray | None, ...], d_state: Any, in_numpy: bool
     ) -> Gradients:
         """From cotangents [N, B, ...] over all recorded steps, of the output and each state."""
-        arrays, whole = self._first._arrays, whole_of(self._ran)
+        arrays, whole = self._arrays, whole_of(self._ran)
         d_y, *d_each = d_steps
         names = (state.name for state in self._cell.states)
         each = {n: d for n, d in zip(names, d_each, strict=True) if d is not None}
@@ -224,21 +260,6 @@ class Layered(ABC):
             self._first._cell, name=f"{self}", states=states, outputs=(y,), output_is_tuple=False
         )
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        call = sys._getframe(2)  # past this function and its context manager
-        try:
-            self._turns.take(self, call)
-            with self._first._arrays.calling():
-                yield
-        except (MemoryError, RuntimeError) as error:
-            coded = out_of_memory(error, f"{self}")
-            if coded is None:
-                raise
-            raise coded from error
-        finally:
-            self._turns.give_back(call)
-
     # -- boundaries ------------------------------------------------------------------------------
 
     def truncate(self) -> None:
@@ -263,7 +284,7 @@ class Layered(ABC):
                 if rows is None:
                     raise SettingError("reset(state=) takes rows=; of all rows, set net.state")
                 what = f"the state that rows of {self} are reset to"
-                state, _ = read_carry(self._cell, self._first._arrays, state, what, None)
+                state, _ = read_carry(self._cell, self._arrays, state, what, None)
             try:
                 self._begin(rows, state)
             except BaseException:
@@ -291,6 +312,15 @@ class Layered(ABC):
         return next(iter(self._nets().values()))
 
     @property
+    def _inputs(self) -> Inputs:
+        return self._first._inputs
+
+    @property
+    def _at(self) -> Standing:
+        """Where its first net stands; the others have run and recorded the same steps."""
+        return self._first._at
+
+    @property
     def training(self) -> bool:
         """Whether calls are recorded."""
         return self._first.training
@@ -313,7 +343,7 @@ class Layered(ABC):
     @property
     def params(self) -> Mapping[str, AnyArray]:
         """Parameters and consts by path, read-only; `load_params` replaces them."""
-        return Shown(self._first._arrays, self._all_params())
+        return Shown(self._arrays, self._all_params())
 
     def _all_params(self) -> dict[str, AnyArray]:
         return above({path: net._params for path, net in self._nets().items()})
@@ -327,7 +357,7 @@ class Layered(ABC):
             NamesError, ShapeError, DTypeError: every parameter is as it was.
         """
         with self._alone():
-            found = replaced(self._all_params(), given, self._first._arrays, f"{self}")
+            found = replaced(self._all_params(), given, self._arrays, f"{self}")
             for path, net in self._nets().items():
                 net._params = {name: found[f"{path}.{name}"] for name in net._params}
 
@@ -343,7 +373,7 @@ class Layered(ABC):
     def state(self, given: Mapping[str, Any]) -> None:
         with self._alone():
             what = f"the state of {self}"
-            carry, lead = read_carry(self._cell, self._first._arrays, given, what, None)
+            carry, lead = read_carry(self._cell, self._arrays, given, what, None)
             values = {name: array if lead else array[0] for name, array in carry.items()}
             kept = self._kept()
             try:
@@ -354,19 +384,3 @@ class Layered(ABC):
                 self._put_back(kept)
                 raise
             self._ran = ()
-
-    def __copy__(self) -> Self:
-        """A net that goes on from here by itself; compiled programs are shared."""
-        with self._alone():
-            twin = object.__new__(type(self))
-            twin.__dict__.update(self.__dict__)
-            twin._turns = Turns()
-            twin._copy_nets()
-            return twin
-
-    def __deepcopy__(self, _memo: Any) -> Self:
-        return copy.copy(self)
-
-    @abstractmethod
-    def _copy_nets(self) -> None:
-        """Put copies in place of what a copied net still shares."""

@@ -26,6 +26,7 @@ class Said:
     lengths: Any = None
     boundaries: Any = None
     states: bool = False
+    traces: bool = False  # return every named value, and move on nowhere
     window: int | None = None  # steps to remember; None for all
     held: int = 0  # bytes recorded beside the nets' own histories
     seen: dict[Recur, dict[str, AnyArray]] = field(default_factory=dict)  # [T,B,...] by name
@@ -86,6 +87,9 @@ def passed(net: Recur, x: AnyArray, call: Call, said: Said) -> AnyArray:
     states: dict[str, AnyArray] = {}
     with net._alone():
         given = net._inputs.read(call.returned(x), single=call.single)
+        if said.traces:
+            (y,), said.seen[net] = net._traced(given, words)
+            return y
         y = net._run(given, words, said.window, states=said.states, others=said.held + others)
     if said.states:
         y, states = y

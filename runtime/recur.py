@@ -14,12 +14,9 @@ of a call: a call that fails, for whatever reason, has changed nothing.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
-from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ..compiler.ir import Cell
@@ -33,7 +30,7 @@ from .errors import NothingRecordedError, SettingError, StateError
 from .function_cell import Function, FunctionRecur
 from .history import History, read_window
 from .inputs import Call, Inputs
-from .memory import out_of_memory
+from .net import Net
 from .observing import read_d_states, values_of
 from .params import replaced
 from .replay import Gradients, Sums, run_back
@@ -47,7 +44,7 @@ if TYPE_CHECKING:
 HISTORY_LIMIT = 1 << 30  # bytes that a net may record, unless its `history_limit` says otherwise
 
 
-class Recur:
+class Recur(Net):
     """A stateful net around a cell."""
 
     def __new__(cls, cell: Any, *args: Any, **keywords: Any) -> Any:
@@ -215,36 +212,25 @@ class Recur:
         Cost: a program of its own, compiled at the first call; it stores everything it returns.
         """
         with self._alone():
-            call, at = self._inputs.read(xs, single=False), self._at
-            at.check_fit(call)
+            call = self._inputs.read(xs, single=False)
             said = {"starts": starts, "starts_at": starts_at, "lengths": lengths,
                     "boundaries": boundaries}  # fmt: skip
-            masks = at.masks(self._cell, call, self._arrays, **said)
-            found = self._bound.tracing(self._program).run(
-                self._params,
-                at.entering(self._program, self._params, call.batch),
-                call.sequences if self._cell.input_is_tuple else call.sequences[0],
-                **masks.by_name(),
-            )
+            _, found = self._traced(call, said)
             return {
                 name: self._arrays.handed(call.returned(array), call.in_numpy)
                 for name, array in found.items()
             }
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        call = sys._getframe(2)  # past this function and its context manager
-        try:
-            self._turns.take(self, call)
-            with self._arrays.calling():
-                yield
-        except (MemoryError, RuntimeError) as error:
-            coded = out_of_memory(error, f"{self}")
-            if coded is None:
-                raise
-            raise coded from error
-        finally:
-            self._turns.give_back(call)
+    def _traced(
+        self, call: Call, said: dict[str, Any]
+    ) -> tuple[tuple[AnyArray, ...], dict[str, AnyArray]]:
+        """Outputs and named values, [T, B, ...]."""
+        at = self._at
+        at.check_fit(call)
+        masks = at.masks(self._cell, call, self._arrays, **said)
+        carry = at.entering(self._program, self._params, call.batch)
+        xs = call.sequences if self._cell.input_is_tuple else call.sequences[0]
+        return self._bound.tracing(self._program).run(self._params, carry, xs, **masks.by_name())
 
     # -- running back ----------------------------------------------------------------------------
 
@@ -436,48 +422,8 @@ class Recur:
         """The cell with the present parameters, a function that keeps no state."""
         return self._bound.starting_with(self._params, self._program)
 
-    # -- as data ---------------------------------------------------------------------------------
-
-    def save(self, path: str | PathLike[str], *, extra: Mapping[str, Any] | None = None) -> None:
-        """Write the net into a file, from which `rnnc.load_net` makes it again, anywhere.
-
-        The file is a safetensors file with the arrays of `params` and the state, the source of the
-        cell and of all that it imports, settings, and the position in the stream: a net that is
-        loaded goes on bit for bit. What is recorded is not saved: a checkpoint is a boundary. It is
-        written whole or not at all, and a file that was there is replaced.
-
-        Args:
-            extra: what to keep beside the net: arrays and numbers by name, or dicts of them, such
-                as `{"adam": optimiser.state}`.
-        Raises:
-            CheckpointError: the cell has no source. CheckpointFileError: the path cannot be
-            written. SettingError, DTypeError: about `extra`. MissingExtraError: safetensors.
-        Source: the format, https://github.com/huggingface/safetensors.
-        """
-        from .checkpoint import save
-        from .checkpoint.resume import snapshot_of
-
-        with self._alone():
-            snapshot = snapshot_of(self)
-        save(snapshot, path, extra)
-
-    def __reduce__(self) -> Any:
-        from .checkpoint.resume import resumed, snapshot_of
-
-        with self._alone():
-            return resumed, (snapshot_of(self),)
-
-    def __copy__(self) -> Recur:
-        """A net that goes on from here by itself; the compiled program is shared."""
-        with self._alone():
-            twin = object.__new__(type(self))
-            twin.__dict__.update(self.__dict__)
-            twin._turns = Turns()
-            twin._at = replace(self._at, history=self._at.history.copied())
-            return twin
-
-    def __deepcopy__(self, _memo: Any) -> Recur:
-        return self.__copy__()
+    def _part(self) -> None:
+        self._at = replace(self._at, history=self._at.history.copied())
 
     def __repr__(self) -> str:
         return f"Recur({self._bound})"

@@ -6,6 +6,8 @@ for, so that a net costs no more for having it.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..compiler.mapping import Extent
@@ -15,6 +17,7 @@ from .program import Program
 
 if TYPE_CHECKING:
     from ..compiler.report import Report
+    from .recur import Recur
 
 
 def report_of(program: Program, what: str, steps: int, rows: int) -> Report:
@@ -25,9 +28,7 @@ def report_of(program: Program, what: str, steps: int, rows: int) -> Report:
     Raises:
         SettingError: `steps` or `rows` is no number of them.
     """
-    for name, number in (("steps", steps), ("rows", rows)):
-        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-            raise SettingError(f"{name} is a number of {name}, at least 1, got {number!r}")
+    _check_sizes(steps, rows)
     from ..compiler.pipeline import Goal
     from ..compiler.report import report
 
@@ -38,3 +39,44 @@ def report_of(program: Program, what: str, steps: int, rows: int) -> Report:
     title = f"{what} on {program.backend.name}"
     extent = Extent(steps, rows, itemsize)
     return report(program.cell, programs, goal, title=title, dtype=program.dtype, extent=extent)
+
+
+def report_of_layers(
+    nets: Mapping[str, Recur], what: str, facts: Mapping[str, str], steps: int, rows: int
+) -> Report:
+    """One report on the programs of several nets, which have their numbers in common.
+
+    Args:
+        nets: by path.
+        what: whose they are; `facts` are further lines about it.
+    Raises:
+        As `report_of`.
+    """
+    _check_sizes(steps, rows)
+    from ..compiler.report import Report, recorded_bytes
+
+    first = next(iter(nets.values()))._program
+    itemsize = first.arrays.element.itemsize
+    near = Extent.near(rows, itemsize)
+    sections, recorded = [], 0
+    for path, net in nets.items():
+        one = report_of(net._program, f"{net}", steps, rows)
+        (_, general), *sides = one.sections
+        numbers, *others = general
+        sections.append((f"{path}: {net._bound}", tuple(others)))
+        sections += [(f"{path}: {side} pass", lines) for side, lines in sides]
+        recorded += recorded_bytes(net._program.variant(record=True, batch=rows).scans, near)
+    count = sum(math.prod(p.node.type.shape) for net in nets.values() for p in net._cell.params)
+    whole = (
+        numbers,
+        ("parameters", f"{count:,} numbers, {count * itemsize:,} bytes"),
+        ("recorded", f"{recorded:,} bytes a step and row"),
+        *facts.items(),
+    )
+    return Report(f"{what} on {first.backend.name}", (("", whole), *sections))
+
+
+def _check_sizes(steps: int, rows: int) -> None:
+    for name, number in (("steps", steps), ("rows", rows)):
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise SettingError(f"{name} is a number of {name}, at least 1, got {number!r}")

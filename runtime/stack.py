@@ -95,6 +95,7 @@ class Stack(Layered):
             else net_at(f"{at}", layer, options)
             for at, layer in enumerate(layers)
         )
+        self._arrays = self._first._arrays
         self._dropout = read_dropout(dropout, per_sequence, 0 if seed is None else int(seed))
         self._check_sizes()
         self._residual = self._read_residual(residual)
@@ -147,7 +148,7 @@ class Stack(Layered):
             for layer in self._layers:
                 if isinstance(layer, Bidirectional):
                     layer(x)
-            return self._run(self._first._inputs.read(x, single=True), {}, self._window)
+            return self._run(self._inputs.read(x, single=True), {}, self._window)
 
     @property
     def width(self) -> tuple[int, ...]:
@@ -156,6 +157,22 @@ class Stack(Layered):
     @property
     def _goes_forward(self) -> bool:
         return all(isinstance(layer, Recur) for layer in self._layers)
+
+    def _facts(self) -> dict[str, str]:
+        facts, both = {}, enumerate(self._layers)
+        merges = [f"{at}: {each.merge}" for at, each in both if isinstance(each, Bidirectional)]
+        if merges:
+            facts["merge"] = "; ".join(merges)
+        if self._dropout is not None:
+            span = "call" if self._dropout.per_sequence else "step"
+            facts["dropout"] = (
+                f"{self._dropout.rate:g} of what layers after the first read, in training mode; "
+                f"its masks are {self._mask_bytes:,} bytes a {span} and row"
+            )
+        if self._residual:
+            plural = "s" * (len(self._residual) > 1)
+            facts["residual"] = f"layer{plural} {', '.join(map(str, sorted(self._residual)))}"
+        return facts
 
     def _nets(self) -> dict[str, Recur]:
         found: dict[str, Recur] = {}
@@ -167,7 +184,7 @@ class Stack(Layered):
     # -- there and back --------------------------------------------------------------------------
 
     def _through(self, x: AnyArray, call: Call, said: Said) -> tuple[AnyArray, Note]:
-        valid, begun = self._valid(call, said), self._first._at.step
+        valid, begun = self._valid(call, said), self._at.step
         all_factors: list[AnyArray | None] = []
         inner: list[Any] = []
         for at, layer in enumerate(self._layers):
@@ -189,7 +206,7 @@ class Stack(Layered):
         """bool[T,B]: which steps count, where not all do and a residual connection would add."""
         if said.lengths is None or not self._residual:
             return None
-        arrays = self._first._arrays
+        arrays = self._arrays
         counts = read_lengths(said.lengths, call, arrays)
         return arrays.flags(np.arange(call.steps)[:, None] < counts, "lengths")
 
@@ -199,17 +216,22 @@ class Stack(Layered):
             return None
         _, shape = _read(self._layers[at])
         drawn = self._dropout.factors(at, step, call.steps, call.batch, shape)
-        return self._first._arrays.real(drawn, "dropout")
+        return self._arrays.real(drawn, "dropout")
 
     def _masks_bytes(self, call: Call, window: int | None) -> int:
         if self._dropout is None:
             return 0
-        masks = self._first._at.history.steps + call.steps
+        masks = self._at.history.steps + call.steps
         masks = masks if window is None else min(masks, window)
         if self._dropout.per_sequence:
             masks = len(self._ran) + 1
+        return masks * call.batch * self._mask_bytes
+
+    @property
+    def _mask_bytes(self) -> int:
+        """What the masks of all layers take for a row."""
         numbers = sum(math.prod(_read(layer)[1]) for layer in self._layers[1:])
-        return masks * call.batch * numbers * int(self._first._arrays.element.itemsize)
+        return numbers * int(self._arrays.element.itemsize)
 
     def _back(
         self, d_y: AnyArray | None, ran: tuple[Ran, ...], states: OfStates,
@@ -261,7 +283,7 @@ class Stack(Layered):
             else:
                 layer._begin(rows, own)
 
-    def _copy_nets(self) -> None:
+    def _part(self) -> None:
         self._layers = tuple(copy.copy(layer) for layer in self._layers)
 
     def __repr__(self) -> str:

@@ -21,20 +21,21 @@ from .program import Program
 
 @dataclass(frozen=True, slots=True)
 class Tracing:
-    """A program whose outputs are what a cell names."""
+    """A program whose outputs are what a cell names, and then its own."""
 
     program: Program
     values: tuple[Value, ...]  # by key; the order is that of the source
 
     def run(self, params: Mapping[str, AnyArray], carry: Mapping[str, AnyArray], xs: Any,
-            **masks: Any) -> dict[str, AnyArray]:  # fmt: skip
-        """The values along a sequence, [T, B, ...] by key; arguments as those of `forward`."""
+            **masks: Any) -> tuple[tuple[AnyArray, ...], dict[str, AnyArray]]:  # fmt: skip
+        """Outputs, and the values along a sequence, [T, B, ...]; arguments as of `forward`."""
         _, ys, _ = self.program.forward(params, carry, xs, record=False, **masks)
-        found = dict(zip((value.name for value in self.values), ys, strict=True))
+        count = len(self.values)
+        found = dict(zip((value.name for value in self.values), ys[:count], strict=True))
         for value in self.values:
             if value.node.type.kind == "bool":
                 found[value.name] = found[value.name] != 0
-        return found
+        return ys[count:], found
 
 
 def tracing(cell: Cell, like: Program) -> Tracing:
@@ -42,7 +43,7 @@ def tracing(cell: Cell, like: Program) -> Tracing:
     values = named_values(cell)
     # Their names need not be names that the IR's text can hold.
     outputs = tuple(Value(f"named.{at}", _number(v.node)) for at, v in enumerate(values))
-    traced = replace(cell, outputs=outputs, output_is_tuple=True)
+    traced = replace(cell, outputs=(*outputs, *cell.outputs), output_is_tuple=True)
     program = Program(traced, like.dtype, exact=like.exact, fast=like.fast, backend=like.backend)
     return Tracing(program, values)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -54,3 +55,35 @@ def test_a_python_function_has_neither_a_report_nor_a_trace() -> None:
     for call in (net.report, lambda: net.trace(np.ones(3))):
         with pytest.raises(rnnc.Error, match="Python function"):
             call()
+
+
+# -- nets of nets --------------------------------------------------------------------------------
+
+
+def test_a_report_on_layers_is_that_of_each_and_of_all_together() -> None:
+    both = rnnc.Bidirectional(rnnc.GRUCell(3, 2), rnnc.GRUCell(3, 2), merge="sum")
+    net = rnnc.Stack([both, rnnc.LSTMCell(2, 2)], dtype="float64", dropout=0.25, residual=[1])
+    found = net.report(steps=7, rows=2)
+    heads = [head for head, _ in found.sections]
+    passes = ["", ": forward pass", ": backward pass"]
+    assert heads[0] == "" and [head.split(":")[0] for head in heads[1::3]] == list(net._nets())
+    assert heads[2:4] == ["0.forward: forward pass", "0.forward: backward pass"]
+    assert len(heads) == 1 + len(passes) * 3
+    whole = dict(found.sections[0][1])
+    count = sum(value.size for value in net.params.values())
+    assert whole["parameters"] == f"{count} numbers, {8 * count} bytes"
+    kept = [dict(lines)["recorded"] for head, lines in found.sections[1::3]]
+    assert whole["recorded"] == f"{sum(int(k.split()[0]) for k in kept)} bytes a step and row"
+    net.scan(np.ones((7, 2, 3)))
+    (factors,) = [f for f in net._ran[0].note.factors if f is not None]
+    assert f"its masks are {factors.nbytes // 14} bytes a step and row" in whole["dropout"]
+    assert (whole["merge"], whole["residual"]) == ("0: sum", "layer 1")
+    text = str(found)
+    assert text.startswith(f"{net} on numpy\n  numbers      float64")
+    assert text.count("for 7 steps of 2 rows") == 12
+    alone = rnnc.LSTM(2, 2, dtype="float64").report(steps=7, rows=2)
+    assert found.sections[-1][1] == alone.sections[-1][1]
+    root = ElementTree.fromstring(found._repr_html_())
+    assert [each.text for each in root.findall("div")] == heads[1:]
+    with pytest.raises(rnnc.Error, match="steps is a number"):
+        net.report(steps=0)

@@ -11,7 +11,7 @@ import rnnc
 from rnnc.compiler import oracle
 from rnnc.compiler.ir import toposort
 from tests.compiler.hand_built import elman as hand_built
-from tests.runtime.models import close, numpy_of, random
+from tests.runtime.models import bound, close, numpy_of, random
 
 NAMED = """
 import LSTM, Dense from std
@@ -118,3 +118,59 @@ def test_a_wrong_call_is_an_error_and_the_next_one_is_right() -> None:
     with pytest.raises(rnnc.Error):
         net.trace(xs, starts=np.ones(4, bool))
     assert all(np.array_equal(expected[n], v) for n, v in net.trace(xs).items())
+
+
+# -- nets of nets --------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("each_library")
+def test_a_stack_names_what_the_same_layers_in_one_loop_do() -> None:
+    cells = [bound("Elman", 3, 4), rnnc.LSTMCell(4, 2)]
+    net = rnnc.Stack(cells, dtype="float64", seed=5)
+    loop = rnnc.Chain(*cells, dtype="float64", seed=5)
+    xs, starts = random(6, 2, 3), np.zeros((6, 2), bool)
+    starts[2, 1] = True
+    memory = {s.name: random(2, *map(int, s.node.type.shape)) for s in net._cell.states}
+    for said in ({}, {"starts": starts, "starts_at": memory, "lengths": [6, 4]}):
+        given: Any = said
+        close(net.trace(xs, **given), loop.trace(xs, **given))
+        close(net.scan(xs, **given), loop.scan(xs, **given))
+
+
+@pytest.mark.usefixtures("each_library")
+@pytest.mark.parametrize("lengths", [None, [6, 4]])
+def test_both_directions_are_traced_where_they_run(lengths: Any) -> None:
+    cell = bound("Elman", 3, 4)
+    net = rnnc.Bidirectional(cell, cell, dtype="float64")
+    xs = random(6, 2, 3)
+    net.scan(xs)  # the backward direction begins anew
+    found = numpy_of(net.trace(xs, lengths=lengths))
+    _, states = net.scan(xs, lengths=lengths, states=True)
+    states = numpy_of(states)
+    for row, length in enumerate(lengths or [6, 6]):
+        for name, after in states.items():
+            close(found[f"{name}'"][:length, row], after[:length, row])
+            assert not found[f"{name}'"][length:, row].any()
+        before = found["backward.h"][:length, row]
+        close(before[:-1], states["backward.h"][1:length, row])
+        close(before[-1], net.params["backward.h0"])
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_trace_is_of_what_scan_would_compute_and_changes_nothing(trains: bool) -> None:
+    elman = bound("Elman", 4, 2)
+    layers = [rnnc.LSTMCell(3, 4), rnnc.Bidirectional(elman, elman), rnnc.GRUCell(4, 4)]
+    net = rnnc.Stack(layers, dtype="float64", dropout=0.4, residual=[1])
+    net = net.train() if trains else net.eval()
+    xs = random(6, 2, 3)
+    net.scan(xs)
+    before, recorded = dict(net.state), net.recorded
+    found = net.trace(xs)
+    close(dict(net.state), before, 0)
+    assert net.recorded == recorded
+    ys, states = net.scan(xs, states=True)
+    close(found["2.h'"], ys)
+    for name, after in states.items():
+        close(found[f"{name}'"], after)
+    with pytest.raises(rnnc.Error, match="batch axis"):
+        net.trace(xs[:, 0])
