@@ -26,6 +26,8 @@ from .cotangents import Recorded, parts_of
 from .errors import DTypeError, NothingRecordedError, SettingError
 from .history import History
 from .inputs import Call
+from .layered import Layered
+from .places import Places, read_places
 from .recur import Recur
 from .replay import Gradients
 from .truncation import read_lengths, read_mask
@@ -59,13 +61,15 @@ class TBPTT:
     """
 
     def __init__(
-        self, net: Recur, k1: int, k2: int | None = None, *, cut: float | None = None, seed: int = 0
-    ) -> None:
+        self, net: Recur | Layered, k1: int, k2: int | None = None, *, cut: float | None = None,
+        seed: int = 0,
+    ) -> None:  # fmt: skip
         """Run nothing yet; the net stays as it is.
 
         Args:
-            net: one around a cell; whatever `history=` it was made with, blocks keep what they
-                need. Calls of it between blocks are part of the stream.
+            net: one around a cell, or a stack whose layers all run forwards in time; whatever
+                `history=` it was made with, blocks keep what they need. Calls of it between blocks
+                are part of the stream.
             k1: steps between two calls of `backward`, at least 1; 1 learns after every step.
             k2: steps that gradients run back from the end of a block, at least 1.
             cut: in its place, the probability of a cut between two steps, 0 <= cut < 1.
@@ -74,8 +78,10 @@ class TBPTT:
         Raises:
             SettingError: naming the argument.
         """
-        if not isinstance(net, Recur):
+        if not isinstance(net, Recur | Layered):
             raise SettingError(f"TBPTT takes a net, such as rnnc.LSTM(10, 5), not {net!r}")
+        if isinstance(net, Layered) and not net._goes_forward:
+            raise SettingError(f"{net} goes along no stream: a layer of it runs backwards in time")
         if (k2 is None) == (cut is None):
             raise SettingError("TBPTT takes either k2, a number of steps, or cut, a probability")
         self.net = net
@@ -85,7 +91,9 @@ class TBPTT:
         self._origin = 0  # the step of the stream that blocks are counted from
         self._last_cut = 0  # the last step before which the gradient was cut at random
 
-    def __call__(self, xs: Any, *, starts: Any = None, lengths: Any = None) -> Iterator[Block]:
+    def __call__(
+        self, xs: Any, *, starts: Any = None, starts_at: Any = None, lengths: Any = None
+    ) -> Iterator[Block]:
         """The blocks of a sequence, each run when it is asked for.
 
         The state goes on from block to block and from call to call. A block ends where the steps
@@ -96,6 +104,7 @@ class TBPTT:
             xs: `[T, ...]` or `[T, B, ...]`, as for `net.scan`; a tuple or dict for several inputs.
                 It may be larger than memory, such as a `numpy.memmap`.
             starts: bool[T] or bool[T,B]: rows that are reset before a step.
+            starts_at: what they are reset to, as for `net.scan`.
             lengths: int[B]: steps of each row that count.
         Raises:
             ShapeError, DTypeError, NamesError, RangeError: at once, naming the argument. What
@@ -103,17 +112,16 @@ class TBPTT:
         """
         net = self.net
         call = net._inputs.measured(xs, single=False)
-        if starts is not None:
-            starts = net._arrays.given(starts, "starts")
-            read_mask(starts, call, "starts", net._arrays)
+        mask = None if starts is None else read_mask(starts, call, "starts", net._arrays)
+        placed = read_places(net._cell, net._arrays, mask, starts_at, call)
         counts = None if lengths is None else read_lengths(lengths, call, net._arrays)
-        return self._blocks(call, starts, counts)
+        return self._blocks(Stream(call, mask, placed, counts))
 
-    def _blocks(self, call: Call, starts: AnyArray, counts: Array | None) -> Iterator[Block]:
+    def _blocks(self, stream: Stream) -> Iterator[Block]:
         start = 0
-        while start < call.steps:
-            stop = min(start + self._steps_to_go(), call.steps)
-            yield self._block(call, slice(start, stop), starts, counts)
+        while start < stream.call.steps:
+            stop = min(start + self._steps_to_go(), stream.call.steps)
+            yield self._block(stream, slice(start, stop))
             start = stop
 
     def _steps_to_go(self) -> int:
@@ -123,14 +131,10 @@ class TBPTT:
             self._origin = step
         return self.k1 - (step - self._origin) % self.k1
 
-    def _block(self, whole: Call, steps: slice, starts: AnyArray, counts: Array | None) -> Block:
-        net, call = self.net, whole.part(steps)
-        if starts is not None:
-            starts = starts[:, steps] if whole.swapped and starts.ndim == 2 else starts[steps]
-        if counts is not None:
-            counts = np.clip(counts - steps.start, 0, call.steps)
+    def _block(self, stream: Stream, steps: slice) -> Block:
+        net, call = self.net, stream.call.part(steps)
         with net._alone():
-            said = {"starts": starts, "lengths": counts}
+            said = stream.said(steps)
             if self.cuts is None:
                 ys = net._run(call, said, self.k2)
             else:
@@ -145,6 +149,29 @@ class TBPTT:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """A sequence that is run block by block, and what is said of it."""
+
+    call: Call
+    starts: AnyArray | None  # bool[T,B]
+    placed: Places | None  # of every step
+    lengths: Array | None  # int64[B]
+
+    def said(self, steps: slice) -> dict[str, Any]:
+        """What a net is told of some of the steps, in the user's axes."""
+        call, found = self.call, {}
+        if self.starts is not None:
+            found["starts"] = call.returned(self.starts[steps])
+        if self.placed is not None:
+            values = self.placed.values.items()
+            found["starts_at"] = {name: call.returned(value[steps]) for name, value in values}
+        if self.lengths is not None:
+            count = len(range(*steps.indices(call.steps)))
+            found["lengths"] = np.clip(self.lengths - steps.start, 0, count)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Steps of a sequence that were run forward at once.
 
@@ -154,7 +181,7 @@ class Block:
 
     ys: Any
     steps: slice
-    _net: Recur = field(repr=False)
+    _net: Recur | Layered = field(repr=False)
     _call: Call = field(repr=False)
     _history: History = field(repr=False)
 
