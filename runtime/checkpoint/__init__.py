@@ -7,18 +7,17 @@ snapshot was taken. What reads and writes files is imported when the first one i
 from __future__ import annotations
 
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 from ..checks import check_flag, check_path
 from ..errors import CheckpointError
 
 if TYPE_CHECKING:
-    from ..recur import Recur
     from .snapshot import Snapshot
 
 
 def save(snapshot: Snapshot, path: Any, extra: Any) -> None:
-    """Write a net, and what is kept beside it, into a file; see `Recur.save`."""
+    """Write a net, and what is kept beside it, into a file; see `Net.save`."""
     from ..storage import write
     from .file import bytes_of
 
@@ -26,19 +25,9 @@ def save(snapshot: Snapshot, path: Any, extra: Any) -> None:
     write(name, bytes_of(snapshot, {} if extra is None else extra))
 
 
-@overload
-def load_net(path: str | PathLike[str], *, backend: str | None = None) -> Recur: ...
-
-
-@overload
-def load_net(
-    path: str | PathLike[str], *, backend: str | None = None, with_extra: Literal[True]
-) -> tuple[Recur, dict[str, Any]]: ...
-
-
 def load_net(
     path: str | PathLike[str], *, backend: str | None = None, with_extra: bool = False
-) -> Recur | tuple[Recur, dict[str, Any]]:
+) -> Any:  # what kind of net it is, and so what it can do, the file says
     """The net of a file that `net.save` wrote, going on where it stood; nothing is recorded.
 
     Args:
@@ -47,8 +36,8 @@ def load_net(
         with_extra: also return what was saved beside it: arrays of NumPy by name, of the shapes and
             dtypes that they had.
     Returns:
-        The net, with parameters, state `[...]` or `[B, ...]` and position in the stream (in steps)
-        bit for bit as they were; or `(net, extra)`.
+        The `Recur`, `Stack` or `Bidirectional`, with parameters, state `[...]` or `[B, ...]` and
+        position in the stream (in steps) bit for bit as they were; or `(net, extra)`.
     Raises:
         CheckpointError: this is no such file, or not whole. CheckpointFileError: it cannot be
         read. SettingError: the path, the backend or the flag is none. BackendError: the backend
@@ -60,10 +49,10 @@ def load_net(
 
     name = check_path(path, "load_net takes the path of a file")
     check_flag(with_extra, "with_extra")
-    with reading(name) as (file, size):
-        try:
+    try:
+        with reading(name) as (file, size):
             snapshot, extra = read(file, size)
-        except CheckpointError as error:
-            raise CheckpointError(f"{name!r}: {error}") from None
-    net = resumed(snapshot, backend)
+        net = resumed(snapshot, backend)
+    except CheckpointError as error:
+        raise CheckpointError(f"{name!r}: {error}") from None
     return (net, extra) if with_extra else net

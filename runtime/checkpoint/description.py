@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, get_args, get_type_hints
 
-from ...compiler.origin import Chained, Made, Origin, Sources
+from ...compiler.origin import Sources
 from ...compiler.version import VERSION
 from ..backends import BACKENDS
 from ..checks import DTYPES
 from ..errors import CheckpointError
-from .snapshot import Settings, Snapshot
+from .snapshot import Settings, Snapshot, Structure, paths_of_both
+from .structure import MOST_MEMBERS, cells_in, printable, read_structure, told
 
 FORMAT: Final = 1  # of what is said here; it grows where an older rnnc would misread it
-MOST_MEMBERS: Final = 256  # of a chain, the members of its members included
 LARGEST_COUNT: Final = 2**64  # that a stream is said to have run
 MOST_ROWS: Final = 2**31
 
@@ -28,7 +28,7 @@ MOST_ROWS: Final = 2**31
 class Description:
     """A net without its arrays, and the names of what is kept beside it."""
 
-    made: Made
+    made: Structure
     settings: Settings
     extra: Mapping[str, Any]
 
@@ -36,15 +36,15 @@ class Description:
 def text_of(snapshot: Snapshot, extra: Mapping[str, Any]) -> str:
     """The text of a description."""
     sources: list[Sources] = []
-    made = _told(snapshot.made, sources)
-    if _members(made) > MOST_MEMBERS:
-        raise CheckpointError(f"a checkpoint has room for a chain of {MOST_MEMBERS} cells")
+    made = told(snapshot.made, sources)
+    if cells_in(made) > MOST_MEMBERS:
+        raise CheckpointError(f"a checkpoint has room for {MOST_MEMBERS} cells")
     said = {
         "format": FORMAT,
         "rnnc": VERSION,
         "cell": made,
         "sources": [asdict(each) for each in sources],
-        "net": {**asdict(snapshot.settings), "label": _printable(snapshot.settings.label)},
+        "net": {**asdict(snapshot.settings), "label": printable(snapshot.settings.label)},
         "extra": extra,
     }
     return json.dumps(said, separators=(",", ":"))
@@ -69,53 +69,16 @@ def read_text(text: str) -> Description:
         )
     try:
         sources = [_sources(each) for each in _list(said["sources"])]
-        if _members(said["cell"]) > MOST_MEMBERS:
-            raise ValueError(f"a chain of more than {MOST_MEMBERS} cells")
-        return Description(
-            _made(said["cell"], sources), _settings(said["net"]), _tree(said["extra"])
-        )
+        if cells_in(said["cell"]) > MOST_MEMBERS:
+            raise ValueError(f"more than {MOST_MEMBERS} cells")
+        made, settings = read_structure(said["cell"], sources), _settings(said["net"])
+        if settings.history is not None and paths_of_both(made):
+            raise ValueError(f"history {settings.history} of what runs backwards in time")
+        return Description(made, settings, _tree(said["extra"]))
     except KeyError as error:
         raise CheckpointError(f"what it says of its net lacks {error!s:.80}") from None
     except (ValueError, TypeError, IndexError, RecursionError) as error:
         raise CheckpointError(f"what it says of its net is wrong: {error!s:.80}") from None
-
-
-def _told(made: Made, sources: list[Sources]) -> Any:
-    """A tree that speaks of sources by their place in a list, which is filled."""
-    if isinstance(made, Chained):
-        return [_told(member, sources) for member in made.members]
-    if made.sources not in sources:
-        sources.append(made.sources)
-    at = sources.index(made.sources)
-    return {"sources": at, "name": made.cell, "settings": dict(made.settings)}
-
-
-def _printable(label: str) -> str:
-    return "".join(sign if sign.isprintable() else "?" for sign in label)
-
-
-def _made(said: Any, sources: list[Sources]) -> Made:
-    if isinstance(said, list):
-        if not said:
-            raise ValueError("a chain of no cells")
-        return Chained(tuple(_made(member, sources) for member in said))
-    name, settings, at = said["name"], _dict(said["settings"]), said["sources"]
-    if type(name) is not str or type(at) is not int or not 0 <= at < len(sources):
-        raise ValueError(f"a cell {name!r} of sources {at!r}")
-    if not all(isinstance(value, int | float | str) for value in settings.values()):
-        raise ValueError(f"settings {settings!r}")
-    return Origin(sources[at], name, settings)
-
-
-def _members(said: Any) -> int:
-    """How many cells a tree is made of; an empty chain counts."""
-    count, todo = 0, [said]
-    while todo:
-        part = todo.pop()
-        count += 1
-        if isinstance(part, list):
-            todo += part
-    return count
 
 
 def _sources(said: Any) -> Sources:

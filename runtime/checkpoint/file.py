@@ -2,13 +2,14 @@
 
 In: a snapshot of a net, or an open file. Out: bytes; or a snapshot, and what was kept beside it.
 
-A file is data that anybody may have written. Nothing in it is executed or unpickled: its cell is
-made from its source, within the limits of the language, and its arrays are compared with those of
-that cell before any of them is read.
+A file is data that anybody may have written. Nothing in it is executed or unpickled: its cells are
+made from their sources, within the limits of the language, and its arrays are compared with those
+of these cells before any of them is read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from ...compiler import library
@@ -20,7 +21,7 @@ from ..checks import describe
 from ..errors import CheckpointError
 from .description import Description, read_text, text_of
 from .extra import filled, leaves, tree_of
-from .snapshot import Snapshot, layout, named
+from .snapshot import Snapshot, flags_of, layout, made_by_path, named
 from .tensor_file import Header, encoded, read_arrays, read_header
 
 
@@ -38,16 +39,16 @@ def read(file: BinaryIO, size: int) -> tuple[Snapshot, dict[str, Any]]:
     """The net of an open file, and what was saved beside it."""
     header = read_header(file, size)
     description = read_text(header.text)
-    names = _checked_names(header, description, _cell(description.made))
+    cells = {path: _cell(made) for path, made in made_by_path(description.made).items()}
+    names = _checked_names(header, description, cells)
     found = read_arrays(file, size, header)
     arrays = {name: found[name] for name in names}
     params, state = (
         {name.removeprefix(part): a for name, a in arrays.items() if name.startswith(part)}
         for part in ("params.", "state.")
     )
-    snapshot = Snapshot(
-        description.made, description.settings, params, state or None, arrays.get("resets")
-    )
+    flags = {name: arrays[name] for name in flags_of(description.made, cells) if name in arrays}
+    snapshot = Snapshot(description.made, description.settings, params, state or None, flags)
     return snapshot, filled(description.extra, arrays)
 
 
@@ -58,11 +59,14 @@ def _cell(made: Made) -> Cell:
         raise CheckpointError(f"its cell cannot be made: {error}") from None
 
 
-def _checked_names(header: Header, description: Description, cell: Cell) -> list[str]:
-    """The arrays of a file in the order of its cell, whose dtypes and shapes they must have."""
+def _checked_names(
+    header: Header, description: Description, cells: Mapping[str, Cell]
+) -> list[str]:
+    """The arrays of a file in the order of its cells, whose dtypes and shapes they must have."""
     table, settings = header.table, description.settings
     has_state = any(name.startswith("state.") for name in table)
-    arrays = layout(cell, settings, state=has_state, resets="resets" in table)
+    flags = [name for name in flags_of(description.made, cells) if name in table]
+    arrays = layout(cells, settings, state=has_state, flags=flags)
     wanted = {name: (dtype, shape) for name, dtype, shape in arrays}
     beside = dict.fromkeys(leaves(description.extra))
     wrong = [f"{name} is missing" for name in (*wanted, *beside) if name not in table]
@@ -71,10 +75,11 @@ def _checked_names(header: Header, description: Description, cell: Cell) -> list
             wrong += [] if name in beside else [f"{name} belongs to nothing"]
         elif found != wanted[name]:
             wrong.append(f"{name} is {_shown(*found)}, not {_shown(*wanted[name])}")
-    if (has_state or "resets" in table) and settings.batch is None:
+    if (has_state or flags) and settings.batch is None:
         wrong.append("a state has rows")
     if wrong:
-        raise CheckpointError(f"its arrays are not those of {cell.name}: {'; '.join(wrong)}")
+        names = ", ".join(dict.fromkeys(cell.name for cell in cells.values()))
+        raise CheckpointError(f"its arrays are not those of {names}: {'; '.join(wrong)}")
     return [*wanted, *beside]
 
 

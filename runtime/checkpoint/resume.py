@@ -5,77 +5,186 @@ In: a net at rest. Out: its `Snapshot`; and the other way round, a net that goes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
+
 from ...compiler import library
-from ..arrays import AnyArray
+from ...compiler.origin import Made
+from ..arrays import AnyArray, Array
+from ..bidirectional import Bidirectional
 from ..cell import BoundCell
-from ..errors import CheckpointError
+from ..errors import ChainError, CheckpointError
 from ..inputs import Call
+from ..net import Net
+from ..passing import beneath
 from ..recur import Recur
+from ..stack import Stack
 from ..standing import Standing
-from .snapshot import Settings, Snapshot
+from .snapshot import Both, Layers, Member, Settings, Snapshot, Structure, joined
+
+AnyNet: TypeAlias = Recur | Stack | Bidirectional
 
 
-def snapshot_of(net: Recur) -> Snapshot:
+def snapshot_of(net: Net) -> Snapshot:
     """What a net is and where it stands; its owner sees to it that no call is under way.
 
     Raises:
-        CheckpointError: its cell has no source.
+        CheckpointError: a cell of it has no source.
     """
-    at, program, made = net._at, net._program, net._cell.origin
-    if made is None:
-        raise CheckpointError(f"the cell of {net} has no source to make it again from")
+    assert isinstance(net, AnyNet), "there are no other nets"
+    made, nets, arrays = _structure(net), _nets(net), net._arrays
+    first = next(iter(nets.values()))
     # Without a state nothing says how many rows come after a boundary: see `truncate`.
-    like, carry = (at.like, at.carry) if net._cell.states else (None, None)
-    resets = at.resets
-    if at.placed is not None and like is not None:  # a boundary forgets that they were reset
-        carry, resets = at.entering(program, net._params, like.batch), None
-
-    def hosted(array: AnyArray) -> AnyArray:
-        return net._arrays.handed(array, True)
-
+    like = next((inner._at.like for inner in nets.values() if inner._cell.states), None)
     settings = Settings(
-        label=net._bound.label, dtype=program.dtype, backend=program.backend.wish,
-        exact=program.exact, fast=program.fast,
+        label=net._bound.label if isinstance(net, Recur) else "",
+        dtype=first._program.dtype, backend=first._program.backend.wish,
+        exact=first._program.exact, fast=first._program.fast,
         history=None if net._window is None else int(net._window),
         history_limit=min(net.history_limit, 2**63 - 1),
         batch_first=bool(net._inputs.batch_first),
-        training=net._training, step=at.step,
+        training=net.training, step=net._at.step,
         batch=like.batch if like else None, batched=bool(like and like.batched),
     )  # fmt: skip
+
+    def hosted(by_path: Mapping[str, AnyArray]) -> dict[str, Array]:
+        return {name: arrays.handed(array, True) for name, array in by_path.items()}
+
+    flags: dict[str, AnyArray] = {}
+    params: dict[str, AnyArray] = {}
+    state: dict[str, AnyArray] = {}
+    for path, inner in nets.items():
+        params |= {joined(path, name): array for name, array in inner._params.items()}
+        if like is None or not inner._cell.states:
+            continue
+        carry, resets = inner._at.carry, inner._at.resets
+        if inner._at.placed is not None:  # a boundary forgets that they were reset
+            carry, resets = inner._at.entering(inner._program, inner._params, like.batch), None
+        state |= {joined(path, name): array for name, array in (carry or {}).items()}
+        flags |= {} if resets is None else {joined("resets", path): resets}
+    begun = {joined("begun", path): both._begun for path, both in _bidirectional(net).items()}
     return Snapshot(
-        made,
-        settings,
-        {name: hosted(array) for name, array in net._params.items()},
-        None if carry is None else {name: hosted(a) for name, a in carry.items()},
-        None if resets is None else hosted(resets),
-    )
+        made, settings, hosted(params), hosted(state) if state else None,
+        hosted(flags) | {name: rows for name, rows in begun.items() if rows is not None},
+    )  # fmt: skip
 
 
-def resumed(snapshot: Snapshot, backend: str | None = None) -> Recur:
+def resumed(snapshot: Snapshot, backend: str | None = None) -> AnyNet:
     """A net that goes on where a snapshot was taken.
 
     Args:
         backend: what runs it; what the net asked for by default.
     Raises:
-        Error: this rnnc cannot make its cell, or run it here.
+        Error: this rnnc cannot make its cells, or run them here. CheckpointError: they do not fit
+        together.
     """
     said = snapshot.settings
-    cell = BoundCell(
-        library.remade(snapshot.made), dtype=said.dtype, backend=backend or said.backend,
-        params=snapshot.params, label=said.label,
-    )  # fmt: skip
-    net = Recur(
-        cell, exact=said.exact, fast=said.fast, history=said.history, batch_first=said.batch_first
-    )
+    try:
+        net = _again(snapshot, backend or said.backend)
+    except ChainError as error:
+        raise CheckpointError(f"its layers do not fit: {error}") from None
     net.history_limit = said.history_limit
-    net._training = said.training
-    arrays, carry, resets, like = net._arrays, snapshot.state, snapshot.resets, None
+    arrays, like = net._arrays, None
     if said.batch is not None:
         like = Call((), 0, said.batch, said.batched, single=False, batch_first=said.batch_first)
-    net._at = Standing(
-        None if carry is None else {n: arrays.own(a, state=True) for n, a in carry.items()},
-        like,
-        said.step,
-        None if resets is None else arrays.flags(resets, "resets"),
-    )
+    for path, inner in _nets(net).items():
+        state, resets = None, snapshot.flags.get(joined("resets", path))
+        if snapshot.state is not None and inner._cell.states:
+            own = beneath(snapshot.state, path) if path else snapshot.state
+            state = {name: arrays.own(array, state=True) for name, array in own.items()}
+        inner._training = said.training
+        inner._at = Standing(
+            state,
+            like if inner._cell.states else None,
+            said.step,
+            None if resets is None else arrays.flags(resets, "resets"),
+        )
+    for path, both in _bidirectional(net).items():
+        both._begun = snapshot.flags.get(joined("begun", path))
     return net
+
+
+def _nets(net: AnyNet) -> dict[str, Recur]:
+    return {"": net} if isinstance(net, Recur) else net._nets()
+
+
+def _bidirectional(net: AnyNet) -> dict[str, Bidirectional]:
+    """By path."""
+    match net:
+        case Bidirectional():
+            return {"": net}
+        case Stack():
+            layers = enumerate(net._layers)
+            return {f"{at}": layer for at, layer in layers if isinstance(layer, Bidirectional)}
+    return {}
+
+
+# -- what it is made of ----------------------------------------------------------------------------
+
+
+def _structure(net: AnyNet) -> Structure:
+    match net:
+        case Stack():
+            dropped = net._dropout
+            return Layers(
+                tuple(
+                    _both(each) if isinstance(each, Bidirectional) else _member(each)
+                    for each in net._layers
+                ),
+                dropped.rate if dropped else 0.0,
+                bool(dropped and dropped.per_sequence),
+                dropped.seed if dropped else 0,
+                tuple(sorted(net._residual)),
+            )
+        case Bidirectional():
+            return _both(net)
+    return _member(net).made
+
+
+def _both(net: Bidirectional) -> Both:
+    return Both(_member(net._ahead), _member(net._behind), net.merge)
+
+
+def _member(net: Recur) -> Member:
+    made: Made | None = net._cell.origin
+    if made is None:
+        raise CheckpointError(f"the cell of {net} has no source to make it again from")
+    return Member(made, net._bound.label)
+
+
+def _again(snapshot: Snapshot, backend: str) -> AnyNet:
+    said = snapshot.settings
+    options: Any = {"exact": said.exact, "fast": said.fast, "batch_first": said.batch_first}
+
+    def cell(made: Made, label: str, path: str) -> BoundCell:
+        params = beneath(snapshot.params, path) if path else snapshot.params
+        return BoundCell(
+            library.remade(made), dtype=said.dtype, backend=backend, params=params, label=label
+        )
+
+    def layer(made: Member | Both, path: str) -> BoundCell | Bidirectional:
+        if isinstance(made, Member):
+            return cell(made.made, made.label, path)
+        ways = [
+            cell(member.made, member.label, joined(path, way))
+            for way, member in (("forward", made.forward), ("backward", made.backward))
+        ]
+        return Bidirectional(*ways, merge=made.merge, backend=backend, dtype=said.dtype, **options)
+
+    match snapshot.made:
+        case Layers() as made:
+            net = Stack(
+                [layer(each, f"{at}") for at, each in enumerate(made.layers)],
+                dropout=made.dropout, per_sequence=made.per_sequence, residual=made.residual,
+                backend=backend, dtype=said.dtype, history=said.history, **options,
+            )  # fmt: skip
+            if net._dropout is not None:
+                net._dropout = replace(net._dropout, seed=made.seed)
+            return net
+        case Both() as made:
+            found = layer(made, "")
+            assert isinstance(found, Bidirectional), "both directions"
+            return found
+        case made:
+            return Recur(cell(made, said.label, ""), history=said.history, **options)

@@ -29,10 +29,9 @@ import rnnc
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.runtime import launch, verdicts
 from rnnc.runtime.checkpoint.file import bytes_of, read
-from rnnc.runtime.checkpoint.resume import resumed, snapshot_of
+from rnnc.runtime.checkpoint.resume import AnyNet, resumed, snapshot_of
 from rnnc.runtime.errors import CheckpointError
 from rnnc.runtime.numpy_arrays import NumPyArrays
-from rnnc.runtime.recur import Recur
 from rnnc.runtime.runner import Runner
 from rnnc.runtime.verdicts import Verdict
 from tests.fuzz.forgery import Parts, forged
@@ -61,7 +60,13 @@ def seeds_of_nets() -> tuple[bytes, ...]:
     chain = rnnc.Chain(rnnc.Embedding(4, 3), rnnc.LSTM(3, 2, exact=True), batch_first=True)
     chain.scan(np.array([0, 3, 1]))
     outer = rnnc.Recur(cells.Outer(2)).eval()
-    nets = (inner, chain, outer, rnnc.Dense(2, 2))
+    both = rnnc.Bidirectional(cells.Inner(2), cells.Inner(2, act="twice"), merge="mean")
+    layers = rnnc.Stack([both, rnnc.GRUCell(2, 2)], dropout=0.4, residual=[1], seed=3)
+    for net in (both, layers):
+        net.scan(np.ones((2, 2, 2)), lengths=[2, 0])
+    layers.reset(rows=[1])
+    window = rnnc.Stack([rnnc.Dense(2, 2), rnnc.GRUCell(2, 2)], history=3, batch_first=True)
+    nets = (inner, chain, outer, rnnc.Dense(2, 2), both, layers, window)
     optimiser = rnnc.Adam()
     optimiser.step(inner.params, dict(inner.params))
     return tuple(bytes_of(snapshot_of(net), {"adam": optimiser.state}) for net in nets)
@@ -200,7 +205,7 @@ def forged_anew(data: bytes, rng: np.random.Generator) -> bytes:
 # -- trying ----------------------------------------------------------------------------------------
 
 
-def opened(data: bytes) -> tuple[Recur, dict[str, Any]]:
+def opened(data: bytes) -> tuple[AnyNet, dict[str, Any]]:
     snapshot, extra = read(io.BytesIO(data), len(data))
     return resumed(snapshot), extra
 
@@ -227,18 +232,20 @@ def try_checkpoint(data: bytes, good: bytes | None) -> str:
     return "another net"
 
 
-def assert_runs(net: Recur) -> None:
+def assert_runs(net: AnyNet) -> None:
     """A step that fits the state is run, or refused with a code."""
+    lead: tuple[int, ...] = (1,)
     like = net._at.like
-    lead = (like.batch,) if like is not None and like.batched else ()
+    if like is not None and like.batched:
+        lead = (like.batch, 1) if net._inputs.batch_first else (1, like.batch)
     xs = tuple(
         np.zeros(
             (*lead, *map(int, x.node.type.shape)), float if x.node.type.kind == "real" else int
         )
-        for x in net.cell.cell.inputs
+        for x in net._cell.inputs
     )
     with contextlib.suppress(rnnc.Error):
-        net(xs if net.cell.cell.input_is_tuple else xs[0])
+        net.scan(xs if net._cell.input_is_tuple else xs[0])
     assert net._at.step >= 0
 
 

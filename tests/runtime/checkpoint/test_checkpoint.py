@@ -126,7 +126,8 @@ def same_by_name(found: Any, wanted: Any) -> None:
 
 def through_a_file(net: Recur, tmp_path: Path) -> Recur:
     net.save(tmp_path / "net")
-    return rnnc.load_net(tmp_path / "net")
+    found: Recur = rnnc.load_net(tmp_path / "net")
+    return found
 
 
 def through_a_pickle(net: Recur, _tmp_path: Path) -> Recur:
@@ -296,7 +297,8 @@ def test_what_has_no_source_is_not_saved(tmp_path: Path) -> None:
 
 def kept(tmp_path: Path, **beside: Any) -> dict[str, Any]:
     dense().save(tmp_path / "net", extra=beside)
-    return rnnc.load_net(tmp_path / "net", with_extra=True)[1]
+    _, found = rnnc.load_net(tmp_path / "net", with_extra=True)
+    return dict(found)
 
 
 BASE = np.arange(24.0).reshape(2, 3, 4)

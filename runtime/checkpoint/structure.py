@@ -1,0 +1,130 @@
+"""What a checkpoint says of the cells of a net, and of how they make it <-> JSON.
+
+In: a structure, or JSON that anybody may have written. Out: JSON, or a structure with every part of
+the type that it must have. A net around one cell is said as that cell; one of several has a kind:
+
+    {"kind": "bidirectional", "forward": member, "backward": member, "merge": "concat"}
+    {"kind": "stack", "layers": [member or bidirectional, ...],
+     "dropout": 0.2, "per_sequence": false, "seed": 0, "residual": [1]}
+
+A member is {"cell": cell, "label": "GRUCell(3, 4)"}; a cell speaks of its sources by their place in
+a list, and a chain of cells is a list of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from ...compiler.origin import Chained, Made, Origin, Sources
+from ..bidirectional import MERGES
+from ..dropout import read_dropout
+from .snapshot import Both, Layers, Member, Structure
+
+MOST_MEMBERS: Final = 256  # cells, the members of chains included
+WITHIN: Final = ("layers", "forward", "backward", "cell")  # where the parts of a structure lie
+
+
+def told(structure: Structure, sources: list[Sources]) -> Any:
+    """A tree that speaks of sources by their place in a list, which is filled."""
+    match structure:
+        case Layers():
+            layers = [told_layer(layer, sources) for layer in structure.layers]
+            options = {name: value for name, value in asdict(structure).items() if name != "layers"}
+            return {"kind": "stack", "layers": layers, **options}
+        case Both():
+            return told_layer(structure, sources)
+    return _told_cell(structure, sources)
+
+
+def told_layer(layer: Member | Both, sources: list[Sources]) -> Any:
+    """The same of a layer."""
+    if isinstance(layer, Member):
+        return {"cell": _told_cell(layer.made, sources), "label": printable(layer.label)}
+    ways = {way: told_layer(getattr(layer, way), sources) for way in ("forward", "backward")}
+    return {"kind": "bidirectional", **ways, "merge": layer.merge}
+
+
+def _told_cell(made: Made, sources: list[Sources]) -> Any:
+    if isinstance(made, Chained):
+        return [_told_cell(member, sources) for member in made.members]
+    if made.sources not in sources:
+        sources.append(made.sources)
+    at = sources.index(made.sources)
+    return {"sources": at, "name": made.cell, "settings": dict(made.settings)}
+
+
+def printable(label: str) -> str:
+    """A label with `?` for every sign that a terminal may obey."""
+    return "".join(sign if sign.isprintable() else "?" for sign in label)
+
+
+def cells_in(said: Any) -> int:
+    """How many cells a tree is made of; an empty chain counts."""
+    count, todo = 0, [said]
+    while todo:
+        part = todo.pop()
+        inner = [part[name] for name in WITHIN if name in part] if isinstance(part, dict) else []
+        count += not inner
+        todo += part if isinstance(part, list) else inner
+    return count
+
+
+def read_structure(said: Any, sources: Sequence[Sources]) -> Structure:
+    """The structure that a tree is.
+
+    Raises:
+        ValueError, TypeError, KeyError, IndexError, RecursionError: it is none.
+    """
+    if not isinstance(said, dict) or "kind" not in said:
+        return _cell(said, sources)
+    if said["kind"] != "stack":
+        return _both(said, sources)
+    layers = said["layers"]
+    if not isinstance(layers, list) or not layers:
+        raise ValueError("a stack of no layers")
+    found = tuple(
+        _both(layer, sources) if "kind" in layer else _member(layer, sources) for layer in layers
+    )
+    seed, residual = said["seed"], said["residual"]
+    if type(seed) is not int or not isinstance(residual, list):
+        raise ValueError(f"seed {seed!r}, residual {residual!r}")
+    if any(type(at) is not int for at in residual) or residual != sorted(set(residual)):
+        raise ValueError(f"residual {residual!r}")
+    if residual and not 0 <= residual[0] <= residual[-1] < len(layers):
+        raise ValueError(f"residual {residual!r} of {len(layers)} layers")
+    rate, per_sequence = said["dropout"], said["per_sequence"]
+    if type(rate) is not float or type(per_sequence) is not bool:
+        raise ValueError(f"dropout {rate!r}, per_sequence {per_sequence!r}")
+    read_dropout(rate, per_sequence, seed)
+    return Layers(found, rate, per_sequence, seed, tuple(residual))
+
+
+def _both(said: Any, sources: Sequence[Sources]) -> Both:
+    if said["kind"] != "bidirectional" or said["merge"] not in MERGES:
+        raise ValueError(f"kind {said['kind']!r}, merge {said.get('merge')!r}")
+    forward, backward = (_member(said[way], sources) for way in ("forward", "backward"))
+    return Both(forward, backward, said["merge"])
+
+
+def _member(said: Any, sources: Sequence[Sources]) -> Member:
+    label = said["label"]
+    if type(label) is not str or not label.isprintable():
+        raise ValueError(f"label {label!r}")
+    return Member(_cell(said["cell"], sources), label)
+
+
+def _cell(said: Any, sources: Sequence[Sources]) -> Made:
+    if isinstance(said, list):
+        if not said:
+            raise ValueError("a chain of no cells")
+        return Chained(tuple(_cell(member, sources) for member in said))
+    name, settings, at = said["name"], said["settings"], said["sources"]
+    if type(name) is not str or type(at) is not int or not 0 <= at < len(sources):
+        raise ValueError(f"a cell {name!r} of sources {at!r}")
+    if not isinstance(settings, dict) or not all(
+        isinstance(value, int | float | str) for value in settings.values()
+    ):
+        raise ValueError(f"settings {settings!r}")
+    return Origin(sources[at], name, settings)
