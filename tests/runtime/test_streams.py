@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import tracemalloc
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnnc
-from tests.runtime.models import close, elman, numpy_of, random
+from tests.runtime.models import bound, close, elman, numpy_of, random
 
 
 def documents(*counts: int, seed: int = 0) -> list[Any]:
@@ -147,6 +148,75 @@ def test_rows_go_on_from_where_their_last_chunk_ended() -> None:
         for b, part in enumerate(parts):
             close(ys[: len(part), b], elman().scan(part))
             assert not ys[len(part) :, b].any()
+
+
+def stack(**keywords: Any) -> rnnc.Stack:
+    layers = [bound("Elman", 3, 4), rnnc.LSTMCell(4, 4)]
+    return rnnc.Stack(layers, dtype="float64", seed=5, residual=[1], **keywords)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_a_stack_reads_documents_as_if_each_were_alone(batch_first: bool) -> None:
+    texts = [random(n, 3, seed=n) for n in (13, 5, 22, 2)]
+    targets = [text[:, :1] for text in texts]
+    streams = rnnc.Streams(
+        texts, targets, rows=1, steps=4, epochs=1, batch_first=batch_first, seed=3
+    )
+    net, axis = stack(batch_first=batch_first), 1 if batch_first else 0
+    chunks = list(streams)
+    ys = [net.scan(c.xs, starts=c.starts, lengths=c.lengths) for c in chunks]
+    xs = np.concatenate([chunk.xs for chunk in chunks], axis).reshape(-1, 3)
+    found, begun = np.concatenate(ys, axis).reshape(-1, 4), 0
+    grads = net.backward(np.ones((1, 42, 4) if batch_first else (42, 1, 4)))
+    while begun < len(xs):
+        (text,) = [t for t in texts if np.array_equal(t, xs[begun : begun + len(t)])]
+        alone = stack()
+        close(found[begun : begun + len(text)], alone.scan(text))
+        d_xs = alone.backward(np.ones((len(text), 4))).inputs
+        close(grads.inputs.reshape(-1, 3)[begun : begun + len(text)], d_xs)
+        begun += len(text)
+
+
+def test_a_stack_trains_along_streams_and_goes_on_from_a_file(tmp_path: Path) -> None:
+    """In blocks, with dropout, from the position and the net of half the way."""
+    texts = [random(n, 3, seed=n) for n in (13, 5, 22, 2)]
+
+    def train(net: Any, streams: Any, chunks: int) -> None:
+        for chunk in itertools.islice(streams, chunks):
+            blocks = rnnc.TBPTT(net, 2, 3)(chunk.xs, starts=chunk.starts, lengths=chunk.lengths)
+            for block in blocks:
+                d_ys = np.ones_like(block.ys)
+                gradients = block.backward(d_ys).params
+                net.load_params(rnnc.SGD(0.01).step(net.params, gradients))
+            net.truncate()
+
+    def streams() -> Any:
+        return rnnc.Streams(texts, rows=2, steps=4, seed=1)
+
+    net, whole = stack(dropout=0.3), streams()
+    train(net, whole, 5)
+    net.save(tmp_path / "net")
+    again, rest = rnnc.load_net(tmp_path / "net"), streams()
+    rest.position = whole.position
+    for each, data in ((net, whole), (again, rest)):
+        train(each, data, 5)
+    close(dict(again.params), dict(net.params), 0)
+    close(dict(again.state), dict(net.state), 0)
+
+
+def test_both_directions_read_a_chunk_as_they_read_its_pieces() -> None:
+    cell = bound("Elman", 3, 4)
+    net = rnnc.Bidirectional(cell, cell, dtype="float64")
+    texts = [random(n, 3, seed=n) for n in (3, 5, 9)]
+    (chunk,) = rnnc.Streams(texts, [t[:, :1] for t in texts], rows=2, steps=20, epochs=1)
+    assert chunk.starts is not None
+    ys = net.scan(chunk.xs, starts=chunk.starts, lengths=chunk.lengths)
+    lengths = [len(ys)] * 2 if chunk.lengths is None else chunk.lengths
+    for row, length in enumerate(lengths):
+        cuts = [*np.flatnonzero(chunk.starts[:, row]), length]
+        for begin, end in itertools.pairwise(cuts):
+            net.reset()
+            close(ys[begin:end, row], net.scan(chunk.xs[begin:end, row]))
 
 
 def test_batch_first_swaps_the_axes() -> None:
