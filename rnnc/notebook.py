@@ -18,6 +18,7 @@ from .grammar.source import visible
 from .runtime.cell import BoundCell
 from .runtime.cells import CellMaker, Cells
 from .runtime.errors import MissingExtraError, RedefinedWarning
+from .runtime.layered import Layered
 from .runtime.recur import Recur
 
 # What the colours of a terminal are on a page; they can be read on white and on black.
@@ -110,6 +111,8 @@ def _templates(value: Any) -> tuple[Any, ...]:
     match value:
         case Recur():
             return value.cell.templates
+        case Layered():
+            return tuple(t for net in value._nets().values() for t in net.cell.templates)
         case BoundCell():
             return value.templates
     return ()

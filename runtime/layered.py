@@ -384,3 +384,27 @@ class Layered(Net):
                 self._put_back(kept)
                 raise
             self._ran = ()
+
+    # -- in a notebook ---------------------------------------------------------------------------
+
+    def _repr_html_(self) -> str:
+        from .layer_picture import picture_of
+        from .pages import page_of_layers
+
+        facts = [self._summary(self._first._program)]
+        facts += [f"{name}: {text}" for name, text in self._facts().items()]
+        pages = {
+            f"{path}: {net._bound}": net._bound.page(f"{net._bound}", ())
+            for path, net in self._nets().items()
+        }
+        return page_of_layers(f"{self}", facts, picture_of(self, {}), pages)
+
+    def _repr_latex_(self) -> str | None:
+        from ..compiler.equations import latex
+
+        return latex([each for net in self._nets().values() for each in net._bound._written()])
+
+    def _repr_svg_(self) -> str:
+        from .layer_picture import picture_of
+
+        return picture_of(self, self._facts())

@@ -6,6 +6,7 @@ In: a net around a cell, or one made of several. Out: `net.save(path)`, pickles 
 from __future__ import annotations
 
 import copy
+import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -13,8 +14,9 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import Any, Self
 
-from .arrays import Arrays
+from .arrays import AnyArray, Arrays
 from .memory import out_of_memory
+from .program import Program
 from .turns import Turns
 
 
@@ -38,6 +40,22 @@ class Net(ABC):
             raise coded from error
         finally:
             self._turns.give_back(call)
+
+    @property
+    @abstractmethod
+    def params(self) -> Mapping[str, AnyArray]:
+        """Parameters and consts by path."""
+
+    @property
+    @abstractmethod
+    def recorded(self) -> int:
+        """How many steps `backward` would run back over."""
+
+    def _summary(self, program: Program) -> str:
+        """A line about the net."""
+        count = sum(math.prod(array.shape) for array in self.params.values())
+        where = f"{program.backend.name}, {program.dtype}"
+        return f"{where}; {count:,} parameters; {self.recorded:,} steps recorded"
 
     def save(self, path: str | PathLike[str], *, extra: Mapping[str, Any] | None = None) -> None:
         """Write the net into a file, from which `rnnc.load_net` makes it again, anywhere.

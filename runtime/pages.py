@@ -6,7 +6,7 @@ of its own but in its picture, so that it is readable in a light and in a dark n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,23 @@ def page(
                 f'<div style="overflow:auto">{write(graph, unrolled=unrolled)}</div></details>'
             )
     # What MathJax is to read is marked: other text may hold dollars, and TeX can hold links.
+    return f'<div class="tex2jax_ignore">{"".join(parts)}</div>'
+
+
+def page_of_layers(title: str, facts: Sequence[str], picture: str, pages: Mapping[str, str]) -> str:
+    """The page of a net of nets.
+
+    Args:
+        title: its name.
+        facts: lines beneath it.
+        picture: of its layers, as SVG.
+        pages: of its cells, as HTML, each by what it is called.
+    """
+    parts = [f"<div><strong>{_text(title)}</strong></div>"]
+    parts += [f"<div>{_text(line)}</div>" for line in facts]
+    parts.append(f'<div style="overflow:auto">{picture}</div>')
+    for name, inner in pages.items():
+        parts.append(f"<details><summary>{_text(name)}</summary>{inner}</details>")
     return f'<div class="tex2jax_ignore">{"".join(parts)}</div>'
 
 

@@ -429,10 +429,7 @@ class Recur(Net):
         return f"Recur({self._bound})"
 
     def _repr_html_(self) -> str:
-        program, count = self._program, sum(array.size for array in self.params.values())
-        facts = [f"{program.backend.name}, {program.dtype}; {count:,} parameters; "
-                 f"{self.recorded:,} steps recorded"]  # fmt: skip
-        return self._bound.page(f"{self}", facts)
+        return self._bound.page(f"{self}", [self._summary(self._program)])
 
     def _repr_latex_(self) -> str | None:
         return self._bound._repr_latex_()

@@ -111,6 +111,12 @@ def curve(points: Sequence[tuple[float, float]]) -> str:
     return f'<path class="rnnc-edge" d="{"".join(path)}"/><path class="rnnc-head" d="{head}"/>'
 
 
+def line(points: Sequence[tuple[float, float]]) -> str:
+    """A straight line from point to point."""
+    path = "L".join(f"{_px(x)} {_px(y)}" for x, y in points)
+    return f'<path class="rnnc-edge" d="M{path}"/>'
+
+
 def arrow(x: float, y: float, to: float) -> str:
     """A level arrow."""
     step = 6 if to > x else -6

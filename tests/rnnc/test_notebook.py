@@ -121,6 +121,16 @@ def test_a_net_keeps_the_cell_that_it_was_made_of_and_one_warning_says_so(shell:
     assert np.array_equal(fresh.scan(np.ones((2, 2)))[:, 0], [1.0, 1.25])
 
 
+def test_a_stack_keeps_the_cells_of_its_layers(shell: Shell) -> None:
+    shell.define(LEAKY)
+    leaky = shell.names["Leaky"](2)
+    shell.names["deep"] = rnnc.Stack([rnnc.GRU(3, 2), leaky])
+    shell.names["both"] = rnnc.Bidirectional(leaky, leaky)
+    shell.names["other"] = rnnc.Stack([rnnc.GRU(3, 2)])
+    with pytest.warns(RedefinedWarning, match="deep, both keep the old one"):
+        shell.define(OTHER)
+
+
 def test_attributes_are_redefined_likewise(shell: Shell) -> None:
     shell.define(LEAKY, "mine")
     shell.names["cell"] = shell.names["mine"].Leaky(2)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,6 +19,7 @@ from rnnc.compiler.ir import Value
 from tests.compiler.hand_built import elman
 
 ROOT = Path(rnnc.__file__).parents[1]
+SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<script>alert(1)</script>"
 DOCUMENTED = f"""
 # Leaks. {HOSTILE} & <b>bold</b> $$x$$
@@ -127,3 +130,72 @@ def test_pages_are_made_when_they_are_asked_for() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout == "\n"
+
+
+# -- nets of nets --------------------------------------------------------------------------------
+
+
+def layers() -> rnnc.Stack:
+    both = rnnc.Bidirectional(rnnc.LSTMCell(3, 4), rnnc.LSTMCell(3, 4), merge="mean")
+    return rnnc.Stack([both, rnnc.GRUCell(4, 4), rnnc.LSTMCell(4, 2)], dropout=0.2, residual=[1])
+
+
+def test_a_stack_shows_its_layers_and_the_page_of_each_cell() -> None:
+    net = layers()
+    net.scan(np.ones((5, 3)))
+    root = tree(net._repr_html_())
+    text = "".join(root.itertext())
+    count = sum(value.size for value in net.params.values())
+    assert text.startswith(f"{net}numpy, float32; {count} parameters; 5 steps recorded")
+    assert [summary.text for summary in root.findall("details/summary")] == [
+        "0.forward: LSTMCell(3, 4)", "0.backward: LSTMCell(3, 4)", "1: GRUCell(4, 4)",
+        "2: LSTMCell(4, 2)",
+    ]  # fmt: skip
+    assert text.count("Hochreiter") == 3 and len(root.findall("details//table")) == 4
+    latex = mathematics(net)
+    assert latex.count("\\mathrm{LSTM}\\colon") == latex.count("\\mathrm{GRU}\\colon") == 1
+
+
+def test_the_picture_of_a_stack_says_what_goes_through_it() -> None:
+    words = [text.text for text in tree(layers()._repr_svg_()).iter(f"{SVG}text")]
+    order = ["x [3]", "0.forward: LSTMCell(3, 4)", "0.backward: LSTMCell(3, 4)", "mean",
+             "dropout 0.2", "+", "1: GRUCell(4, 4)", "2: LSTMCell(4, 2)", "y [2]"]  # fmt: skip
+    assert sorted(order, key=words.index) == order
+    assert "[3] to [4]; state h[4], c[4]" in words and words.count("dropout 0.2") == 2
+    both = rnnc.Bidirectional(rnnc.Dense(3, 2), rnnc.Dense(3, 2))
+    words = [text.text for text in tree(both._repr_svg_()).iter(f"{SVG}text")]
+    assert "forward: Dense(3, 2)" in words and "from the last to the first" in words
+    assert "[3] to [2]; state none" in words and "concat" in words
+    tokens = rnnc.Stack([rnnc.Embedding(5, 3)])
+    assert "token []: int" in [t.text for t in tree(tokens._repr_svg_()).iter(f"{SVG}text")]
+
+
+def test_all_of_a_picture_lies_within_it() -> None:
+    wide = rnnc.Bidirectional(rnnc.LSTMCell(3, 2), rnnc.LSTMCell(3, 1))
+    for net in (layers(), rnnc.Stack([rnnc.GRUCell(3, 3)] * 9, residual=True), wide):
+        root = tree(net._repr_svg_())
+        width, height = (float(root.attrib[name]) for name in ("width", "height"))
+        boxes = [box for box in root.iter(f"{SVG}rect") if box.attrib["class"] != "rnnc-page"]
+        for box in boxes:
+            x, y, w, h = (float(box.attrib[name]) for name in ("x", "y", "width", "height"))
+            assert 0 < x < x + w < width and 0 < y < y + h < height
+        spans = sorted((float(b.attrib["y"]), float(b.attrib["height"])) for b in boxes)
+        for (y, h), (below, _) in pairwise(spans):
+            assert below == y or below > y + h
+        for line in root.iter(f"{SVG}path"):
+            points = [float(number) for number in re.findall(r"-?[\d.]+", line.attrib["d"])]
+            assert all(-8 < number < max(width, height) for number in points)
+
+
+def test_no_text_of_a_layer_is_markup() -> None:
+    cell = replace(elman(), name=HOSTILE, documentation=f"\x1b[31m{HOSTILE}")
+    for net in (rnnc.Stack([cell]), rnnc.Bidirectional(cell, cell)):
+        found = every_view(net) + net.report()._repr_html_()
+        assert "<script" not in found and "<b>" not in found and "\x1b" not in found
+
+
+@pytest.mark.torch
+@pytest.mark.usefixtures("stand_in")
+def test_nets_of_tensors_have_pages() -> None:
+    for net in (rnnc.LSTM(3, 4), layers()):
+        assert "triton, float32" in net._repr_html_()
