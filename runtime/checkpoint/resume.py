@@ -13,6 +13,7 @@ from ...compiler import library
 from ...compiler.origin import Made
 from ..arrays import AnyArray, Array
 from ..bidirectional import Bidirectional
+from ..carries import chosen
 from ..cell import BoundCell
 from ..errors import ChainError, CheckpointError
 from ..inputs import Call
@@ -60,7 +61,10 @@ def snapshot_of(net: Net) -> Snapshot:
             continue
         carry, resets = inner._at.carry, inner._at.resets
         if inner._at.placed is not None:  # a boundary forgets that they were reset
-            carry, resets = inner._at.entering(inner._program, inner._params, like.batch), None
+            rows, values = inner._at.placed.rows, inner._at.placed.values
+            if carry is None:  # but what is learned of an initial state stays known
+                carry, resets = inner._program.initial(inner._params, like.batch), ~rows
+            carry = chosen(rows, values, carry)
         state |= {joined(path, name): array for name, array in (carry or {}).items()}
         flags |= {} if resets is None else {joined("resets", path): resets}
     begun = {joined("begun", path): both._begun for path, both in _bidirectional(net).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -294,6 +295,22 @@ def test_a_checkpoint_keeps_what_waits(tmp_path: Any) -> None:
     again = rnnc.load_net(tmp_path / "net")
     close(again.state, dict(net.state), 0)
     close(again.scan(xs), net.scan(xs), 0)
+
+
+@pytest.mark.parametrize("by_file", [True, False], ids=["file", "pickle"])
+def test_rows_that_are_not_placed_keep_their_learned_start(by_file: bool, tmp_path: Any) -> None:
+    pytest.importorskip("safetensors")
+    net = elman()
+    net.reset(rows=[1], state={"h": random(2, 4)})
+    net.save(tmp_path / "net")
+    again = rnnc.load_net(tmp_path / "net") if by_file else pickle.loads(pickle.dumps(net))
+    moved = {"h0": random(*net.params["h0"].shape, seed=1)}
+    for each in (net, again):
+        each.load_params(moved)
+    close(again.state, dict(net.state), 0)
+    ys = net.scan(random(3, 2, 3))
+    close(again.scan(random(3, 2, 3)), ys, 0)
+    close(again.backward(ys).params, net.backward(ys).params)
 
 
 # -- on tensors, in kernels ------------------------------------------------------------------------
