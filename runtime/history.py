@@ -19,6 +19,7 @@ import numpy as np
 from .arrays import AnyArray, copied, empty_rows, share_memory
 from .checks import check_count
 from .inputs import Call
+from .places import Places
 from .program import Program
 from .tape import Tape
 
@@ -75,6 +76,24 @@ NO_CALLS = TimeBuffer(
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Rows, bool[B], of which a call ran no step, and which are reset before their next one.
+
+    The states that the call returned are what they will be reset to.
+    """
+
+    initial: AnyArray | None  # to the initial state
+    placed: AnyArray | None  # to values of the user's
+
+    @classmethod
+    def of(cls, resets: AnyArray | None, placed: Places | None) -> Waiting | None:
+        """None if there are no such rows."""
+        if resets is None and placed is None:
+            return None
+        return cls(resets, None if placed is None else placed.rows)
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """Steps that one program can run back over: same parameters, same masks."""
 
@@ -85,12 +104,14 @@ class Segment:
     buffer: TimeBuffer
     fresh: bool  # whether its first state is the initial state
     linked: bool  # whether its first state is the last one of the segment before
+    waiting: Waiting | None = None  # where its call returned states
 
     def holding(self, buffer: TimeBuffer, *, whole: bool = True) -> Segment:
         """The segment with other steps; not `whole` if its first ones have left it."""
         fresh, linked = whole and self.fresh, whole and self.linked
         return Segment(
-            self.program, self.params, self.variant, self.batch, buffer, fresh, linked
+            self.program, self.params, self.variant, self.batch, buffer, fresh, linked,
+            self.waiting,
         )  # fmt: skip
 
     def tape(self) -> Tape:
@@ -146,6 +167,7 @@ class History:
         fresh: bool,
         window: int | None,
         lent: tuple[AnyArray, ...],
+        waiting: Waiting | None = None,
     ) -> History:
         """With one call more.
 
@@ -158,6 +180,7 @@ class History:
             fresh: whether it started from the initial state.
             window: how many steps to remember; None for all.
             lent: arrays that others may write into. What shares memory with them is copied.
+            waiting: rows that are reset later, but whose states it returned.
         """
         ends = self.dropped + self.steps + call.steps
         row = {
@@ -176,6 +199,7 @@ class History:
         last = segments[-1] if segments else None
         kind = program, tape.variant
         joins = last and last.params is params and (last.program, last.variant) == kind
+        joins = joins and waiting is None and last.waiting is None
         if last and joins and self.connected and whole:
             segments = (
                 *segments[:-1],
@@ -186,7 +210,7 @@ class History:
             buffer = TimeBuffer(kept, 0, count)
             linked = bool(segments) and self.connected and whole
             segment = Segment(
-                program, params, tape.variant, tape.batch, buffer, fresh and whole, linked
+                program, params, tape.variant, tape.batch, buffer, fresh and whole, linked, waiting
             )
             segments = (*segments, segment)
         found = History(segments, calls, self.dropped, connected=True)

@@ -28,7 +28,7 @@ from .checks import check_count, check_dtype, check_flag
 from .cotangents import Recorded, parts_of
 from .errors import NothingRecordedError, SettingError, StateError
 from .function_cell import Function, FunctionRecur
-from .history import History, read_window
+from .history import History, Waiting, read_window
 from .inputs import Call, Inputs
 from .net import Net
 from .observing import read_d_states, values_of
@@ -163,6 +163,7 @@ class Recur(Net):
         ys = returned if program.cell.output_is_tuple else (returned,)
         places = masks.placed.values.values() if masks.placed else ()
         lent = (*xs, *ys, *places)
+        resets, placed = at.waiting(call, masks.lengths, arrays, recording=recording)
         if tape is None:
             history = at.history.interrupted() if call.steps else at.history
         else:
@@ -172,8 +173,8 @@ class Recur(Net):
             history = at.history.extended(
                 program, tape, call, self._params,
                 with_states=states, fresh=fresh, window=window, lent=lent,
+                waiting=Waiting.of(resets, placed) if states else None,
             )  # fmt: skip
-        resets, placed = at.waiting(call, masks.lengths, arrays, recording=recording)
         after: Mapping[str, AnyArray] | None = at.carry  # no step leaves an initial state initial
         if call.steps:
             after = {name: arrays.owned(array, lent) for name, array in carry.items()}

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .arrays import AnyArray, namespace
-from .history import History
+from .carries import chosen, zeros_like
+from .history import History, Segment
 from .program import Program
 from .tape import Tape
 
@@ -79,6 +80,9 @@ def run_back(
         ran_with = segment.program.cell
         seen = d_ys[: len(ran_with.outputs)]  # states are outputs of a program that returns them
         rows: Any = tuple(None if d is None else d[start:stop] for d in seen)
+        if segment.waiting is not None:
+            count = len(program.cell.outputs)
+            rows = (*rows[:count], *_of_running(program, segment, rows[count:], sums))
         rows = rows if ran_with.output_is_tuple else rows[0]
         tape = segment.tape()
         back = segment.program.run_back(segment.params, tape, rows, d_carry)
@@ -93,6 +97,31 @@ def run_back(
         sums.add(program.initial_pullback(params, found))
     d_xs = tuple(_joined(parts) for parts in zip(*pieces[::-1], strict=True))
     return d_xs, found, _placed(program, placed[::-1]), ran
+
+
+def _of_running(
+    program: Program, segment: Segment, d_states: tuple[AnyArray | None, ...], sums: Sums
+) -> tuple[AnyArray | None, ...]:
+    """Cotangents of returned states, [T, B, ...] or None, without rows whose reset is to come.
+
+    Those of the initial state go to `sums`; those of a user's values to nobody, as nothing that is
+    recorded was given them yet.
+    """
+    waiting, arrays, of_initial = segment.waiting, program.arrays, {}
+    assert waiting is not None
+    found: list[AnyArray | None] = []
+    for state, d in zip(program.cell.states, d_states, strict=True):
+        nothing = arrays.zeros((segment.batch, *map(int, state.node.type.shape)), state=True)
+        of_initial[state.name] = nothing if d is None else arrays.own(d.sum(0), state=True)
+        for rows in (waiting.initial, waiting.placed):
+            if d is not None and rows is not None:
+                rows = rows.reshape(-1, *[1] * (d.ndim - 2))
+                d = namespace(d).where(rows, namespace(d).zeros_like(d), d)
+        found.append(d)
+    if waiting.initial is not None:
+        at_initial = chosen(waiting.initial, of_initial, zeros_like(of_initial))
+        sums.add(program.initial_pullback(segment.params, at_initial))
+    return tuple(found)
 
 
 def _placed(

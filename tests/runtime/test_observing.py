@@ -101,6 +101,21 @@ def test_gradients_equal_central_differences() -> None:
     assert not grads.inputs[3:, 1].any()
 
 
+@pytest.mark.parametrize("to_values", [True, False])
+def test_a_row_whose_reset_is_to_come_shows_where_it_goes_also_for_gradients(
+    to_values: bool,
+) -> None:
+    net, d_states = elman(), random(2, 2, 4) * [[1], [0]]
+    net.scan(random(3, 2, 3))
+    net.reset(rows=[0], state={"h": random(2, 4)} if to_values else None)
+    _, states = net.scan(random(2, 2, 3), lengths=[0, 2], states=True)
+    close(states["h"][:, 0], [net.state["h"][0]] * 2, 0)
+    found = net.backward(None, d_states=[None, {"h": d_states}])
+    wanted = net.backward(None, {"h": d_states.sum(axis=0)})  # both steps returned this state
+    close(found.params, wanted.params)
+    assert not found.inputs.any()  # what came before a reset is not asked
+
+
 @pytest.mark.torch
 @pytest.mark.usefixtures("each_library")
 @pytest.mark.parametrize("batch_first", [False, True])
