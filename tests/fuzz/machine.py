@@ -45,6 +45,7 @@ from rnnc.runtime.arrays import Array
 from rnnc.runtime.cell import BoundCell
 from rnnc.runtime.recur import Recur
 from tests.fuzz.log import Log, versions
+from tests.fuzz.mistakes import mistakes
 from tests.fuzz.plain_net import Named, PlainNet
 
 SOURCE = """
@@ -72,6 +73,8 @@ cell Dense(inputs, outputs): ((), x[inputs]) -> ((), y[outputs]) {
     y = W @ x + b
 }
 """
+WAYS = ("truncate", "reset", "set_state", "save", "save", "pickle")
+MASKS = ("starts", "places", "lengths", "period", "cuts", "weights")
 CELLS = ("Elman", "Elman", "Leaky", "Spell", "Dense")
 FEATURES, HIDDEN, SIGNS = 2, 2, 3
 MOST_TWINS = 3
@@ -194,67 +197,122 @@ class NetMachine(RuleBasedStateMachine):
         rows = self.rows(batch, batched)
         xs = self.drawn(np.random.default_rng(seed), 1, rows[0])
         found = self.net(self.given(xs, rows[1], True))
-        self.compare(found, self.plain.call(xs, rows, single=True), rows[1], True)
+        wanted, _ = self.plain.call(xs, rows, single=True)
+        self.compare(found, wanted, rows[1], True)
 
     @rule(
-        seed=seeds, batch=some_rows, batched=st.booleans(), count=st.integers(0, 4),
-        masks=st.sets(st.sampled_from(["starts", "lengths", "period", "cuts"])),
+        seed=seeds, batch=some_rows, batched=st.booleans(),
+        counts=st.lists(st.integers(0, 4), min_size=1, max_size=3),
+        masks=st.sets(st.sampled_from(MASKS)), states=st.booleans(), resets=st.booleans(),
+        back=st.booleans(),
     )  # fmt: skip
-    def scan(self, seed: int, batch: int, batched: bool, count: int, masks: set[str]) -> None:
-        rows, rng = self.rows(batch, batched), np.random.default_rng(seed)
+    def scans(
+        self, seed: int, batch: int, batched: bool, counts: list[int], masks: set[str],
+        states: bool, resets: bool, back: bool,
+    ) -> None:  # fmt: skip
+        """Several, as it takes some to have a history; between them rows may be reset."""
+        rng = np.random.default_rng(seed)
+        for at, count in enumerate(counts):
+            if at and resets and self.rows(batch, batched)[1]:
+                self.reset_some(rng, batch)
+            rows = self.rows(batch, batched)
+            said = {name for name in MASKS if name in masks and rng.random() < 0.7}
+            self.scan(rng, count, rows, said, states and bool(rng.random() < 0.7))
+        if back and self.plain.calls:
+            self.run_back(rng)
+
+    def scan(
+        self, rng: np.random.Generator, count: int, rows: tuple[int, bool], masks: set[str],
+        states: bool,
+    ) -> None:  # fmt: skip
+        xs = self.drawn(rng, count, rows[0])
+        plain, said = self.masks(rng, count, rows, masks)
+        found = self.net.scan(self.given(xs, rows[1], False), **said, states=states)
+        wanted, left = self.plain.call(xs, rows, single=False, states=states, **plain)
+        if states:
+            found, theirs = found
+            assert theirs.keys() == left.keys()
+            for name, array in left.items():
+                close(theirs[name], self.shown(array, rows[1], False), f"{name} at every step")
+        self.compare(found, wanted, rows[1], False)
+
+    def masks(
+        self, rng: np.random.Generator, count: int, rows: tuple[int, bool], names: set[str]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the plain net is told of a sequence, and the net."""
         batch, batched = rows
-        xs = self.drawn(rng, count, batch)
         plain: dict[str, Any] = {}
-        given: dict[str, Any] = {}
-        if "starts" in masks:
+        said: dict[str, Any] = {}
+        if names & {"starts", "places"}:
             plain["starts"] = rng.random((count, batch)) < 0.3
-        if "lengths" in masks:
-            plain["lengths"] = given["lengths"] = rng.integers(0, count + 1, batch)
-        if "period" in masks:
-            plain["period"] = given["boundaries"] = int(rng.integers(1, 4))
-        elif "cuts" in masks:
-            plain["cuts"] = rng.random((count, batch)) < 0.3
-        for name, theirs in (("starts", "starts"), ("cuts", "boundaries")):
-            if name in plain:
-                given[theirs] = self.shown(plain[name], batched, False)
-        found = self.net.scan(self.given(xs, batched, False), **given)
-        self.compare(found, self.plain.call(xs, rows, single=False, **plain), batched, False)
+            said["starts"] = self.shown(plain["starts"], batched, False)
+        if "places" in names:
+            plain["places"], said["starts_at"] = {}, {}
+            of_steps = rng.random() < 0.5
+            for name, shape in self.state_shapes.items():
+                values = rng.standard_normal((count if of_steps else 1, batch, *shape))
+                plain["places"][name] = np.broadcast_to(values, (count, batch, *shape))
+                said["starts_at"][name] = self.shown(values, batched, not of_steps)
+        if "lengths" in names:
+            plain["lengths"] = said["lengths"] = rng.integers(0, count + 1, batch)
+        if "period" in names:
+            plain["period"] = said["boundaries"] = int(rng.integers(1, 4))
+        elif "cuts" in names:
+            cuts = rng.random((count, batch)) < 0.3
+            plain["weights"] = 1.0 - cuts
+            said["boundaries"] = self.shown(cuts, batched, False)
+        elif "weights" in names:
+            plain["weights"] = rng.choice([0.0, 1.0, 0.5, 2.0], (count, batch))
+            said["boundaries"] = self.shown(plain["weights"], batched, False)
+        return plain, said
+
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {s.name: tuple(map(int, s.node.type.shape)) for s in self.plain.cell.states}
 
     # -- boundaries ------------------------------------------------------------------------------
 
-    @rule()
-    def truncate(self) -> None:
-        self.net.truncate()
-        self.plain.truncate()
+    @rule(seed=seeds, way=st.sampled_from(WAYS), batch=some_rows, batched=st.booleans())
+    def forget(self, seed: int, way: str, batch: int, batched: bool) -> None:
+        """One rule for all that ends a history, or few would grow long."""
+        match way:
+            case "truncate":
+                self.net.truncate()
+                self.plain.truncate()
+            case "reset":
+                self.net.reset()
+                self.plain.reset()
+            case "set_state":
+                self.set_state(seed, batch, batched)
+            case _:
+                self.save_and_load(way)
 
-    @rule()
-    def reset(self) -> None:
-        self.net.reset()
-        self.plain.reset()
+    @precondition(lambda self: self.plain.rows is None or self.plain.rows[1])
+    @rule(seed=seeds, batch=some_rows)
+    def reset_rows(self, seed: int, batch: int) -> None:
+        self.reset_some(np.random.default_rng(seed), batch)
 
-    @precondition(
-        lambda self: self.plain.carry is not None and self.plain.rows and self.plain.rows[1]
-    )
-    @rule(seed=seeds, by_index=st.booleans())
-    def reset_rows(self, seed: int, by_index: bool) -> None:
-        assert self.plain.rows is not None
-        rows = np.random.default_rng(seed).random(self.plain.rows[0]) < 0.5
-        self.net.reset(rows=np.flatnonzero(rows) if by_index else rows)
-        if self.plain.cell.states:
-            self.plain.reset_rows(rows)
+    def reset_some(self, rng: np.random.Generator, batch: int) -> None:
+        """Rows by truth values or by number, to the initial state or to values."""
+        batch, _ = self.rows(batch, True)
+        rows, state = rng.random(batch) < 0.5, None
+        if rng.random() < 0.5:
+            shapes = self.state_shapes.items()
+            state = {name: rng.standard_normal((batch, *shape)) for name, shape in shapes}
+        self.net.reset(rows=np.flatnonzero(rows) if rng.random() < 0.5 else rows, state=state)
+        self.plain.reset_rows(rows, state)
 
-    @rule(training=st.booleans())
+    @rule(training=st.sampled_from([True, True, False]))
     def change_mode(self, training: bool) -> None:
         (self.net.train if training else self.net.eval)()
         self.plain.training = training
 
     # -- values ----------------------------------------------------------------------------------
 
-    @rule(seed=seeds, batch=some_rows, batched=st.booleans())
     def set_state(self, seed: int, batch: int, batched: bool) -> None:
         rng, batch = np.random.default_rng(seed), batch if batched else 1
-        shapes = {s.name: tuple(map(int, s.node.type.shape)) for s in self.plain.cell.states}
-        state = {n: rng.standard_normal((batch, *shape)) for n, shape in shapes.items()}
+        shapes = self.state_shapes.items()
+        state = {n: rng.standard_normal((batch, *shape)) for n, shape in shapes}
         self.net.state = {n: a if batched else a[0] for n, a in state.items()}
         self.plain.set_state(state, (batch, batched))
 
@@ -271,7 +329,6 @@ class NetMachine(RuleBasedStateMachine):
 
     # -- as data ---------------------------------------------------------------------------------
 
-    @rule(way=st.sampled_from(["save", "save", "pickle"]))
     def save_and_load(self, way: str) -> None:
         if way == "pickle":
             net = pickle.loads(pickle.dumps(self.net))
@@ -283,26 +340,27 @@ class NetMachine(RuleBasedStateMachine):
             net.save(path, extra=beside)
             assert path.read_bytes() == first
         plain = self.plain.copied()
-        plain.truncate()
+        plain.saved()
         self.twins[self.at] = net, plain
 
-    @rule(deep=st.booleans())
-    def fork(self, deep: bool) -> None:
-        twin = copy.deepcopy(self.net) if deep else copy.copy(self.net)
-        mine = self.twins.pop(self.at)
-        self.twins = [mine, (twin, mine[1].copied()), *self.twins][:MOST_TWINS]
-        self.at = 0
-
-    @rule(at=st.integers(0, MOST_TWINS - 1))
-    def go_to_twin(self, at: int) -> None:
+    @rule(way=st.sampled_from([copy.copy, copy.deepcopy, None]), at=st.integers(0, MOST_TWINS - 1))
+    def go_to_twin(self, way: Any, at: int) -> None:
+        """Another one of those there are, or a new one beside this one."""
+        if way is not None:
+            net, plain = self.twins.pop(self.at)
+            self.twins = [(net, plain), (way(net), plain.copied()), *self.twins][:MOST_TWINS]
         self.at = at % len(self.twins)
 
     # -- gradients -------------------------------------------------------------------------------
 
     @precondition(lambda self: self.plain.calls)
-    @rule(seed=seeds, form=st.sampled_from(["stacked", "list"]), with_state=st.booleans())
-    def backward(self, seed: int, form: str, with_state: bool) -> None:
-        plain, rng = self.plain, np.random.default_rng(seed)
+    @rule(seed=seeds)
+    def backward(self, seed: int) -> None:
+        self.run_back(np.random.default_rng(seed))
+
+    def run_back(self, rng: np.random.Generator) -> None:
+        """All of it, for cotangents in any of the forms that they may have."""
+        plain = self.plain
         assert plain.rows is not None
         batch, batched = plain.rows
         count = len(plain.steps)
@@ -311,103 +369,78 @@ class NetMachine(RuleBasedStateMachine):
             for y in plain.cell.outputs
         }
         given: Any = self.given(d_ys, batched, False)
-        if form == "list":
-            given, begin = [], 0
-            for size, single in plain.call_sizes():
-                part = {name: array[begin : begin + size] for name, array in d_ys.items()}
-                given.append(self.given(part, batched, single) if rng.random() < 0.8 else None)
+        if rng.random() < 0.5:
+            given = []
+            for steps, call in plain.call_parts():
+                part = {name: array[steps] for name, array in d_ys.items()}
+                given.append(self.given(part, batched, call.single) if rng.random() < 0.8 else None)
                 if given[-1] is None:
                     for array in part.values():
                         array[:] = 0
-                begin += size
-        d_state = {s.name: np.zeros((batch, *s.node.type.shape)) for s in plain.cell.states}
+        shapes = self.state_shapes.items()
+        d_state = {name: np.zeros((batch, *shape)) for name, shape in shapes}
         passed = None
-        if with_state and not plain.gap:
+        if rng.random() < 0.5 and not plain.gap:
             passed = {}
             for name, array in d_state.items():
                 if rng.random() < 0.8:
                     array[:] = rng.standard_normal(array.shape)
                     passed[name] = array if batched else array[0]
-        grads = self.net.backward(given, passed)
-        d_params, d_xs, d_first = plain.backward(d_ys, d_state)
+        d_states = {name: np.zeros((count, batch, *shape)) for name, shape in shapes}
+        of_steps = self.d_states(rng, d_states) if rng.random() < 0.7 else None
+        grads = self.net.backward(given, passed, of_steps)
+        found = plain.backward(d_ys, d_state, d_states)
         assert grads.steps == count
-        assert grads.params.keys() == d_params.keys() and grads.state.keys() == d_first.keys()
-        for name, array in d_params.items():
+        assert grads.params.keys() == found.params.keys()
+        assert grads.state.keys() == found.first.keys()
+        for name, array in found.params.items():
             close(grads.params[name], array, f"d {name}")
-        for name, array in d_first.items():
+        for name, array in found.first.items():
             close(grads.state[name], array if batched else array[0], f"d {name}")
+        for name, array in found.starts.items():
+            shown = self.shown(array, batched, False)
+            close(grads.starts.get(name, np.zeros(shown.shape)), shown, f"d {name} at resets")
         parts = grads.inputs if isinstance(grads.inputs, tuple) else (grads.inputs,)
         for x, part in zip(plain.cell.inputs, parts, strict=True):
-            assert (part is None) == (x.name not in d_xs)
+            assert (part is None) == (x.name not in found.xs)
             if part is not None:
-                close(part, self.shown(d_xs[x.name], batched, False), f"d {x.name}")
+                close(part, self.shown(found.xs[x.name], batched, False), f"d {x.name}")
+
+    def d_states(self, rng: np.random.Generator, drawn: Named) -> Any:
+        """Cotangents of states that calls returned, drawn into zeros and as the net takes them."""
+        assert self.plain.rows is not None
+        batched, given, parts = self.plain.rows[1], [], self.plain.call_parts()
+        stacked = rng.random() < 0.5 and all(call.states for _, call in parts)
+        for steps, call in [(slice(None), None)] if stacked else parts:
+            if call is not None and not (call.states and rng.random() < 0.8):
+                given.append(None)
+                continue
+            some: Named = {}
+            for name, array in drawn.items():
+                if rng.random() < 0.8:
+                    array[steps] = rng.standard_normal(array[steps].shape)
+                    some[name] = self.shown(array[steps], batched, False)
+            given.append(some)
+        return given[0] if stacked else given
 
     # -- mistakes --------------------------------------------------------------------------------
 
-    @rule(which=st.integers(0, 19), seed=seeds)
+    @rule(which=st.integers(0, 29), seed=seeds)
     def mistake(self, which: int, seed: int) -> None:
         """A call that is refused changes nothing; the calls after it will tell."""
-        mistakes = list(self.mistakes(np.random.default_rng(seed)))
-        code, wrong = mistakes[which % len(mistakes)]
-        before, params = self.net._at, self.net._params
+        net, rows = self.net, self.rows(2, True)
+        xs = self.given(self.drawn(np.random.default_rng(seed), 3, rows[0]), rows[1], False)
+        more = self.drawn(np.random.default_rng(seed), 3, rows[0] + 1 if rows[1] else 2)
+        told = list(mistakes(net, self.plain, rows, xs, self.given(more, True, False)))
+        code, wrong = told[which % len(told)]
+        before, params = net._at, net._params
         try:
             wrong()
         except rnnc.Error as error:
             assert error.code == code, f"{error.code} for {code}: {error}"
         else:
             raise AssertionError(f"no {code}")
-        assert self.net._at is before and self.net._params is params
-
-    def mistakes(self, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
-        net, plain = self.net, self.plain
-        batch, batched = self.rows(2, True)
-        xs = self.given(self.drawn(rng, 3, batch), batched, False)
-        first, *others = xs if isinstance(xs, tuple) else (xs,)
-        all_of = (lambda x: (x, *others)) if others else (lambda x: x)
-
-        def limited() -> None:
-            net.history_limit, kept = 1, net.history_limit
-            try:
-                net.scan(xs)
-            finally:
-                net.history_limit = kept
-
-        wrong_name: Any = {3: 3}
-
-        def with_state() -> None:
-            net.state = {"nothing": np.zeros(3)}
-
-        yield "array-shape", lambda: net.scan(all_of(np.zeros((2, 2, 2, 2, 2))))
-        yield "array-dtype", lambda: net.scan(all_of(first.astype(complex)))
-        yield "array-shape", lambda: net.scan(xs, starts=np.zeros((5, 5), bool))
-        yield "array-dtype", lambda: net.scan(xs, starts=np.zeros(3))
-        if batch:  # a batch of no rows has no row that is too long
-            yield "out-of-range", lambda: net.scan(xs, lengths=np.full(batch, 4))
-        yield "bad-setting", lambda: net.scan(xs, boundaries=0)
-        yield "out-of-range", lambda: net.scan(xs, boundaries=[7])
-        yield "unknown-names", lambda: net.load_params({**net.params, "nothing": np.zeros(2)})
-        yield (
-            "array-shape",
-            lambda: net.load_params({**net.params, next(iter(net.params)): np.zeros(7)}),
-        )
-        yield "unknown-names", with_state
-        yield "bad-checkpoint", lambda: rnnc.load_net(__file__)
-        yield "checkpoint-file", lambda: net.save("/nowhere/at/all")
-        yield "bad-setting", lambda: net.save("unused", extra=wrong_name)
-        if plain.training and batch:
-            yield "history-full", limited
-        if plain.rows is not None:
-            other = (batch + 1, True) if batched else (2, True)
-            ours = self.given(self.drawn(rng, 3, other[0]), True, False)
-            yield "state-mismatch", lambda: net.scan(ours)
-        if plain.carry is not None and plain.rows and plain.cell.states:
-            yield ("out-of-range" if batched else "state-mismatch"), lambda: net.reset(rows=[batch])
-        if not plain.calls:
-            yield "nothing-recorded", lambda: net.backward(None)
-        else:
-            yield "array-shape", lambda: net.backward([None] * (len(plain.calls) + 1))
-            code = "state-mismatch" if plain.gap else "unknown-names"
-            yield code, lambda: net.backward(None, {"nothing": np.zeros(2)})
+        assert net._at is before and net._params is params
 
     # -- always ----------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ programs and masks rows, this has `if`s.
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -22,14 +22,42 @@ Named = dict[str, Array]
 
 
 @dataclass
+class Resets:
+    """Rows that start anew, at the initial state or at values of the user's."""
+
+    initial: Array  # bool[B]
+    placed: Array  # bool[B]
+    values: Named  # [B, ...]; what rows hold that are not placed is not read
+
+    def then(self, later: Resets) -> Resets:
+        """Both; of two resets of a row the later one holds."""
+        anew = later.initial | later.placed
+        return Resets(
+            later.initial | (self.initial & ~anew),
+            later.placed | (self.placed & ~anew),
+            {n: where(later.placed, a, self.values[n]) for n, a in later.values.items()},
+        )
+
+    def within(self, rows: Array) -> Resets:
+        return Resets(self.initial & rows, self.placed & rows, self.values)
+
+    def put(self, state: Named, initial: Named) -> Named:
+        return {
+            n: where(self.placed, self.values[n], where(self.initial, initial[n], a))
+            for n, a in state.items()
+        }
+
+
+@dataclass
 class Step:
     """One remembered step of all rows."""
 
     params: Named
     xs: Named  # [B, ...]
     before: Named  # [B, ...]
-    starts: Array  # bool[B]
-    cuts: Array
+    begins: Resets  # of rows that run it
+    waits: Resets  # of rows that are held: their reset is still to come
+    weights: Array  # [B]: what a cotangent is multiplied by before it
     valid: Array
     after_gap: bool  # whether steps that nobody remembers came before it
 
@@ -40,6 +68,17 @@ class Called:
 
     end: int
     single: bool
+    states: bool  # whether it returned its states
+
+
+@dataclass
+class Found:
+    """What running back finds."""
+
+    params: Named
+    xs: Named  # [N, B, ...]
+    first: Named  # [B, ...], of the state before the first step
+    starts: Named  # [N, B, ...], of the values that rows were reset to
 
 
 @dataclass
@@ -52,7 +91,7 @@ class PlainNet:
     training: bool = True
     carry: Named | None = None
     rows: tuple[int, bool] | None = None  # how many, and whether the user sees them
-    waiting: Array | None = None  # bool[B]: rows that are reset before the next step
+    waiting: Resets | None = None  # before the next step
     steps: list[Step] = field(default_factory=list)
     calls: list[Called] = field(default_factory=list)
     recorded: int = 0  # steps since the last boundary, those that left the window included
@@ -68,60 +107,62 @@ class PlainNet:
     def present(self, batch: int) -> Named:
         """The state as a user sees it, [B, ...]."""
         initial = self.initial(batch)
-        if self.carry is None:
-            return initial
-        return {
-            name: self._reset_where(self.waiting, initial[name], a)
-            for name, a in self.carry.items()
-        }
+        carry = initial if self.carry is None else self.carry
+        return carry if self.waiting is None else self.waiting.put(carry, initial)
 
-    def _reset_where(self, rows: Array | None, yes: Array, no: Array) -> Array:
-        if rows is None:
-            return no
-        return np.where(rows.reshape(-1, *[1] * (no.ndim - 1)), yes, no)
+    def resets(self, starts: Array, places: Named | None) -> Resets:
+        """Rows, bool[B], that start anew, at these places if there are any, [B, ...]."""
+        if places is None:
+            return Resets(starts, np.zeros_like(starts), self.initial(len(starts)))
+        return Resets(np.zeros_like(starts), starts, places)
 
     def call(
-        self, xs: Named, rows: tuple[int, bool], *, single: bool, starts: Array | None = None,
-        lengths: Array | None = None, period: int | None = None, cuts: Array | None = None,
-    ) -> Named:  # fmt: skip
-        """Outputs, [T, B, ...]."""
+        self, xs: Named, rows: tuple[int, bool], *, single: bool, states: bool = False,
+        starts: Array | None = None, places: Named | None = None, lengths: Array | None = None,
+        period: int | None = None, weights: Array | None = None,
+    ) -> tuple[Named, Named]:  # fmt: skip
+        """Outputs, and states as each step left them, [T, B, ...]."""
         (batch, _), count = rows, len(next(iter(xs.values())))
         outs = {y.name: np.zeros((count, batch, *y.node.type.shape)) for y in self.cell.outputs}
+        left = {s.name: np.zeros((count, batch, *s.node.type.shape)) for s in self.cell.states}
         for t in range(count):
             valid = np.full(batch, True) if lengths is None else t < lengths
-            begins = np.full(batch, False) if starts is None else starts[t].copy()
-            cut = np.full(batch, False) if cuts is None else cuts[t].copy()
-            cut |= period is not None and (self.stream % period == 0)
-            self._step({n: x[t] for n, x in xs.items()}, batch, begins, cut, valid, outs, t)
+            begins = self.resets(
+                np.full(batch, False) if starts is None else starts[t],
+                None if places is None else {n: a[t] for n, a in places.items()},
+            )
+            weight = np.ones(batch) if weights is None else weights[t]
+            if period is not None and self.stream % period == 0:
+                weight = np.zeros(batch)
+            self._step({n: x[t] for n, x in xs.items()}, batch, begins, weight, valid, outs, t)
+            for name, array in self.present(batch).items():
+                left[name][t] = array
         if not self.cell.states and not self.training:  # nothing says how many rows come next
             self.carry = None
-            return outs
+            return outs, left
         self.rows = rows
         if self.training:
-            self.calls.append(Called(self.recorded, single))
+            self.calls.append(Called(self.recorded, single, states))
             if self.window is not None and len(self.steps) > self.window:
                 self.steps = self.steps[-self.window :]
                 self.fresh = False
                 gone = self.recorded - self.window
                 self.calls = [call for call in self.calls if call.end > gone]
-        return outs
+        return outs, left
 
     def _step(
-        self, xs: Named, batch: int, begins: Array, cut: Array, valid: Array, outs: Named, t: int
+        self, xs: Named, batch: int, begins: Resets, weights: Array, valid: Array, outs: Named,
+        t: int,
     ) -> None:  # fmt: skip
         initial = self.initial(batch)
         if self.carry is None:
-            self.carry, self.waiting = initial, None
-            self.fresh = True
+            self.carry, self.fresh = initial, True
         elif not self.steps:
             self.fresh = False
-        waiting = np.full(batch, False) if self.waiting is None else self.waiting
-        begins = begins | waiting
-        before = {
-            name: self._reset_where(waiting | (begins & valid), initial[name], a)
-            for name, a in self.carry.items()
-        }
-        after = {name: array.copy() for name, array in self.carry.items()}
+        waiting = self.waiting or self.resets(np.full(batch, False), None)
+        waits, begins = waiting.within(~valid), waiting.then(begins).within(valid)
+        before = begins.put(waits.put(self.carry, initial), initial)
+        after = {name: array.copy() for name, array in before.items()}
         for b in range(batch):
             if valid[b]:
                 found = oracle.evaluate(roots(self.cell), self._leaves(self.params, xs, before, b))
@@ -129,18 +170,18 @@ class PlainNet:
                     after[state.name][b] = found[state.new]
                 for y in self.cell.outputs:
                     outs[y.name][t, b] = found[y.node]
-            elif not self.training:  # nobody remembers the reset, so it is done
-                for name in after:
-                    after[name][b] = before[name][b]
         if self.training:
-            cut = cut & bool(self.steps)  # an initial state has a gradient
-            self.steps.append(Step(self.params, xs, before, begins, cut, valid, self.gap))
+            if not self.steps:  # an initial state has a gradient
+                weights = np.ones(batch)
+            self.steps.append(
+                Step(self.params, xs, before, begins, waits, weights, valid, self.gap)
+            )
             self.recorded += 1
             self.gap = False
         else:
             self.gap = self.gap or bool(self.calls)
-        left = waiting & ~valid & self.training
-        self.carry, self.waiting = after, left if left.any() else None
+        left = self.training and (waits.initial | waits.placed).any()  # else the reset is done
+        self.carry, self.waiting = after, waits if left else None
         self.stream += 1
 
     def _leaves(self, params: Named, xs: Named, carry: Named, b: int) -> dict[Node, Array]:
@@ -153,22 +194,26 @@ class PlainNet:
 
     # -- gradients -------------------------------------------------------------------------------
 
-    def backward(self, d_ys: Named, d_state: Named) -> tuple[Named, Named, Named]:
-        """Of parameters, of inputs [N, B, ...], and of the state before the first step.
+    def backward(self, d_ys: Named, d_state: Named, d_states: Named) -> Found:
+        """Cotangents of all that went into the remembered steps.
 
         Args:
-            d_ys: [N, B, ...]; d_state: [B, ...] of the present state.
+            d_ys, d_states: [N, B, ...]; d_state: [B, ...] of the present state.
         """
         assert self.rows is not None
-        batch = self.rows[0]
+        batch, count = self.rows[0], len(self.steps)
         pullback = pullback_of(self.cell)
         sums = oracle.Gradients({p.name: np.zeros(p.node.type.shape) for p in self.cell.params})
         real = [x for x in self.cell.inputs if x.node.type.kind == "real"]
-        d_xs = {x.name: np.zeros((len(self.steps), batch, *x.node.type.shape)) for x in real}
+        d_xs = {x.name: np.zeros((count, batch, *x.node.type.shape)) for x in real}
+        d_starts = {name: np.zeros_like(array) for name, array in d_states.items()}
         ct = {name: array.copy() for name, array in d_state.items()}
         if self.waiting is not None:
-            self._to_initial(self.params, ct, self.waiting, sums)
+            self._into_resets(self.params, ct, self.waiting, sums)
         for t, step in reversed(list(enumerate(self.steps))):
+            for name, array in d_states.items():
+                ct[name] += array[t]
+            self._into_resets(step.params, ct, step.waits, sums)
             for b in map(int, np.flatnonzero(step.valid)):
                 seeds = {f"state.{name}": array[b].copy() for name, array in ct.items()}
                 seeds |= {f"out.{name}": d[t, b] for name, d in d_ys.items()}
@@ -179,16 +224,25 @@ class PlainNet:
                     d_xs[x.name][t, b] = back.get(x.node, 0)
                 for s in self.cell.states:
                     ct[s.name][b] = back.get(s.node, 0)
-            self._to_initial(step.params, ct, step.starts & step.valid, sums)
+            for name, array in self._into_resets(step.params, ct, step.begins, sums).items():
+                d_starts[name][t] = array
             for array in ct.values():
-                array[step.cuts & step.valid] = 0
+                array[step.valid] = (array.T * step.weights).T[step.valid]
                 if step.after_gap and t:
                     array[:] = 0
         first = {name: array.copy() for name, array in ct.items()}
         if self.fresh:
             params = self.steps[0].params if self.steps else self.params
             self._to_initial(params, ct, np.full(batch, True), sums)
-        return sums.params, d_xs, first
+        return Found(sums.params, d_xs, first, d_starts)
+
+    def _into_resets(self, params: Named, ct: Named, rows: Resets, sums: oracle.Gradients) -> Named:
+        """Of the values that rows were reset to; nothing is left for what came before."""
+        self._to_initial(params, ct, rows.initial, sums)
+        found = {n: where(rows.placed, a, np.zeros_like(a)) for n, a in ct.items()}
+        for array in ct.values():
+            array[rows.placed] = 0
+        return found
 
     def _to_initial(self, params: Named, ct: Named, rows: Array, sums: oracle.Gradients) -> None:
         """What reaches rows that were reset goes to what the initial state is made of."""
@@ -198,12 +252,12 @@ class PlainNet:
                 oracle._into_initial(self.cell, s.initial, ct[s.name][b], fixed, sums, np.float64)
                 ct[s.name][b] = 0
 
-    def call_sizes(self) -> list[tuple[int, bool]]:
-        """How many steps of each call are remembered, and whether it was a single one."""
-        begin, found = self.recorded - len(self.steps), []
+    def call_parts(self) -> list[tuple[slice, Called]]:
+        """Each call, and which of the remembered steps are its own."""
+        gone, begin, found = self.recorded - len(self.steps), 0, []
         for call in self.calls:
-            found.append((call.end - begin, call.single))
-            begin = call.end
+            found.append((slice(begin, call.end - gone), call))
+            begin = call.end - gone
         return found
 
     # -- boundaries ------------------------------------------------------------------------------
@@ -214,13 +268,27 @@ class PlainNet:
             self.carry = self.rows = None
         self.fresh = self.carry is None
 
+    def saved(self) -> None:
+        """A boundary, and rows that go to values are there."""
+        if self.waiting is not None and self.rows is not None:
+            waits, initial = self.waiting, self.initial(self.rows[0])
+            if self.carry is None:
+                self.carry, waits = initial, replace(waits, initial=~waits.placed)
+            self.carry = replace(waits, initial=waits.placed & False).put(self.carry, initial)
+            self.waiting = replace(waits, placed=waits.placed & False)
+        self.truncate()
+
     def reset(self) -> None:
         self.carry = self.rows = self.waiting = None
         self.truncate()
 
-    def reset_rows(self, rows: Array) -> None:
-        if self.carry is not None:
-            self.waiting = rows if self.waiting is None else self.waiting | rows
+    def reset_rows(self, rows: Array, state: Named | None) -> None:
+        if state is None and self.carry is None and self.waiting is None:
+            return  # all are at the initial state
+        if self.cell.states:
+            self.rows = len(rows), True
+            later = self.resets(rows, state)
+            self.waiting = later if self.waiting is None else self.waiting.then(later)
 
     def set_state(self, state: Named, rows: tuple[int, bool]) -> None:
         self.reset()
@@ -233,6 +301,11 @@ class PlainNet:
             other.params = mine.params
         twin.params = self.params
         return twin
+
+
+def where(rows: Array, yes: Array, no: Array) -> Array:
+    """Rows of `yes` where `rows`, bool[B], says so, and of `no` elsewhere."""
+    return np.where(rows.reshape(-1, *[1] * (no.ndim - 1)), yes, no)
 
 
 @cache

@@ -19,7 +19,7 @@ def test_a_net_and_its_plain_meaning_tell_the_same_stories() -> None:
     ("name", "wrong"),
     [
         ("truncate", lambda net: None),
-        ("reset", lambda net, rows=None: net.truncate()),
+        ("reset", lambda net, rows=None, state=None: net.truncate()),
         ("__deepcopy__", lambda net, memo: net),
     ],
 )
