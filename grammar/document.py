@@ -12,7 +12,7 @@ from typing import TypeAlias
 from .comments import Comment
 from .words import Word
 
-BETWEEN_STATEMENTS = ";  "  # of one line
+BETWEEN_STATEMENTS = "; "  # of one line
 
 
 @dataclass(slots=True, eq=False)

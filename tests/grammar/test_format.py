@@ -55,7 +55,7 @@ STATEMENTS = {
     "loop": ("for l in 0 .. ( n )  { y = x }", "for l in 0..n {\n        y = x\n    }"),
     "else": ("if a {y=x}\nelse if b {y=z}\n\nelse{}",
              "if a {\n        y = x\n    } else if b {\n        y = z\n    } else {}"),
-    "semicolons": ("a = x ; b = y ;", "a = x;  b = y"),
+    "semicolons": ("a = x ; b = y ;", "a = x; b = y"),
     "blank lines": ("\n\n\ta = x\n\n\n\n  b = y\n\n", "a = x\n\n    b = y"),
     "kept parentheses": ("y = (a * b) + (c + d) * -(e - f)", "y = (a * b) + (c + d) * -(e - f)"),
     "dropped parentheses": ("y = ((f((a + b), (c)[(i)], axis=(0)) * (2)))",
