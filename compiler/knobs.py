@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Never
 
 from ..grammar.problems import Error
 
@@ -138,7 +138,6 @@ def origin(name: str) -> str:
     return f"{knob.variable}={text}" if text else ""
 
 
-@contextmanager
 def options(
     *,
     debug: int | None = None,
@@ -148,20 +147,34 @@ def options(
     cache: str | PathLike[str] | None = None,
     validate: int | None = None,
     traceback: int | None = None,
-) -> Iterator[Options]:
+    **unknown: Never,
+) -> AbstractContextManager[Options]:
     """Set options for the duration of a `with`, in this thread; those left out stay.
 
     with rnnc.options(debug=1, dump="stages"):
         net = rnnc.LSTM(10, 5)
 
     Raises:
-        OptionError: a value that an option cannot have.
+        OptionError: a value that an option cannot have, or no option; at the call, before any
+            `with`.
     """
+    if unknown:
+        from .elaborate.hints import closest  # with what only a mistake needs
+
+        name = next(iter(unknown))
+        near = closest(name, KNOBS)
+        advice = f"did you mean {near}?" if near else f"there are {', '.join(KNOBS)}"
+        raise OptionError(f"there is no option {name!r}; {advice}")
     given = {"debug": debug, "verify": verify, "backend": backend, "dump": dump, "cache": cache,
              "validate": validate, "traceback": traceback}  # fmt: skip
     changes = {
         name: _value(KNOBS[name], value, name) for name, value in given.items() if value is not None
     }
+    return _with(changes)
+
+
+@contextmanager
+def _with(changes: Mapping[str, Any]) -> Iterator[Options]:
     token = _scoped.set({**_scoped.get({}), **changes})
     try:
         yield current()
