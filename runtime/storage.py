@@ -1,4 +1,4 @@
-"""Files on a disk, checkpoints first: read with care, replaced whole or not at all.
+"""Files on a disk, read with care, replaced whole or not at all.
 
 In: paths and bytes. Out: an open file, or a file that holds the bytes; else a
 `CheckpointFileError`, and the path holds what it held before, or all of the bytes.
@@ -116,9 +116,10 @@ def _sync_folder(folder: str) -> None:
 
 
 def _check_regular(path: str, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "this is a folder", path)
     if not stat.S_ISREG(mode):
-        what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
-        raise CheckpointFileError(f"{path!r}: this is {what}")
+        raise OSError(errno.EINVAL, "this is no regular file", path)
 
 
 @contextmanager

@@ -261,3 +261,15 @@ def test_of_two_processes_one_whole_file_is_left(tmp_path: Path) -> None:
         child.communicate()
     assert seen == {b"a", b"b"}
     assert is_whole(path.read_bytes(), "ab")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its folders have no pipes")
+def test_what_is_no_checkpoint_has_no_error_of_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, says in {".": "this is a folder", "pipe": "this is no regular file"}.items():
+        with pytest.raises(OSError, match=says) as caught:
+            storage.replace(str(tmp_path / name), NEW)
+        assert not isinstance(caught.value, rnnc.Error)
+        with pytest.raises(OSError, match=f"cannot be written: {says}") as caught:
+            write(str(tmp_path / name), NEW)
+        assert isinstance(caught.value, rnnc.Error) and caught.value.code == "checkpoint-file"
