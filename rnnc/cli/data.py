@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import os
 import re
 import sys
 import zipfile
@@ -45,7 +47,11 @@ def read_steps(path: str, columns: Sequence[str]) -> Array:
     """
     if Path(path).suffix.lower() == ".npy":
         return _read_npy(path, columns)
-    return _parse(_read_text(path), "standard input" if path == "-" else path, columns)
+    return _parse(_read_text(path), _shown(path), columns)
+
+
+def _shown(path: str) -> str:
+    return "standard input" if path == "-" else path
 
 
 def _read_text(path: str) -> str:
@@ -53,7 +59,7 @@ def _read_text(path: str) -> str:
         data = read_standard_input() if path == "-" else Path(path).read_bytes()
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not text in UTF-8: see byte {error.start}") from None
+        raise DataError(f"{_shown(path)} is not text in UTF-8: see byte {error.start}") from None
     except OSError as error:
         raise _unreadable(path, error) from None
 
@@ -111,7 +117,12 @@ def _is_missing(words: Sequence[str]) -> bool:
 
 def _number(word: str, column: str, where: str) -> float:
     if _is_number(word):
-        return float(word)
+        number = float(word)
+        if math.isinf(number) and "inf" not in word.lower():
+            raise DataError(
+                f"{where}: {column} is {word:.40}, more than a float64 holds; inf can be written so"
+            )
+        return number
     if word.lower() in MISSING:
         raise DataError(
             f"{where}: {column} is {word!r}, no number\n"
@@ -199,8 +210,21 @@ def read_params(path: str) -> dict[str, Array]:
             with loaded as file:
                 return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from None
+        found = _unreadable(path, error)
+        if not isinstance(error, OSError) and _is_safetensors(path):
+            found = DataError(
+                f"{found}\n hint: net.save made it, it seems; of such a net make an .npz file:\n"
+                f"       np.savez('params.npz', **rnnc.load_net({path!r}).params)"
+            )
+        raise found from None
     raise DataError(f"{path} holds one array without a name: save with np.savez")
+
+
+def _is_safetensors(path: str) -> bool:
+    """Whether a file begins as one of `net.save` does: a length, and then JSON."""
+    with open(path, "rb") as file:
+        head = file.read(9)
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") < os.path.getsize(path)
 
 
 def write_steps(path: str, steps: Array, columns: Sequence[str]) -> None:

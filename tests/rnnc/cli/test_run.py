@@ -176,8 +176,9 @@ def test_a_cell_that_cannot_run_over_a_file_says_why(
         ("1,2,3\n4,,6\n", "line 2: x[1] is '', no number"),
         ("1,2,3\n4,five,6\n", "line 2: x[1] is 'five', no number"),
         ("1,2,3\n4,1_000,6\n", "'1_000'"),
+        ("1,2,3\n4,-1e400,6\n", "line 2: x[1] is -1e400, more than a float64 holds"),
         ("x[2],x[0],x[1]\n1,2,3\n", "another order"),
-        (b"\xff\xfe1\x00,\x002\x00", "UTF-8"),
+        (b"\xff\xfe1\x00,\x002\x00", "standard input is not text in UTF-8: see byte 0"),
         ('1,2,"3\x00\n', "line 1"),
     ],
 )
@@ -229,6 +230,11 @@ def test_wrong_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
     np.savez(tmp_path / "few.npz", W=np.zeros((3, 2, 3)))
     few = fails("--input", str(good), "--params", str(tmp_path / "few.npz"))
     assert "few.npz has no U, b, d, which GRU has" in few
+    pytest.importorskip("safetensors")
+    rnnc.GRU(3, 2).save(tmp_path / "net")
+    saved = fails("--input", str(good), "--params", str(tmp_path / "net"))
+    assert "net cannot be read: it holds no arrays as NumPy saves them\n hint: " in saved
+    assert f"np.savez('params.npz', **rnnc.load_net({str(tmp_path / 'net')!r}).params)" in saved
     save_params(tmp_path / "wrong.npz", rnnc.GRU(3, 4))
     wrong = fails("--input", str(good), "--params", str(tmp_path / "wrong.npz"))
     assert "error[array-shape]" in wrong
