@@ -18,6 +18,8 @@ from .errors import DTypeError, ShapeError
 from .numpy_arrays import NumPyArrays, as_array
 from .tensors import TorchArrays
 
+OWNER = "this loss"  # of the arrays, in messages
+
 
 def cross_entropy(ys: Any, targets: Any, mask: Any = None) -> tuple[float, AnyArray]:
     """The mean of -log softmax(ys)[target], in nats, and its cotangent.
@@ -92,10 +94,12 @@ def _real(given: Any, name: str) -> tuple[Arrays, AnyArray]:
     if is_tensor(given):
         if kind(given) != "f":
             raise DTypeError(f"{name} holds {given.dtype}, not real numbers: pass {name}.float()")
-        arrays: Arrays = TorchArrays(str(given.dtype).removeprefix("torch."), given.device)
+        dtype = str(given.dtype).removeprefix("torch.")
+        arrays: Arrays = TorchArrays(dtype, given.device, OWNER)
         return arrays, arrays.real(arrays.given(given, name), name)
     array = as_array(given, name)
-    arrays = NumPyArrays(array.dtype.name if array.dtype in (np.float32, np.float64) else "float32")
+    dtype = array.dtype.name if array.dtype in (np.float32, np.float64) else "float32"
+    arrays = NumPyArrays(dtype, OWNER)
     return arrays, arrays.real(array, name)
 
 

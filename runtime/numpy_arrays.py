@@ -25,7 +25,8 @@ DEEPEST = 64  # axes that NumPy has at most
 class NumPyArrays:
     """Arrays of NumPy: those of nets on the NumPy backend."""
 
-    def __init__(self, dtype: str) -> None:
+    def __init__(self, dtype: str, owner: str = "this net") -> None:
+        """For what computes with `dtype`, called `owner` in messages."""
         if dtype in NARROW:
             raise SettingError(
                 f"dtype={dtype!r} takes backend='triton': NumPy computes in float32 or float64"
@@ -33,6 +34,7 @@ class NumPyArrays:
         self.dtype = dtype
         self.state_dtype = dtype
         self.element = np.dtype(dtype)
+        self.owner = owner
 
     def given(self, value: Any, name: str) -> Array:
         return as_array(value, name)
@@ -41,7 +43,7 @@ class NumPyArrays:
         return as_array(value, name)
 
     def real(self, value: AnyArray, name: str, *, state: bool = False) -> Array:
-        return as_real(value, self.element, name)
+        return as_real(value, self.element, name, self.owner)
 
     def indices(
         self, value: AnyArray, rows: int | None, name: str, valid: AnyArray | None = None
@@ -163,12 +165,12 @@ def _object_message(value: Any, name: str) -> str:
     return held
 
 
-def check_real(array: Array, dtype: str, name: str) -> None:
+def check_real(array: Array, dtype: str, name: str, owner: str) -> None:
     """Raise a `DTypeError` unless `array` holds real floats."""
     if array.dtype.kind == "f":
         return
     held = array.dtype.name if array.dtype.kind != "O" else "Python objects"
-    message = f"{name} holds {held}, this net computes with {dtype}"
+    message = f"{name} holds {held}, {owner} computes with {dtype}"
     if array.dtype.kind in "iub":
         wide = "float32" if dtype in NARROW else dtype
         message += f"; convert it yourself: {name}.astype(np.{wide})"
@@ -177,10 +179,10 @@ def check_real(array: Array, dtype: str, name: str) -> None:
     raise DTypeError(message)
 
 
-def as_real(array: Array, element: np.dtype[Any], name: str) -> Array:
+def as_real(array: Array, element: np.dtype[Any], name: str, owner: str) -> Array:
     """Real floats of any width as `element`; too large ones become infinite."""
     if array.dtype != element:
-        check_real(array, element.name, name)
+        check_real(array, element.name, name, owner)
     return _plain(array, element)
 
 

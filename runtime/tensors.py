@@ -28,7 +28,8 @@ from .products import Products
 class TorchArrays:
     """Tensors on one device."""
 
-    def __init__(self, dtype: str, device: Any) -> None:
+    def __init__(self, dtype: str, device: Any, owner: str = "this net") -> None:
+        """For what computes with `dtype` on a device, called `owner` in messages."""
         import torch
 
         self.dtype = dtype
@@ -36,6 +37,7 @@ class TorchArrays:
         self.element: Any = getattr(torch, dtype)
         self._state_element = getattr(torch, self.state_dtype)
         self.device = torch.device(device)
+        self.owner = owner
 
     # -- from users ------------------------------------------------------------------------------
 
@@ -62,8 +64,9 @@ class TorchArrays:
         if is_tensor(value):
             self._check(value, self._width(state), name, state=state)
             return value.resolve_neg().contiguous()  # kernels read memory as it is
-        check_real(value, self.state_dtype if state else self.dtype, name)
-        return self._sent(as_real(value, np.dtype(self.state_dtype), name), state=state)
+        check_real(value, self.state_dtype if state else self.dtype, name, self.owner)
+        wide = as_real(value, np.dtype(self.state_dtype), name, self.owner)
+        return self._sent(wide, state=state)
 
     def indices(
         self, value: AnyArray, rows: int | None, name: str, valid: AnyArray | None = None
@@ -126,7 +129,7 @@ class TorchArrays:
         wanted = f"takes {_dtype_name(element)} on {self.device}"
         if state and self.dtype in NARROW:
             wanted = f"of {self.dtype} keeps states in {_dtype_name(element)} on {self.device}"
-        raise DTypeError(f"{held}, and this net {wanted}: pass {way}")
+        raise DTypeError(f"{held}, and {self.owner} {wanted}: pass {way}")
 
     # -- kept, and handed out --------------------------------------------------------------------
 

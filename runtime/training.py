@@ -187,7 +187,7 @@ def _check_arrays(given: Any, what: str) -> None:
                 way = ".detach()" if kind(value) == "f" else ".float()"
                 raise DTypeError(f"{shown} is a detached tensor of reals: pass {shown}{way}")
         elif isinstance(value, np.ndarray | np.generic):
-            check_real(np.asarray(value), "float32", shown)
+            check_real(np.asarray(value), "float32", shown, "an update")
         else:
             raise DTypeError(f"{shown} is an array, not {type(value).__name__}")
 

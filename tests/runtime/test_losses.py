@@ -78,6 +78,8 @@ def test_nothing_that_counts_is_a_loss_of_0(like: Like) -> None:
         (lambda: rnnc.cross_entropy(random(2, 5), [0, 5]), IndexError, "holds 5"),
         (lambda: rnnc.cross_entropy(random(2, 5), [0.0, 1.0]), TypeError, "an index"),
         (lambda: rnnc.cross_entropy(np.zeros((2, 5), int), [0, 1]), TypeError, "ys holds int64"),
+        (lambda: rnnc.squared_error([1], [2]), TypeError, "int64, this loss computes with float32"),
+        (lambda: rnnc.squared_error([1.0], [2]), TypeError, "this loss computes with float64"),
         (lambda: rnnc.squared_error(random(3), random(1, 3)), ValueError, r"shaped like ys, \[3\]"),
         (lambda: rnnc.squared_error(random(3), random(3), [True]), ValueError, r"bool\[3\]"),
     ],
