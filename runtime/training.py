@@ -200,6 +200,8 @@ def _pairs(
     params = dict(params) if isinstance(params, Mapping) else params
     _check_arrays(params, "params")
     _check_arrays(d_params, "d_params")
+    if params and not d_params:
+        raise NamesError("there is no gradient: d_params is empty, and nothing would be trained")
     unknown = [name for name in d_params if name not in params]
     if unknown:
         raise NamesError(f"gradients for {', '.join(unknown)}, which are no parameters")

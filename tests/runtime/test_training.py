@@ -34,6 +34,8 @@ from tests.runtime.models import close, elman, numpy_of, random
         (lambda: rnnc.Adam(decay=0.9), ValueError, "decay"),  # type: ignore[arg-type]
         (lambda: rnnc.Adam(epsilon=-1), ValueError, "epsilon"),
         (lambda: rnnc.SGD(1).step({}, {"W": random(2)}), ValueError, "W"),
+        (lambda: rnnc.SGD(1).step({"W": random(2)}, {}), ValueError, "no gradient"),
+        (lambda: rnnc.Adam(1).step({"W": random(2)}, {}), ValueError, "no gradient"),
         (lambda: rnnc.Adam(1).step({"W": random(2)}, {"W": random(3)}), ValueError, r"\[2\]"),
     ],
 )
