@@ -104,6 +104,10 @@ def _run(arguments: Sequence[str]) -> int:
         from .settings import read_settings
 
         given["settings"] = read_settings(given["settings"])
+    if given.pop("has_view", False):
+        from .stages import read_view
+
+        given["view"] = read_view(given)
     command: Callable[..., int] = getattr(import_module(f".{module}", __package__), function)
     with raised():
         return command(**given)

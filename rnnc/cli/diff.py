@@ -7,40 +7,29 @@ from __future__ import annotations
 
 import sys
 
-from ..compiler.pipeline import Goal, stages
+from ..compiler.pipeline import stages
 from ..compiler.text import show as text_of
 from .differences import out_diff, unified
 from .errors import UsageError
 from .printing import out_json
-from .settings import Settings, bind, pick, read_library
-from .stages import pass_number, passes_of, read_masks, text_after
+from .stages import View, pass_number, passes_of, text_after
 from .statuses import FINE
 
 
-def diff(
-    path: str, name: str | None, settings: Settings, *, stage: str, backward: bool, masks: str,
-    exact: bool, backend: str, as_json: bool,
-) -> int:  # fmt: skip
+def diff(view: View, *, stage: str, as_json: bool) -> int:
     """Run the command.
 
     Args:
-        path: a file, or "std".
-        name: a cell; None for the only one.
-        settings: its sizes and options.
+        view: of which cell, and compiled for what.
         stage: a pass, or its number. A pass that runs several times has a diff for each time that
             it changes something.
-        backward: of the backward scan instead of the forward one.
-        masks: words of "starts,boundaries,lengths", what the program's calls use.
-        exact: as exact programs are compiled.
-        backend: whose passes; nothing is run.
         as_json: print one JSON document instead of the diff alone.
     Returns:
         The exit status: 0, whether the pass changes anything or not.
     """
-    template = pick(read_library(path), name)
-    goal = Goal(read_masks(masks), record=True, exact=exact, backend=backend)
+    template, goal, backward = view.template(), view.goal(), view.backward
     number = pass_number(stage, goal)
-    cell = bind(template, settings)
+    cell = view.bound(template)
     before, done_before = "" if backward else text_of(cell), "the cell"
     lines: list[str] = []
     for at, done in zip(passes_of(goal), stages(cell, goal), strict=False):

@@ -44,7 +44,7 @@ def emit(
         target: "sm_80" or "sm_90".
         dtype: of parameters, inputs and outputs.
         batch: how many rows calls have, about: mappings are chosen for that.
-        masks: words of "starts,boundaries,lengths", what the program's calls use.
+        masks: words of `MASKS`, what the program's calls use.
         fast: products of float32 in TF32, tanh and sigmoid by the device's approximation.
         folder: what is written into; made if it is not there.
         as_json: print one JSON document instead of tables.

@@ -7,34 +7,26 @@ a file.
 from __future__ import annotations
 
 from ..compiler.drawing import draw
-from ..compiler.pipeline import Goal
 from .output import write
 from .printing import out, out_json
-from .settings import Settings, bind, pick, read_library
-from .stages import read_masks
+from .stages import View
 from .statuses import FINE
 
 
-def graph(
-    path: str, name: str | None, settings: Settings, *, unrolled: bool, backward: bool, form: str,
-    target: str, masks: str, exact: bool, backend: str, as_json: bool,
-) -> int:  # fmt: skip
+def graph(view: View, *, unrolled: bool, form: str, target: str, as_json: bool) -> int:
     """Run the command.
 
     Args:
-        path, name, settings: a file or "std", a cell, its sizes and options.
+        view: of which cell, and compiled for what.
         unrolled: draw three steps rather than one.
-        backward: draw the backward scan.
         form: "svg" or "mermaid".
         target: a file that is written, or "-".
-        masks, exact, backend: what the cell is compiled for, as for `show`.
         as_json: print the picture as a JSON document; with a file, where it is.
     Returns:
         The exit status.
     """
-    goal = Goal(read_masks(masks), record=True, exact=exact, backend=backend)
-    cell = bind(pick(read_library(path), name), settings)
-    text = draw(cell, goal, backward=backward, unrolled=unrolled, form=form)
+    goal, cell = view.goal(), view.bound(view.template())
+    text = draw(cell, goal, backward=view.backward, unrolled=unrolled, form=form)
     if target != "-":
         write(target, text.encode())
     if as_json:

@@ -25,6 +25,11 @@ exit status:
 
 BACKENDS = ("numpy", "triton")
 PICTURES = ("svg", "mermaid")
+# What a call of `scan` says of its steps -> as `passes.boundaries` names it, in that order.
+MASKS = {
+    "starts": "starts", "boundaries": "boundaries", "weights": "weights", "lengths": "valid",
+    "starts_at": "placed",
+}  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
@@ -119,27 +124,24 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     made.add_argument("--diff", action="store_true", help="write nothing; print what would change")
 
     made = command("show", "show:show", "show a cell at one stage of the compiler")
-    _add_cell(made)
+    _add_view(made)
     made.add_argument(
         "--stage", default="cell", metavar="STAGE",
         help="syntax, cell, a pass or its number (rnnc passes), derivative, plan, source or report",
     )  # fmt: skip
-    _add_goal(made)
 
     made = command("graph", "graph:graph", "draw a cell: what is computed when, and from what")
-    _add_cell(made)
+    _add_view(made)
     made.add_argument("--unrolled", action="store_true", help="three steps, and what they hand on")
     made.add_argument("--format", dest="form", choices=PICTURES, default=PICTURES[0])
     made.add_argument(
         "--output", dest="target", default="-", metavar="FILE",
         help="where to write; - for standard output, the default",
     )  # fmt: skip
-    _add_goal(made)
 
     made = command("diff", "diff:diff", "show what a pass changes in a cell")
-    _add_cell(made)
+    _add_view(made)
     made.add_argument("stage", metavar="PASS", help="or its number (rnnc passes)")
-    _add_goal(made)
 
     made = command("run", "run:run", "run a cell over a file of numbers, a step a line")
     _add_cell(made)
@@ -179,10 +181,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
         "--batch", type=int, default=16, metavar="ROWS",
         help="how many rows calls have, about: kernels run any number, and are chosen for this; 16",
     )  # fmt: skip
-    made.add_argument(
-        "--masks", default="", metavar="MASKS",
-        help="what calls use: starts, boundaries, lengths, separated by commas",
-    )  # fmt: skip
+    _add_masks(made)
     made.add_argument(
         "--fast", action="store_true",
         help="products of float32 in TF32, tanh and sigmoid by the device's approximation",
@@ -220,16 +219,24 @@ def _add_cell(parser: Parser) -> None:
     _add_settings(parser)
 
 
-def _add_goal(parser: Parser) -> None:
+def _add_view(parser: Parser) -> None:
+    """The arguments that `stages.View` is made of."""
+    _add_cell(parser)
+    parser.set_defaults(has_view=True)
     parser.add_argument("--backward", action="store_true", help="of the backward program")
-    parser.add_argument(
-        "--masks", default="", metavar="MASKS",
-        help="what calls use: starts, boundaries, lengths, separated by commas",
-    )  # fmt: skip
+    _add_masks(parser)
     parser.add_argument("--exact", action="store_true", help="as exact programs are compiled")
     parser.add_argument(
         "--backend", choices=BACKENDS, default="numpy",
         help="what the plan and the source are for; it need not be able to run here",
+    )  # fmt: skip
+
+
+def _add_masks(parser: Parser) -> None:
+    parser.add_argument(
+        "--masks", default="", metavar="MASKS",
+        help=f"what calls use: {', '.join(MASKS)}, separated by commas; weights are boundaries of "
+        "real numbers",
     )  # fmt: skip
 
 

@@ -16,41 +16,31 @@ from ..compiler.text import show as text_of
 from ..grammar.syntax import Syntax
 from .errors import UsageError
 from .printing import out, out_json
-from .settings import Settings, bind, pick, read_library
-from .stages import pass_number, passes_of, read_masks, text_after
+from .stages import View, pass_number, passes_of, text_after
 from .statuses import FINE
 
 DEEPEST_INDENT: Final = 60  # of a syntax tree: deeper parts stay in line
 OTHER_STAGES: Final = ("syntax", "cell", "derivative", "plan", "source", "report")
 
 
-def show(
-    path: str, name: str | None, settings: Settings, *, stage: str, backward: bool, masks: str,
-    exact: bool, backend: str, as_json: bool,
-) -> int:  # fmt: skip
+def show(view: View, *, stage: str, as_json: bool) -> int:
     """Run the command.
 
     Args:
-        path: a file, or "std".
-        name: a cell; None for the only one.
-        settings: its sizes and options.
+        view: of which cell, and compiled for what.
         stage: "syntax", "cell", "derivative", "plan", "source", "report", a pass, or its number.
             Of a pass that runs several times, the last time.
-        backward: show the backward scan instead of the forward one.
-        masks: words of "starts,boundaries,lengths", what the program's calls use.
-        exact: for programs that are exact.
-        backend: whose passes, plan and source; nothing is run.
         as_json: print one JSON document instead of the text alone.
     Returns:
         The exit status.
     """
-    template = pick(read_library(path), name)
+    template = view.template()
     if stage == "syntax":
         text = "\n".join(syntax_lines(template.definition.declaration))
     else:
-        goal = Goal(read_masks(masks), record=True, exact=exact, backend=backend)
+        goal = view.goal()
         wanted = 0 if stage in OTHER_STAGES else pass_number(stage, goal, OTHER_STAGES)
-        text = _text(bind(template, settings), goal, stage, wanted, backward).rstrip("\n")
+        text = _text(view.bound(template), goal, stage, wanted, view.backward).rstrip("\n")
     if as_json:
         out_json({"ok": True, "cell": template.name, "stage": stage, "text": text})
     else:

@@ -1,21 +1,57 @@
-"""How commands name what the compiler does: masks and passes; and what a pass leaves behind.
+"""How commands name what the compiler does: programs, masks and passes; and what a pass leaves.
 
-In: words of a call. Out: what a program is compiled for, the numbers of passes, and text.
+In: words of a call. Out: a cell and what it is compiled for, the numbers of passes, and text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ..compiler.elaborate.hints import closest
-from ..compiler.ir import Scans
+from ..compiler.ir import Cell, Scans
+from ..compiler.library import Template
 from ..compiler.pipeline import PIPELINE, Goal
 from ..compiler.text import show as text_of
 from ..compiler.text import show_plan
 from .errors import UsageError
+from .parser import MASKS
+from .settings import Settings, bind, pick, read_library
 
-MASKS: Final = {"starts": "starts", "boundaries": "boundaries", "lengths": "valid"}
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Which program of which cell a command looks at."""
+
+    path: str  # a file, "-", or "std"
+    name: str | None  # of a cell; None for the only one
+    settings: Settings  # its sizes and options
+    backward: bool  # the backward program instead of the forward one
+    masks: str  # what its calls use: words of `MASKS`
+    exact: bool  # as exact programs are compiled
+    backend: str  # whose passes, plan and source; nothing is run
+
+    def template(self) -> Template:
+        """The cell as it is written."""
+        return pick(read_library(self.path), self.name)
+
+    def bound(self, template: Template) -> Cell:
+        """The cell with its sizes."""
+        return bind(template, self.settings)
+
+    def goal(self) -> Goal:
+        """What it is compiled for.
+
+        Raises:
+            UsageError: there is no such mask.
+        """
+        return Goal(read_masks(self.masks), record=True, exact=self.exact, backend=self.backend)
+
+
+def read_view(given: dict[str, Any]) -> View:
+    """The view among the arguments of a command, which are taken out."""
+    return View(**{field.name: given.pop(field.name) for field in fields(View)})
 
 
 def read_masks(text: str) -> tuple[str, ...]:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from rnnc.cli import main
+from rnnc.cli.parser import MASKS
 from rnnc.cli.statuses import FINE, MISUSED
 from rnnc.compiler.ir import Cell, Scan
+from rnnc.compiler.passes import boundaries
 from rnnc.compiler.pipeline import PIPELINE
 from rnnc.compiler.text import read
 from rnnc.grammar import std_names
@@ -122,6 +124,14 @@ def test_masks_become_nodes(capsys: pytest.CaptureFixture[str]) -> None:
     masked = shown(capsys, *RNN, "--stage", "boundaries", "--masks", "starts,lengths")
     assert "mask." not in plain
     assert "mask.starts" in masked and "mask.valid" in masked
+
+
+def test_every_mask_of_a_call_has_its_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sorted(MASKS.values()) == sorted((*boundaries.MASKS, boundaries.PLACED))
+    for word, inner in MASKS.items():
+        for way in ((), ("--backward", "--stage", "source")):
+            shown(capsys, *RNN, "--stage", "boundaries", "--masks", word, *way)
+        assert f"mask.{inner}" in shown(capsys, *RNN, "--stage", "boundaries", "--masks", word)
 
 
 def test_there_is_no_derivative_before_it_is_made(capsys: pytest.CaptureFixture[str]) -> None:
