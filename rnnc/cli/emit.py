@@ -21,6 +21,7 @@ from ..compiler.pipeline import Goal, compile_cell
 from ..runtime.aot import SHARED, Compiled, Report, compile_fitting, fault, require_compiler
 from ..runtime.rehearse import Array, Launch, rehearse
 from .errors import OutputError, UsageError
+from .output import write
 from .printing import out, out_json, out_table
 from .progress import followed
 from .settings import Settings, bind, pick, read_library
@@ -77,11 +78,8 @@ def emit(
         "programs": {way: _program(way, program, dtype) for way, program in programs.items()},
     }
     files["program.json"] = json.dumps(description, indent=1).encode() + b"\n"
-    try:
-        for file, data in files.items():
-            (where / file).write_bytes(data)
-    except OSError as error:
-        raise _unwritable(folder, error) from None
+    for file, data in files.items():
+        write(str(where / file), data)
     wrong = any(report.problem for p in programs.values() for report in p.reports)
     if as_json:
         out_json({"ok": not wrong, "folder": folder, "files": sorted(files), **description})
@@ -98,12 +96,8 @@ def _folder(folder: str) -> Path:
         with tempfile.TemporaryFile(dir=where):
             pass
     except OSError as error:
-        raise _unwritable(folder, error) from None
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from None
     return where
-
-
-def _unwritable(folder: str, error: OSError) -> OutputError:
-    return OutputError(f"{folder} cannot be written: {error.strerror or error}")
 
 
 def _cubin(way: str, report: Report) -> str:

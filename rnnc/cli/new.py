@@ -5,17 +5,20 @@ In: a name and a kind. Out: a file that checks, runs and trains as it is.
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from importlib.resources import files
 from pathlib import Path
 
 from ..compiler import library
 from ..compiler.elaborate.hints import closest
+from ..grammar import std_names
 from ..grammar.format import format_text
 from ..grammar.limits import LONGEST_NAME
 from ..grammar.problems import Problems
 from ..grammar.words import RESERVED
 from .errors import OutputError, UsageError
+from .output import write
 from .printing import out, out_json
 from .statuses import FINE
 
@@ -45,13 +48,9 @@ def new(name: str, *, kind: str, as_json: bool) -> int:
     path = Path(f"{name.lower()}.rnn")
     text = starter(name, kind, path.name)
     _check_text(text, name)
-    try:
-        with open(path, "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except FileExistsError:
-        raise OutputError(f"{path} is there already; nothing was written") from None
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
+    if os.path.lexists(path):  # a link that leads nowhere too
+        raise OutputError(f"{path} is there already; nothing was written")
+    write(str(path), text.encode())
     commands = [f"rnnc check {path}", f"echo 1 | rnnc run {path}"]
     if as_json:
         out_json({"ok": True, "file": str(path), "cell": name, "next": commands})
@@ -82,6 +81,11 @@ def _check_name(name: str) -> None:
         raise UsageError(f"a name has at most {LONGEST_NAME} characters, this one has {len(name)}")
     if name in RESERVED:
         raise UsageError(f"{name!r} is a word of the language; {name.title()} is free")
+    if name in std_names():  # a file could not import both, and a reader would take it for that one
+        raise UsageError(
+            f"{name} is a standard cell, 'import {name} from std'; for one of your own, "
+            f"My{name} is free"
+        )
 
 
 def _check_text(text: str, name: str) -> None:

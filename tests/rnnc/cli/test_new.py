@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -59,6 +61,18 @@ def test_what_is_there_already_stays(folder: Path, capsys: pytest.CaptureFixture
     assert (folder / "mine.rnn").read_text() == "mine"
 
 
+def test_a_disk_that_is_full_leaves_no_part_of_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["new", "Mine"]) == WRONG
+    assert "error[cannot-write]: mine.rnn cannot be written: No space" in capsys.readouterr().err
+    assert not list(folder.iterdir())
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -71,6 +85,7 @@ def test_what_is_there_already_stays(folder: Path, capsys: pytest.CaptureFixture
         ("A" * 65, "at most 64 characters"),
         ("x", "cannot well be called 'x'"),
         ("tanh", "cannot well be called 'tanh'"),
+        ("LSTM", "LSTM is a standard cell, 'import LSTM from std'; for one of your own, MyLSTM is"),
     ],
 )
 def test_a_name_that_a_cell_cannot_have_is_refused(
