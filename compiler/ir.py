@@ -85,6 +85,8 @@ class Node:
 
 LEAVES = frozenset({"param", "input", "carry"})  # the ops of what a graph is given
 
+VALID = "mask.valid"  # the input that says which steps of a row count; any other mask names few
+
 _shared: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
 
 

@@ -75,8 +75,10 @@ def scattered(rows, index, values):
 ROWS_NAMED = '''\
 def rows_named(mask):
     """For every step of bool[T,B] the rows that it names, or None where it names none."""
-    some = mask.any(1).tolist()
-    return [row.nonzero()[0] if any_ else None for row, any_ in zip(mask, some)]
+    found = [None] * len(mask)
+    for t in mask.any(1).nonzero()[0].tolist():
+        found[t] = mask[t].nonzero()[0]
+    return found
 '''
 
 # Each with the others it calls, in the order in which they are printed.

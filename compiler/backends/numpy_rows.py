@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir import Node
-from ..passes.boundaries import VALID
+from ..ir import VALID, Node
 from .numpy_frame import STEP, Frame
 from .numpy_layout import dims_of
 from .numpy_parts import VIEWS

@@ -16,7 +16,6 @@ from ..shapes import Type
 
 MASKS = ("starts", "boundaries", "weights", "valid")
 AFTER = "after."  # the out `after.h` is the state h as each step leaves it
-VALID = "mask.valid"  # the input that says which steps count
 PLACED = "placed"  # the mask of resets to values of the caller's, which are inputs as well
 
 OVER_TIME = frozenset("TB")

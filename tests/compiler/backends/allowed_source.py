@@ -14,8 +14,8 @@ from types import EllipsisType
 PARTS = frozenset(
     """Module FunctionDef arguments arg Return Import ImportFrom alias With withitem For If Expr
     Assign AnnAssign AugAssign Name Load Store Attribute Subscript Slice Starred Tuple List Dict
-    Call keyword Constant IfExp Compare BoolOp BinOp UnaryOp And Or Eq NotEq Lt LtE Gt GtE Is Add
-    Sub Mult Div FloorDiv Mod Pow USub BitAnd BitOr""".split()
+    Call keyword Constant IfExp Compare BoolOp BinOp UnaryOp And Or Eq NotEq Lt LtE Gt GtE Is IsNot
+    Add Sub Mult Div FloorDiv Mod Pow USub Invert BitAnd BitOr""".split()
 )
 IMPORTS = frozenset(["numpy", "torch", "triton", "triton.language"])
 BUILTINS = frozenset("range zip min max len abs float bool".split())
