@@ -7,7 +7,8 @@ parameters and states have the paths in front, and whose calls change all of its
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -86,7 +87,7 @@ class Layered(Net):
     def _begin(self, rows: Any, state: Mapping[str, Any] | None) -> None:
         """Reset the nets; all rows, or some, these to a state by path if there is one."""
 
-    def _masks_bytes(self, _call: Call, _window: int | None) -> int:
+    def _mask_bytes(self, _call: Call, _window: int | None) -> int:
         """What masks take that are kept for the way back, once a call is recorded."""
         return 0
 
@@ -118,21 +119,28 @@ class Layered(Net):
     def _run(
         self, call: Call, words: dict[str, Any], window: int | None, *, states: bool = False
     ) -> Any:
-        kept, arrays = self._kept(), self._arrays
+        arrays = self._arrays
         said = Said(**self._placed(call, words), states=states, window=window)
         if self.training:
-            said = replace(said, held=self._masks_bytes(call, window))
-        try:
+            said = replace(said, held=self._mask_bytes(call, window))
+        with self._all_or_none():
             y, note = self._through(self._read(call), call, said)
             ys = arrays.handed(call.returned(y), call.in_numpy)
             seen = self._seen(call, said) if states else {}
+            if self.training:
+                sizes = call.resized(call.steps, single=call.single)
+                self._ran = last_steps((*self._ran, Ran(sizes, states, note)), window)
+        return (ys, seen) if states else ys
+
+    @contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        """What fails within leaves every net as it was."""
+        kept = self._kept()
+        try:
+            yield
         except BaseException:
             self._put_back(kept)
             raise
-        if self.training:
-            sizes = call.resized(call.steps, single=call.single)
-            self._ran = last_steps((*self._ran, Ran(sizes, states, note)), window)
-        return (ys, seen) if states else ys
 
     def trace(
         self, xs: Any, *, starts: Any = None, starts_at: Any = None, lengths: Any = None,
@@ -264,7 +272,7 @@ class Layered(Net):
 
     def truncate(self) -> None:
         """Keep the state, forget the history: gradients do not reach back beyond this point."""
-        with self._alone():
+        with self._alone(), self._all_or_none():
             for net in self._nets().values():
                 net.truncate()
             self._ran = ()
@@ -279,19 +287,15 @@ class Layered(Net):
                 every state by path. What runs backwards in time begins the next call from it.
         """
         with self._alone():
-            kept = self._kept()
             if state is not None:
                 if rows is None:
                     raise SettingError("reset(state=) takes rows=; of all rows, set net.state")
                 what = f"the state that rows of {self} are reset to"
                 state, _ = read_carry(self._cell, self._arrays, state, what, None)
-            try:
+            with self._all_or_none():
                 self._begin(rows, state)
-            except BaseException:
-                self._put_back(kept)
-                raise
-            if rows is None:
-                self._ran = ()
+                if rows is None:
+                    self._ran = ()
 
     def train(self) -> Self:
         """Record calls from now on, and drop where a stack drops."""
@@ -375,15 +379,11 @@ class Layered(Net):
             what = f"the state of {self}"
             carry, lead = read_carry(self._cell, self._arrays, given, what, None)
             values = {name: array if lead else array[0] for name, array in carry.items()}
-            kept = self._kept()
-            try:
+            with self._all_or_none():
                 self._begin(None, None)
                 for path, net in self._nets().items():
                     net.state = beneath(values, path)
-            except BaseException:
-                self._put_back(kept)
-                raise
-            self._ran = ()
+                self._ran = ()
 
     # -- in a notebook ---------------------------------------------------------------------------
 

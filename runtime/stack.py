@@ -167,7 +167,7 @@ class Stack(Layered):
             span = "call" if self._dropout.per_sequence else "step"
             facts["dropout"] = (
                 f"{self._dropout.rate:g} of what layers after the first read, in training mode; "
-                f"its masks are {self._mask_bytes:,} bytes a {span} and row"
+                f"its masks are {self._mask_row_bytes:,} bytes a {span} and row"
             )
         if self._residual:
             plural = "s" * (len(self._residual) > 1)
@@ -218,17 +218,17 @@ class Stack(Layered):
         drawn = self._dropout.factors(at, step, call.steps, call.batch, shape)
         return self._arrays.real(drawn, "dropout")
 
-    def _masks_bytes(self, call: Call, window: int | None) -> int:
+    def _mask_bytes(self, call: Call, window: int | None) -> int:
         if self._dropout is None:
             return 0
         masks = self._at.history.steps + call.steps
         masks = masks if window is None else min(masks, window)
         if self._dropout.per_sequence:
             masks = len(self._ran) + 1
-        return masks * call.batch * self._mask_bytes
+        return masks * call.batch * self._mask_row_bytes
 
     @property
-    def _mask_bytes(self) -> int:
+    def _mask_row_bytes(self) -> int:
         """What the masks of all layers take for a row."""
         numbers = sum(math.prod(_read(layer)[1]) for layer in self._layers[1:])
         return numbers * int(self._arrays.element.itemsize)
