@@ -77,6 +77,7 @@ def starts_of(pieces: dict[int, list[tuple[int, int]]]) -> Array:
     starts = np.zeros((STEPS, BATCH), bool)
     for row, parts in pieces.items():
         starts[[start for start, _ in parts], row] = True
+    starts[[7, 8], [2, 1]] = True  # where their rows have ended
     return starts
 
 
