@@ -44,6 +44,8 @@ class Bidirectional(Layered):
     `net.state` is what it has made of a call at the call's first step.
     """
 
+    merge = MERGES[0]  # what becomes of the two outputs
+
     def __init__(
         self, forward: Recur | BoundCell | Cell, backward: Recur | BoundCell | Cell, *,
         merge: str = "concat", backend: str | None = None, dtype: Any = None,

@@ -44,6 +44,16 @@ class NamesError(Error, ValueError):
     code: ClassVar[str] = "unknown-names"
 
 
+class NoSuchAttributeError(Error, AttributeError):
+    """A net has no attribute of the name that is set.
+
+    What can be set are `net.state` and `net.history_limit`; everything else is said when a net is
+    made, or by a call, as `net.load_params(...)`. Names that begin with `_` are not looked at.
+    """
+
+    code: ClassVar[str] = "no-such-attribute"
+
+
 class RangeError(Error, IndexError):
     """An integer lies outside what it counts.
 
@@ -229,9 +239,9 @@ class RedefinedWarning(Error, UserWarning):
 ERRORS: dict[str, type[Error]] = {
     error.code: error
     for error in (
-        ShapeError, DTypeError, NamesError, RangeError, SettingError, BackendError, KernelError,
-        KernelWarning, StateError, BusyError, NothingRecordedError, HistoryFullError,
-        OutOfMemoryError, CacheWarning, NoGradientError, ChainError, CheckpointError,
-        CheckpointFileError, MissingExtraError, RedefinedWarning,
+        ShapeError, DTypeError, NamesError, NoSuchAttributeError, RangeError, SettingError,
+        BackendError, KernelError, KernelWarning, StateError, BusyError, NothingRecordedError,
+        HistoryFullError, OutOfMemoryError, CacheWarning, NoGradientError, ChainError,
+        CheckpointError, CheckpointFileError, MissingExtraError, RedefinedWarning,
     )
 }  # fmt: skip

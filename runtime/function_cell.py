@@ -13,23 +13,24 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from .attributes import Fixed
 from .errors import CheckpointError, NoGradientError, SettingError, ShapeError
 
 Function = Callable[[Any, Any], tuple[Any, Any]]
 
 
-class FunctionRecur:
+class FunctionRecur(Fixed):
     """A stateful net around a Python function."""
 
     def __init__(self, function: Function, initial: Any) -> None:
         """Start at `initial`, which is copied."""
-        self.function = function
+        self._function = function
         self._initial = copy.deepcopy(initial)
         self._state = copy.deepcopy(initial)
 
     def __call__(self, x: Any) -> Any:
         """One step."""
-        returned = self.function(copy.deepcopy(self._state), x)
+        returned = self._function(copy.deepcopy(self._state), x)
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise SettingError(f"{self} takes a function that returns (state, output)")
         state, y = returned
@@ -99,4 +100,4 @@ class FunctionRecur:
         return self
 
     def __repr__(self) -> str:
-        return f"Recur({getattr(self.function, '__name__', self.function)})"
+        return f"Recur({getattr(self._function, '__name__', self._function)})"

@@ -15,12 +15,13 @@ from os import PathLike
 from typing import Any, Self
 
 from .arrays import AnyArray, Arrays
+from .attributes import Fixed
 from .memory import out_of_memory
 from .program import Program
 from .turns import Turns
 
 
-class Net(ABC):
+class Net(Fixed, ABC):
     """A net, which has one state and so one owner."""
 
     _turns: Turns
