@@ -199,8 +199,7 @@ class History:
         last = segments[-1] if segments else None
         kind = program, tape.variant
         joins = last and last.params is params and (last.program, last.variant) == kind
-        joins = joins and waiting is None and last.waiting is None
-        if last and joins and self.connected and whole:
+        if last and last.waiting is waiting is None and joins and self.connected and whole:
             segments = (
                 *segments[:-1],
                 last.holding(last.buffer.extended(rows, count)),

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import contextlib
 import copy
 import pickle
 import shutil
@@ -19,11 +18,9 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -38,82 +35,21 @@ from hypothesis.stateful import (
 )
 
 import rnnc
-from rnnc.compiler import library
-from rnnc.compiler.origin import Made
-from rnnc.runtime import program
 from rnnc.runtime.arrays import Array
-from rnnc.runtime.cell import BoundCell
 from rnnc.runtime.recur import Recur
+from tests.fuzz.compiled import CELLS, SIGNS, bound, compiled_once
 from tests.fuzz.log import Log, versions
 from tests.fuzz.mistakes import mistakes
 from tests.fuzz.plain_net import Named, PlainNet
 
-SOURCE = """
-# A start that is learned, through a function.
-cell Elman(inputs, hidden): (h[hidden] = tanh(h0), x[inputs]) -> (h', h') {
-    param W[hidden, inputs], U[hidden, hidden]
-    param b[hidden] = normal(0.1), h0[hidden] = normal(0.5)
-    h' = tanh(W @ x + U @ h + b)
-}
-# Two states, inputs and outputs.
-cell Leaky(inputs, hidden): ((h[hidden], mass[] = 0.5), (x[inputs], dt[]))
-                         -> ((h', mass'), (y[hidden], mass')) {
-    param W[hidden, inputs], U[hidden, hidden]
-    h'    = h + sigmoid(dt) * (tanh(W @ x + U @ h) - h)
-    mass' = 0.9 * mass + dt * sum(h')
-    y     = h' * tanh(mass')
-}
-# An input that picks a row.
-cell Spell(signs, hidden): (h[hidden], token[]: int) -> (h', h') {
-    param E[signs, hidden] = normal(1), U[hidden, hidden]
-    h' = sin(E[token] + U @ h)
-}
-cell Dense(inputs, outputs): ((), x[inputs]) -> ((), y[outputs]) {
-    param W[outputs, inputs], b[outputs] = normal(0.1)
-    y = W @ x + b
-}
-"""
 WAYS = ("truncate", "reset", "set_state", "save", "save", "pickle")
 MASKS = ("starts", "places", "lengths", "period", "cuts", "weights")
-CELLS = ("Elman", "Elman", "Leaky", "Spell", "Dense")
-FEATURES, HIDDEN, SIGNS = 2, 2, 3
 MOST_TWINS = 3
 MOST_STEPS = 30  # that a story has
 TOLERANCE = 1e-9
 
 seeds = st.integers(0, 2**16)
 some_rows = st.sampled_from([0, 1, 2, 2, 3])
-
-
-@cache
-def bound(name: str) -> BoundCell:
-    """Shared by all runs, so that it is compiled once."""
-    cells: Any = rnnc.loads(SOURCE)
-    cell: BoundCell = cells[name](SIGNS if name == "Spell" else FEATURES, HIDDEN)
-    return cell
-
-
-@contextlib.contextmanager
-def compiled_once() -> Iterator[None]:
-    """A net that is loaded shares the programs of all others of its cell, which take no state."""
-    remade: dict[str, Any] = {}
-    programs: dict[Any, Any] = {}
-
-    def remake(made: Made) -> Any:
-        return remade.setdefault(repr(made), remake_anew(made))
-
-    def compiled(cell: Any, *how: Any, **more: Any) -> Any:
-        key = repr(cell.origin), how, tuple(more.items())
-        if key not in programs:
-            programs[key] = compile_anew(cell, *how, **more)
-        return programs[key]
-
-    remake_anew, compile_anew = library.remade, program.compile
-    with (
-        mock.patch.object(library, "remade", lambda made: remade.get(repr(made)) or remake(made)),
-        mock.patch("rnnc.runtime.cell.compile", compiled),
-    ):
-        yield
 
 
 @cache
@@ -409,7 +345,8 @@ class NetMachine(RuleBasedStateMachine):
     def d_states(self, rng: np.random.Generator, drawn: Named) -> Any:
         """Cotangents of states that calls returned, drawn into zeros and as the net takes them."""
         assert self.plain.rows is not None
-        batched, given, parts = self.plain.rows[1], [], self.plain.call_parts()
+        batched, parts = self.plain.rows[1], self.plain.call_parts()
+        given: list[Named | None] = []
         stacked = rng.random() < 0.5 and all(call.states for _, call in parts)
         for steps, call in [(slice(None), None)] if stacked else parts:
             if call is not None and not (call.states and rng.random() < 0.8):

@@ -33,6 +33,7 @@ def mistakes(
         for s in plain.cell.states
     }
     wrong_name: Any = {3: 3}
+    no_flag: Any = 2
 
     def limited() -> None:
         net.history_limit, kept = 1, net.history_limit
@@ -54,7 +55,7 @@ def mistakes(
     yield "bad-setting", lambda: net.scan(xs, boundaries=[0.5, -1, 1])
     yield "array-shape", lambda: net.scan(xs, boundaries=np.ones(4))
     yield "out-of-range", lambda: net.scan(xs, boundaries=[7])
-    yield "bad-setting", lambda: net.scan(xs, states=2)
+    yield "bad-setting", lambda: net.scan(xs, states=no_flag)
     yield "bad-setting", lambda: net.scan(xs, starts_at=state)
     yield "unknown-names", lambda: net.scan(xs, starts=starts, starts_at={**state, "nothing": 0})
     yield "bad-setting", lambda: net.reset(state=state)
