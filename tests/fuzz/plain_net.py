@@ -123,6 +123,8 @@ class PlainNet:
     ) -> tuple[Named, Named]:  # fmt: skip
         """Outputs, and states as each step left them, [T, B, ...]."""
         (batch, _), count = rows, len(next(iter(xs.values())))
+        if not self.steps:
+            self.fresh = self.carry is None
         outs = {y.name: np.zeros((count, batch, *y.node.type.shape)) for y in self.cell.outputs}
         left = {s.name: np.zeros((count, batch, *s.node.type.shape)) for s in self.cell.states}
         for t in range(count):
@@ -156,9 +158,7 @@ class PlainNet:
     ) -> None:  # fmt: skip
         initial = self.initial(batch)
         if self.carry is None:
-            self.carry, self.fresh = initial, True
-        elif not self.steps:
-            self.fresh = False
+            self.carry = initial
         waiting = self.waiting or self.resets(np.full(batch, False), None)
         waits, begins = waiting.within(~valid), waiting.then(begins).within(valid)
         before = begins.put(waits.put(self.carry, initial), initial)
