@@ -161,14 +161,14 @@ def _is_weight_product(node: Node, serial: set[Node]) -> bool:
     """A step's value times a matrix of parameters, summed over an axis of the value."""
     if not is_contraction(node):
         return False
-    letters, out = node.attr[0].split("->")
+    letters = node.attr[0].split("->")[0].split(",")
     weights = [
-        names
-        for names, arg in zip(letters.split(","), node.args, strict=True)
+        set(names) - set(others)
+        for names, others, arg in zip(letters, letters[::-1], node.args, strict=True)
         if arg not in serial and not arg.type.axes
     ]
-    # A vector's product with the value is a reduction: it has no axis of its own.
-    return any(set(names) & set(out) for names in weights)
+    # A vector's product with the value is a reduction, and so are several: no axis is their own.
+    return any(weights)
 
 
 def _is_reduction(node: Node, serial: set[Node]) -> bool:

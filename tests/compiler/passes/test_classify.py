@@ -231,3 +231,10 @@ def test_linear_is_said_of_each_carry() -> None:
     assert found.kind == "NL-DIAG"
     # What a state in the loop is multiplied with must not depend on the loop either.
     assert recurrence((h, h * v.node), (g, g * h)).kind == "NL-DIAG"
+
+
+def test_vectors_of_rows_of_their_own_are_no_matrix() -> None:
+    """As a vector's product is a reduction, so is one for each row, or for each of an ensemble."""
+    weighed = apply("einsum", A.node, S, attr=("ab,ab->a", ""))
+    found = recurrence((S, S + column(weighed, 4)))
+    assert (found.kind, found.serial_products) == ("LIN-STRUCT", 0)
