@@ -177,6 +177,7 @@ class Init:
     name: str
     args: tuple[float, ...] = ()
     value: Node | None = None  # an expression of sizes and options, for `param a[H] = expr`
+    members: Shape = ()  # the first axes, of ensembles: along them every tensor is drawn by itself
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(map(repr, self.args))})" if self.args else self.name
@@ -210,6 +211,14 @@ class Value:
     node: Node
 
 
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """Several of one cell, along the first trailing axis of what each has of its own."""
+
+    member: Cell
+    count: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
     """One step with its sizes bound: (carry, input) -> (carry', output)."""
@@ -226,6 +235,7 @@ class Cell:
     output_is_tuple: bool = False
     named: tuple[Value, ...] = ()  # what equations call values, in their order; by path
     origin: Made | None = None  # what makes it again; None where it was built by hand
+    ensemble: Ensemble | None = None  # what it has several of; None of any other cell
 
 
 # -- along time ----------------------------------------------------------------------------

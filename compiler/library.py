@@ -30,10 +30,11 @@ from .elaborate.python import values_from_python
 from .elaborate.settings import Setting, settings_of
 from .elaborate.values import Value
 from .elaborate.witnesses import elaborate_at_witnesses
+from .ensemble import ensembled
 from .files import FileError, Kept
 from .ir import Cell
 from .loading import Loader, is_standard, standard
-from .origin import Made, Origin, Plain, Sources
+from .origin import Chained, Ensembled, Made, Origin, Plain, Sources
 from .shapes import Dim
 
 TEXT: Final = "<string>"  # the name of a source that was loaded from no file
@@ -225,8 +226,11 @@ def remade(made: Made) -> Cell:
     Raises:
         Problems, CallError, NoSuchCellError, TypeProblem: this rnnc cannot make it.
     """
-    if not isinstance(made, Origin):
-        return compose([remade(member) for member in made.members])
+    match made:
+        case Chained():
+            return compose([remade(member) for member in made.members])
+        case Ensembled():
+            return ensembled(remade(made.member), made.count, shared_inputs=made.shared_inputs)
     main, standard_texts = made.sources.main, made.sources.standard
     if not main and is_standard(made.cell, standard_texts.get(made.cell, "")):
         return std()[made.cell](**made.settings)

@@ -1,14 +1,17 @@
 """Where a cell came from: the texts and settings that make it again, as plain data.
 
-In: what `library` and `compose` knew when they made a cell. Out: values that can be compared,
-pickled and written into a file; `library.remade` makes the cell of one.
+In: what `library`, `compose` and `ensemble` knew when they made a cell. Out: values that can be
+compared, pickled and written into a file; `library.remade` makes the cell of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+MOST_MEMBERS: Final = 4096  # of an ensemble, those of its members among them
+DEEPEST: Final = 8  # ensembles within each other
 
 Plain: TypeAlias = int | float | bool | str  # a function by its name
 
@@ -39,4 +42,35 @@ class Chained:
     members: tuple[Made, ...]
 
 
-Made: TypeAlias = Origin | Chained
+@dataclass(frozen=True, slots=True)
+class Ensembled:
+    """Cells of one kind with parameters of their own."""
+
+    member: Made
+    count: int
+    shared_inputs: bool
+
+
+Made: TypeAlias = Origin | Chained | Ensembled
+
+
+def excess(made: Made) -> str | None:
+    """What of an ensemble, with those that its members are, is more than there is room for."""
+    members, deep = _extent(made)
+    if members > MOST_MEMBERS:
+        return f"an ensemble of {members} members, more than {MOST_MEMBERS}"
+    if deep > DEEPEST:
+        return f"ensembles within ensembles, more than {DEEPEST} deep"
+    return None
+
+
+def _extent(made: Made) -> tuple[int, int]:
+    """How many cells stand side by side at most, and how deep ensembles lie in each other."""
+    match made:
+        case Chained():
+            members, deep = zip(*map(_extent, made.members), strict=True)
+            return max(members), max(deep)
+        case Ensembled():
+            within, deeper = _extent(made.member)
+            return made.count * within, deeper + 1
+    return 1, 0

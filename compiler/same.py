@@ -5,6 +5,7 @@ In: two cells, scans or scans of one cell, on leaves of their own. Out: yes or n
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from .ir import Cell, Node, Scan, Scans, toposort
@@ -29,7 +30,7 @@ def same(a: Cell | Scan | Scans, b: Cell | Scan | Scans) -> bool:
 
 def _cell_form(cell: Cell) -> Form:
     tuples = cell.input_is_tuple, cell.output_is_tuple
-    params = [(p.name, p.init.name, p.init.args, p.trained) for p in cell.params]
+    params = [(p.name, replace(p.init, value=None), p.trained) for p in cell.params]
     states = [s.name for s in cell.states]
     values = [v.name for v in (*cell.inputs, *cell.outputs)]
     nodes = [p.node for p in cell.params]

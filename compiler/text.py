@@ -11,7 +11,8 @@ what such a text says (see `text_reader`).
                 "step t" ["backwards"] ["carry" NAMES] {equation | result}
                 ["after" {equation | result}]
     sizes     = "sizes" {SIZE "=" INTEGER}                                  names for sizes in types
-    declared  = ("param" | "const" | "input" | "state" | "carry") NAME ":" type ["=" INITIALISER]
+    declared  = ("param" | "const" | "input" | "state" | "carry") NAME ":" type ["=" INITIALISER
+                ["for each of" SHAPE]]                                      members of an ensemble
     result    = ("init" | "initial" | "state" | "carry" | "output" | "out") NAME "=" operand
     equation  = NAME ":" type "=" expr ["#" LINE ":" COLUMN]
     expr      = operand INFIX operand | NAME "[t]" | operand "[" {FROM ":" TO} "]"
@@ -113,6 +114,8 @@ def _cell_lines(cell: Cell, comments: bool) -> Iterator[str]:
         args = ", ".join(map(_number, param.init.args))
         word = "param" if param.trained else "const"
         init = f" = {param.init.name}({args})" if args else f" = {param.init.name}"
+        if param.init.members:
+            init += f" for each of {','.join(map(str, param.init.members))}"
         yield f"{word} {writer.declared(param.node)}{init}"
     for state in cell.states:
         yield f"state {writer.declared(state.node)}"

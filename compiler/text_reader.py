@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .ir import (
@@ -29,7 +29,7 @@ from .ops import OPS
 from .shapes import LEADING, Dim, Kind, Type
 
 _INFIX = {op.infix: op.name for op in OPS.values() if op.infix is not None}
-_DECLARED = re.compile(r"(\w+) (\S+): (\S+)(?: = ([\w]+)(?:\((.*)\))?)?")
+_DECLARED = re.compile(r"(\w+) (\S+): (\S+)(?: = ([\w]+)(?:\((.*)\))?(?: for each of ([\d,]+))?)?")
 _EQUATION = re.compile(r"(\S+)\s*: (\S+)\s*= (.+)")
 _RESULT = re.compile(r"(init|initial|state|carry|output|out) (\S+) = (\S+)")
 _CALL = re.compile(r"(\w+)(\(.*\))?")
@@ -100,7 +100,7 @@ class _Reader:
         params = []
         for param in self.order:
             init, value = self.inits[param], self.results.get(("init", param))
-            init = Init(init.name, init.args, value)
+            init = replace(init, value=value)
             params.append(Param(param, self.nodes[param], init, param not in constants))
         states = tuple(
             State(s, self.nodes[s], self.results["state", s], self.results["initial", s])
@@ -153,7 +153,10 @@ class _Reader:
         elif word not in ("before", "after"):
             raise ValueError("this is no line of the IR's text")
 
-    def declare(self, word: str, name: str, type_: str, init: str | None, args: str | None) -> None:
+    def declare(
+        self, word: str, name: str, type_: str, init: str | None, args: str | None,
+        members: str | None,
+    ) -> None:  # fmt: skip
         op = {"const": "param", "state": "carry"}.get(word, word)
         node = leaf(op, name, self.type(type_))
         if word == "param" and name in self.shared and self.shared[name].type == node.type:
@@ -162,7 +165,8 @@ class _Reader:
         self.declared.setdefault(word, []).append(name)
         if init is not None:
             numbers = tuple(self.literal(a) for a in args.split(", ")) if args else ()
-            self.inits[name] = Init(init, numbers)
+            counts = tuple(map(int, members.split(","))) if members else ()
+            self.inits[name] = Init(init, numbers, members=counts)
             self.order.append(name)
 
     def equation(self, name: str, type_: str, expr: str) -> None:

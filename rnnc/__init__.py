@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .runtime.cells import loads as loads
     from .runtime.chain import Chain as Chain
     from .runtime.checkpoint import load_net as load_net
+    from .runtime.ensemble import ensemble as ensemble
+    from .runtime.ensemble import members as members
     from .runtime.losses import cross_entropy as cross_entropy
     from .runtime.losses import squared_error as squared_error
     from .runtime.program import compile as compile
@@ -70,9 +72,11 @@ __all__ = [
     "clip_by_norm",
     "compile",
     "cross_entropy",
+    "ensemble",
     "load",
     "load_net",
     "loads",
+    "members",
     "options",
     "squared_error",
 ]
@@ -86,6 +90,7 @@ _HOMES = {
     "runtime.cells": ("cells", "load", "loads"),
     "runtime.chain": ("Chain",),
     "runtime.checkpoint": ("load_net",),
+    "runtime.ensemble": ("ensemble", "members"),
     "runtime.losses": ("cross_entropy", "squared_error"),
     "runtime.program": ("compile",),
     "runtime.recur": ("Recur",),

@@ -103,7 +103,7 @@ class Arguments:
         return [
             self.arrays.real(array, x.name)
             if x.node.type.kind == "real"
-            else self.arrays.indices(array, self._rows.get(x.name), x.name, valid)
+            else self.arrays.indices(array, self._rows.get(x.name), x.name, _over(valid, array))
             for x, array in zip(self.cell.inputs, given, strict=True)
         ]
 
@@ -172,3 +172,8 @@ class Arguments:
             else:
                 found[out.name] = self._shaped(value, shape, f"the cotangent of {out.name}")
         return found
+
+
+def _over(valid: Array | None, array: AnyArray) -> Array | None:
+    """bool[T,B] for values [T,B,...]."""
+    return None if valid is None else valid.reshape(*valid.shape, *[1] * (array.ndim - 2))

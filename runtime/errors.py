@@ -183,12 +183,13 @@ class NoGradientError(Error, RuntimeError):
 
 
 class ChainError(Error, ValueError):
-    """The members of a chain, or the layers of a stack, do not fit each other.
+    """The members of a chain or an ensemble, or the layers of a stack, do not fit each other.
 
     What a member returns is what the next one takes: as many values, of the same shapes. Members
     are nets or cells that compute in one dtype; for others say which: `Chain(..., dtype=...)`.
     Layers of a `Stack` and the two cells of a `Bidirectional` have one input and one output; a
-    residual connection adds values of one shape.
+    residual connection adds values of one shape. The cells of an `ensemble` are of one kind, with
+    the same sizes and options.
     """
 
     code: ClassVar[str] = "chain-mismatch"

@@ -170,9 +170,13 @@ def table_rows(cell: Cell) -> dict[str, int]:
     roots = [*(state.new for state in cell.states), *(value.node for value in cell.outputs)]
     found: dict[str, int] = {}
     for node in toposort(roots):
-        if node.op.name == "take" and node.args[1] in names:
-            name, rows = names[node.args[1]], int(node.args[0].type.shape[0])
-            found[name] = min(rows, found.get(name, rows))
+        if node.op.name != "take":
+            continue
+        index, rows = node.args[1], int(node.args[0].type.shape[0])
+        while index.op.view:  # part of an input that has several integers
+            (index,) = index.args
+        if index in names:
+            found[names[index]] = min(rows, found.get(names[index], rows))
     return found
 
 

@@ -5,11 +5,13 @@ depends on the seed and its path alone, so adding one changes no other. Values a
 and rounded once, so a float32 net starts from the rounded values of the float64 net.
 
 An initialiser works per matrix of the last two axes, `[outputs, inputs]`; a vector counts as a
-matrix of one row.
+matrix of one row. Each member of an ensemble draws as its cell does by itself, from a seed of its
+own: `member_seed`.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import operator
@@ -50,11 +52,26 @@ def generator(seed: int, path: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
+def member_seed(seed: int, at: int) -> int:
+    """What member `at` of an ensemble draws from, where the ensemble draws from `seed`."""
+    digest = hashlib.blake2b(f"{seed}, member {at}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
 def _draw(cell: Cell, param: Param, seed: int) -> Array:
-    shape = tuple(int(dim) for dim in param.node.type.shape)
+    shape, members = tuple(int(dim) for dim in param.node.type.shape), param.init.members
+    if param.init.name == "expr":
+        return _expression(param.init, shape)
+    found = np.empty(shape)
+    for place in np.ndindex(members):
+        own = functools.reduce(member_seed, place, seed)
+        found[place] = _draw_one(cell, param, own, shape[len(members) :])
+    return found
+
+
+def _draw_one(cell: Cell, param: Param, seed: int, shape: tuple[int, ...]) -> Array:
+    """A parameter, or one member's."""
     init = param.init
-    if init.name == "expr":
-        return _expression(init, shape)
     if init.name == "torch_default":
         bound = 1 / math.sqrt(max(1, torch_fan(cell, param)))
         return generator(seed, param.name).uniform(-bound, bound, shape)
@@ -66,14 +83,18 @@ def torch_fan(cell: Cell, param: Param) -> int:
     """What PyTorch divides by: the hidden size in a recurrent layer, the input size elsewhere.
 
     The hidden size is the last axis of the first state beside the parameter (its path tells which
-    sub-cell it belongs to); a stateless cell's input size is the last axis of its first input.
+    sub-cell it belongs to); a stateless cell's input size is the last axis of its first input. Of
+    an ensemble, these are a member's.
     """
     prefix, dot, _ = param.name.rpartition(".")
-    for state in cell.states:
-        if state.name.rpartition(".")[0] == prefix and state.node.type.shape:
-            return int(state.node.type.shape[-1])
-    shapes = [value.node.type.shape for value in cell.inputs if not dot]
-    return next((int(s[-1]) for s in [*shapes, param.node.type.shape] if s), 1)
+    front = len(param.init.members)  # axes of the states and parameters that have this path, too
+    while cell.ensemble is not None:
+        cell, front = cell.ensemble.member, front - 1
+    shapes = [s.node.type.shape[front:] for s in cell.states
+              if s.name.rpartition(".")[0] == prefix]  # fmt: skip
+    shapes += [value.node.type.shape for value in cell.inputs if not dot]
+    shapes.append(param.node.type.shape[len(param.init.members) :])
+    return next((int(shape[-1]) for shape in shapes if shape), 1)
 
 
 def _expression(init: Init, shape: tuple[int, ...]) -> Array:

@@ -19,6 +19,9 @@ class Op:
 
     Exactly one of `partials`, `pullback` or `nograd=True`; reverse and forward mode both follow
     from it. Rules are written in the IR's own operators, so that a derivative is itself IR.
+
+    What a structured op of a Cell is on operands with one more axis in front, of which some lack
+    it, say `widened` or `batching`; a pointwise op is itself.
     """
 
     name: str
@@ -31,6 +34,8 @@ class Op:
     partials: Callable[..., tuple[Any, ...]] | None = None  # pointwise: (y, *xs) -> dy/dx_i
     pullback: Callable[..., tuple[Any, ...]] | None = None  # (ct, y, *xs) -> ct_i, linear in ct
     nograd: bool = False
+    widened: Callable[[Any, int], Any] | None = None  # (attr, size of the axis) -> attr
+    batching: Callable[..., Any] | None = None  # (attr, size, which have it, *operands) -> value
     laws: tuple[str, ...] = ()  # "a * 1 -> a": used by simplify, and tested
     domain: tuple[float, float] = (-2.0, 2.0)  # where tests sample operands
     results: tuple[float, float] | None = None  # where they lie, whatever the operands are

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
 
 from ..shapes import Type, TypeProblem, axes_of
 from . import op
+
+
+def behind(axis: int, _size: int) -> int:
+    """An axis, where there is one more in front."""
+    return axis + 1
 
 
 def _einsum_type(attr: tuple[str, str], a: Type, b: Type) -> Type:
@@ -41,11 +47,21 @@ def _einsum_pullback(ct: Any, y: Any, a: Any, b: Any) -> tuple[Any, Any]:
     return towards(a, b, la, lb), towards(b, a, lb, la)
 
 
+def _einsum_batching(
+    attr: tuple[str, str], _size: int, widened: tuple[bool, bool], a: Any, b: Any
+) -> Any:
+    """One letter more; an operand without the axis is multiplied with all along it."""
+    (letters, out), summed = attr[0].split("->"), attr[1]
+    new = next(x for x in ascii_lowercase if x not in attr[0])
+    names = [new * has + mine for has, mine in zip(widened, letters.split(","), strict=True)]
+    return a.then("einsum", b, attr=(f"{','.join(names)}->{new}{out}", summed))
+
+
 op(
     "einsum", doc="sum of products: attr (spec, leading axes summed over)", arity=2,
     type=_einsum_type,
     reference=lambda attr, a, b: np.einsum(attr[0], a, b),
-    pullback=_einsum_pullback,
+    pullback=_einsum_pullback, batching=_einsum_batching,
     samples=(
         (("ab,b->a", ""), (Type((3, 4)), Type((4,)))),
         (("abc,ac->ab", ""), (Type((2, 3, 4)), Type((2, 4)))),
@@ -72,7 +88,7 @@ def _widen(ct: Any, axis: int, shape: Any) -> Any:
 
 op(
     "sum", doc="sum over the trailing axis attr", type=_sum_type, linear=True, reduces=True,
-    reference=lambda axis, a: a.sum(axis=axis),
+    reference=lambda axis, a: a.sum(axis=axis), widened=behind,
     pullback=lambda ct, y, a: (_widen(ct, y.attr, a.type.shape),),
     samples=((0, (Type((3,)),)), (1, (Type((2, 3, 4)),))),
 )  # fmt: skip
@@ -90,7 +106,7 @@ def _max_pullback(ct: Any, y: Any, a: Any) -> tuple[Any]:
 op(
     "amax", doc="largest along the trailing axis attr; equal ones share the derivative; NaN wins",
     type=_sum_type, reduces=True, cheap=True,
-    reference=lambda axis, a: a.max(axis=axis),
+    reference=lambda axis, a: a.max(axis=axis), widened=behind,
     pullback=_max_pullback,
     samples=((0, (Type((4,)),)), (1, (Type((2, 3, 4)),))),
 )  # fmt: skip
@@ -111,7 +127,7 @@ def _cumsum(attr: tuple[int, bool], a: Any) -> Any:
 op(
     "cumsum", doc="running sum along a trailing axis: attr (axis, from the end)",
     type=_running_type, linear=True, reduces=True,
-    reference=_cumsum,
+    reference=_cumsum, widened=lambda attr, _size: (attr[0] + 1, attr[1]),
     pullback=lambda ct, y, a: (ct.then("cumsum", attr=(y.attr[0], not y.attr[1])),),
     samples=(((0, False), (Type((4,)),)), ((1, True), (Type((2, 3)),))),
 )  # fmt: skip
@@ -135,14 +151,14 @@ def _spread_type(axes: str, a: Type) -> Type:
 # For one example both are the identity: a reference sees no leading axes.
 op(
     "total", doc="sum over the leading axes attr", type=_total_type, linear=True,
-    reference=lambda axes, a: a,
+    reference=lambda axes, a: a, widened=lambda axes, _size: axes,
     pullback=lambda ct, y, a: (ct.then("spread", attr=y.attr),),
     samples=(("B", (Type((3,), axes=frozenset("B")),)),),
 )  # fmt: skip
 op(
     "spread", doc="the same value along the leading axes attr", type=_spread_type, cheap=True,
     linear=True,
-    reference=lambda axes, a: a,
+    reference=lambda axes, a: a, widened=lambda axes, _size: axes,
     pullback=lambda ct, y, a: (ct.then("total", attr=y.attr),),
     samples=(("B", (Type((3,)),)),),
 )  # fmt: skip

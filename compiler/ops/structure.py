@@ -42,7 +42,8 @@ op(
 )  # fmt: skip
 op(
     "stop_gradient", doc="a, whose derivative is 0", type=lambda _, a: a, nograd=True, cheap=True,
-    view=True, reference=lambda _, a: a, samples=((None, (Type((3,)),)),),
+    view=True, reference=lambda _, a: a, widened=lambda _, _size: None,
+    samples=((None, (Type((3,)),)),),
 )  # fmt: skip
 
 # -- the same elements in another shape ------------------------------------------------------
@@ -57,6 +58,7 @@ def _reshape_type(shape: Any, a: Type) -> Type:
 op(
     "reshape", doc="the elements in another trailing shape: attr shape", type=_reshape_type,
     cheap=True, view=True, reference=lambda shape, a: np.reshape(a, shape),
+    widened=lambda shape, size: (size, *shape),
     pullback=lambda ct, y, a: (ct.then("reshape", attr=tuple(a.type.shape)),),
     samples=(((6,), (Type((2, 3)),)), ((2, 1, 2), (Type((4,)),))),
 )  # fmt: skip
@@ -79,6 +81,7 @@ def _broadcast_pullback(ct: Any, y: Any, a: Any) -> tuple[Any]:
 op(
     "broadcast", doc="axes of size 1 repeated: attr shape, of the same rank", type=_broadcast_type,
     cheap=True, view=True, reference=lambda shape, a: np.broadcast_to(a, shape),
+    widened=lambda shape, size: (size, *shape),
     pullback=_broadcast_pullback,
     samples=(((2, 3), (Type((1, 3)),)), ((4,), (Type((1,)),))),
 )  # fmt: skip
@@ -93,6 +96,7 @@ def _transpose_type(order: Any, a: Type) -> Type:
 op(
     "transpose", doc="trailing axes in another order: attr order", type=_transpose_type,
     cheap=True, view=True, reference=lambda order, a: np.transpose(a, order),
+    widened=lambda order, _size: (0, *(axis + 1 for axis in order)),
     pullback=lambda ct, y, a: (
         ct.then("transpose", attr=tuple(int(at) for at in np.argsort(y.attr))),
     ),
@@ -108,7 +112,7 @@ def _flip_type(axis: int, a: Type) -> Type:
 
 op(
     "flip", doc="the elements from the end along attr", type=_flip_type, cheap=True, view=True,
-    reference=lambda axis, a: np.flip(a, axis),
+    reference=lambda axis, a: np.flip(a, axis), widened=lambda axis, _size: axis + 1,
     pullback=lambda ct, y, a: (ct.then("flip", attr=y.attr),),
     samples=((0, (Type((3,)),)), (1, (Type((2, 3)),))),
 )  # fmt: skip
@@ -152,12 +156,14 @@ op(
     "slice", doc="a part: attr ((start, stop), ...) for every trailing axis", type=_slice_type,
     cheap=True, view=True,
     reference=lambda bounds, a: a[tuple(slice(i, j) for i, j in bounds)],
+    widened=lambda bounds, size: ((0, size), *bounds),
     pullback=_slice_pullback,
     samples=((((1, 3),), (Type((4,)),)), (((0, 2), (1, 2)), (Type((2, 3)),))),
 )  # fmt: skip
 op(
     "pad", doc="zeros around: attr ((before, behind), ...) for every trailing axis",
     type=_pad_type, cheap=True, linear=True, reference=lambda widths, a: np.pad(a, widths),
+    widened=lambda widths, _size: ((0, 0), *widths),
     pullback=_pad_pullback,
     samples=((((1, 0),), (Type((4,)),)), (((0, 2), (1, 1)), (Type((2, 3)),))),
 )  # fmt: skip
@@ -189,6 +195,7 @@ op(
     "concat", doc="parts one after the other along attr", arity=-1, type=_concat_type, cheap=True,
     linear=True,
     reference=lambda axis, *parts: np.concatenate(parts, axis=axis),
+    widened=lambda axis, _size: axis + 1,
     pullback=_concat_pullback,
     samples=((0, (Type((2,)), Type((3,)))), (1, (Type((2, 1)), Type((2, 2)), Type((2, 1))))),
 )  # fmt: skip
@@ -206,15 +213,37 @@ def _diagonal_type(_attr: Any, a: Type) -> Type:
     return a.with_shape(a.shape[:1])
 
 
+# An element of a diagonal stands a row and a column behind the one before it: where rows have a
+# place more, in the same column.
+
+
+def _diag_batching(_attr: Any, size: int, _widened: Any, a: Any) -> Any:
+    count = int(a.type.shape[1])
+    column = a.then("reshape", attr=(size, count, 1))
+    longer = column.then("pad", attr=((0, 0), (0, 0), (0, count)))
+    flat = longer.then("reshape", attr=(size, count * (count + 1)))
+    square = flat.then("slice", attr=((0, size), (0, count * count)))
+    return square.then("reshape", attr=(size, count, count))
+
+
+def _diagonal_batching(_attr: Any, size: int, _widened: Any, a: Any) -> Any:
+    count = int(a.type.shape[1])
+    flat = a.then("reshape", attr=(size, count * count))
+    longer = flat.then("pad", attr=((0, 0), (0, count)))
+    rows = longer.then("reshape", attr=(size, count, count + 1))
+    column = rows.then("slice", attr=((0, size), (0, count), (0, 1)))
+    return column.then("reshape", attr=(size, count))
+
+
 op(
     "diag", doc="the square matrix with this diagonal", type=_diag_type, linear=True,
-    reference=lambda _, a: np.diag(a),
+    reference=lambda _, a: np.diag(a), batching=_diag_batching,
     pullback=lambda ct, y, a: (ct.then("diagonal"),),
     samples=((None, (Type((3,)),)),),
 )  # fmt: skip
 op(
     "diagonal", doc="the diagonal of a square matrix", type=_diagonal_type, cheap=True, view=True,
-    reference=lambda _, a: np.diagonal(a),
+    reference=lambda _, a: np.diagonal(a), batching=_diagonal_batching,
     pullback=lambda ct, y, a: (ct.then("diag"),),
     samples=((None, (Type((3, 3)),)),),
 )  # fmt: skip
@@ -249,15 +278,54 @@ def _take_pullback(ct: Any, y: Any, table: Any, index: Any) -> tuple[Any, None]:
     return index.then("scatter", ct, attr=(int(table.type.shape[0]), summed)), None
 
 
+def _rows_in_front(a: Any) -> Any:
+    """The first two axes in the other order."""
+    return a.then("transpose", attr=(1, 0, *range(2, a.type.rank)))
+
+
+def _each(a: Any, size: int, has: bool) -> list[Any]:
+    """What `a` is at each place of the axis in front; the same everywhere, if it has none."""
+    if not has:
+        return [a] * size
+    shape = tuple(map(int, a.type.shape[1:]))
+    whole = tuple((0, dim) for dim in shape)
+    parts = (a.then("slice", attr=((at, at + 1), *whole)) for at in range(size))
+    return [part.then("reshape", attr=shape) for part in parts]
+
+
+def _together(parts: list[Any]) -> Any:
+    """Values along a new axis in front."""
+    first, *rest = (p.then("reshape", attr=(1, *map(int, p.type.shape))) for p in parts)
+    return first.then("concat", *rest, attr=0)
+
+
+def _take_batching(
+    _attr: Any, size: int, widened: tuple[bool, bool], table: Any, index: Any
+) -> Any:
+    if not widened[1]:
+        return _rows_in_front(table).then("take", index)
+    tables, indices = _each(table, size, widened[0]), _each(index, size, has=True)
+    return _together([t.then("take", i) for t, i in zip(tables, indices, strict=True)])
+
+
+def _scatter_batching(
+    attr: tuple[int, str], size: int, widened: tuple[bool, bool], index: Any, row: Any
+) -> Any:
+    if not widened[0]:
+        return _rows_in_front(index.then("scatter", row, attr=attr))
+    indices, rows = _each(index, size, has=True), _each(row, size, widened[1])
+    return _together([i.then("scatter", r, attr=attr) for i, r in zip(indices, rows, strict=True)])
+
+
 op(
     "take", doc="row `index` of a table", arity=2, type=_take_type,
     reference=lambda _, table, index: table[int(index)],
-    pullback=_take_pullback,
+    pullback=_take_pullback, batching=_take_batching,
     samples=((None, (Type((4, 3)), Type((), "int"))),),
 )  # fmt: skip
 op(
     "scatter", doc="zeros but for row `index`: attr (rows, leading axes summed over)", arity=2,
-    type=_scatter_type, reference=_scatter,
+    type=_scatter_type, reference=_scatter, batching=_scatter_batching,
     pullback=lambda ct, y, index, row: (None, ct.then("take", index)),
     samples=(
         ((4, ""), (Type((), "int"), Type((3,)))),

@@ -8,7 +8,9 @@ the type that it must have. A net around one cell is said as that cell; one of s
      "dropout": 0.2, "per_sequence": false, "seed": 0, "residual": [1]}
 
 A member is {"cell": cell, "label": "GRUCell(3, 4)"}; a cell speaks of its sources by their place in
-a list, and a chain of cells is a list of them.
+a list, a chain of cells is a list of them, and several of one cell are an ensemble:
+
+    {"ensemble": cell, "members": 16, "shared_inputs": true}
 """
 
 from __future__ import annotations
@@ -17,13 +19,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from ...compiler.origin import Chained, Made, Origin, Sources
+from ...compiler.origin import Chained, Ensembled, Made, Origin, Sources, excess
 from ..bidirectional import MERGES
 from ..dropout import read_dropout
 from .snapshot import Both, Layers, Member, Structure
 
 MOST_MEMBERS: Final = 256  # cells, the members of chains included
-WITHIN: Final = ("layers", "forward", "backward", "cell")  # where the parts of a structure lie
+WITHIN: Final = (
+    "layers",
+    "forward",
+    "backward",
+    "cell",
+    "ensemble",
+)  # where the parts of a structure lie
 
 
 def told(structure: Structure, sources: list[Sources]) -> Any:
@@ -49,6 +57,9 @@ def told_layer(layer: Member | Both, sources: list[Sources]) -> Any:
 def _told_cell(made: Made, sources: list[Sources]) -> Any:
     if isinstance(made, Chained):
         return [_told_cell(member, sources) for member in made.members]
+    if isinstance(made, Ensembled):
+        inner = _told_cell(made.member, sources)
+        return {"ensemble": inner, "members": made.count, "shared_inputs": made.shared_inputs}
     if made.sources not in sources:
         sources.append(made.sources)
     at = sources.index(made.sources)
@@ -120,6 +131,8 @@ def _cell(said: Any, sources: Sequence[Sources]) -> Made:
         if not said:
             raise ValueError("a chain of no cells")
         return Chained(tuple(_cell(member, sources) for member in said))
+    if "ensemble" in said:
+        return _ensemble(said, sources)
     name, settings, at = said["name"], said["settings"], said["sources"]
     if type(name) is not str or type(at) is not int or not 0 <= at < len(sources):
         raise ValueError(f"a cell {name!r} of sources {at!r}")
@@ -128,3 +141,14 @@ def _cell(said: Any, sources: Sequence[Sources]) -> Made:
     ):
         raise ValueError(f"settings {settings!r}")
     return Origin(sources[at], name, settings)
+
+
+def _ensemble(said: Any, sources: Sequence[Sources]) -> Ensembled:
+    count, shared = said["members"], said["shared_inputs"]
+    if type(count) is not int or count < 1 or type(shared) is not bool:
+        raise ValueError(f"an ensemble of {count!r} members, shared_inputs {shared!r}")
+    found = Ensembled(_cell(said["ensemble"], sources), count, shared)
+    wrong = excess(found)
+    if wrong is not None:
+        raise ValueError(wrong)
+    return found

@@ -182,7 +182,7 @@ class Numbers:
 
         def normal(node: Node, *lead: int) -> Array:
             if node.type.kind == "int":
-                return draws.integers(0, 3, lead)
+                return draws.integers(0, 3, (*lead, *node.type.shape))
             return draws.normal(0.0, 0.7, (*lead, *node.type.shape))
 
         return Numbers(
