@@ -124,16 +124,29 @@ class _Emission:
         f.settle(self.node, target)
 
     def _by_matrices(self, left: str, right: str) -> None:
-        f, p = self.f, self.p
-        groups = self._dims((p.batch, p.rows, p.columns))
-        target = f.target(self.node, self._order())
-        flat = target.reshaped(groups, tuple(range(len(groups))))
-        if flat is None or not flat.contiguous:
-            target = f.scratch(self.node, self._order())
-            flat = target.reshaped(groups, tuple(range(len(groups))))
-            assert flat is not None, "a fresh buffer is contiguous"
-        f.out(f"np.{'matmul' if p.batch else 'dot'}({left}, {right}, {f.text(flat)})")
-        f.settle(self.node, target)
+        f, node = self.f, self.node
+        home = f.homes.get(node)
+        order = home.axes if home else f.layout(node)
+        fresh = View.of("", "", order, sample_of(dims_of(node, order)))
+        if self._as_matrices(home or fresh) is None:
+            order = self._order()
+        target = f.target(node, order)
+        flat = self._as_matrices(target)
+        if flat is None:
+            target = f.scratch(node, order)
+            flat = self._as_matrices(target)
+            assert flat is not None, "the product writes a fresh buffer"
+        f.out(f"np.{'matmul' if self.p.batch else 'dot'}({left}, {right}, {f.text(flat)})")
+        f.settle(node, target)
+
+    def _as_matrices(self, view: View) -> View | None:
+        """The result as the product writes it: each matrix in rows that lie anywhere."""
+        groups = self._dims((self.p.batch, self.p.rows, self.p.columns))
+        flat = view.transposed(self._order()).reshaped(groups, tuple(range(len(groups))))
+        if flat is None or flat.contiguous:
+            return flat
+        rows = flat.sample[(0,) * (flat.sample.ndim - 1)]
+        return flat if self.p.batch and rows.flags.c_contiguous else None
 
     def _matrix(
         self, view: View, is_fixed: bool, names: str, groups: tuple[str, ...], held: list[str]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..ir import Node, Plan
 from .numpy_views import Dim, Order
 
-ALIGNED = ("concat", "slice", "pad")  # structured, but laid out as their operands
+ALIGNED = ("concat", "slice", "pad", "at")  # structured, but laid out as their operands
 
 
 def logical_order(node: Node) -> Order:
@@ -36,6 +36,14 @@ class Layout:
         return (*order[1:-1], "B", order[-1])
 
 
+def _drops_ones(node: Node) -> bool:
+    """Whether a node is one gate, say, out of several."""
+    if node.op.name != "reshape":
+        return False
+    old, new = ([d for d in n.type.shape if d != 1] for n in (node.args[0], node))
+    return old == new
+
+
 def _row_major(plan: Plan) -> set[Node]:
     """The values of rank 2 and more that keep the batch in front.
 
@@ -58,7 +66,7 @@ def _row_major(plan: Plan) -> set[Node]:
             if any(not a.type.axes for a in node.args):  # with a weight
                 members = [a for a in members if a is not node]
             fixed.update(members)
-        elif node.op.pointwise or node.op.name in ALIGNED:
+        elif node.op.pointwise or node.op.name in ALIGNED or _drops_ones(node):
             for other in members[1:]:
                 group[root(other)] = root(members[0])
     for carry in plan.scan.carries:

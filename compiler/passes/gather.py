@@ -14,7 +14,7 @@ LEAVES = ("param", "input", "const")
 
 
 def gather(scan: Scan) -> Scan:
-    """One operation for neighbouring pieces with a common operand.
+    """One operation for neighbouring pieces with a common operand, along whichever axis.
 
     Before  d = concat(ct * e[t], ct * f[t], ct * g[t]);   stack(ct * e[t])
     After   d = ct * concat(e, f, g)[t];                   stack(d)[0]
@@ -48,7 +48,7 @@ class _Gathering:
         for node in sorted(self.order, key=lambda n: self.place[n]):
             if node.op.name in BORDER and node.args[0] in parts:
                 self.found[node] = _outside(node, parts[node.args[0]])
-            elif node.op.name == "concat" and node.attr == 0 and node in self.serial:
+            elif node.op.name == "concat" and node in self.serial:
                 self.found[node], gathered = self._joined(node)
                 parts |= gathered
             else:
@@ -58,8 +58,9 @@ class _Gathering:
     def _joined(self, node: Node) -> tuple[Node, dict[Node, Node]]:
         """The concat anew, and which part of it is which of its old pieces."""
         groups: list[list[Node]] = []
+        axis = int(node.attr)
         for piece in node.args:
-            if groups and self._common([*groups[-1], piece]):
+            if groups and self._common([*groups[-1], piece], axis):
                 groups[-1].append(piece)
             else:
                 groups.append([piece])
@@ -69,15 +70,17 @@ class _Gathering:
             if len(group) == 1:
                 pieces.append(self.found[group[0]])
                 continue
-            whole = self._one(group)
+            whole = self._one(group, axis)
             pieces.append(whole)
             for at, piece in enumerate(group):
-                part = apply("slice", whole, attr=((at, at + 1), *_all(whole)[1:]))
+                bounds = [(0, size) for size in _sizes(whole)]
+                bounds[axis] = (at, at + 1)
+                part = apply("slice", whole, attr=tuple(bounds))
                 parts[piece] = part
                 parts[_inner(piece)] = _shaped(part, _inner(piece).type.shape)
-        return pieces[0] if len(pieces) == 1 else apply("concat", *pieces, attr=0), parts
+        return pieces[0] if len(pieces) == 1 else apply("concat", *pieces, attr=axis), parts
 
-    def _common(self, group: list[Node]) -> int | None:
+    def _common(self, group: list[Node], axis: int) -> int | None:
         """Which operand of alike operations is the same for all, counted from 1; None if none is.
 
         The others read no carry and are computed: joining them costs nothing.
@@ -86,7 +89,7 @@ class _Gathering:
         first = inner[0]
         if not first.op.pointwise or any(
             n.op is not first.op or n.attr != first.attr or n.type != first.type
-            or piece.type.shape[0] != 1 or not self._is_free_to_move(piece)
+            or piece.type.shape[axis] != 1 or not self._is_free_to_move(piece)
             for n, piece in zip(inner, group, strict=True)
         ):  # fmt: skip
             return None
@@ -104,19 +107,17 @@ class _Gathering:
         in_step = [r for r in readers if r.op.name not in BORDER and r is not piece]
         return len(in_step) == 1 and piece not in self.roots and inner not in self.roots
 
-    def _one(self, group: list[Node]) -> Node:
+    def _one(self, group: list[Node], axis: int) -> Node:
         inner = [_inner(piece) for piece in group]
-        shared = self._common(group)
-        assert shared is not None
-        rest = _all(group[0])[1:]
-        shape = tuple(stop for _, stop in rest)
+        one = _sizes(group[0])
+        all_ = (*one[:axis], len(group), *one[axis + 1 :])
         operands = []
         for at in range(len(inner[0].args)):
-            values = [_shaped(self.found[n.args[at]], (1, *shape)) for n in inner]
+            values = [_shaped(self.found[n.args[at]], one) for n in inner]
             if len(set(values)) == 1:
-                operands.append(apply("broadcast", values[0], attr=(len(group), *shape)))
+                operands.append(apply("broadcast", values[0], attr=all_))
             else:
-                operands.append(apply("concat", *values, attr=0))
+                operands.append(apply("concat", *values, attr=axis))
         return apply(inner[0].op, *operands, attr=inner[0].attr, span=inner[0].span)
 
 
@@ -137,8 +138,8 @@ def _inner(piece: Node) -> Node:
     return piece.args[0] if piece.op.name == "reshape" else piece
 
 
-def _all(node: Node) -> tuple[tuple[int, int], ...]:
-    return tuple((0, int(d)) for d in node.type.shape)
+def _sizes(node: Node) -> tuple[int, ...]:
+    return tuple(int(d) for d in node.type.shape)
 
 
 def _shaped(node: Node, shape: tuple[int, ...]) -> Node:

@@ -15,11 +15,13 @@ from ..ir import Node, Scan, apply, const, rebuild
 VIEWS = ("slice", "reshape", "at", "stack")
 SQUASHING = {"sigmoid": (0.5, 0.5), "tanh": (1.0, 0.0)}  # s * tanh(s * x) + t
 
-Rest: TypeAlias = tuple[int, ...]
+Sizes: TypeAlias = tuple[int, ...]
 
 
 def merge(scan: Scan) -> Scan:
     """One operation on the whole for operations on its parts, from the operands upwards.
+
+    Parts are rows of one axis, whichever it is: of an ensemble's gates it is the second.
 
     Before  i, f, g, o = sigmoid(p[0] + u[0]), sigmoid(p[1] + u[1]), tanh(p[2] + u[2]), ...
     After   s = [.5, .5, 1, .5];  i, f, g, o = s * tanh(s * (p + u)) + [.5, .5, 0, .5]
@@ -52,16 +54,33 @@ def _levels(order: list[Node]) -> list[list[Node]]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Frame:
+    """The sizes of a value's axes before and behind the one along which it has parts."""
+
+    front: Sizes
+    behind: Sizes
+
+    def around(self, *rows: int) -> Sizes:
+        return (*self.front, *rows, *self.behind)
+
+    @property
+    def axis(self) -> int:
+        return len(self.front)
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
-    """Rows `start` to `stop` of the first axis of a value."""
+    """Rows `start` to `stop` of one axis of a value."""
 
     whole: Node
+    axis: int
     start: int
     stop: int
 
     @property
-    def rest(self) -> Rest:
-        return tuple(int(d) for d in self.whole.type.shape[1:])
+    def frame(self) -> _Frame:
+        shape = tuple(int(d) for d in self.whole.type.shape)
+        return _Frame(shape[: self.axis], shape[self.axis + 1 :])
 
 
 Operand: TypeAlias = _Part | Node
@@ -83,7 +102,7 @@ class _Member:
         """What members that can be merged have in common."""
         op = "squash" if self.node.op.name in SQUASHING else self.node.op.name
         operands = ((o.whole,) if isinstance(o, _Part) else _common(o) for o in self.operands)
-        return (op, self.node.attr, self.parts[0].rest, *operands)
+        return (op, self.node.attr, self.parts[0].frame, *operands)
 
 
 def _common(node: Node) -> Any:
@@ -97,7 +116,7 @@ def _merged(level: list[Node], found: dict[Node, Node]) -> dict[Node, Node]:
     for node in level:
         if node.op.pointwise and len(node.args) > 0:
             member = _Member(node, tuple(_part_of(found[a]) or found[a] for a in node.args))
-            if member.parts and len({(p.stop - p.start, p.rest) for p in member.parts}) == 1:
+            if member.parts and len({(p.stop - p.start, p.frame) for p in member.parts}) == 1:
                 groups.setdefault(member.key, []).append(member)
     merged: dict[Node, Node] = {}
     for group in groups.values():
@@ -122,7 +141,7 @@ def _runs(members: list[_Member]) -> Iterable[list[_Member]]:
 
 
 def _part_of(node: Node) -> _Part | None:
-    """`node` as rows of the first axis of a value, if it is such a part."""
+    """`node` as rows of one axis of a value, if it is such a part."""
     borders: list[Node] = []
     while node.op.name in ("reshape", "at", "stack"):
         if node.op.name != "reshape":
@@ -130,20 +149,21 @@ def _part_of(node: Node) -> _Part | None:
         node = node.args[0]
     if node.op.name != "slice" or node.type.rank < 1:
         return None
-    rest = zip(node.attr[1:], node.args[0].type.shape[1:], strict=True)
-    if any(bounds != (0, dim) for bounds, dim in rest):
-        return None
     whole = node.args[0]
+    pairs = zip(node.attr, whole.type.shape, strict=True)
+    cut = [axis for axis, (bounds, dim) in enumerate(pairs) if bounds != (0, dim)] or [0]
+    if len(cut) > 1:
+        return None
     for border in reversed(borders):
         whole = apply(border.op, whole)
-    return _Part(whole, *node.attr[0])
+    return _Part(whole, cut[0], *node.attr[cut[0]])
 
 
 def _one(run: list[_Member]) -> dict[Node, Node]:
     """The merged operation; each member as a part of it."""
-    rest = run[0].parts[0].rest
+    frame = run[0].parts[0].frame
     counts = [m.parts[0].stop - m.parts[0].start for m in run]
-    rows: Rest = (sum(counts),)
+    rows: Sizes = (sum(counts),)
     if any(isinstance(o, Node) and o.op.name != "const" for o in run[0].operands):
         rows = (len(run), counts[0])  # a common operand is repeated along an axis of its own
     operands = []
@@ -151,45 +171,46 @@ def _one(run: list[_Member]) -> dict[Node, Node]:
         others = [m.operands[at] for m in run]
         if isinstance(operand, _Part):
             stop = max(o.stop for o in others if isinstance(o, _Part))
-            operands.append(
-                _shaped(_rows(operand.whole, operand.start, stop, rest), (*rows, *rest))
-            )
+            part = _rows(operand.whole, operand.start, stop, frame)
+            operands.append(_shaped(part, frame.around(*rows)))
         elif operand.op.name == "const":
             values = [o.attr[0] for o in others if isinstance(o, Node)]
-            numbers = _by_part(values, counts, rest, operand.type.kind)
-            operands.append(_shaped(numbers, (*rows, *rest)))
+            numbers = _by_part(values, counts, frame, operand.type.kind)
+            operands.append(_shaped(numbers, frame.around(*rows)))
         else:
-            one = _shaped(operand, (1, counts[0], *rest))
-            operands.append(apply("broadcast", one, attr=(*rows, *rest)))
+            one = _shaped(operand, frame.around(1, counts[0]))
+            operands.append(apply("broadcast", one, attr=frame.around(*rows)))
     names = [m.node.op.name for m in run]
     if len(set(names)) == 1:
         whole = apply(run[0].node.op, *operands, attr=run[0].node.attr, span=run[0].node.span)
     else:
-        scale, shift = (_by_part([SQUASHING[n][i] for n in names], counts, rest) for i in (0, 1))
+        scale, shift = (_by_part([SQUASHING[n][i] for n in names], counts, frame) for i in (0, 1))
         whole = apply("tanh", operands[0] * scale) * scale + shift
-    whole = _shaped(whole, (sum(counts), *rest))
+    whole = _shaped(whole, frame.around(sum(counts)))
     found: dict[Node, Node] = {}
     start = 0
     for member, count in zip(run, counts, strict=True):
-        part = _rows(whole, start, start + count, rest)
+        part = _rows(whole, start, start + count, frame)
         found[member.node] = _shaped(part, tuple(int(d) for d in member.node.type.shape))
         start += count
     return found
 
 
-def _shaped(node: Node, shape: Rest) -> Node:
+def _shaped(node: Node, shape: Sizes) -> Node:
     return node if node.type.shape == shape else apply("reshape", node, attr=shape)
 
 
-def _rows(whole: Node, start: int, stop: int, rest: Rest) -> Node:
-    if (start, stop) == (0, whole.type.shape[0]):
+def _rows(whole: Node, start: int, stop: int, frame: _Frame) -> Node:
+    if (start, stop) == (0, whole.type.shape[frame.axis]):
         return whole
-    return apply("slice", whole, attr=((start, stop), *((0, d) for d in rest)))
+    bounds = [(0, size) for size in frame.around(stop)]
+    bounds[frame.axis] = (start, stop)
+    return apply("slice", whole, attr=tuple(bounds))
 
 
-def _by_part(values: list[float], counts: list[int], rest: Rest, kind: str = "real") -> Node:
+def _by_part(values: list[float], counts: list[int], frame: _Frame, kind: str = "real") -> Node:
     """A number for each part."""
     if len({repr(v) for v in values}) == 1:
-        return const(values[0], (sum(counts), *rest), kind)
-    parts = [const(v, (n, *rest), kind) for v, n in zip(values, counts, strict=True)]
-    return apply("concat", *parts, attr=0)
+        return const(values[0], frame.around(sum(counts)), kind)
+    parts = [const(v, frame.around(n), kind) for v, n in zip(values, counts, strict=True)]
+    return apply("concat", *parts, attr=frame.axis)

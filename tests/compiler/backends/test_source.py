@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rnnc.compiler.backends.to_numpy import Module
+from rnnc.compiler.ensemble import ensembled
 from rnnc.compiler.ir import Cell
 from rnnc.compiler.library import loads
 from rnnc.compiler.pipeline import Goal, compile_cell
@@ -58,6 +59,26 @@ def test_a_step_is_one_product_and_ufuncs_with_an_output(name: str) -> None:
 def test_steps_have_no_more_calls_than_by_hand(name: str, forward: int, backward: int) -> None:
     counts = [len(list(functions_of_the_step(m))) for m in modules(CELLS[name]())]
     assert counts == [forward, backward]
+
+
+@pytest.mark.parametrize(("name", "forward", "backward"), [("LSTM", 11, 7), ("GRU", 15, 5)])
+def test_steps_of_an_ensemble_have_hardly_more_calls_than_a_members(
+    name: str, forward: int, backward: int
+) -> None:
+    """Its gates, which lie behind the members, are computed at once as a member's are."""
+    whole = ensembled(CELLS[name](), 3)
+    counts = [len(list(functions_of_the_step(m))) for m in modules(whole)]
+    assert counts == [forward, backward]
+
+
+def test_an_ensembles_step_copies_nothing_and_multiplies_in_place() -> None:
+    """Its block-diagonal product reads the state and writes the gates where they lie."""
+    forward, _ = modules(ensembled(CELLS["LSTM"](), 3))
+    loop = forward.source[forward.source.index("for r0") :]
+    assert "copyto" not in loop.split("copyto(k")[0]
+    assert loop.count("matmul") == 1
+    assert re.search(r"w\d+ = v\d+\.transpose\(1, 0, 2, 3\)\.reshape\(3, B, ", forward.source)
+    assert not re.search(r"v\d+\[:q[^]]*\]\.transpose", forward.source)  # nor what was hoisted
 
 
 def test_no_word_of_the_users_is_in_the_source() -> None:

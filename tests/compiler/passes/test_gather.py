@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rnnc.compiler.ir import Scan
+from rnnc.compiler.ensemble import ensembled
+from rnnc.compiler.ir import Cell, Scan
 from rnnc.compiler.passes.gather import gather
 from rnnc.compiler.passes.hoist import hoist
 from rnnc.compiler.passes.regroup import regroup
@@ -30,9 +31,10 @@ def test_values_and_gradients_are_kept(name: str) -> None:
     assert_alike(by_scans(cell, scans, n), by_oracle(cell, n))
 
 
-def test_three_gates_of_an_lstm_have_one_product() -> None:
+@pytest.mark.parametrize("cell", [lstm(), ensembled(lstm(), 3)], ids=lambda cell: cell.name)
+def test_three_gates_of_an_lstm_have_one_product(cell: Cell) -> None:
     """ct.c goes to i, f and g; ct.h to o; and each to the step before."""
-    backward = residuals(each(simplify)(scans_of(lstm()))).backward
+    backward = residuals(each(simplify)(scans_of(cell))).backward
     assert backward is not None
     before = sink(hoist(regroup(backward)))
     assert (products_of_the_step(before), products_of_the_step(hoist(gather(before)))) == (6, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rnnc.compiler.ensemble import ensembled
 from rnnc.compiler.passes.merge import merge
 from rnnc.compiler.passes.scan import scan
 from rnnc.compiler.passes.simplify import simplify
@@ -15,6 +16,12 @@ def test_an_lstms_gates_are_one_tanh() -> None:
     squashing = [n for n in before if n.op.name in ("tanh", "sigmoid")]
     merged = [n for n in after if n.op.name in ("tanh", "sigmoid")]
     assert (len(squashing), len(merged)) == (5, 2)  # four gates, and tanh(c')
+
+
+def test_gates_of_an_ensemble_are_one_tanh() -> None:
+    """They are rows of the second axis."""
+    after = simplify(merge(simplify(scan(ensembled(lstm(), 3)))))
+    assert len([n for n in after if n.op.name in ("tanh", "sigmoid")]) == 2
 
 
 def test_gates_at_their_limits_keep_them() -> None:
