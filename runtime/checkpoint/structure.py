@@ -25,13 +25,8 @@ from ..dropout import read_dropout
 from .snapshot import Both, Layers, Member, Structure
 
 MOST_MEMBERS: Final = 256  # cells, the members of chains included
-WITHIN: Final = (
-    "layers",
-    "forward",
-    "backward",
-    "cell",
-    "ensemble",
-)  # where the parts of a structure lie
+# Where the parts of a structure lie.
+WITHIN: Final = ("layers", "forward", "backward", "cell", "ensemble")
 
 
 def told(structure: Structure, sources: list[Sources]) -> Any:

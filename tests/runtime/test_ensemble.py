@@ -210,7 +210,8 @@ def test_a_loss_of_all_members_is_the_mean_of_theirs() -> None:
 
 def saved(net: rnnc.Recur, folder: Path) -> rnnc.Recur:
     net.save(folder / "net.safetensors")
-    return rnnc.load_net(folder / "net.safetensors")
+    again: rnnc.Recur = rnnc.load_net(folder / "net.safetensors")
+    return again
 
 
 @pytest.mark.parametrize("way", ["file", "pickle", "copy"])
