@@ -3,7 +3,7 @@
 In: sizes and element kinds. Out: `Type`s, or a `TypeProblem` that says why there is none.
 
 Shapes in the language are the trailing axes and every op acts on those alone. Which of the
-leading axes {E ensemble, T time, B batch} a value has follows from its operands (a parameter has
+leading axes {T time, B batch} a value has follows from its operands (a parameter has
 none, an input {T, B}, a state {B}); hoisting, weight transforms and batching read that set and
 nothing else in the compiler knows about batching.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-LEADING = "ETB"  # their order in every array: ensemble, time, batch
+LEADING = "TB"  # their order in every array: time, batch
 
 Kind: TypeAlias = Literal["real", "int", "bool"]  # a program binds `real` to float32 or float64
 Shape: TypeAlias = tuple[int, ...]

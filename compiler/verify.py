@@ -146,7 +146,7 @@ def _check_leaves(
             if node.attr != name:
                 _fail(where, node, f"{name} is the leaf of {node.attr}")
     for node in params:
-        if not node.type.axes <= {"E"}:
+        if node.type.axes:
             _fail(where, node, f"{node!r} varies with the data")
     for node in carries:
         if "T" in node.type.axes:
@@ -183,5 +183,5 @@ def _check_successor(where: str, name: str, old: Node, new: Node, *, exactly: bo
 
 
 def _check_initial(where: str, name: str, node: Node, initial: Node | None) -> None:
-    if initial is not None and initial.type != node.type.with_axes(node.type.axes & {"E"}):
+    if initial is not None and initial.type != node.type.with_axes(frozenset()):
         _fail(where, initial, f"{name} is {node.type}, but it begins as {initial.type}")
