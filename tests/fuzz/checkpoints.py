@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import io
 import json
 import sys
@@ -214,6 +215,7 @@ def opened(data: bytes) -> tuple[AnyNet, dict[str, Any]]:
 
 def try_checkpoint(data: bytes, good: bytes | None) -> str:
     """What became of a checkpoint; `good` is what it was, where any change must be noticed."""
+    gc.disable()  # it goes over all that the process holds, and not for a file's sake
     tracemalloc.start()
     begun = time.process_time()
     try:
@@ -225,6 +227,7 @@ def try_checkpoint(data: bytes, good: bytes | None) -> str:
         return f"refused, {error.code}"
     finally:
         tracemalloc.stop()
+        gc.enable()
     if good is not None:
         assert data == good, "nobody noticed"
         return "not changed"
