@@ -85,6 +85,7 @@ class Node:
 
 LEAVES = frozenset({"param", "input", "carry"})  # the ops of what a graph is given
 
+TANGENT = ":"  # in the names of what belongs to a derivative in forward mode, and in no others
 VALID = "mask.valid"  # the input that says which steps of a row count; any other mask names few
 
 _shared: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .derive import by_node, vjp
-from .ir import Cell, Node, leaf, toposort
+from .ir import TANGENT, Cell, Node, leaf, toposort
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = Mapping[str, Array]
@@ -175,8 +175,13 @@ def _walk(
     for t in range(steps):
         for b in range(batch):
             reset = masks.resets(t, b)
-            read = {s.node: starts[s.initial] if reset else state[s.name][b].copy()
-                    for s in cell.states}  # fmt: skip
+            weight = masks.weight(t, b)
+            read = {}
+            for s in cell.states:
+                read[s.node] = starts[s.initial] if reset else state[s.name][b].copy()
+                if TANGENT in s.name and not reset:  # a boundary stops it, as a cotangent
+                    old = read[s.node]
+                    read[s.node] = weight * old if weight else np.zeros_like(old)
             if masks.puts(t, b):
                 read = {s.node: np.array(masks.places[s.name][t, b], dtype) for s in cell.states}
             for x in cell.inputs:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..ir import Carry, Node, Scan, Value, apply, const, leaf
+from ..ir import TANGENT, Carry, Node, Scan, Value, apply, const, leaf
 from ..rewrite import substitute
 from ..shapes import Type
 
@@ -95,9 +95,14 @@ def placed_name(state: str) -> str:
 def _entering(carry: Carry, now: dict[str, Node], place: Node | None) -> Node:
     """The state a step starts from. A reset comes before what a boundary would cut."""
     state = carry.node
+    is_tangent = TANGENT in carry.name  # a value that passes a boundary, or does not
     if "boundaries" in now:
-        state = _choose(now["boundaries"], apply("stop_gradient", state), state)
-    if "weights" in now:
+        cut = const(0.0, state.type.shape) if is_tangent else apply("stop_gradient", state)
+        state = _choose(now["boundaries"], cut, state)
+    if "weights" in now and is_tangent:
+        weight = _spread(now["weights"], state)
+        state = weight.then("eq", 0.0).then("where", 0.0, state * weight)
+    elif "weights" in now:
         state = apply("scale_gradient", state, _spread(now["weights"], state))
     if "starts" in now:
         assert carry.initial is not None, f"state {carry.name} has no initial value"

@@ -1,0 +1,182 @@
+"""A program on tensors: what stands beneath autograd.
+
+In: a program, and tensors in one flat order, parameters, states, inputs. Out: tensors, outputs and
+then the last states; and from their cotangents those of all real tensors. A CPU tensor is read as
+the array that it is, without a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import torch
+
+from ...compiler.tangent import prefix_of, tangent
+from ..arrays import AnyArray
+from ..program import Program
+from ..tape import Tape
+
+Tensor: TypeAlias = torch.Tensor
+Tensors: TypeAlias = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """What is said of steps, as `Program.forward` takes it; nothing of it has a derivative."""
+
+    starts: AnyArray | None = None  # bool[T,B]
+    lengths: AnyArray | None = None  # int64[B]
+    boundaries: AnyArray | None = None  # bool[T,B], or real[T,B]
+
+    def repeated(self, times: int) -> Masks:
+        """For as many times the rows, the first ones first."""
+
+        def wide(array: Any, *axes: int) -> Any:
+            if array is None:
+                return None
+            return torch.as_tensor(array).repeat(*axes)
+
+        return Masks(
+            wide(self.starts, 1, times), wide(self.lengths, times), wide(self.boundaries, 1, times)
+        )
+
+
+@dataclass(slots=True)
+class Call:
+    """One application of an engine. `tape` is what its run left for running back, if it did."""
+
+    engine: Engine
+    masks: Masks = field(default_factory=Masks)
+    records: bool = True
+    tape: Tape | None = None
+
+    def again(self) -> Call:
+        """A call of the same on other tensors."""
+        return Call(self.engine, self.masks, self.records)
+
+    def of_tangents(self) -> Call:
+        """The call of the derivative in a direction."""
+        return Call(self.engine.tangent, self.masks)
+
+    def on_rows(self, times: int) -> Call:
+        """The call on as many times the rows."""
+        return Call(self.engine, self.masks.repeated(times), self.records)
+
+
+class Engine:
+    """A program, and its derivatives in a direction as another engine."""
+
+    def __init__(self, program: Program) -> None:
+        cell = program.cell
+        self.program = program
+        self.params = [p.name for p in cell.params]
+        self.states = [s.name for s in cell.states]
+        self.inputs = [x.name for x in cell.inputs]
+        self.outputs = [y.name for y in cell.outputs]
+        self.is_real = [
+            *(p.trained for p in cell.params),
+            *(True for _ in cell.states),
+            *(x.node.type.kind == "real" for x in cell.inputs),
+        ]
+
+    @cached_property
+    def tangent(self) -> Engine:
+        """Of the cell beside its tangents."""
+        of = self.program
+        return Engine(
+            Program(tangent(of.cell), of.dtype, exact=of.exact, fast=of.fast, backend=of.backend)
+        )
+
+    # -- tensors in their flat order ---------------------------------------------------------------
+
+    def parts(self, flat: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        """Parameters, states and inputs."""
+        first, second = len(self.params), len(self.params) + len(self.states)
+        return list(flat[:first]), list(flat[first:second]), list(flat[second:])
+
+    def beside(self, flat: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensors:
+        """The tangent engine's tensors: these, and a direction for each real one."""
+        moving = iter(directions)
+        wide = [next(moving) if real else None for real in self.is_real]
+        found: list[Tensor] = []
+        for own, d in zip(self.parts(flat), self.parts(wide), strict=True):
+            found += [*own, *(each for each in d if each is not None)]
+        return tuple(found)
+
+    def real(self, flat: Sequence[Any]) -> list[Any]:
+        """Those of the tensors that have derivatives."""
+        return [each for each, real in zip(flat, self.is_real, strict=True) if real]
+
+    def everywhere(self, found: Iterable[Any]) -> tuple[Any, ...]:
+        """What the real tensors have, and None for the others."""
+        moving = iter(found)
+        return tuple(next(moving) if real else None for real in self.is_real)
+
+    def outs_beside(self, outs: Sequence[Any], d_outs: Sequence[Any]) -> tuple[Any, ...]:
+        """The tangent engine's outs, of its outs and theirs."""
+        ys = len(self.outputs)
+        return (*outs[:ys], *d_outs[:ys], *outs[ys:], *d_outs[ys:])
+
+    def outs_apart(self, outs: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The reverse: outs, and what moves with them."""
+        ys, states = len(self.outputs), len(self.states)
+        (a, b), rest = (outs[:ys], outs[ys : 2 * ys]), outs[2 * ys :]
+        return (*a, *rest[:states]), (*b, *rest[states:])
+
+    def primal(self, found: Sequence[Any]) -> tuple[Any, ...]:
+        """Of what the tangent engine's real tensors have, what belongs to this one's."""
+        tangents = self.tangent
+        prefix = prefix_of(self.program.cell)
+        names = [*tangents.params, *tangents.states, *tangents.inputs]
+        real = [name for name, is_real in zip(names, tangents.is_real, strict=True) if is_real]
+        pairs = zip(real, found, strict=True)
+        return tuple(each for name, each in pairs if not name.startswith(prefix))
+
+    # -- running -----------------------------------------------------------------------------------
+
+    def run(self, call: Call, flat: Sequence[Tensor]) -> Tensors:
+        """Outputs, [T, B, ...], and the last states, [B, ...]; leaves a tape with the call."""
+        params, carry, xs = self._given(flat)
+        masks = call.masks
+        last, ys, call.tape = self.program.forward(
+            params, carry, xs, starts=self._array(masks.starts), lengths=self._array(masks.lengths),
+            boundaries=self._array(masks.boundaries), record=call.records,
+        )  # fmt: skip
+        outs = ys if self.program.cell.output_is_tuple else (ys,)
+        return tuple(map(self._tensor, (*outs, *(last[name] for name in self.states))))
+
+    def run_back(self, call: Call, d_outs: Sequence[Tensor], flat: Sequence[Tensor]) -> Tensors:
+        """The cotangent of every real tensor, from those of all outs."""
+        if call.tape is None:
+            call = replace(call, records=True)
+            self.run(call, flat)
+        assert call.tape is not None, "a call that records has a tape"
+        ys = len(self.outputs)
+        arrays = [self._array(d) for d in d_outs]
+        d_ys = tuple(arrays[:ys]) if self.program.cell.output_is_tuple else arrays[0]
+        d_last = dict(zip(self.states, arrays[ys:], strict=True))
+        found = self.program.run_back(self._given(flat)[0], call.tape, d_ys, d_last)
+        given = [*(found.params.get(name) for name in self.params)]
+        given += [*(found.carry[name] for name in self.states), *found.inputs]
+        return tuple(map(self._tensor, self.real(given)))
+
+    def _given(self, flat: Sequence[Tensor]) -> tuple[Any, Any, Any]:
+        params, states, inputs = self.parts([self._array(each) for each in flat])
+        xs = tuple(inputs) if self.program.cell.input_is_tuple else inputs[0]
+        named = dict(zip(self.params, params, strict=True))
+        return named, dict(zip(self.states, states, strict=True)), xs
+
+    def _array(self, given: Any) -> Any:
+        """A tensor as the program's arrays are."""
+        if not isinstance(given, Tensor):
+            return given
+        plain = given.detach().resolve_neg()
+        if plain._is_zerotensor():  # zeros that forward mode has no memory for
+            plain = torch.zeros(plain.shape, dtype=plain.dtype, device=plain.device)
+        return plain.numpy() if self.program.backend.name == "numpy" else plain
+
+    def _tensor(self, array: Any) -> Tensor:
+        return array if isinstance(array, Tensor) else torch.from_numpy(array)

@@ -1,0 +1,180 @@
+"""A program as a function that PyTorch differentiates, to any order, and maps over.
+
+In: an engine's call and its tensors. Out: outputs and last states, on every tape that is running.
+
+    Run       y = f(x)                       backward: RunBack     jvp: Run of the tangent engine
+    RunBack   J(x)' g                        backward and jvp: RunBack of the tangent engine
+
+The second derivative needs no program of its own. Let F(x, v) = (f(x), J(x) v), which is again an
+engine's. Running F back from (a, g) gives, for x, J' a and the derivative of g' J(x) v, which is
+that of J(x)' g in the direction v: the matrices of second derivatives are symmetric.
+
+Source: the layout, two functions of which the second has the derivative of the first, is the one
+that passed all checks in our comparison of five (`tests/runtime/pytorch/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .engine import Call, Tensor, Tensors
+
+
+def applied(call: Call, flat: Sequence[Tensor]) -> Tensors:
+    """Run a call on tensors, so that whatever PyTorch does is right."""
+    call.records = _is_watched(flat)
+    return run(call, flat)
+
+
+def run(call: Call, flat: Sequence[Tensor]) -> Tensors:
+    """Outputs and last states."""
+    found: Tensors = Run.apply(call, *flat)  # type: ignore[no-untyped-call]
+    return found
+
+
+def run_back(call: Call, d_outs: Sequence[Tensor], flat: Sequence[Tensor]) -> Tensors:
+    """The cotangents of the real tensors."""
+    found: Tensors = RunBack.apply(call, *d_outs, *flat)  # type: ignore[no-untyped-call]
+    return found
+
+
+def _is_watched(flat: Sequence[Tensor]) -> bool:
+    """Whether somebody may want a derivative."""
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return True
+    return torch.is_grad_enabled() and any(each.requires_grad for each in flat)
+
+
+class Run(torch.autograd.Function):
+    """Outputs and last states, from all tensors of a call."""
+
+    @staticmethod
+    def forward(call: Call, *flat: Tensor) -> Tensors:
+        return call.engine.run(call, flat)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
+        call, *flat = inputs
+        ctx.call = call
+        # The outputs too: the tape may hold them, and what is written into one is to be noticed.
+        ctx.save_for_backward(*flat, *output)
+        ctx.save_for_forward(*flat)
+
+    @staticmethod
+    def backward(ctx: Any, *d_outs: Tensor) -> tuple[Any, ...]:
+        flat = ctx.saved_tensors[: len(ctx.call.engine.is_real)]
+        return None, *ctx.call.engine.everywhere(run_back(ctx.call, d_outs, flat))
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *directions: Tensor | None) -> Tensors:
+        engine, flat = ctx.call.engine, ctx.saved_tensors
+        moving = _directions(engine.real(flat), engine.real(directions))
+        outs = run(ctx.call.of_tangents(), engine.beside(flat, moving))
+        moved: Tensors = engine.outs_apart(outs)[1]
+        return moved
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, call: Call, *flat: Tensor) -> Any:
+        params = len(call.engine.params)
+        if all(dim is None for dim in in_dims[1 : params + 1]):
+            return _on_more_rows(info.batch_size, in_dims[1:], call, flat)
+        return _one_by_one(info.batch_size, in_dims[1:], flat, lambda each: run(call.again(), each))
+
+
+class RunBack(torch.autograd.Function):
+    """The cotangents of the real tensors of a call, from those of its outs."""
+
+    @staticmethod
+    def forward(call: Call, *given: Tensor) -> Tensors:
+        d_outs, flat = _halves(call, given)
+        return call.engine.run_back(call, d_outs, flat)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
+        call, *given = inputs
+        ctx.call = call
+        ctx.save_for_backward(*given)
+        ctx.save_for_forward(*given)
+
+    @staticmethod
+    def backward(ctx: Any, *moving: Tensor) -> tuple[Any, ...]:
+        call, engine = ctx.call, ctx.call.engine
+        d_outs, flat = _halves(call, ctx.saved_tensors)
+        beside, tangents = engine.beside(flat, moving), call.of_tangents()
+        _, d_d_outs = engine.outs_apart(run(tangents, beside))
+        nothing = [torch.zeros_like(d) for d in d_outs]
+        found = run_back(tangents, engine.outs_beside(nothing, d_outs), beside)
+        return None, *d_d_outs, *engine.everywhere(engine.primal(found))
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *directions: Tensor | None) -> Tensors:
+        call, engine = ctx.call, ctx.call.engine
+        d_outs, flat = _halves(call, ctx.saved_tensors)
+        moving_outs, moving = _halves(call, directions)
+        beside = engine.beside(flat, _directions(engine.real(flat), engine.real(moving)))
+        d_beside = engine.outs_beside(_directions(d_outs, moving_outs), d_outs)
+        moved: Tensors = engine.primal(run_back(call.of_tangents(), d_beside, beside))
+        return moved
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, call: Call, *given: Tensor) -> Any:
+        outs = len(call.engine.outputs) + len(call.engine.states)
+        is_one_call = all(dim is None for dim in in_dims[1 + outs :])  # then its tape holds for all
+        return _one_by_one(
+            info.batch_size, in_dims[1:], given,
+            lambda each: run_back(call if is_one_call else call.again(), *_halves(call, each)),
+        )  # fmt: skip
+
+
+def _halves(call: Call, given: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The cotangents of outs, and the tensors."""
+    outs = len(call.engine.outputs) + len(call.engine.states)
+    return given[:outs], given[outs:]
+
+
+def _directions(of: Sequence[Tensor], given: Sequence[Tensor | None]) -> list[Tensor]:
+    """Those given, and zeros."""
+    pairs = zip(of, given, strict=True)
+    return [torch.zeros_like(each) if d is None else d for each, d in pairs]
+
+
+# -- mapped over an axis ---------------------------------------------------------------------------
+
+
+def _on_more_rows(size: int, dims: Any, call: Call, flat: Sequence[Tensor]) -> Any:
+    """All at once, as more rows of one run: where the parameters are the same for all."""
+    wide = []
+    params, states, inputs = call.engine.parts(list(zip(flat, dims, strict=True)))
+    for state, dim in states:  # [V, B, ...] -> [V * B, ...]
+        wide.append(_in_front(state, dim, size).flatten(0, 1))
+    for x, dim in inputs:  # [V, T, B, ...] -> [T, V * B, ...]
+        wide.append(_in_front(x, dim, size).movedim(0, 1).flatten(1, 2))
+    outs = run(call.on_rows(size), [*(param for param, _ in params), *wide])
+    ys = len(call.engine.outputs)
+    found = [_apart(y, 1, size) for y in outs[:ys]]  # [T, V, B, ...]
+    found += [_apart(state, 0, size) for state in outs[ys:]]
+    return tuple(found), (*[1] * ys, *[0] * (len(outs) - ys))
+
+
+def _apart(tensor: Tensor, axis: int, size: int) -> Tensor:
+    """[..., V * B, ...] -> [..., V, B, ...]; B may be 0."""
+    shape = tensor.shape
+    return tensor.reshape(*shape[:axis], size, shape[axis] // size, *shape[axis + 1 :])
+
+
+def _one_by_one(size: int, dims: Any, flat: Sequence[Tensor], run: Any) -> Any:
+    """A run for each."""
+    each = [
+        run([x if dim is None else x.select(dim, at) for x, dim in zip(flat, dims, strict=True)])
+        for at in range(size)
+    ]
+    return tuple(torch.stack(found) for found in zip(*each, strict=True)), (0,) * len(each[0])
+
+
+def _in_front(tensor: Tensor, dim: int | None, size: int) -> Tensor:
+    if dim is None:
+        return tensor.expand(size, *tensor.shape)
+    return tensor.movedim(dim, 0)
