@@ -7,20 +7,25 @@ the array that it is, without a copy.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
 
 import torch
 
 from ...compiler.tangent import prefix_of, tangent
+from ...compiler.text import show
 from ..arrays import AnyArray
 from ..program import Program
 from ..tape import Tape
 
 Tensor: TypeAlias = torch.Tensor
 Tensors: TypeAlias = tuple[Tensor, ...]
+
+ENGINES: WeakValueDictionary[str, Engine] = WeakValueDictionary()  # by name, for custom ops
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +72,27 @@ class Call:
 
 
 class Engine:
-    """A program, and its derivatives in a direction as another engine."""
+    """A program, and its derivatives in a direction as another engine.
+
+    Its name is the same in every process for the same cell, dtype and options.
+    """
 
     def __init__(self, program: Program) -> None:
         cell = program.cell
         self.program = program
+        said = f"{show(cell)} {program.dtype} {program.exact} {program.fast} {program.backend.name}"
+        self.name = hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
         self.params = [p.name for p in cell.params]
         self.states = [s.name for s in cell.states]
         self.inputs = [x.name for x in cell.inputs]
         self.outputs = [y.name for y in cell.outputs]
-        self.is_real = [
+        ENGINES[self.name] = self
+        self.outs = len(self.outputs) + len(self.states)
+        self.is_real = (
             *(p.trained for p in cell.params),
             *(True for _ in cell.states),
             *(x.node.type.kind == "real" for x in cell.inputs),
-        ]
+        )
 
     @cached_property
     def tangent(self) -> Engine:
@@ -135,6 +147,26 @@ class Engine:
         pairs = zip(real, found, strict=True)
         return tuple(each for name, each in pairs if not name.startswith(prefix))
 
+    # -- what a run leaves for running back --------------------------------------------------------
+
+    def read_back(self, variant: tuple[str, ...]) -> list[str]:
+        """The names of what running back reads, cotangents left out."""
+        module = self.program.variant(variant).backward
+        assert module is not None, "a recording variant has a backward module"
+        return [name for name in module.inputs if not name.startswith("ct.")]
+
+    def kept(self, variant: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+        """What of this the call was neither given nor returns, with the shape of a row's step."""
+        plan = self.program.variant(variant).plans[1]
+        assert plan is not None, "a recording variant has a backward plan"
+        shapes = {str(x.attr): tuple(map(int, x.type.shape)) for x in plan.scan.inputs}
+        known = {*self.inputs, *self.outputs}
+        return {
+            name: shapes[name]
+            for name in self.read_back(variant)
+            if name not in known and not name.startswith("mask.")
+        }
+
     # -- running -----------------------------------------------------------------------------------
 
     def run(self, call: Call, flat: Sequence[Tensor]) -> Tensors:
@@ -142,11 +174,11 @@ class Engine:
         params, carry, xs = self._given(flat)
         masks = call.masks
         last, ys, call.tape = self.program.forward(
-            params, carry, xs, starts=self._array(masks.starts), lengths=self._array(masks.lengths),
-            boundaries=self._array(masks.boundaries), record=call.records,
+            params, carry, xs, starts=self.array(masks.starts), lengths=self.array(masks.lengths),
+            boundaries=self.array(masks.boundaries), record=call.records,
         )  # fmt: skip
         outs = ys if self.program.cell.output_is_tuple else (ys,)
-        return tuple(map(self._tensor, (*outs, *(last[name] for name in self.states))))
+        return tuple(map(self.tensor, (*outs, *(last[name] for name in self.states))))
 
     def run_back(self, call: Call, d_outs: Sequence[Tensor], flat: Sequence[Tensor]) -> Tensors:
         """The cotangent of every real tensor, from those of all outs."""
@@ -155,21 +187,21 @@ class Engine:
             self.run(call, flat)
         assert call.tape is not None, "a call that records has a tape"
         ys = len(self.outputs)
-        arrays = [self._array(d) for d in d_outs]
+        arrays = [self.array(d) for d in d_outs]
         d_ys = tuple(arrays[:ys]) if self.program.cell.output_is_tuple else arrays[0]
         d_last = dict(zip(self.states, arrays[ys:], strict=True))
         found = self.program.run_back(self._given(flat)[0], call.tape, d_ys, d_last)
         given = [*(found.params.get(name) for name in self.params)]
         given += [*(found.carry[name] for name in self.states), *found.inputs]
-        return tuple(map(self._tensor, self.real(given)))
+        return tuple(map(self.tensor, self.real(given)))
 
     def _given(self, flat: Sequence[Tensor]) -> tuple[Any, Any, Any]:
-        params, states, inputs = self.parts([self._array(each) for each in flat])
+        params, states, inputs = self.parts([self.array(each) for each in flat])
         xs = tuple(inputs) if self.program.cell.input_is_tuple else inputs[0]
         named = dict(zip(self.params, params, strict=True))
         return named, dict(zip(self.states, states, strict=True)), xs
 
-    def _array(self, given: Any) -> Any:
+    def array(self, given: Any) -> Any:
         """A tensor as the program's arrays are."""
         if not isinstance(given, Tensor):
             return given
@@ -178,5 +210,5 @@ class Engine:
             plain = torch.zeros(plain.shape, dtype=plain.dtype, device=plain.device)
         return plain.numpy() if self.program.backend.name == "numpy" else plain
 
-    def _tensor(self, array: Any) -> Tensor:
+    def tensor(self, array: Any) -> Tensor:
         return array if isinstance(array, Tensor) else torch.from_numpy(array)

@@ -121,8 +121,9 @@ class RunBack(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, call: Call, *given: Tensor) -> Any:
-        outs = len(call.engine.outputs) + len(call.engine.states)
-        is_one_call = all(dim is None for dim in in_dims[1 + outs :])  # then its tape holds for all
+        is_one_call = all(
+            dim is None for dim in in_dims[1 + call.engine.outs :]
+        )  # then its tape holds for all
         return _one_by_one(
             info.batch_size, in_dims[1:], given,
             lambda each: run_back(call if is_one_call else call.again(), *_halves(call, each)),
@@ -131,8 +132,7 @@ class RunBack(torch.autograd.Function):
 
 def _halves(call: Call, given: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
     """The cotangents of outs, and the tensors."""
-    outs = len(call.engine.outputs) + len(call.engine.states)
-    return given[:outs], given[outs:]
+    return given[: call.engine.outs], given[call.engine.outs :]
 
 
 def _directions(of: Sequence[Tensor], given: Sequence[Tensor | None]) -> list[Tensor]:

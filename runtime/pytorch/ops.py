@@ -1,0 +1,157 @@
+"""The same program as opaque custom ops: for `torch.compile` and `torch.export`.
+
+In: an engine's name and tensors. Out: tensors. A graph holds one op for a whole sequence, whatever
+its length; Dynamo looks into neither. What a run leaves for running back are outputs of the op, as
+a graph knows no other way to keep them.
+
+    rnnc::run        name, masks, tensors -> outs, and what is kept
+    rnnc::run_back   name, masks, cotangents, tensors and what is kept -> cotangents
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ..tape import Tape
+from .engine import ENGINES, Call, Engine, Masks, Tensor, Tensors
+
+
+def compiled(
+    engine: Engine, starts: Tensor | None, lengths: Tensor | None, boundaries: Tensor | None,
+    flat: Sequence[Tensor],
+) -> Tensors:  # fmt: skip
+    """Run an engine within a graph that is being made; Dynamo reads these lines."""
+    kinds, masks = "", []
+    if starts is not None:
+        kinds, masks = "starts,", [starts]
+    if lengths is not None:
+        kinds, masks = kinds + "lengths,", [*masks, lengths]
+    if boundaries is not None:
+        kinds, masks = kinds + "boundaries,", [*masks, boundaries]
+    found: Tensors = Compiled.apply(  # type: ignore[no-untyped-call]
+        engine.name, kinds, engine.is_real, engine.outs, *masks, *flat
+    )
+    return found
+
+
+class Compiled(torch.autograd.Function):
+    """Outs, with the first derivative alone: Dynamo takes no function that has more.
+
+    It reads these lines as well: what it knows of the engine are numbers and a name.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, name: str, kinds: str, real: tuple[bool, ...], outs: int, *given: Tensor
+    ) -> Tensors:
+        masks = len(given) - len(real)
+        found = run(name, kinds, list(given[:masks]), list(given[masks:]))
+        ctx.name, ctx.kinds, ctx.real, ctx.masks = name, kinds, real, masks
+        ctx.save_for_backward(*given, *found)
+        return tuple(found[:outs])
+
+    @staticmethod
+    def backward(ctx: Any, *d_outs: Tensor) -> tuple[Any, ...]:
+        saved, masks, end = ctx.saved_tensors, ctx.masks, ctx.masks + len(ctx.real)
+        found = run_back(
+            ctx.name, ctx.kinds, list(saved[:masks]), [d.contiguous() for d in d_outs],
+            list(saved[masks:end]), list(saved[end:]),
+        )  # fmt: skip
+        ds: list[Tensor | None] = []
+        at = 0
+        for is_real in ctx.real:
+            ds.append(found[at] if is_real else None)
+            at += is_real
+        return None, None, None, None, *[None] * masks, *ds
+
+
+@torch.library.custom_op("rnnc::run", mutates_args=())
+def run(name: str, kinds: str, masks: Sequence[Tensor], flat: Sequence[Tensor]) -> list[Tensor]:
+    engine = ENGINES[name]
+    call = _call(engine, kinds, masks)
+    outs = engine.run(call, flat)
+    assert call.tape is not None, "a call that records has a tape"
+    kept = [call.tape.arrays[each] for each in engine.kept(_variant(engine, kinds, masks))]
+    return [_apart(tensor) for tensor in (*outs, *map(engine.tensor, kept))]
+
+
+@run.register_fake
+def _(name: str, kinds: str, masks: Sequence[Tensor], flat: Sequence[Tensor]) -> list[Tensor]:
+    engine = ENGINES[name]
+    x = engine.parts(flat)[2][0]
+    steps, rows = x.shape[:2]
+    cell, found = engine.program.cell, []
+    for y in cell.outputs:
+        found.append(_empty(flat, (steps, rows, *map(int, y.node.type.shape))))
+    for state in cell.states:
+        found.append(_empty(flat, (rows, *map(int, state.node.type.shape))))
+    for shape in engine.kept(_variant(engine, kinds, masks)).values():
+        found.append(_empty(flat, (steps, rows, *shape)))
+    return found
+
+
+@torch.library.custom_op("rnnc::run_back", mutates_args=())
+def run_back(
+    name: str, kinds: str, masks: Sequence[Tensor], d_outs: Sequence[Tensor],
+    flat: Sequence[Tensor], found: Sequence[Tensor],
+) -> list[Tensor]:  # fmt: skip
+    engine = ENGINES[name]
+    call = _call(engine, kinds, masks)
+    variant = _variant(engine, kinds, masks)
+    call.tape = _tape(engine, call, variant, flat, found)
+    return [_apart(d) for d in engine.run_back(call, d_outs, flat)]
+
+
+@run_back.register_fake
+def _(
+    name: str, kinds: str, masks: Sequence[Tensor], d_outs: Sequence[Tensor],
+    flat: Sequence[Tensor], found: Sequence[Tensor],
+) -> list[Tensor]:  # fmt: skip
+    return [_empty(flat, tuple(each.shape)) for each in ENGINES[name].real(flat)]
+
+
+def _call(engine: Engine, kinds: str, masks: Sequence[Tensor]) -> Call:
+    return Call(engine, Masks(**dict(zip(filter(None, kinds.split(",")), masks, strict=True))))
+
+
+def _variant(engine: Engine, kinds: str, masks: Sequence[Tensor]) -> tuple[str, ...]:
+    """The masks as a program names them."""
+    given = dict(zip(filter(None, kinds.split(",")), masks, strict=True))
+    found = []
+    if "starts" in given:
+        found.append("starts")
+    if "boundaries" in given:
+        found.append("weights" if given["boundaries"].is_floating_point() else "boundaries")
+    return (*found, *["valid"] * ("lengths" in given))
+
+
+def _tape(
+    engine: Engine, call: Call, variant: tuple[str, ...], flat: Sequence[Tensor],
+    found: Sequence[Tensor],
+) -> Tape:  # fmt: skip
+    """What a run left, of what the op was given, returned, and keeps."""
+    inputs = engine.parts(flat)[2]
+    steps, rows = inputs[0].shape[:2]
+    known: dict[str, Any] = dict(zip(engine.inputs, inputs, strict=True))
+    known |= dict(zip(engine.outputs, found, strict=False))
+    known |= dict(zip(engine.kept(variant), found[engine.outs :], strict=True))
+    masks = call.masks
+    if masks.lengths is not None:
+        known["mask.valid"] = torch.arange(steps)[:, None] < masks.lengths
+    known |= {"mask.starts": masks.starts}
+    known |= {f"mask.{name}": masks.boundaries for name in ("boundaries", "weights")}
+    arrays = {name: engine.array(known[name]) for name in engine.read_back(variant)}
+    return Tape(variant, int(steps), int(rows), arrays)
+
+
+def _empty(flat: Sequence[Tensor], shape: tuple[Any, ...]) -> Tensor:
+    real = next(each for each in flat if each.is_floating_point())
+    return real.new_empty(shape)
+
+
+def _apart(tensor: Tensor) -> Tensor:
+    """A result as a graph expects it: contiguous."""
+    return tensor.contiguous()
