@@ -51,6 +51,7 @@ FRAMEWORK_FILES = {
     f"runtime/{name}.py"
     for name in ("aot", "autograd", "backends", "binary", "launch", "rehearse", "tensors")
 }
+TORCH_ROOMS = ("runtime/pytorch/", "rnnc/torch.py")  # which nothing else imports
 UNSAFE_MODULES = {"pickle", "marshal", "shelve", "yaml", "subprocess"}
 ASKS_TOOLS = ("subprocess", "runtime/binary.py")  # NVIDIA's, about a kernel that Triton compiled
 UNSAFE_CALLS = {"eval", "exec", "__import__"}
@@ -182,6 +183,13 @@ def test_frameworks_are_imported_where_they_are_used() -> None:
         for found in imports_of(path)
         if found.module.split(".")[0] in FRAMEWORKS
         and not (found.nested and show(path) in FRAMEWORK_FILES)
+        and not (found.module.startswith("torch") and show(path).startswith(TORCH_ROOMS))
+    ]
+    wrong += [
+        f"{show(path)}:{found.line} imports {found.module}"
+        for path in sources()
+        for found in imports_of(path)
+        if found.module.startswith("runtime.pytorch") and not show(path).startswith(TORCH_ROOMS)
     ]
     assert not wrong, "\n".join(["only inside functions of the runtime's framework files:", *wrong])
 

@@ -21,6 +21,7 @@ from ...compiler.text import show
 from ..arrays import AnyArray
 from ..program import Program
 from ..tape import Tape
+from .start import start_of
 
 Tensor: TypeAlias = torch.Tensor
 Tensors: TypeAlias = tuple[Tensor, ...]
@@ -101,6 +102,14 @@ class Engine:
         return Engine(
             Program(tangent(of.cell), of.dtype, exact=of.exact, fast=of.fast, backend=of.backend)
         )
+
+    @cached_property
+    def start(self) -> Engine:
+        """Of the initial state."""
+        return Engine(start_of(self.program))
+
+    def __deepcopy__(self, _memo: Any) -> Engine:
+        return self  # nothing of it changes
 
     # -- tensors in their flat order ---------------------------------------------------------------
 

@@ -1,0 +1,33 @@
+"""The state that a sequence begins with, as a function of the parameters it is learned by.
+
+In: an engine, parameters, a number of rows. Out: every state, [B, ...]. What is made of parameters
+has derivatives like everything else: it is the output of a cell without states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from .engine import Call, Engine, Tensor
+from .functions import applied
+from .ops import compiled
+
+
+def beginning(engine: Engine, params: Sequence[Tensor], rows: int, like: Tensor) -> list[Tensor]:
+    """Every state before the first step."""
+    cell = engine.program.cell
+    if all(state.initial.op.name == "const" for state in cell.states):
+        return [
+            torch.full(
+                (rows, *map(int, state.node.type.shape)), state.initial.attr[0],
+                dtype=like.dtype, device=like.device,
+            )
+            for state in cell.states
+        ]  # fmt: skip
+    start = engine.start
+    flat = [*params, torch.zeros((1, rows, 1), dtype=like.dtype, device=like.device)]
+    if torch.compiler.is_compiling():
+        return [value[0] for value in compiled(start, None, None, None, flat)]
+    return [value[0] for value in applied(Call(start), flat)]
