@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from .ir import Cell, Node, State, Value, leaf, toposort
+from .origin import Chained, Linked, Made, Origin
 from .rewrite import substitute
 
 OUTPUT = "y"  # what a link returns that is not the last one
@@ -31,10 +32,11 @@ def links_of(cell: Cell) -> tuple[Link, ...]:
     before them, and what they call values is forgotten.
 
     Returns:
-        At least two links, whose composition is the cell again; or nothing, if it is no chain.
+        Links whose composition is the cell again, one where all lies under one path; or nothing, if
+        it is no chain.
     """
     paths = _paths(cell)
-    if len(paths) < 2:
+    if not paths:
         return ()
     depths = _depths(cell, paths)
     borders = [_border(cell, paths, depths, at) for at in range(len(paths) - 1)]
@@ -43,9 +45,46 @@ def links_of(cell: Cell) -> tuple[Link, ...]:
     fed = [None, *borders]
     made = [*borders, None]
     return tuple(
-        Link(path, _link(cell, path, before, after))
+        Link(path, _with_origin(_link(cell, path, before, after), path, cell.origin, len(paths)))
         for path, before, after in zip(paths, fed, made, strict=True)
     )
+
+
+def layers_of(cell: Cell) -> tuple[Link, ...]:
+    """The links of a chain; those that a `repeat` with a name makes, each by itself.
+
+    Before  encoder: repeat(2, LSTM(n, n)) >> Dense(n, n)
+    After   encoder.0, encoder.1, 1
+    """
+    found: list[Link] = []
+    for link in links_of(cell):
+        copies = () if link.path.isdecimal() else links_of(link.cell)
+        if _are_copies(copies):
+            found += [replace(copy, path=f"{link.path}.{copy.path}") for copy in copies]
+        else:
+            found.append(link)
+    return tuple(found)
+
+
+def _are_copies(links: Sequence[Link]) -> bool:
+    numbered = all(link.path == str(at) for at, link in enumerate(links))
+    return bool(links) and numbered and all(_held(a) == _held(links[0]) for a in links)
+
+
+def _held(link: Link) -> list[tuple[str, tuple[int, ...]]]:
+    """The names and shapes of what a link keeps."""
+    kept = (*link.cell.params, *link.cell.states)
+    return [(each.name, tuple(map(int, each.node.type.shape))) for each in kept]
+
+
+def _with_origin(link: Cell, path: str, whole: Made | None, count: int) -> Cell:
+    if whole is None:
+        return link
+    if not isinstance(whole, Chained) or len(whole.members) != count:
+        return replace(link, origin=Linked(whole, path))
+    member = whole.members[int(path)]
+    name = member.cell if isinstance(member, Origin) else link.name
+    return replace(link, name=name, origin=member)
 
 
 def _paths(cell: Cell) -> list[str]:
@@ -54,6 +93,8 @@ def _paths(cell: Cell) -> list[str]:
     if any("." not in name for name in names):
         return []
     owning = _firsts(names)
+    if all(path.isdecimal() for path in owning):  # a cell that was built by hand has no equations
+        return sorted(owning, key=int)
     # Equations stand in the order of the chain, and every link has some.
     in_order = [path for path in _firsts(v.name for v in cell.named) if path in owning]
     return list(dict.fromkeys([*in_order, *owning]))

@@ -10,7 +10,7 @@ In: a path or a text. Out: a `Library`, whose cells are attributes and items. Ea
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from os import PathLike
@@ -23,6 +23,7 @@ from ..grammar.problems_of_names import NoCell
 from ..grammar.problems_of_values import UnrolledTooLarge
 from ..grammar.source import Span, visible
 from .compose import compose
+from .decompose import links_of
 from .doubts import doubts
 from .elaborate import CellDefinition, Module, elaborate
 from .elaborate.hints import closest
@@ -34,7 +35,7 @@ from .ensemble import ensembled
 from .files import FileError, Kept
 from .ir import Cell
 from .loading import Loader, is_standard, standard
-from .origin import Chained, Ensembled, Made, Origin, Plain, Sources
+from .origin import Chained, Ensembled, Linked, Made, Origin, Plain, Sources
 from .shapes import Dim
 
 TEXT: Final = "<string>"  # the name of a source that was loaded from no file
@@ -226,11 +227,51 @@ def remade(made: Made) -> Cell:
     Raises:
         Problems, CallError, NoSuchCellError, TypeProblem: this rnnc cannot make it.
     """
+    return all_remade([made])[0]
+
+
+def all_remade(each: Sequence[Made]) -> list[Cell]:
+    """Several cells; a chain that some of them are links of is made once.
+
+    Raises:
+        As `remade`.
+    """
+    chains: dict[Hashable, dict[str, Cell]] = {}
+
+    def link_of(made: Linked) -> Cell:
+        key = _identity(made.whole)
+        if key not in chains:
+            chains[key] = {link.path: link.cell for link in links_of(again(made.whole))}
+        if made.path not in chains[key]:
+            raise NoSuchCellError(f"a chain has no link {made.path!r}")
+        return chains[key][made.path]
+
+    def again(made: Made) -> Cell:
+        match made:
+            case Linked():
+                return link_of(made)
+            case Chained(members):
+                return compose([again(member) for member in members])
+            case Ensembled(member, count, shared):
+                return ensembled(again(member), count, shared_inputs=shared)
+        return _remade_of_sources(made)
+
+    return [again(made) for made in each]
+
+
+def _identity(made: Made) -> Hashable:
+    """The same for what makes the same cell; settings as text, where True is not 1 nor 0 -0."""
     match made:
-        case Chained():
-            return compose([remade(member) for member in made.members])
-        case Ensembled():
-            return ensembled(remade(made.member), made.count, shared_inputs=made.shared_inputs)
+        case Origin(sources, cell, settings):
+            return id(sources), cell, repr(settings)
+        case Chained(members):
+            return tuple(map(_identity, members))
+        case Ensembled(member, count, shared):
+            return _identity(member), count, shared
+    return _identity(made.whole), made.path
+
+
+def _remade_of_sources(made: Origin) -> Cell:
     main, standard_texts = made.sources.main, made.sources.standard
     if not main and is_standard(made.cell, standard_texts.get(made.cell, "")):
         return std()[made.cell](**made.settings)

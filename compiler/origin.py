@@ -1,7 +1,7 @@
 """Where a cell came from: the texts and settings that make it again, as plain data.
 
-In: what `library`, `compose` and `ensemble` knew when they made a cell. Out: values that can be
-compared, pickled and written into a file; `library.remade` makes the cell of one.
+In: what `library`, `compose`, `ensemble` and `links_of` knew when they made a cell. Out: values
+that can be compared, pickled and written into a file; `library.remade` makes the cell of one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,15 @@ class Ensembled:
     shared_inputs: bool
 
 
-Made: TypeAlias = Origin | Chained | Ensembled
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """One link of a chain."""
+
+    whole: Made
+    path: str
+
+
+Made: TypeAlias = Origin | Chained | Ensembled | Linked
 
 
 def excess(made: Made) -> str | None:
@@ -73,4 +81,6 @@ def _extent(made: Made) -> tuple[int, int]:
         case Ensembled():
             within, deeper = _extent(made.member)
             return made.count * within, deeper + 1
+        case Linked():
+            return _extent(made.whole)
     return 1, 0

@@ -110,6 +110,12 @@ def check_names(words: Iterable[Word], collector: Collector) -> Iterator[Word]:
         yield word
 
 
+def is_name(text: str) -> bool:
+    """Whether a text is a name, in the form that names are normalised to."""
+    fits = text.isidentifier() and len(text) <= LONGEST_NAME and text not in RESERVED
+    return fits and text == unicodedata.normalize("NFKC", text)
+
+
 def _check_name(word: Word, reserved: set[str], collector: Collector) -> Word:
     prime = "'" if word.type == "PRIMED" else ""
     written = word.text.removesuffix(prime)

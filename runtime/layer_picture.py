@@ -84,8 +84,8 @@ def _rows(net: Layered) -> list[Row]:
     assert isinstance(net, Stack), "there are no other nets of nets"
     dropped = f"dropout {net._dropout.rate:g}" if net._dropout else ""
     return [
-        _row(f"{at}", layer, before=dropped if at else "", adds=at in net._residual)
-        for at, layer in enumerate(net._layers)
+        _row(path, layer, before=dropped if at else "", adds=at in net._residual)
+        for at, (path, layer) in enumerate(net._layers.items())
     ]
 
 

@@ -1,30 +1,31 @@
 """Layers that run one after the other, each over the whole sequence.
 
-In: cells, nets and bidirectional layers. Out: one net. `>>` and `Chain` put layers into one loop
-over time instead: that takes a step at a time, and cannot run backwards in time.
+In: cells, nets and bidirectional layers, or a chain. Out: one net. A chain by itself, of `>>` or
+`Chain`, is one loop over time with all layers in it.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..compiler.ir import Cell
 from .arrays import AnyArray, copied, namespace
 from .bidirectional import Bidirectional, member_of
 from .cell import BoundCell
 from .chain import bound_of, common
-from .dropout import read_dropout
+from .dropout import Dropout, read_dropout
 from .errors import ChainError, SettingError
 from .history import read_window
 from .inputs import Call
 from .layered import Layered
+from .layers import layers_by_path
 from .members import Options, net_at
 from .passing import OfStates, Ran, Said, beneath, gone_back, parts, passed, step_of
 from .recur import Recur
@@ -52,10 +53,12 @@ class Stack(Layered):
 
     Parameters and states have the paths `"0.W"`, `"1.forward.h"`. The layers' sizes may differ, as
     long as each reads what the one before it returns.
+
+    `Stack(chain)` runs what a chain in one loop computes, and has the chain's paths.
     """
 
     def __init__(
-        self, layers: Sequence[Any], *, dropout: float = 0.0, per_sequence: bool = False,
+        self, layers: Any, *, dropout: float = 0.0, per_sequence: bool = False,
         residual: bool | Iterable[int] = False, seed: int | None = None,
         backend: str | None = None, dtype: Any = None, exact: bool = False, fast: bool = False,
         history: int | None = None, batch_first: bool = False,
@@ -63,8 +66,10 @@ class Stack(Layered):
         """Make a net of each layer; afterwards the stack has nothing to do with what it was given.
 
         Args:
-            layers: cells, nets or bidirectional layers. Parameters of nets are taken over, those of
-                cells drawn by their path, so that equal cells differ.
+            layers: a list of cells, nets or bidirectional layers; or a dict of these, whose names
+                stand in the paths; or a chain, a cell or a net, whose links become the layers.
+                Parameters of nets are taken over, those of cells drawn by their path, so that equal
+                cells differ.
             dropout: the rate at which elements of what a layer reads are dropped in training mode,
                 the first layer's excepted; the others are scaled by 1 / (1 - dropout).
             per_sequence: drop the same elements at all steps of a call.
@@ -75,28 +80,30 @@ class Stack(Layered):
             exact, fast, batch_first: as for `Recur`.
             history: remember the last so many steps only, where all layers run forwards in time.
         Raises:
-            ChainError: a layer does not read what the one before it returns, or a residual
-            connection joins different sizes. SettingError: naming the argument.
+            ChainError: a layer does not read what the one before it returns, a residual connection
+            joins different sizes, or a cell is no chain. SettingError: naming the argument.
         """
-        if isinstance(layers, Recur | BoundCell | Cell | Layered) or not isinstance(
-            layers, Sequence
-        ):
-            raise SettingError(f"Stack takes a list of layers, not {layers!r}")
-        if not layers:
-            raise ChainError("a stack has at least one layer")
-        bound = [each for layer in layers for each in _cells(layer)]
-        options = Options(
-            backend or common([b for b in bound if b.backend != "auto"], "backend"),
-            dtype or common(bound, "dtype"), seed, exact, fast, batch_first,
-        )  # fmt: skip
-        self._layers = tuple(
-            member_of(layer, options, f"{at}.")
-            if isinstance(layer, Bidirectional)
-            else net_at(f"{at}", layer, options)
-            for at, layer in enumerate(layers)
+        options = Options(backend, dtype, seed, exact, fast, batch_first)
+        seed = 0 if seed is None else seed
+        self._make(layers_by_path(layers), options, residual, history)
+        self._dropout = read_dropout(dropout, per_sequence, int(seed))
+
+    def _make(
+        self, layers: Mapping[str, Any], options: Options, residual: Any, history: Any
+    ) -> None:
+        bound = [each for layer in layers.values() for each in _cells(layer)]
+        options = replace(
+            options,
+            backend=options.backend or common([b for b in bound if b.backend != "auto"], "backend"),
+            dtype=options.dtype or common(bound, "dtype"),
         )
+        self._layers = {
+            path: member_of(layer, options, f"{path}.")
+            if isinstance(layer, Bidirectional)
+            else net_at(path, layer, options)
+            for path, layer in layers.items()
+        }
         self._arrays = self._first._arrays
-        self._dropout = read_dropout(dropout, per_sequence, 0 if seed is None else int(seed))
         self._check_sizes()
         self._residual = self._read_residual(residual)
         self._window = read_window(history)
@@ -106,7 +113,8 @@ class Stack(Layered):
         self._turns = Turns()
 
     def _check_sizes(self) -> None:
-        for at, (below, above) in enumerate(zip(self._layers, self._layers[1:], strict=False)):
+        layers = list(self._layers.values())
+        for at, (below, above) in enumerate(itertools.pairwise(layers)):
             if _read(above) != ("real", _made(below)):
                 kind, shape = _read(above)
                 raise ChainError(
@@ -128,8 +136,9 @@ class Stack(Layered):
                 raise SettingError(
                     f"residual is True, or numbers of layers, 0 to {count - 1}, got {given!r}"
                 )
+        layers = list(self._layers.values())
         for at in sorted(chosen):
-            layer = self._layers[at]
+            layer = layers[at]
             if _read(layer) != ("real", _made(layer)):
                 raise ChainError(
                     f"layer {at}, {layer!r}, has no residual connection: it reads "
@@ -145,22 +154,22 @@ class Stack(Layered):
             As `Recur`; ShapeError: a layer is bidirectional, which has no single step.
         """
         with self._alone():
-            for layer in self._layers:
+            for layer in self._layers.values():
                 if isinstance(layer, Bidirectional):
                     layer(x)
             return self._run(self._inputs.read(x, single=True), {}, self._window)
 
     @property
     def width(self) -> tuple[int, ...]:
-        return _made(self._layers[-1])
+        return _made(list(self._layers.values())[-1])
 
     @property
     def _goes_forward(self) -> bool:
-        return all(isinstance(layer, Recur) for layer in self._layers)
+        return all(isinstance(layer, Recur) for layer in self._layers.values())
 
     def _facts(self) -> dict[str, str]:
-        facts, both = {}, enumerate(self._layers)
-        merges = [f"{at}: {each.merge}" for at, each in both if isinstance(each, Bidirectional)]
+        facts, both = {}, self._layers.items()
+        merges = [f"{path}: {each.merge}" for path, each in both if isinstance(each, Bidirectional)]
         if merges:
             facts["merge"] = "; ".join(merges)
         if self._dropout is not None:
@@ -176,9 +185,9 @@ class Stack(Layered):
 
     def _nets(self) -> dict[str, Recur]:
         found: dict[str, Recur] = {}
-        for at, layer in enumerate(self._layers):
+        for path, layer in self._layers.items():
             inner = {"": layer} if isinstance(layer, Recur) else layer._nets()
-            found |= {f"{at}.{path}".rstrip("."): net for path, net in inner.items()}
+            found |= {f"{path}.{way}".rstrip("."): net for way, net in inner.items()}
         return found
 
     # -- there and back --------------------------------------------------------------------------
@@ -187,10 +196,10 @@ class Stack(Layered):
         valid, begun = self._valid(call, said), self._at.step
         all_factors: list[AnyArray | None] = []
         inner: list[Any] = []
-        for at, layer in enumerate(self._layers):
-            factors = self._factors(at, call, begun) if at else None
+        for at, (path, layer) in enumerate(self._layers.items()):
+            factors = self._factors(at, layer, call, begun) if at else None
             fed = x if factors is None else x * factors
-            own, note = said.beneath(f"{at}"), None
+            own, note = said.beneath(path), None
             if isinstance(layer, Recur):
                 y = passed(layer, fed, call, own)
             else:
@@ -210,12 +219,13 @@ class Stack(Layered):
         counts = read_lengths(said.lengths, call, arrays)
         return arrays.flags(np.arange(call.steps)[:, None] < counts, "lengths")
 
-    def _factors(self, at: int, call: Call, step: int) -> AnyArray | None:
+    def _factors(
+        self, at: int, layer: Recur | Bidirectional, call: Call, step: int
+    ) -> AnyArray | None:
         """What a layer's input is multiplied by in a call that begins at a step of the stream."""
         if self._dropout is None or not self.training:
             return None
-        _, shape = _read(self._layers[at])
-        drawn = self._dropout.factors(at, step, call.steps, call.batch, shape)
+        drawn = self._dropout.factors(at, step, call.steps, call.batch, _read(layer)[1])
         return self._arrays.real(drawn, "dropout")
 
     def _mask_bytes(self, call: Call, window: int | None) -> int:
@@ -230,7 +240,8 @@ class Stack(Layered):
     @property
     def _mask_row_bytes(self) -> int:
         """What the masks of all layers take for a row."""
-        numbers = sum(math.prod(_read(layer)[1]) for layer in self._layers[1:])
+        _, *above = self._layers.values()
+        numbers = sum(math.prod(_read(layer)[1]) for layer in above)
         return numbers * int(self._arrays.element.itemsize)
 
     def _back(
@@ -241,8 +252,7 @@ class Stack(Layered):
         if d is not None and self._residual:
             counted = zip(parts(d, ran), ran, strict=True)
             d = _joined([cleared(part, each.note.valid) for part, each in counted])
-        for at in reversed(range(len(self._layers))):
-            layer, path = self._layers[at], f"{at}"
+        for at, (path, layer) in reversed(list(enumerate(self._layers.items()))):
             own = states.beneath(path)
             if isinstance(layer, Recur):
                 found[path], d_x = gone_back(layer, d, ran, own)
@@ -264,33 +274,46 @@ class Stack(Layered):
 
     def _kept(self) -> Any:
         return self._ran, [
-            layer._at if isinstance(layer, Recur) else layer._kept() for layer in self._layers
+            layer._at if isinstance(layer, Recur) else layer._kept()
+            for layer in self._layers.values()
         ]
 
     def _put_back(self, kept: Any) -> None:
         self._ran, stood = kept
-        for layer, each in zip(self._layers, stood, strict=True):
+        for layer, each in zip(self._layers.values(), stood, strict=True):
             if isinstance(layer, Recur):
                 layer._at = each
             else:
                 layer._put_back(each)
 
     def _begin(self, rows: Any, state: Mapping[str, Any] | None) -> None:
-        for at, layer in enumerate(self._layers):
-            own = None if state is None else beneath(state, f"{at}")
+        for path, layer in self._layers.items():
+            own = None if state is None else beneath(state, path)
             if isinstance(layer, Recur):
                 layer.reset(rows, own)
             else:
                 layer._begin(rows, own)
 
     def _part(self) -> None:
-        self._layers = tuple(copy.copy(layer) for layer in self._layers)
+        self._layers = {path: copy.copy(layer) for path, layer in self._layers.items()}
 
     def __repr__(self) -> str:
-        inner = (
-            f"{layer._bound}" if isinstance(layer, Recur) else f"{layer}" for layer in self._layers
-        )
+        inner = []
+        for at, (path, layer) in enumerate(self._layers.items()):
+            named = "" if path == str(at) else f"{path}: "
+            inner.append(f"{named}{layer._bound if isinstance(layer, Recur) else layer}")
         return f"Stack([{', '.join(inner)}])"
+
+
+def stack_of(
+    layers: Mapping[str, Any], options: Options, dropout: Dropout | None, residual: Iterable[int],
+    history: int | None,
+) -> Stack:  # fmt: skip
+    """A stack whose layers have these paths, as one that was saved had them."""
+    found = object.__new__(Stack)
+    found._make(layers, options, residual, history)
+    found._dropout = dropout
+    return found
 
 
 def cleared(array: AnyArray, valid: AnyArray | None) -> AnyArray:

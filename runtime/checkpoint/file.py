@@ -39,7 +39,7 @@ def read(file: BinaryIO, size: int) -> tuple[Snapshot, dict[str, Any]]:
     """The net of an open file, and what was saved beside it."""
     header = read_header(file, size)
     description = read_text(header.text)
-    cells = {path: _cell(made) for path, made in made_by_path(description.made).items()}
+    cells = _cells(made_by_path(description.made))
     names = _checked_names(header, description, cells)
     found = read_arrays(file, size, header)
     arrays = {name: found[name] for name in names}
@@ -52,9 +52,9 @@ def read(file: BinaryIO, size: int) -> tuple[Snapshot, dict[str, Any]]:
     return snapshot, filled(description.extra, arrays)
 
 
-def _cell(made: Made) -> Cell:
+def _cells(made: Mapping[str, Made]) -> dict[str, Cell]:
     try:
-        return library.remade(made)
+        return dict(zip(made, library.all_remade(list(made.values())), strict=True))
     except (Error, TypeProblem, RecursionError) as error:
         raise CheckpointError(f"its cell cannot be made: {error}") from None
 

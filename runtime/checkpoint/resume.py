@@ -6,7 +6,6 @@ In: a net at rest. Out: its `Snapshot`; and the other way round, a net that goes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 from ...compiler import library
@@ -15,14 +14,16 @@ from ..arrays import AnyArray, Array
 from ..bidirectional import Bidirectional
 from ..carries import chosen
 from ..cell import BoundCell
+from ..dropout import read_dropout
 from ..errors import ChainError, CheckpointError
 from ..inputs import Call
+from ..members import Options
 from ..net import Net
 from ..passing import beneath
 from ..recur import Recur
-from ..stack import Stack
+from ..stack import Stack, stack_of
 from ..standing import Standing
-from .snapshot import Both, Layers, Member, Settings, Snapshot, Structure, joined
+from .snapshot import Both, Layers, Member, Settings, Snapshot, Structure, joined, made_by_path
 
 AnyNet: TypeAlias = Recur | Stack | Bidirectional
 
@@ -119,8 +120,8 @@ def _bidirectional(net: AnyNet) -> dict[str, Bidirectional]:
         case Bidirectional():
             return {"": net}
         case Stack():
-            layers = enumerate(net._layers)
-            return {f"{at}": layer for at, layer in layers if isinstance(layer, Bidirectional)}
+            layers = net._layers.items()
+            return {path: layer for path, layer in layers if isinstance(layer, Bidirectional)}
     return {}
 
 
@@ -134,8 +135,9 @@ def _structure(net: AnyNet) -> Structure:
             return Layers(
                 tuple(
                     _both(each) if isinstance(each, Bidirectional) else _member(each)
-                    for each in net._layers
+                    for each in net._layers.values()
                 ),
+                tuple(net._layers),
                 dropped.rate if dropped else 0.0,
                 bool(dropped and dropped.per_sequence),
                 dropped.seed if dropped else 0,
@@ -160,35 +162,34 @@ def _member(net: Recur) -> Member:
 def _again(snapshot: Snapshot, backend: str) -> AnyNet:
     said = snapshot.settings
     options: Any = {"exact": said.exact, "fast": said.fast, "batch_first": said.batch_first}
+    made_by = made_by_path(snapshot.made)
+    cells = dict(zip(made_by, library.all_remade(list(made_by.values())), strict=True))
 
-    def cell(made: Made, label: str, path: str) -> BoundCell:
+    def cell(label: str, path: str) -> BoundCell:
         params = beneath(snapshot.params, path) if path else snapshot.params
-        return BoundCell(
-            library.remade(made), dtype=said.dtype, backend=backend, params=params, label=label
-        )
+        return BoundCell(cells[path], dtype=said.dtype, backend=backend, params=params, label=label)
 
     def layer(made: Member | Both, path: str) -> BoundCell | Bidirectional:
         if isinstance(made, Member):
-            return cell(made.made, made.label, path)
+            return cell(made.label, path)
         ways = [
-            cell(member.made, member.label, joined(path, way))
+            cell(member.label, joined(path, way))
             for way, member in (("forward", made.forward), ("backward", made.backward))
         ]
         return Bidirectional(*ways, merge=made.merge, backend=backend, dtype=said.dtype, **options)
 
     match snapshot.made:
         case Layers() as made:
-            net = Stack(
-                [layer(each, f"{at}") for at, each in enumerate(made.layers)],
-                dropout=made.dropout, per_sequence=made.per_sequence, residual=made.residual,
-                backend=backend, dtype=said.dtype, history=said.history, **options,
-            )  # fmt: skip
-            if net._dropout is not None:
-                net._dropout = replace(net._dropout, seed=made.seed)
-            return net
+            by_path = zip(made.paths, made.layers, strict=True)
+            return stack_of(
+                {path: layer(each, path) for path, each in by_path},
+                Options(backend, said.dtype, None, **options),
+                read_dropout(made.dropout, made.per_sequence, made.seed),
+                made.residual,
+                said.history,
+            )
         case Both() as made:
             found = layer(made, "")
             assert isinstance(found, Bidirectional), "both directions"
             return found
-        case made:
-            return Recur(cell(made, said.label, ""), history=said.history, **options)
+    return Recur(cell(said.label, ""), history=said.history, **options)

@@ -37,6 +37,7 @@ class Layers:
     """A stack."""
 
     layers: tuple[Member | Both, ...]
+    paths: tuple[str, ...]  # of the layers
     dropout: float
     per_sequence: bool
     seed: int  # of dropout
@@ -51,11 +52,11 @@ def made_by_path(structure: Structure) -> dict[str, Made]:
     match structure:
         case Both(forward, backward):
             return {"forward": forward.made, "backward": backward.made}
-        case Layers(layers):
+        case Layers(layers, paths):
             found: dict[str, Made] = {}
-            for at, layer in enumerate(layers):
+            for path, layer in zip(paths, layers, strict=True):
                 inner = {"": layer.made} if isinstance(layer, Member) else made_by_path(layer)
-                found |= {joined(f"{at}", path): made for path, made in inner.items()}
+                found |= {joined(path, way): made for way, made in inner.items()}
             return found
     return {"": structure}
 
@@ -63,7 +64,8 @@ def made_by_path(structure: Structure) -> dict[str, Made]:
 def paths_of_both(structure: Structure) -> list[str]:
     """Where the bidirectional ones are."""
     if isinstance(structure, Layers):
-        return [f"{at}" for at, layer in enumerate(structure.layers) if isinstance(layer, Both)]
+        by_path = zip(structure.paths, structure.layers, strict=True)
+        return [path for path, layer in by_path if isinstance(layer, Both)]
     return [""] if isinstance(structure, Both) else []
 
 

@@ -4,29 +4,32 @@ In: a structure, or JSON that anybody may have written. Out: JSON, or a structur
 the type that it must have. A net around one cell is said as that cell; one of several has a kind:
 
     {"kind": "bidirectional", "forward": member, "backward": member, "merge": "concat"}
-    {"kind": "stack", "layers": [member or bidirectional, ...],
+    {"kind": "stack", "layers": [member or bidirectional, ...], "paths": ["0", "scores"],
      "dropout": 0.2, "per_sequence": false, "seed": 0, "residual": [1]}
 
 A member is {"cell": cell, "label": "GRUCell(3, 4)"}; a cell speaks of its sources by their place in
-a list, a chain of cells is a list of them, and several of one cell are an ensemble:
+a list, a chain of cells is a list of them, and there are several of one cell, and one of a chain:
 
     {"ensemble": cell, "members": 16, "shared_inputs": true}
+    {"link": path, "of": cell}
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any, Final
 
-from ...compiler.origin import Chained, Ensembled, Made, Origin, Sources, excess
+from ...compiler.origin import Chained, Ensembled, Linked, Made, Origin, Sources, excess
 from ..bidirectional import MERGES
 from ..dropout import read_dropout
+from ..layers import is_path
 from .snapshot import Both, Layers, Member, Structure
 
 MOST_MEMBERS: Final = 256  # cells, the members of chains included
 # Where the parts of a structure lie.
-WITHIN: Final = ("layers", "forward", "backward", "cell", "ensemble")
+WITHIN: Final = ("layers", "forward", "backward", "cell", "ensemble", "of")
 
 
 def told(structure: Structure, sources: list[Sources]) -> Any:
@@ -50,11 +53,14 @@ def told_layer(layer: Member | Both, sources: list[Sources]) -> Any:
 
 
 def _told_cell(made: Made, sources: list[Sources]) -> Any:
-    if isinstance(made, Chained):
-        return [_told_cell(member, sources) for member in made.members]
-    if isinstance(made, Ensembled):
-        inner = _told_cell(made.member, sources)
-        return {"ensemble": inner, "members": made.count, "shared_inputs": made.shared_inputs}
+    match made:
+        case Chained(members):
+            return [_told_cell(member, sources) for member in members]
+        case Ensembled(member, count, shared):
+            inner = _told_cell(member, sources)
+            return {"ensemble": inner, "members": count, "shared_inputs": shared}
+        case Linked(whole, path):
+            return {"link": path, "of": _told_cell(whole, sources)}
     if made.sources not in sources:
         sources.append(made.sources)
     at = sources.index(made.sources)
@@ -93,6 +99,7 @@ def read_structure(said: Any, sources: Sequence[Sources]) -> Structure:
     found = tuple(
         _both(layer, sources) if "kind" in layer else _member(layer, sources) for layer in layers
     )
+    paths = _paths(said["paths"], len(layers))
     seed, residual = said["seed"], said["residual"]
     if type(seed) is not int or not isinstance(residual, list):
         raise ValueError(f"seed {seed!r}, residual {residual!r}")
@@ -104,7 +111,18 @@ def read_structure(said: Any, sources: Sequence[Sources]) -> Structure:
     if type(rate) is not float or type(per_sequence) is not bool:
         raise ValueError(f"dropout {rate!r}, per_sequence {per_sequence!r}")
     read_dropout(rate, per_sequence, seed)
-    return Layers(found, rate, per_sequence, seed, tuple(residual))
+    return Layers(found, paths, rate, per_sequence, seed, tuple(residual))
+
+
+def _paths(said: Any, count: int) -> tuple[str, ...]:
+    if not isinstance(said, list) or len(said) != count:
+        raise ValueError(f"paths {said!r} of {count} layers")
+    if not all(type(path) is str and is_path(path) for path in said):
+        raise ValueError(f"paths {said!r}")
+    heads = sorted(f"{path}." for path in said)  # what begins with another one follows it
+    if any(after.startswith(before) for before, after in pairwise(heads)):
+        raise ValueError(f"paths {said!r}, of which one lies within another")
+    return tuple(said)
 
 
 def _both(said: Any, sources: Sequence[Sources]) -> Both:
@@ -128,6 +146,11 @@ def _cell(said: Any, sources: Sequence[Sources]) -> Made:
         return Chained(tuple(_cell(member, sources) for member in said))
     if "ensemble" in said:
         return _ensemble(said, sources)
+    if "link" in said:
+        path = said["link"]
+        if type(path) is not str or not is_path(path):
+            raise ValueError(f"a link {path!r}")
+        return Linked(_cell(said["of"], sources), path)
     name, settings, at = said["name"], said["settings"], said["sources"]
     if type(name) is not str or type(at) is not int or not 0 <= at < len(sources):
         raise ValueError(f"a cell {name!r} of sources {at!r}")

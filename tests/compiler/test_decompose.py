@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from rnnc.compiler.compose import compose
-from rnnc.compiler.decompose import links_of
+from rnnc.compiler.decompose import layers_of, links_of
 from rnnc.compiler.ir import Value
 from rnnc.compiler.library import loads
 from rnnc.compiler.same import same
 from rnnc.compiler.text import show
+from tests.compiler.hand_built import lstm
 
 SOURCE = """
 import Embedding, LSTM, GRU, Dense from std
@@ -31,6 +32,8 @@ cell Delayed(n) = Dense(n, n) >> Last(n) >> GRU(n, n)
 
 cell Half(n): ((), x[n]) -> ((), y) { y = x / 2 }
 cell Halved(n) = GRU(n, n) >> Half(n) >> Dense(n, n)
+
+cell Copies(n, depth) = encoder: repeat(depth, GRU(n, n)) >> repeat(depth, Inner(n))
 """
 LIBRARY = loads(SOURCE)
 CHAINS = {
@@ -38,6 +41,8 @@ CHAINS = {
     "Nested": (LIBRARY.Nested(3), ["outer", "1"]),
     "Delayed": (LIBRARY.Delayed(3), ["0", "1", "2"]),
     "Halved": (LIBRARY.Halved(3), ["0", "2"]),
+    "Copies": (LIBRARY.Copies(3, 2), ["encoder", "2", "3"]),
+    "one link": (compose([LIBRARY.Inner(3)]), ["0"]),
 }
 
 
@@ -51,6 +56,11 @@ def test_a_chain_is_what_its_links_are_together(name: str) -> None:
     assert [v.name for v in again.named] == [
         v.name for v in cell.named if v.name.partition(".")[0] in paths
     ]
+
+
+def test_cells_that_were_built_by_hand_stand_in_the_order_of_their_numbers() -> None:
+    cell = compose([lstm(3, 4), LIBRARY.Inner(4), lstm(4, 2)])
+    assert [link.path for link in links_of(cell)] == ["0", "1", "2"]
 
 
 def test_a_link_of_a_chain_of_chains_is_a_chain() -> None:
@@ -80,6 +90,13 @@ def test_links_that_share_a_parameter_are_no_chain() -> None:
     assert len(links_of(cell)) == 2
     (y,), (bias,) = cell.outputs, (p for p in cell.params if p.name == "0.second.b")
     assert links_of(replace(cell, outputs=(Value("y", y.node * bias.node),))) == ()
+
+
+def test_copies_that_share_a_name_are_layers_each_by_itself() -> None:
+    for depth, paths in ((2, ["encoder.0", "encoder.1", "2", "3"]), (1, ["encoder", "1"])):
+        layers = layers_of(LIBRARY.Copies(3, depth))
+        assert [layer.path for layer in layers] == paths
+    assert [layer.path for layer in layers_of(CHAINS["Nested"][0])] == ["outer", "1"]
 
 
 def test_one_cell_is_no_chain() -> None:

@@ -13,10 +13,11 @@ import pytest
 
 from rnnc.compiler import library
 from rnnc.compiler.compose import compose
+from rnnc.compiler.decompose import layers_of, links_of
 from rnnc.compiler.elaborate.functions import FUNCTIONS
 from rnnc.compiler.files import FileError
 from rnnc.compiler.ir import Cell
-from rnnc.compiler.origin import Origin, Sources
+from rnnc.compiler.origin import Linked, Origin, Sources
 from rnnc.compiler.text import show
 from rnnc.grammar.problems import Problems
 from tests.compiler.hand_built import lstm
@@ -123,6 +124,45 @@ def test_a_chain_is_made_of_its_members_origins() -> None:
     whole = compose([cells.LSTM(3, 4), compose([cells.Dense(4, 4), cells.Dense(4, 2)])])
     assert whole.origin is not None
     assert show(library.remade(whole.origin)) == show(whole)
+
+
+@pytest.mark.parametrize("text", [
+    "cell C(n, s = 0.0) = first: G(n, s) >> repeat(2, GRU(n, n))",
+    "cell C(n, s = 0.0) = encoder: repeat(2, G(n, s)) >> GRU(n, n)",
+])  # fmt: skip
+def test_a_link_of_a_chain_is_made_of_the_chains_origin(text: str) -> None:
+    text += """
+cell G(n, s: float): ((h[n]), x[n]) -> ((h'), h') { param W[n, n]; h' = W @ maximum(x, s) + h }
+import GRU from std
+"""
+    layers = [layer for s in (0.0, -0.0) for layer in layers_of(library.loads(text).C(3, s))]
+    origins = [layer.cell.origin for layer in layers]
+    again = library.all_remade([origin for origin in origins if origin is not None])
+    for layer, cell in zip(layers, again, strict=True):
+        assert show(cell) == show(layer.cell) and cell.origin == layer.cell.origin
+    assert show(again[0]) != show(again[len(layers) // 2])  # 0 and -0 are equal
+
+
+def test_a_member_of_a_composed_chain_has_its_own_origin() -> None:
+    cells = library.std()
+    members = [cells.LSTM(3, 4), compose([cells.Dense(4, 4), cells.Dense(4, 2)])]
+    links = links_of(compose(members))
+    assert [link.cell.origin for link in links] == [member.origin for member in members]
+    assert links[0].cell.name == "LSTM"
+    half = library.loads("cell Half(n): ((), x[n]) -> ((), y) { y = x / 2 }").Half(4)
+    (origin,) = [link.cell.origin for link in links_of(compose([members[0], half]))]
+    assert isinstance(origin, Linked) and origin.path == "0"
+    hand = compose([lstm(3, 4), cells.Dense(4, 2)])
+    assert [link.cell.origin for link in links_of(hand)] == [None, None]
+
+
+def test_a_link_that_a_chain_does_not_have_is_an_error() -> None:
+    cells = library.std()
+    chain, gru = compose([cells.LSTM(3, 4), cells.Dense(4, 4)]).origin, cells.GRU(2, 2).origin
+    assert chain is not None and gru is not None
+    for made in (Linked(chain, "2"), Linked(gru, "0")):
+        with pytest.raises(library.NoSuchCellError, match="no link"):
+            library.remade(made)
 
 
 def test_what_was_built_by_hand_has_no_origin() -> None:

@@ -47,6 +47,7 @@ cell Inner(n, act = tanh, scale = 0.5): (h[n] = h0, x[n]) -> (h', h') {
     param W[n, n] = orthogonal, h0[n] = normal(1)
     h' = act(scale * W @ h + x)
 }
+cell Deep(n) = deep: repeat(2, Inner(n)) >> Dense(n, n)
 cell Outer(n) = Inner(n, act=twice, scale=0.1) >> Dense(n, 2)
 """
 
@@ -66,10 +67,13 @@ def seeds_of_nets() -> tuple[bytes, ...]:
     for net in (both, layers):
         net.scan(np.ones((2, 2, 2)), lengths=[2, 0])
     layers.reset(rows=[1])
+    links = rnnc.Stack(cells.Deep(2), residual=[2])
+    links.scan(np.ones((2, 2, 2)))
+    names = rnnc.Stack({"both": both, "größe": rnnc.Dense(2, 2)})
     window = rnnc.Stack([rnnc.Dense(2, 2), rnnc.GRUCell(2, 2)], history=3, batch_first=True)
     several = rnnc.Recur(rnnc.ensemble(cells.Outer(2), 3, shared_inputs=False))
     several.scan(np.ones((2, 2, 3, 2)))
-    nets = (inner, chain, outer, rnnc.Dense(2, 2), both, layers, window, several)
+    nets = (inner, chain, outer, rnnc.Dense(2, 2), both, layers, links, names, window, several)
     optimiser = rnnc.Adam()
     optimiser.step(inner.params, dict(inner.params))
     return tuple(bytes_of(snapshot_of(net), {"adam": optimiser.state}) for net in nets)

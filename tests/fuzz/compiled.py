@@ -6,7 +6,7 @@ In: a name. Out: a bound cell, whose programs all nets share, those that are loa
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 from unittest import mock
@@ -57,11 +57,14 @@ def bound(name: str) -> BoundCell:
 @contextlib.contextmanager
 def compiled_once() -> Iterator[None]:
     """A net that is loaded shares the programs of all others of its cell, which take no state."""
-    remade: dict[str, Any] = {}
+    known: dict[str, Any] = {}
     programs: dict[Any, Any] = {}
 
-    def remake(made: Made) -> Any:
-        return remade.setdefault(repr(made), remake_anew(made))
+    def all_remade(each: Sequence[Made]) -> list[Any]:
+        for made in each:
+            if repr(made) not in known:
+                (known[repr(made)],) = remake_anew([made])
+        return [known[repr(made)] for made in each]
 
     def compiled(cell: Any, *how: Any, **more: Any) -> Any:
         key = repr(cell.origin), how, tuple(more.items())
@@ -69,9 +72,9 @@ def compiled_once() -> Iterator[None]:
             programs[key] = compile_anew(cell, *how, **more)
         return programs[key]
 
-    remake_anew, compile_anew = library.remade, program.compile
+    remake_anew, compile_anew = library.all_remade, program.compile
     with (
-        mock.patch.object(library, "remade", lambda made: remade.get(repr(made)) or remake(made)),
+        mock.patch.object(library, "all_remade", all_remade),
         mock.patch("rnnc.runtime.cell.compile", compiled),
     ):
         yield

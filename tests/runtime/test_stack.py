@@ -328,7 +328,7 @@ def test_what_cannot_be_is_a_coded_error() -> None:
     gru, both = rnnc.GRUCell(3, 4), rnnc.Bidirectional(rnnc.GRUCell(3, 4), rnnc.GRUCell(3, 4))
     wrong: list[tuple[Any, dict[str, Any], str, str]] = [
         ([], {}, "chain-mismatch", "at least one layer"),
-        (gru, {}, "bad-setting", "a list of layers"),
+        (3, {}, "bad-setting", "a list of layers"),
         ([gru, gru], {}, "chain-mismatch", r"layer 1, .* reads real\[3\], but is given real\[4\]"),
         ([both, rnnc.GRUCell(4, 4)], {}, "chain-mismatch", r"given real\[8\]"),
         ([gru, rnnc.Stack([rnnc.GRUCell(4, 4)])], {}, "chain-mismatch", "compiled cells"),

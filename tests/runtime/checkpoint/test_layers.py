@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from time import process_time
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
 import rnnc
+from rnnc.compiler import library
 from rnnc.runtime.layered import Layered
 from tests.compiler.hand_built import lstm
 from tests.fuzz.forgery import Parts
@@ -22,9 +24,11 @@ from tests.runtime.checkpoint.test_refusals import change
 from tests.runtime.models import bound, random
 
 OWN = """
+import Embedding, GRU, Dense from std
 fn twice(a) = 2 * a
 cell Own(n, act = tanh): (h[n] = h0, x[n]) -> (h', h') { param h0[n] = normal(1)
     h' = act(0.1 * h + x) }
+cell Deep(n, act = tanh) = Embedding(5, n) >> encoder: repeat(2, Own(n, act)) >> top: Dense(n, n)
 """
 
 
@@ -117,10 +121,40 @@ def without_states() -> Layered:
     return net
 
 
+def of_a_chain() -> Layered:
+    cells: Any = rnnc.loads(OWN)
+    net = rnnc.Stack(cells.Deep(3, act="twice"), dropout=0.3, residual=[2, 3], seed=4)
+    net.scan(np.array([[1, 2], [4, 0]]))
+    net.reset(rows=[1])
+    return net
+
+
+def of_a_chain_of_python() -> Layered:
+    """One member of it is no layer of its own."""
+    half = rnnc.loads("cell Half(n): ((), x[n]) -> ((), y) { y = x / 2 }").Half(4)
+    chain = rnnc.Chain(rnnc.LSTM(3, 4), half, rnnc.Chain(rnnc.GRU(4, 2), rnnc.Dense(2, 2)))
+    net = rnnc.Stack(chain)
+    net.scan(random(5, 2, 3))
+    return net
+
+
+def of_a_chain_of_nets() -> Layered:
+    return rnnc.Stack(rnnc.Chain(rnnc.LSTM(3, 4), rnnc.GRU(4, 2), dtype="float32", seed=2))
+
+
+def with_names() -> Layered:
+    gru = rnnc.GRUCell(3, 2)
+    net = rnnc.Stack({"both": rnnc.Bidirectional(gru, gru), "größe": rnnc.Dense(4, 2)})
+    net.scan(random(5, 2, 3), lengths=[5, 0])
+    net.reset(rows=[0])
+    return net
+
+
 STORIES: list[Callable[[], Layered]] = [
     at_start, in_the_middle, one_mask_a_call, in_both_directions, with_states_that_were_set,
     with_rows_to_reset, with_rows_to_reset_to_values, in_a_window, without_batch_in_eval,
-    after_no_steps, of_several_sources, without_states,
+    after_no_steps, of_several_sources, without_states, of_a_chain, of_a_chain_of_python,
+    of_a_chain_of_nets, with_names,
 ]  # fmt: skip
 
 
@@ -296,6 +330,9 @@ WRONG = [
     *changes("cell.per_sequence", 0, None, KeyError),
     *changes("cell.seed", 0.5, True, None, KeyError),
     *changes("cell.residual", [0, 1], [2, 1], [1, 1], [3], [-1], [True], [1.0], {"1": 1}, 1, None),
+    *changes("cell.paths", ["0", "1"], ["0", "1", "1"], ["0", "1.forward", "1"], ["0", "1", "a.b."],
+             ["0", "1", "02"], ["0", "1", "cell"], ["0", "1", 2], ["0", "1", None], ["0", "1", ""],
+             ["0", "2", "1"], ["0", "1", "x"], {}, "012", None, KeyError),
     *changes("net.batch", None, 3), change("net.history", 3), change("net.dtype", "float32"),
 ]  # fmt: skip
 
@@ -339,6 +376,49 @@ def test_what_is_said_wrongly_of_a_layer_is_refused(
     parts = Parts.of(whole)
     wrong(parts.said)
     spoilt(tmp_path, parts.bytes())
+
+
+@pytest.fixture(scope="module")
+def of_links(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("links") / "net"
+    of_a_chain().save(path)
+    rnnc.load_net(path)
+    return path.read_bytes()
+
+
+WRONG_LINKS = [
+    *of_layer(0, "cell.link", "1", "encoder", "encoder.0", "0.", "", 0, None, [], KeyError),
+    *of_layer(0, "cell.of", [], None, {}, "Deep", 0, {"link": "0"}, KeyError),
+    *of_layer(1, "cell.of.link", "0", "top", "x", None),
+    *of_layer(1, "cell.of.of.settings.n", 4), *of_layer(1, "cell.of.of.name", "Own"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG_LINKS, ids=lambda wrong: wrong.__name__)
+def test_what_is_said_wrongly_of_a_link_is_refused(
+    wrong: Callable[[Any], None], of_links: bytes, tmp_path: Path
+) -> None:
+    parts = Parts.of(of_links)
+    wrong(parts.said)
+    spoilt(tmp_path, parts.bytes())
+
+
+def test_links_within_links_without_end_are_refused(of_links: bytes, tmp_path: Path) -> None:
+    for depth in (1, 10, 300, 450):
+        parts = Parts.of(of_links)
+        layer = parts.said["cell"]["layers"][0]
+        for _ in range(depth):
+            layer["cell"] = {"link": "0", "of": layer["cell"]}
+        spoilt(tmp_path, parts.bytes())
+
+
+def test_a_chain_of_many_links_is_made_once(tmp_path: Path) -> None:
+    cells: Any = rnnc.loads("import GRU from std\ncell Deep(n) = repeat(60, GRU(n, n))")
+    net = rnnc.Stack(cells.Deep(1))
+    net.save(tmp_path / "net")
+    with mock.patch.object(library, "elaborate", wraps=library.elaborate) as made:
+        rnnc.load_net(tmp_path / "net")
+    assert made.call_count == 2  # to read its arrays, and to make the net
 
 
 @pytest.mark.parametrize("order", [[2, 1, 0], [0, 1], [0, 1, 2, 2], [0, 0, 2]])
