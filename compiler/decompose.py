@@ -73,8 +73,9 @@ def _are_copies(links: Sequence[Link]) -> bool:
 
 def _held(link: Link) -> list[tuple[str, tuple[int, ...]]]:
     """The names and shapes of what a link keeps."""
-    kept = (*link.cell.params, *link.cell.states)
-    return [(each.name, tuple(map(int, each.node.type.shape))) for each in kept]
+    params, states = link.cell.params, link.cell.states
+    kept = [*((p.name, p.node) for p in params), *((s.name, s.node) for s in states)]
+    return [(name, tuple(map(int, node.type.shape))) for name, node in kept]
 
 
 def _with_origin(link: Cell, path: str, whole: Made | None, count: int) -> Cell:

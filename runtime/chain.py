@@ -27,6 +27,7 @@ def Chain(
 
     States and parameters are named by path: `"0.h"`, `"1.W"`. The chain starts with the parameters
     its members have now and from its own initial state; afterwards it has nothing to do with them.
+    It is one loop over time; `Stack(chain)` runs its members one after the other.
     Members of one kind and seed have equal parameters: `seed=` draws them all anew, each its own.
 
     Args:

@@ -183,13 +183,14 @@ class NoGradientError(Error, RuntimeError):
 
 
 class ChainError(Error, ValueError):
-    """The members of a chain or an ensemble, or the layers of a stack, do not fit each other.
+    """The members of a chain or an ensemble, or layers, do not fit, or a cell is no chain.
 
     What a member returns is what the next one takes: as many values, of the same shapes. Members
     are nets or cells that compute in one dtype; for others say which: `Chain(..., dtype=...)`.
     Layers of a `Stack` and the two cells of a `Bidirectional` have one input and one output; a
-    residual connection adds values of one shape. The cells of an `ensemble` are of one kind, with
-    the same sizes and options.
+    residual connection adds values of one shape. A `Stack` of a cell takes a chain, of which each
+    part reads what the one before it returns, and that alone; a list makes a stack of any cell. The
+    cells of an `ensemble` are of one kind, with the same sizes and options.
     """
 
     code: ClassVar[str] = "chain-mismatch"

@@ -97,7 +97,8 @@ def test_a_stack_of_a_chain_has_the_chains_paths_and_parameters(name: str) -> No
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_stack_of_a_chain_computes_what_the_chain_does(name: str) -> None:
     net, loop = pair(name)
-    xs, d_ys, d_states = inputs(net), [], []
+    xs, d_ys = inputs(net), []
+    d_states: list[Any] = []
     starts = np.zeros((STEPS, BATCH), bool)
     starts[[3, 5], [0, 1]] = True
     calls: list[dict[str, Any]] = [
@@ -159,7 +160,7 @@ def test_dropout_and_residual_connections_count_the_layers() -> None:
                        dtype="float64")  # fmt: skip
     names = {f"encoder.{at}": f"{at}" for at in range(3)} | {"3": "3"}
     for path, number in names.items():
-        mine = net._layers[path]._params
+        mine = net._nets()[path]._params
         other.load_params({f"{number}.{name}": value for name, value in mine.items()})
     xs = random(STEPS, BATCH, 3)
     close(net.scan(xs), other.scan(xs))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import rnnc
-from rnnc.compiler import library
+from rnnc.compiler.elaborate import elaborate
 from rnnc.runtime.layered import Layered
 from tests.compiler.hand_built import lstm
 from tests.fuzz.forgery import Parts
@@ -416,7 +416,7 @@ def test_a_chain_of_many_links_is_made_once(tmp_path: Path) -> None:
     cells: Any = rnnc.loads("import GRU from std\ncell Deep(n) = repeat(60, GRU(n, n))")
     net = rnnc.Stack(cells.Deep(1))
     net.save(tmp_path / "net")
-    with mock.patch.object(library, "elaborate", wraps=library.elaborate) as made:
+    with mock.patch("rnnc.compiler.library.elaborate", wraps=elaborate) as made:
         rnnc.load_net(tmp_path / "net")
     assert made.call_count == 2  # to read its arrays, and to make the net
 
