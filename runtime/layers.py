@@ -79,8 +79,8 @@ def _checked(name: Any) -> str:
 def is_path(text: str) -> bool:
     """Whether a layer may have this path: names, and numbers as a chain counts."""
     parts = text.split(".")
-    return all(is_name(part) or is_number(part) for part in parts)
+    return all(is_name(part) or _is_number(part) for part in parts)
 
 
-def is_number(text: str) -> bool:
+def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and (text == "0" or text[0] != "0")

@@ -61,6 +61,7 @@ CHAINS: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "Nested": (lambda: cells().Nested(3), ["outer", "1"]),
     "Delayed": (lambda: cells().Delayed(3), ["0", "1", "out"]),
     "of Python": (of_python, ["0", "1", "2"]),
+    "ensemble": (lambda: rnnc.ensemble(cells().Named(3, 2), 2), ["encoder.0", "encoder.1", "2"]),
 }
 
 

@@ -142,6 +142,13 @@ def of_a_chain_of_nets() -> Layered:
     return rnnc.Stack(rnnc.Chain(rnnc.LSTM(3, 4), rnnc.GRU(4, 2), dtype="float32", seed=2))
 
 
+def of_an_ensemble_of_chains() -> Layered:
+    cells: Any = rnnc.loads(OWN)
+    net = rnnc.Stack(rnnc.ensemble(cells.Deep(3), 2))
+    net.scan(np.array([[1, 2], [4, 0]]))
+    return net
+
+
 def with_names() -> Layered:
     gru = rnnc.GRUCell(3, 2)
     net = rnnc.Stack({"both": rnnc.Bidirectional(gru, gru), "größe": rnnc.Dense(4, 2)})
@@ -154,7 +161,7 @@ STORIES: list[Callable[[], Layered]] = [
     at_start, in_the_middle, one_mask_a_call, in_both_directions, with_states_that_were_set,
     with_rows_to_reset, with_rows_to_reset_to_values, in_a_window, without_batch_in_eval,
     after_no_steps, of_several_sources, without_states, of_a_chain, of_a_chain_of_python,
-    of_a_chain_of_nets, with_names,
+    of_a_chain_of_nets, of_an_ensemble_of_chains, with_names,
 ]  # fmt: skip
 
 
