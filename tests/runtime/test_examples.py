@@ -15,7 +15,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.py"))
 
 # Settings that keep a run short; an example that has none is short by itself.
-SETTINGS = {"02_char_lm.py": "--updates 20 --hidden 8 --rows 4 --chunk 8"}
+SETTINGS = {
+    "02_char_lm.py": "--updates 20 --hidden 8 --rows 4 --chunk 8",
+    "05_torch_training.py": "--epochs 4 --hidden 24",
+}
 
 
 class Runs:
@@ -46,7 +49,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return Runs(tmp_path_factory.mktemp("examples"))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[pytest.mark.torch] * ("torch" in name)) for name in NAMES
+])  # fmt: skip
 def test_runs(name: str, runs: Runs) -> None:
     assert runs.printed(name)
 
@@ -85,3 +90,12 @@ def test_a_cell_of_ones_own_takes_few_lines_and_learns(runs: Runs) -> None:
     losses = [float(loss) for loss in re.findall(r"error ([\d.]+)", printed)]
     (unchanged,) = map(float, re.findall(r"'no change' would be ([\d.]+)", printed))
     assert losses[-1] < unchanged < losses[0]
+
+
+@pytest.mark.torch
+def test_a_cell_trains_in_pytorch_beside_an_lstm(runs: Runs) -> None:
+    printed = runs.printed("05_torch_training.py")
+    found = re.findall(r"(\S+): ([\d.]+)% of 400 digits right, [\d.]+ s", printed)
+    assert [name for name, _ in found] == ["Glance", "nn.LSTM"]
+    assert all(float(right) > 50 for _, right in found)  # one in ten would be by chance
+    assert (runs.folder / "digits.png").read_bytes().startswith(b"\x89PNG")
