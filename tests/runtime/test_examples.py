@@ -17,8 +17,12 @@ NAMES = sorted(path.name for path in EXAMPLES.glob("*.py"))
 # Settings that keep a run short; an example that has none is short by itself.
 SETTINGS = {
     "02_char_lm.py": "--updates 20 --hidden 8 --rows 4 --chunk 8",
+    "04_ddp.py": "--updates 50 --hidden 4 --batch 8 --steps 4",
     "05_torch_training.py": "--epochs 4 --hidden 24",
 }
+
+
+ON_TORCH = ("04_ddp.py", "05_torch_training.py")
 
 
 class Runs:
@@ -50,7 +54,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 
 @pytest.mark.parametrize("name", [
-    pytest.param(name, marks=[pytest.mark.torch] * ("torch" in name)) for name in NAMES
+    pytest.param(name, marks=[pytest.mark.torch] * (name in ON_TORCH)) for name in NAMES
 ])  # fmt: skip
 def test_runs(name: str, runs: Runs) -> None:
     assert runs.printed(name)
