@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch", reason="needs torch")
-from torch import distributed  # noqa: E402
+from torch import distributed
 
 pytestmark = [
     pytest.mark.torch,
@@ -23,9 +23,10 @@ ROOT = Path(__file__).parents[3]
 def torchrun(script: Path, *arguments: str) -> str:
     """What two processes print."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    paths = os.pathsep.join([str(ROOT), *sys.path])
     done = subprocess.run(
         [*command, str(script), *arguments],
-        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120,
+        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}, timeout=120,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
