@@ -16,6 +16,8 @@ from ...compiler.ir import Cell
 from ...compiler.origin import Made
 from ..cell import BoundCell
 from ..errors import CheckpointError, DTypeError
+from ..inputs import Inputs
+from ..tensors import TorchArrays
 from .engine import Engine
 
 
@@ -34,7 +36,8 @@ class Engines:
 
     cell: Cell
     options: Options
-    _found: dict[tuple[str, str], Engine] = field(default_factory=dict)
+    _found: dict[tuple[torch.dtype, torch.device], Engine] = field(default_factory=dict)
+    _readers: dict[Any, Inputs] = field(default_factory=dict)
 
     def at(self, dtype: torch.dtype, device: torch.device, what: str) -> Engine:
         """What runs for parameters like these, of what a message calls `what`.
@@ -43,10 +46,10 @@ class Engines:
             DTypeError: NumPy was asked for, and they are on a device. BackendError: it cannot run
             here. SettingError: nothing computes in that dtype.
         """
-        width = str(dtype).removeprefix("torch.")
-        found = self._found.get((width, str(device)))
+        found = self._found.get((dtype, device))
         if found is not None:
             return found
+        width = width_of(dtype)
         backend = self.options.backend
         if backend == "auto":
             backend = "numpy" if device.type == "cpu" else "triton"
@@ -56,7 +59,18 @@ class Engines:
         program = bound.program(
             width, backend=backend, exact=self.options.exact, fast=self.options.fast
         )
-        found = self._found[width, str(device)] = Engine(program)
+        found = self._found[dtype, device] = Engine(program)
+        return found
+
+    def reader(
+        self, dtype: torch.dtype, device: torch.device, what: str, *, batch_first: bool
+    ) -> Inputs:
+        """What tells the sizes of a call, and whether its inputs are good ones."""
+        key = dtype, device, batch_first
+        found = self._readers.get(key)
+        if found is None:
+            arrays = TorchArrays(width_of(dtype), device, what)
+            found = self._readers[key] = Inputs(self.cell, arrays, batch_first=batch_first)
         return found
 
     def __deepcopy__(self, _memo: Any) -> Engines:
@@ -66,6 +80,11 @@ class Engines:
         if self.cell.origin is None:
             raise CheckpointError(f"the cell {self.cell.name} has no source to make it again from")
         return remade, (self.cell.origin, self.options)
+
+
+def width_of(dtype: torch.dtype) -> str:
+    """As rnnc calls it: "float32"."""
+    return str(dtype).removeprefix("torch.")
 
 
 def remade(made: Made, options: Options) -> Engines:

@@ -15,6 +15,7 @@ that passed all checks in our comparison of five (`tests/runtime/pytorch/`).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ from .engine import Call, Tensor, Tensors
 def applied(call: Call, flat: Sequence[Tensor]) -> Tensors:
     """Run a call on tensors, so that whatever PyTorch does is right."""
     call.records = _is_watched(flat)
-    return run(call, flat)
+    return run(call, flat) if call.records else call.engine.run(call, flat)
 
 
 def run(call: Call, flat: Sequence[Tensor]) -> Tensors:
@@ -128,6 +129,10 @@ class RunBack(torch.autograd.Function):
             info.batch_size, in_dims[1:], given,
             lambda each: run_back(call if is_one_call else call.again(), *_halves(call, each)),
         )  # fmt: skip
+
+
+for _function in (Run, RunBack):  # torch asks for it in every call, which takes as long as a step
+    _function.forward.__signature__ = inspect.signature(_function.forward)  # type: ignore[attr-defined]
 
 
 def _halves(call: Call, given: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:

@@ -21,7 +21,6 @@ from ..errors import DTypeError, SettingError, ShapeError
 from ..inputs import Call as Sizes
 from ..inputs import Inputs
 from ..recur import Recur as Net
-from ..tensors import TorchArrays
 from ..truncation import read_boundaries, read_lengths, read_mask
 from .engine import Call, Engine, Masks, Tensor
 from .engines import Engines, Options
@@ -153,8 +152,7 @@ class Recur(torch.nn.Module):
             swapped = batch_first and batched
             steps, rows = (x.shape[1], x.shape[0]) if swapped else (x.shape[0], x.shape[1])
             return Sizes((), steps, rows if batched else 1, batched, False, batch_first, False)
-        arrays = TorchArrays(str(like.dtype).removeprefix("torch."), like.device, self._label)
-        inputs = Inputs(self._cell, arrays, batch_first=batch_first)
+        inputs = self._reader(like, batch_first)
         sizes = inputs.measured(given if self._cell.input_is_tuple else given[0], single=False)
         for value, x in zip(self._cell.inputs, given, strict=True):
             wanted = like.dtype if value.node.type.kind == "real" else None
@@ -164,6 +162,9 @@ class Recur(torch.nn.Module):
                     f"{wanted or 'integers'} on {like.device}"
                 )
         return sizes
+
+    def _reader(self, like: Tensor, batch_first: bool) -> Inputs:
+        return self._engines.reader(like.dtype, like.device, self._label, batch_first=batch_first)
 
     def _carry(
         self, state: Any, engine: Engine, params: Sequence[Tensor], sizes: Sizes, like: Tensor
@@ -191,7 +192,9 @@ class Recur(torch.nn.Module):
     def _masks(
         self, sizes: Sizes, like: Tensor, starts: Any, lengths: Any, boundaries: Any
     ) -> Masks:
-        arrays = TorchArrays(str(like.dtype).removeprefix("torch."), like.device, self._label)
+        if starts is lengths is boundaries is None:
+            return Masks()
+        arrays = self._reader(like, sizes.batch_first).arrays
         resets = None if starts is None else read_mask(starts, sizes, "starts", arrays)
         counts = None if lengths is None else read_lengths(lengths, sizes, arrays)
         cuts = None if boundaries is None else read_boundaries(boundaries, sizes, 0, arrays)
