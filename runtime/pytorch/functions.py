@@ -46,6 +46,8 @@ def _is_watched(flat: Sequence[Tensor]) -> bool:
     """Whether somebody may want a derivative."""
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return True
+    if torch.autograd.forward_ad._current_level >= 0:  # a dual tensor shows its tangent to no one
+        return True
     return torch.is_grad_enabled() and any(each.requires_grad for each in flat)
 
 

@@ -207,6 +207,16 @@ def test_no_steps_and_no_rows(name: str) -> None:
             assert last.data_ptr() != state.data_ptr() or not last.numel()
 
 
+def test_dual_tensors_are_watched_even_where_no_gradient_is() -> None:
+    subject = Subject("RNN")
+    ahead = torch.autograd.forward_ad
+    x, v = subject.params[0], torch.ones_like(subject.params[0])
+    wanted = torch.func.jvp(subject.of(0), (x,), (v,))[1]
+    with torch.no_grad(), ahead.dual_level():
+        found = ahead.unpack_dual(subject.of(0)(ahead.make_dual(x, v)))
+        close(found.tangent, wanted)
+
+
 def test_what_is_written_into_an_output_is_noticed() -> None:
     subject = Subject("RNN")
     ys, *_ = subject(*subject.watched())
