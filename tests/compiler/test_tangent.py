@@ -11,7 +11,9 @@ from rnnc.compiler import oracle
 from rnnc.compiler.ir import Cell
 from rnnc.compiler.oracle import Masks
 from rnnc.compiler.passes.boundaries import MASKS
+from rnnc.compiler.same import same
 from rnnc.compiler.tangent import prefix_of, tangent
+from rnnc.compiler.text import read, show
 from rnnc.runtime.program import Program
 from tests.compiler.hand_built import CELLS, Array, Numbers, draw_masks
 from tests.compiler.run_scans import by_oracle
@@ -110,3 +112,9 @@ def test_tangents_of_tangents_have_names_of_their_own() -> None:
     names = [p.name for p in twice.params]
     assert len(set(names)) == len(names) == 4 * len(CELLS["elman"]().params)
     assert {"W", "d1:W", "d2:W", "d2:d1:W"} <= set(names)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_text_of_a_tangent_reads_back(name: str) -> None:
+    cell = tangent(tangent(CELLS[name]()))
+    assert same(read(show(cell)), cell)
