@@ -15,10 +15,15 @@ from .functions import applied
 from .ops import compiled
 
 
+def begins_with_numbers(engine: Engine) -> bool:
+    """Whether no parameter says where a state begins."""
+    return all(state.initial.op.name == "const" for state in engine.program.cell.states)
+
+
 def beginning(engine: Engine, params: Sequence[Tensor], rows: int, like: Tensor) -> list[Tensor]:
     """Every state before the first step."""
     cell = engine.program.cell
-    if all(state.initial.op.name == "const" for state in cell.states):
+    if begins_with_numbers(engine):
         return [
             torch.full(
                 (rows, *map(int, state.node.type.shape)), state.initial.attr[0],

@@ -14,6 +14,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from ...compiler.ir import Cell
+from ...grammar.problems import Error
 from ..cell import BoundCell
 from ..chain import bound_of
 from ..checks import check_dtype, check_flag, check_names, describe
@@ -25,7 +26,7 @@ from ..truncation import read_boundaries, read_lengths, read_mask
 from .engine import Call, Engine, Masks, Tensor
 from .engines import Engines, Options
 from .functions import applied
-from .initial import beginning
+from .initial import beginning, begins_with_numbers
 from .ops import compiled
 from .packed import packed_as, padded
 from .parameters import found_at, plant
@@ -76,6 +77,7 @@ class Recur(torch.nn.Module):
         self._label = f"{bound}"
         self._paths = [param.name for param in bound.cell.params]
         self._states = [state.name for state in bound.cell.states]
+        self._prepare()
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -138,6 +140,23 @@ class Recur(torch.nn.Module):
             for name, value in zip(self._states, outs[count:], strict=True)
         }
         return ys if self._cell.output_is_tuple else ys[0], last
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Recur:
+        """What `.to()` and its like do to all tensors."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._prepare()
+        return self
+
+    def _prepare(self) -> None:
+        """Have an engine for the parameters: none can be made while a graph is."""
+        for like in self.parameters():
+            try:
+                engine = self._engines.at(like.dtype, like.device, self._label)
+            except Error:  # said when it is called
+                return
+            if not begins_with_numbers(engine):
+                _ = engine.start
+            return
 
     @property
     def _cell(self) -> Cell:

@@ -16,9 +16,11 @@ import rnnc
 from rnnc.runtime.program import Program
 from tests.compiler.backends.sources import CELLS, STANDARD
 
-torch = pytest.importorskip("torch", reason="needs torch")
-from rnnc.runtime.pytorch.engine import Call, Engine, Masks  # noqa: E402
-from rnnc.runtime.pytorch.functions import applied  # noqa: E402
+pytest.importorskip("torch", reason="needs torch")
+import torch
+
+from rnnc.runtime.pytorch.engine import Call, Engine, Masks
+from rnnc.runtime.pytorch.functions import applied
 
 pytestmark = [
     pytest.mark.torch,
@@ -27,7 +29,6 @@ pytestmark = [
 
 STEPS, ROWS = 3, 2
 NAMES = tuple(STANDARD)
-Tensor: Any = torch.Tensor
 
 
 class Subject:

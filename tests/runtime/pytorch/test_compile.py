@@ -1,0 +1,111 @@
+"""`torch.compile` and `torch.export` take a module whole: one op for a sequence of any length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rnnc.runtime.program import Program
+from tests.compiler.backends.sources import CELLS
+from tests.runtime.pytorch.test_module import NAMES, close, inputs_of, module_of
+
+pytest.importorskip("torch", reason="needs torch")
+import torch
+
+from rnnc.runtime.pytorch.engine import Engine
+from rnnc.runtime.pytorch.ops import run, run_back
+
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),  # torch's
+]
+
+
+@pytest.fixture(autouse=True)
+def _forgets() -> Any:
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_graph_gives_values_and_gradients(name: str) -> None:
+    module = module_of(name)
+    xs = inputs_of(module)
+    said = {"starts": torch.rand(4, 3) < 0.3, "lengths": torch.tensor([4, 1, 0])}
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    ys, wanted = compiled(xs, **said)[0], module(xs, **said)[0]
+    close(ys, wanted.detach())
+    params = [p for p in module.parameters()]
+    found = torch.autograd.grad(ys.square().sum(), params)
+    for d, true in zip(found, torch.autograd.grad(wanted.square().sum(), params), strict=True):
+        close(d, true)
+
+
+def test_eight_lengths_are_at_most_four_graphs_and_rows_are_none() -> None:
+    module = module_of("GRU")
+    graphs = []
+
+    def counting(graph: Any, _inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(module, fullgraph=True, backend=counting)
+    for steps in range(8):
+        xs = inputs_of(module, steps=steps)
+        close(compiled(xs)[0], module(xs)[0].detach())
+    assert len(graphs) <= 4
+    count = len(graphs)
+    for rows in (4, 5, 6):
+        compiled(inputs_of(module, steps=5, rows=rows))
+    assert len(graphs) <= count + 1  # rows become a variable once
+
+
+def test_lengths_that_are_said_to_vary_are_one_graph() -> None:
+    module = module_of("GRU")
+    graphs = []
+
+    def counting(graph: Any, _inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(module, fullgraph=True, backend=counting)
+    for steps in range(8):
+        xs = inputs_of(module, steps=steps)
+        torch._dynamo.decorators.mark_unbacked(xs, 0)
+        close(compiled(xs)[0], module(xs)[0].detach())
+    assert len(graphs) == 1
+
+
+def test_an_exported_module_runs_at_other_lengths() -> None:
+    module = module_of("LSTM")
+    sizes = {0: torch.export.Dim("steps"), 1: torch.export.Dim("rows")}
+    exported = torch.export.export(module, (inputs_of(module),), dynamic_shapes={"xs": sizes})
+    for steps, rows in ((4, 3), (7, 2)):
+        xs = inputs_of(module, steps, rows)
+        close(exported.module()(xs)[0], module(xs)[0].detach())
+
+
+@pytest.mark.parametrize("kinds", ["", "starts,", "starts,lengths,boundaries,"])
+@pytest.mark.parametrize("name", ["LSTM", "SLSTM", "Embedding", "DeltaNet"])
+def test_ops_keep_pytorchs_rules(name: str, kinds: str) -> None:
+    cell = CELLS[name]()
+    engine = Engine(Program(cell, "float64"))
+    draws = torch.Generator().manual_seed(0)
+
+    def like(node: Any, *lead: int) -> Any:
+        shape = (*lead, *map(int, node.type.shape))
+        if node.type.kind == "int":
+            return torch.randint(0, 3, shape, generator=draws)
+        return torch.randn(shape, generator=draws, dtype=torch.float64)
+
+    flat = [like(p.node) for p in cell.params] + [like(s.node, 2) for s in cell.states]
+    flat += [like(x.node, 3, 2) for x in cell.inputs]
+    steps = torch.tensor([[0, 1], [1, 0], [0, 0]], dtype=torch.bool)
+    given = {"starts": steps, "lengths": torch.tensor([3, 1]), "boundaries": ~steps}
+    masks = [given[kind] for kind in kinds.split(",") if kind]
+    torch.library.opcheck(run, (engine.name, kinds, masks, flat))
+    found = run(engine.name, kinds, masks, flat)
+    d_outs = [torch.ones_like(out) for out in found[: engine.outs]]
+    torch.library.opcheck(run_back, (engine.name, kinds, masks, d_outs, flat, found))
