@@ -34,7 +34,7 @@ def test_one_graph_gives_values_and_gradients(name: str) -> None:
     module = module_of(name)
     xs = inputs_of(module)
     said = {"starts": torch.rand(4, 3) < 0.3, "lengths": torch.tensor([4, 1, 0])}
-    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    compiled: Any = torch.compile(module, fullgraph=True, backend="aot_eager")
     ys, wanted = compiled(xs, **said)[0], module(xs, **said)[0]
     close(ys, wanted.detach())
     params = [p for p in module.parameters()]
@@ -51,7 +51,7 @@ def test_eight_lengths_are_at_most_four_graphs_and_rows_are_none() -> None:
         graphs.append(graph)
         return graph.forward
 
-    compiled = torch.compile(module, fullgraph=True, backend=counting)
+    compiled: Any = torch.compile(module, fullgraph=True, backend=counting)
     for steps in range(8):
         xs = inputs_of(module, steps=steps)
         close(compiled(xs)[0], module(xs)[0].detach())
@@ -70,7 +70,7 @@ def test_lengths_that_are_said_to_vary_are_one_graph() -> None:
         graphs.append(graph)
         return graph.forward
 
-    compiled = torch.compile(module, fullgraph=True, backend=counting)
+    compiled: Any = torch.compile(module, fullgraph=True, backend=counting)
     for steps in range(8):
         xs = inputs_of(module, steps=steps)
         torch._dynamo.decorators.mark_unbacked(xs, 0)

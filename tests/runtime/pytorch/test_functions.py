@@ -210,7 +210,7 @@ def test_no_steps_and_no_rows(name: str) -> None:
 
 def test_dual_tensors_are_watched_even_where_no_gradient_is() -> None:
     subject = Subject("RNN")
-    ahead = torch.autograd.forward_ad
+    ahead: Any = torch.autograd.forward_ad
     x, v = subject.params[0], torch.ones_like(subject.params[0])
     wanted = torch.func.jvp(subject.of(0), (x,), (v,))[1]
     with torch.no_grad(), ahead.dual_level():

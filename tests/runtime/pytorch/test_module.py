@@ -171,7 +171,8 @@ def test_parametrisations_and_hooks_are_seen() -> None:
 
 def test_packed_sequences_go_in_and_come_out() -> None:
     rnn = torch.nn.utils.rnn
-    module, layer = module_of("LSTM"), torch.nn.LSTM(3, 4, dtype=torch.float64)
+    module = module_of("LSTM")
+    layer: Any = torch.nn.LSTM(3, 4, dtype=torch.float64)
     with torch.no_grad():
         layer.weight_ih_l0.copy_(module.W.reshape(16, 3))
         layer.weight_hh_l0.copy_(module.U.reshape(16, 4))
