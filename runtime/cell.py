@@ -63,8 +63,8 @@ class BoundCell:
         self.seed = seed
         self.dtype = check_dtype(dtype)
         self.backend = backend
-        self.label = label or _label(cell)
         self.templates = tuple(templates)
+        self.label = label or _label(cell, self.templates)
         self._given = params
         self._programs: dict[Any, Program] = {}
         self._drawn: dict[Program, Mapping[str, AnyArray]] = {}
@@ -253,10 +253,14 @@ def remade(
     )
 
 
-def _label(cell: Cell) -> str:
-    """`LSTM(10, 5)`, with options by name where they are no sizes."""
-    parts = [
-        str(value) if isinstance(value, int) and not isinstance(value, bool) else f"{name}={value}"
-        for name, value in cell.settings.items()
-    ]
+def _label(cell: Cell, templates: Sequence[Template]) -> str:
+    """`LSTM(10, 5)`, with options by name that are not as they are by default."""
+    own = [template for template in templates if template.name == cell.name]
+    usual = {each.name: each.default for template in own for each in template.settings}
+    parts = []
+    for name, value in cell.settings.items():
+        if isinstance(value, int) and not isinstance(value, bool):
+            parts.append(f"{value}")
+        elif f"{value}".lower() != usual.get(name):
+            parts.append(f"{name}={value}")
     return f"{cell.name}({', '.join(parts)})"

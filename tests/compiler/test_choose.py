@@ -12,6 +12,7 @@ HALF = Extent(512, 16, 2)
 STANDARD = (
     ("RNN", 3, 16), ("LSTM", 3, 16), ("GRU", 3, 16), ("Dense", 3, 4), ("Embedding", 5, 4),
     ("SLSTM", 3, 12, 3), ("DeltaNet", 3, 4, 6), ("MinGRU", 3, 16),
+    ("LSTMP", 3, 16, 8),
 )  # fmt: skip
 
 

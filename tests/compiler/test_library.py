@@ -40,6 +40,16 @@ EXAMPLES: dict[str, tuple[tuple[int, ...], dict[str, tuple[int, ...]]]] = {
     }),
 }  # fmt: skip
 
+NOT_ON_THE_PAGE: dict[str, tuple[tuple[int, ...], dict[str, tuple[int, ...]]]] = {
+    "RNN": ((3, 5), {
+        "W": (5, 3), "U": (5, 5), "b": (5,), "h": (5,), "x": (3,), "-> h'": (5,),
+    }),
+    "LSTMP": ((3, 5, 2), {
+        "W": (4, 5, 3), "U": (4, 5, 2), "P": (2, 5), "b": (4, 5), "h": (2,), "c": (5,), "x": (3,),
+        "-> h'": (2,),
+    }),
+}  # fmt: skip
+
 
 def shapes(cell: Cell) -> dict[str, tuple[int, ...]]:
     parts: list[Param | State | Value] = [*cell.params, *cell.states, *cell.inputs]
@@ -63,14 +73,17 @@ def test_the_examples_are_right_at_any_sizes() -> None:
 
 def test_the_standard_cells_are_those_of_the_page() -> None:
     std = library.std()
-    assert set(std) == {*EXAMPLES, "RNN"} - {"CharLM"}
+    assert set(std) == {*EXAMPLES, *NOT_ON_THE_PAGE} - {"CharLM"}
     for name in std:
-        if name == "RNN":
-            continue
-        assert shapes(std[name](*EXAMPLES[name][0])) == EXAMPLES[name][1]
-    assert shapes(std.RNN(3, 5)) == {
-        "W": (5, 3), "U": (5, 5), "b": (5,), "h": (5,), "x": (3,), "-> h'": (5,),
-    }  # fmt: skip
+        sizes, expected = (EXAMPLES | NOT_ON_THE_PAGE)[name]
+        assert shapes(std[name](*sizes)) == expected
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "LSTMP", "GRU"])
+def test_a_cell_without_bias_has_no_such_parameter(name: str) -> None:
+    std, (sizes, expected) = library.std(), (EXAMPLES | NOT_ON_THE_PAGE)[name]
+    found = shapes(std[name](*sizes, bias=False))
+    assert found == {n: shape for n, shape in expected.items() if n not in ("b", "d")}
 
 
 def test_every_standard_cell_names_its_paper() -> None:

@@ -18,7 +18,8 @@ from rnnc.runtime.aot import Report, compile_ahead, compile_fitting, fits
 
 # On powers of two and off them; nothing larger, as ptxas takes seconds then.
 CELLS = (
-    ("RNN", (64, 64)), ("LSTM", (64, 64)), ("LSTM", (5, 20)), ("GRU", (64, 64)),
+    ("RNN", (64, 64)), ("LSTM", (64, 64)), ("LSTM", (5, 20)), ("LSTMP", (64, 64, 32)),
+    ("GRU", (64, 64)),
     ("Dense", (64, 32)), ("Embedding", (100, 64)), ("SLSTM", (64, 64, 2)), ("SLSTM", (5, 24, 3)),
     ("DeltaNet", (64, 32, 32)), ("MinGRU", (64, 128)), ("MinGRU", (3, 5)),
 )  # fmt: skip

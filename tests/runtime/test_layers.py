@@ -192,8 +192,9 @@ def test_a_stack_says_its_layers_by_their_paths() -> None:
     assert "scores: Reader(7, 4).scores\n" in f"{net.report()}"
     assert "scores: Reader(7, 4).scores" in net._repr_svg_()
     assert net._repr_latex_() == rnnc.Recur(cells().Reader(7, 4))._repr_latex_()
-    assert f"{rnnc.Stack(rnnc.Chain(rnnc.GRU(3, 4), rnnc.GRU(4, 2)))}" == (
-        "Stack([GRU(3, 4), GRU(4, 2)])"
+    chain = rnnc.Chain(rnnc.GRU(3, 4), rnnc.GRU(4, 4, bias=False), rnnc.RNN(4, 2, act="relu"))
+    assert f"{rnnc.Stack(chain)}" == (
+        "Stack([GRU(3, 4), GRU(4, 4, bias=False), RNN(4, 2, act=relu)])"
     )
 
 

@@ -21,6 +21,7 @@ STEPS, ROWS = 9, 3
 SIZES = {
     "RNN": (4, 5),
     "LSTM": (4, 5),
+    "LSTMP": (4, 5, 3),
     "GRU": (4, 5),
     "Dense": (4, 5),
     "Embedding": (6, 5),
@@ -105,3 +106,11 @@ def test_gradients_are_slopes(case: Case, masks: str) -> None:
     """Not with boundaries: what they cut is no derivative of the values."""
     case = replace(case, masks=draw_masks(MASKS[masks], STEPS, ROWS))
     assert_agree_with_differences(case.cell, case.numbers, case.found(), case.masks)
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "LSTMP", "GRU"])
+def test_without_biases_too_values_are_the_oracles_and_gradients_slopes(name: str) -> None:
+    cell = getattr(rnnc.cells, name)(*SIZES[name], bias=False).cell
+    case = Case(cell, rounded(Numbers.draw(cell, STEPS, ROWS)))
+    assert_within(case.found(), case.wanted(), FLOAT64)
+    assert_agree_with_differences(cell, case.numbers, case.found(), case.masks)

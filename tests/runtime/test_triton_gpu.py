@@ -32,6 +32,7 @@ LAUNCHES = 200
 SIZES: dict[str, tuple[tuple[int, ...], ...]] = {
     "RNN": ((4, 5), (64, 64)),
     "LSTM": ((4, 5), (64, 64)),
+    "LSTMP": ((4, 5, 3), (64, 64, 32)),
     "GRU": ((4, 5), (64, 64)),
     "Dense": ((4, 5),),
     "Embedding": ((6, 5),),

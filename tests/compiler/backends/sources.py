@@ -14,6 +14,7 @@ STANDARD = std()
 SIZES = {
     "Memory": (3, 2), "TwoSided": (3, 2), "Heads": (2, 3),
     "Embedding": (4, 3), "SLSTM": (3, 4, 2), "DeltaNet": (3, 2, 4),
+    "LSTMP": (3, 4, 2),
 }  # fmt: skip
 
 

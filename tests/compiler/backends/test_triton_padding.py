@@ -76,7 +76,7 @@ def test_padding_that_is_no_number_is_read_by_nobody(reader: str, way: str) -> N
 
 CELLS: dict[str, tuple[int, ...]] = {
     "RNN": (3, 32), "LSTM": (3, 20), "GRU": (3, 5), "SLSTM": (3, 32, 2), "DeltaNet": (3, 5, 4),
-    "MinGRU": (3, 5), "Dense": (3, 5),
+    "MinGRU": (3, 5), "Dense": (3, 5), "LSTMP": (3, 20, 5),
 }  # fmt: skip
 ROWS, SPOILED = 6, 2
 

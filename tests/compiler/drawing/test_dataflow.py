@@ -14,6 +14,7 @@ from tests.conftest import Golden
 std = library.std()
 CELLS = {
     "LSTM": std.LSTM(3, 4),
+    "LSTMP": std.LSTMP(3, 4, 2),
     "GRU": std.GRU(3, 4),
     "MinGRU": std.MinGRU(3, 4),
     "SLSTM": std.SLSTM(3, 4, 2),

@@ -222,7 +222,7 @@ def test_passes_lists_the_pipeline_in_its_order(capsys: pytest.CaptureFixture[st
 def test_cells_lists_the_standard_cells(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cells"]) == FINE
     shown = capsys.readouterr().out
-    assert "LSTM(inputs, hidden)" in shown
+    assert "LSTM(inputs, hidden, bias = true)" in shown
     assert "Hochreiter & Schmidhuber 1997" in shown
 
 

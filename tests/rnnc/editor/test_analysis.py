@@ -145,7 +145,10 @@ def test_an_edit_elaborates_its_own_cell_alone(monkeypatch: pytest.MonkeyPatch) 
     texts.open("it", CELLS, None)
     texts.analysis("it")
     assert sorted(seen) == sorted(grammar.std_names())
-    for text in (CELLS.replace("tanh(g)", "relu(g)"), "# above\n\n" + CELLS):
+    for text in (
+        CELLS.replace("= sigmoid(o) * tanh", "= sigmoid(o) * relu"),
+        "# above\n\n" + CELLS,
+    ):
         seen.clear()
         texts.change("it", text)
         texts.analysis("it")

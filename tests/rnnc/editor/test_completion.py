@@ -77,7 +77,7 @@ def test_a_line_begins_with_a_statement_and_an_unindented_one_with_a_declaration
 def test_an_import_offers_the_standard_cells(text: str) -> None:
     found = offered(text)
     assert set(grammar.std_names()) <= set(found) and "tanh" not in found
-    assert found["LSTM"].detail == "LSTM(inputs, hidden)"
+    assert found["LSTM"].detail == "LSTM(inputs, hidden, bias = true)"
 
 
 def test_an_import_offers_the_files_beside_and_what_is_in_them(tmp_path: Path) -> None:
