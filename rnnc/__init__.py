@@ -15,6 +15,7 @@ from .compiler.version import VERSION
 
 TYPE_CHECKING = False  # `typing` itself would take longer than this file
 if TYPE_CHECKING:
+    from . import interop as interop
     from .compiler.knobs import options as options
     from .grammar.problems import Error as Error
     from .grammar.problems import Problem as Problem
@@ -73,6 +74,7 @@ __all__ = [
     "compile",
     "cross_entropy",
     "ensemble",
+    "interop",
     "load",
     "load_net",
     "loads",
@@ -84,6 +86,7 @@ __all__ = [
 # Where each name comes from, as the imports above say it to those who read types.
 _HOMES = {
     "compiler.knobs": ("options",),
+    "interop": ("interop",),
     "grammar.problems": ("Error", "Problem", "Problems"),
     "notebook": ("load_ipython_extension",),
     "runtime.bidirectional": ("Bidirectional",),
@@ -111,7 +114,8 @@ if not TYPE_CHECKING:  # or any name would seem to be there
 
         for module, names in _HOMES.items():
             if name in names:
-                found = globals()[name] = getattr(import_module(f".{module}", __name__), name)
+                home = import_module(f".{module}", __name__)
+                found = globals()[name] = home if module == name else getattr(home, name)
                 return found
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

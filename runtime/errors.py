@@ -227,6 +227,17 @@ class MissingExtraError(Error, ImportError):
     code: ClassVar[str] = "missing-extra"
 
 
+class ImportMismatchError(Error, RuntimeError):
+    """What was imported from another framework does not compute what it computes there.
+
+    Importers run two short random sequences through the net and through its original, in float64,
+    and refuse on a difference above 1e-6. It is a mistake in rnnc, or another version of the
+    framework than the one that it knows; nothing was loaded.
+    """
+
+    code: ClassVar[str] = "import-mismatch"
+
+
 class RedefinedWarning(Error, UserWarning):
     """A cell was defined anew in a notebook, and nets that were made of the old one are in use.
 
@@ -244,6 +255,7 @@ ERRORS: dict[str, type[Error]] = {
         ShapeError, DTypeError, NamesError, NoSuchAttributeError, RangeError, SettingError,
         BackendError, KernelError, KernelWarning, StateError, BusyError, NothingRecordedError,
         HistoryFullError, OutOfMemoryError, CacheWarning, NoGradientError, ChainError,
-        CheckpointError, CheckpointFileError, MissingExtraError, RedefinedWarning,
+        CheckpointError, CheckpointFileError, MissingExtraError,
+        ImportMismatchError, RedefinedWarning,
     )
 }  # fmt: skip

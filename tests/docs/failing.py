@@ -44,6 +44,7 @@ NO_EXAMPLE: Final[dict[str, str]] = {
     "cache-not-used": "it takes a folder that others may write into",
     "cell-redefined": "it takes a notebook",
     "gradient-mismatch": "it takes a mistake of the compiler",
+    "import-mismatch": "it takes another version of a framework, or a mistake of rnnc",
     "internal-error": "it takes a mistake of rnnc",
     "kernel-replaced": "it takes a device on which a kernel is wrong",
     "missing-extra": "it takes an installation without the extra",

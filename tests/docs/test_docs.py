@@ -106,6 +106,8 @@ def test_source(source: Snippet) -> None:
 def test_page(page: Path, folder: Path) -> None:
     if not page.exists():
         pytest.skip(f"there is no {page.name} in this checkout")
+    if "import torch\n" in page.read_text(encoding="utf-8"):
+        pytest.importorskip("torch")
     namespace: dict[str, Any] = {"__name__": "__main__"}
     printed = ""
     for snippet in snippets(page):

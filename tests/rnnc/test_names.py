@@ -13,7 +13,7 @@ import rnnc
 
 def test_every_public_name_is_where_the_types_say() -> None:
     typed = {
-        (node.module, alias.name)
+        (node.module or alias.name, alias.name)
         for node in ast.walk(ast.parse(inspect.getsource(rnnc)))
         if isinstance(node, ast.ImportFrom) and node.level
         for alias in node.names

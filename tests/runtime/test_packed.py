@@ -97,22 +97,9 @@ def suffixes(layers: int, *, both: bool = False) -> list[str]:
     return [f"_l{layer}{way}" for layer in range(layers) for way in ways]
 
 
-def take_parameters(net: Any, module: Any, paths: list[str], endings: list[str]) -> None:
-    """torch's parameters become the net's."""
-    theirs = {name: numpy_of(value.detach()) for name, value in module.named_parameters()}
-    values = {
-        f"{path}{ours}": theirs[f"{name}{ending}"].reshape(net.params[f"{path}{ours}"].shape)
-        for path, ending in zip(paths, endings, strict=True)
-        for name, ours in NAMES.items()
-        if f"{path}{ours}" in net.params
-    }
-    assert set(values) == set(net.params)
-    net.load_params(values)
-
-
 def compare(net: Any, module: Any, paths: list[str], endings: list[str], width: int) -> None:
     n = numbers(net.state, width)
-    take_parameters(net, module, paths, endings)
+    rnnc.interop.load_torch_state_dict(net, module.state_dict())
     wanted = torchs(module, n, paths)
     net.state = n.start
     ys = net.scan(padded(n.xs), lengths=LENGTHS)
@@ -147,21 +134,7 @@ def alone(kind: str) -> Recur:
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_a_layer_is_torchs_packed_one(kind: str) -> None:
     net, module = alone(kind), twin(kind)
-    if kind == "LSTM":  # one bias, where torch adds two
-        fold_biases(module)
     compare(net, module, [""], suffixes(1), HIDDEN)
-
-
-def fold_biases(module: Any) -> None:
-    """torch's second bias becomes 0, its value going into the first."""
-    import torch
-
-    parameters = dict(module.named_parameters())
-    with torch.no_grad():
-        for name, value in parameters.items():
-            if name.startswith("bias_hh"):
-                parameters[name.replace("hh", "ih")].add_(value)
-                value.zero_()
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
@@ -170,8 +143,6 @@ def test_three_layers_in_one_loop_are_torchs(kind: str) -> None:
     sizes = [(INPUTS, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, HIDDEN)]
     net = rnnc.Chain(*(make(*pair, dtype="float64") for pair in sizes))
     module = twin(kind, 3)
-    if kind == "LSTM":
-        fold_biases(module)
     compare(net, module, ["0.", "1.", "2."], suffixes(3), HIDDEN)
 
 
@@ -179,8 +150,6 @@ def test_three_layers_in_one_loop_are_torchs(kind: str) -> None:
 def test_both_directions_are_torchs(kind: str) -> None:
     cell = getattr(rnnc, f"{kind}Cell")(INPUTS, HIDDEN)
     net, module = rnnc.Bidirectional(cell, cell, dtype="float64"), twin(kind, both=True)
-    if kind == "LSTM":
-        fold_biases(module)
     compare(net, module, ["forward.", "backward."], suffixes(1, both=True), 2 * HIDDEN)
 
 
@@ -191,8 +160,6 @@ def test_a_stack_of_three_layers_is_torchs(kind: str, both: bool) -> None:
     cells = [make(width, HIDDEN) for width in (INPUTS, ways * HIDDEN, ways * HIDDEN)]
     layers = [rnnc.Bidirectional(cell, cell) for cell in cells] if both else cells
     net, module = rnnc.Stack(layers, dtype="float64"), twin(kind, 3, both=both)
-    if kind == "LSTM":
-        fold_biases(module)
     paths = [f"{at}.{way}" for at in range(3) for way in (["forward.", "backward."][:ways])]
     if not both:
         paths = ["0.", "1.", "2."]

@@ -30,22 +30,18 @@ def build(name: str) -> Recur:
     return net
 
 
-# Ours by torch's name. Gates stand in the same order in both: i f g o, and r z n.
+# torch's gradients by the names of ours; a second bias of torch's has that of the first.
 ORIGINS = {"weight_ih_l0": "W", "weight_hh_l0": "U", "bias_ih_l0": "b", "bias_hh_l0": "d"}
 
 
 def torch_twin(name: str, net: Recur) -> Any:
-    """torch's module of the same parameters; where a cell has one bias, torch's second is 0."""
+    """torch's module of the same parameters."""
     import torch
 
     kind, _, act = name.partition("-")
     options = {"nonlinearity": act} if act else {}
     twin = getattr(torch.nn, kind)(INPUTS, HIDDEN, dtype=torch.float64, **options)
-    with torch.no_grad():
-        for theirs, ours in ORIGINS.items():
-            parameter = getattr(twin, theirs)
-            array = np.array(net.params[ours]) if ours in net.params else np.zeros(parameter.shape)
-            parameter.copy_(torch.from_numpy(array.reshape(parameter.shape)))
+    twin.load_state_dict(rnnc.interop.to_torch_state_dict(net))
     return twin
 
 
