@@ -10,6 +10,9 @@ try:
 except ImportError as error:
     raise MissingExtraError("rnnc.torch needs PyTorch: pip install 'rnnc[torch]'") from error
 
+from .runtime.pytorch.drop_in import GRU as GRU
+from .runtime.pytorch.drop_in import LSTM as LSTM
+from .runtime.pytorch.drop_in import RNN as RNN
 from .runtime.pytorch.module import Recur as Recur
 
-__all__ = ["Recur"]
+__all__ = ["GRU", "LSTM", "RNN", "Recur"]

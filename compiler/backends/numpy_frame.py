@@ -72,7 +72,7 @@ class Frame:
         self.for_products: set[str] = set()  # arrays that may lie the other way round
         self.columns: dict[tuple[str, str], tuple[str, View]] = {}  # -> loop variable
         self.named_rows: dict[tuple[str, bool], tuple[str, View]] = {}  # a mask -> loop variable
-        self.holding: set[Node] = set()  # choices that keep what a carry's rows held in the step
+        self.holding: dict[Node, Node] = {}  # a choice -> the carry of which it holds some rows
         self.fresh = Names()
         self.layout = Layout(plan)
         self.lasting = _lasting(plan)
@@ -169,9 +169,10 @@ class Frame:
 
     def reads(self, node: Node) -> tuple[Node, ...]:
         """The operands that must still be there when `node` is computed."""
-        if node in self.holding:
-            return tuple(arg for arg in node.args if arg.op.name != "carry")
-        return node.args
+        held = self.holding.get(node)
+        if held is None or node.args.count(held) > 1:
+            return node.args
+        return tuple(arg for arg in node.args if arg is not held)
 
     def read_elsewhere(self, nodes: Iterable[Node], site: Site) -> set[Node]:
         """Which of `nodes` something outside the section of `site` reads."""
@@ -216,7 +217,8 @@ class Frame:
         _, *later = node.op.spell["numpy"].split("\n")
         for at, arg in enumerate(node.args):
             view = self.views.get(arg)
-            if view is not None and view.base == base and any(f"{{{at}}}" in x for x in later):
+            names = self.bases(view) if view is not None else ()
+            if base in names and any(f"{{{at}}}" in x for x in later):
                 return False
         return self.buffers.dies_now(base)
 

@@ -54,7 +54,7 @@ class Loop:
         for c in self.carried:
             choice = choice_of(c.carry.next)
             if choice and choice.special is c.carry.node and not c.new.rows:
-                self.f.holding.add(c.carry.next)
+                self.f.holding[c.carry.next] = c.carry.node
             self.f.views[c.carry.node] = c.old
             self._settle_in(c.carry.next, c.new, self.f.homes if c.new.rows else self.f.wishes)
         rows = {c.carry.next: c.new for c in reversed(self.carried) if c.new.rows}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import rnnc
 from rnnc.runtime.errors import RangeError
 from rnnc.runtime.inputs import Call
 from rnnc.runtime.numpy_arrays import NumPyArrays
@@ -158,3 +159,15 @@ def test_a_period_equals_truncating_by_hand(period: int) -> None:
             total[name] = total.get(name, 0) + d
         cut.truncate()
     close(whole.backward(d_ys).params, total)
+
+
+def test_a_choice_of_the_cells_own_beside_a_reset_reads_the_state_before_it_is_replaced() -> None:
+    """The state may be another name of the buffer that its successor is written to."""
+    cells = rnnc.loads(
+        "cell D(n): (h[n], x[n]) -> (h', y) { y = x * 2\n h' = where(x > 0, h, x - 1) }"
+    )
+    net = rnnc.Recur(cells.D(1), dtype="float64", backend="numpy").eval()
+    xs = np.array([[-1.0, -1.0], [1.0, 1.0], [1.0, 1.0]])[:, :, None]
+    starts = np.array([[False, True], [False, False], [False, False]])
+    net.scan(xs, starts=starts)
+    np.testing.assert_array_equal(net.state["h"], [[-2.0], [-2.0]])

@@ -36,7 +36,7 @@ def module_of(name: str, **options: Any) -> Any:
 
 
 def inputs_of(module: Any, steps: int = STEPS, rows: int = ROWS) -> Any:
-    (x,) = module._cell.inputs
+    (x,) = module._runner.cell.inputs
     draws = torch.Generator().manual_seed(1)
     shape = (steps, rows, *map(int, x.node.type.shape))
     if x.node.type.kind == "int":

@@ -1,0 +1,40 @@
+"""States that read each other, choose and change places, under masks: what shares memory with what.
+
+A choice of rows is another name of its usual operand, and a carry's successor is written where the
+carry was, so these cells are where one could be read after the other is written.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from rnnc.compiler.library import loads
+from rnnc.runtime.program import Program
+from tests.compiler.hand_built import Numbers, draw_masks
+from tests.compiler.run_scans import by_oracle
+from tests.runtime.run_program import by_program
+from tests.tolerance import Bound, assert_within
+
+PARTS = (
+    "h", "g", "x", "h * x", "tanh(g)", "h + g", "where(x > 0, h, g)", "where(g > 0, x, h)",
+    "maximum(h, g)", "where(x > 0, g, x - 1)", "softmax(h)",
+)  # fmt: skip
+EVERY = list(itertools.product(PARTS, repeat=3))
+SOME = [EVERY[at] for at in np.random.default_rng(0).permutation(len(EVERY))[:90]]
+BOUND = Bound(1e-11, 1e-9)
+
+
+@pytest.mark.parametrize("masks", [("starts",), ("valid",), ("starts", "boundaries", "valid")])
+@pytest.mark.parametrize("swapped", [("g", "h", "x"), ("tanh(g)", "h", "x"), *SOME])
+def test_no_state_is_read_once_it_is_replaced(
+    swapped: tuple[str, str, str], masks: tuple[str, ...]
+) -> None:
+    h, g, y = swapped
+    cell = loads(
+        f"cell D(n): ((h[n], g[n]), x[n]) -> ((h', g'), y) {{ h' = {h}\n g' = {g}\n y = {y} }}"
+    ).D(2)
+    n, said = Numbers.draw(cell, steps=5, rows=3), draw_masks(masks, 5, 3)
+    assert_within(by_program(Program(cell, "float64"), n, said), by_oracle(cell, n, said), BOUND)
