@@ -12,13 +12,15 @@ from .errors import NoSuchAttributeError
 
 
 class Fixed:
-    """Has no public attributes but those of its class. A subclass says its own in its body."""
+    """Can have set what its class has a setter for, and the data that a subclass says itself."""
 
     if not TYPE_CHECKING:  # or every name would seem to be there
 
         def __setattr__(self, name: str, value: Any) -> None:
-            if not name.startswith("_") and not hasattr(type(self), name):
-                raise _unknown(type(self), name)
+            if not name.startswith("_"):
+                found = getattr(type(self), name, len)  # a function may not be hidden
+                if callable(found) or getattr(found, "fset", found) is None:
+                    raise _unknown(type(self), name)
             object.__setattr__(self, name, value)
 
 

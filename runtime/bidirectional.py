@@ -44,8 +44,6 @@ class Bidirectional(Layered):
     `net.state` is what it has made of a call at the call's first step.
     """
 
-    merge = MERGES[0]  # what becomes of the two outputs
-
     def __init__(
         self, forward: Recur | BoundCell | Cell, backward: Recur | BoundCell | Cell, *,
         merge: str = "concat", backend: str | None = None, dtype: Any = None,
@@ -68,6 +66,11 @@ class Bidirectional(Layered):
         options = Options(backend, dtype, seed, exact, fast, batch_first)
         self._make(forward, backward, merge, options, "")
 
+    @property
+    def merge(self) -> str:
+        """What becomes of the two outputs."""
+        return self._merge
+
     def _make(self, forward: Any, backward: Any, merge: str, options: Options, path: str) -> None:
         if merge not in MERGES:
             raise SettingError(f"merge is {', '.join(MERGES[:-1])} or {MERGES[-1]}, got {merge!r}")
@@ -77,7 +80,7 @@ class Bidirectional(Layered):
             dtype=options.dtype or common(bound, "dtype"),
             backend=options.backend or common([b for b in bound if b.backend != "auto"], "backend"),
         )
-        self.merge = merge
+        self._merge = merge
         self._ahead = net_at(f"{path}forward", forward, options)
         self._behind = net_at(f"{path}backward", backward, options)
         cells = self._ahead._cell, self._behind._cell
@@ -110,14 +113,14 @@ class Bidirectional(Layered):
     @property
     def width(self) -> tuple[int, ...]:
         ahead, behind = self._sizes
-        return (*ahead[:-1], ahead[-1] + behind[-1]) if self.merge == "concat" else ahead
+        return (*ahead[:-1], ahead[-1] + behind[-1]) if self._merge == "concat" else ahead
 
     @property
     def _goes_forward(self) -> bool:
         return False
 
     def _facts(self) -> dict[str, str]:
-        return {"merge": self.merge}
+        return {"merge": self._merge}
 
     def _nets(self) -> dict[str, Recur]:
         return {"forward": self._ahead, "backward": self._behind}
@@ -164,17 +167,17 @@ class Bidirectional(Layered):
         return call.returned(turn.turned_mask(arrays.host(mask, "boundaries")))
 
     def _merged(self, ahead: AnyArray, behind: AnyArray) -> AnyArray:
-        if self.merge == "concat":
+        if self._merge == "concat":
             return namespace(ahead).concatenate((ahead, behind), -1)
         both = ahead + behind
-        return both if self.merge == "sum" else both / 2
+        return both if self._merge == "sum" else both / 2
 
     def _back(
         self, d_y: AnyArray | None, ran: tuple[Ran, ...], states: OfStates,
         found: dict[str, Gradients],
     ) -> AnyArray | None:  # fmt: skip
-        d_ahead = d_behind = d_y if d_y is None or self.merge != "mean" else d_y / 2
-        if d_y is not None and self.merge == "concat":
+        d_ahead = d_behind = d_y if d_y is None or self._merge != "mean" else d_y / 2
+        if d_y is not None and self._merge == "concat":
             cut = self._sizes[0][-1]
             d_ahead, d_behind = d_y[..., :cut], d_y[..., cut:]
         found["forward"], first = gone_back(self._ahead, d_ahead, ran, states.beneath("forward"))
@@ -214,7 +217,7 @@ class Bidirectional(Layered):
 def member_of(both: Bidirectional, options: Options, path: str) -> Bidirectional:
     """A bidirectional layer of its own for a member of a stack, as `net_at` makes a net."""
     found = object.__new__(Bidirectional)
-    found._make(both._ahead, both._behind, both.merge, options, path)
+    found._make(both._ahead, both._behind, both._merge, options, path)
     return found
 
 

@@ -30,7 +30,7 @@ class Masks:
 
     starts: AnyArray | None = None  # bool[T,B]
     lengths: AnyArray | None = None  # int64[B]
-    boundaries: AnyArray | None = None  # bool[T,B]
+    boundaries: AnyArray | None = None  # bool[T,B], or real[T,B]
     placed: Places | None = None  # of every step
 
     def by_name(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class DropIn(torch.nn.RNNBase):
     """What the three have in common: their constructor and call are those of `torch.nn`."""
 
     def __init__(self, *args: Any, backend: str = "auto", **keywords: Any) -> None:
-        super().__init__(*args, **keywords)  # type: ignore[no-untyped-call]
+        super().__init__(*args, **keywords)
         width = self.hidden_size * self.num_directions
         if self.proj_size:
             width = self.proj_size * self.num_directions
@@ -51,7 +51,7 @@ class DropIn(torch.nn.RNNBase):
         raise NotImplementedError
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._prepare()
         return self
 
@@ -88,7 +88,7 @@ class DropIn(torch.nn.RNNBase):
         )
         if not batched:
             ys, last = ys[:, 0], tuple(each[:, 0] for each in last)
-        if packed is not None:
+        if packed is not None and lengths is not None:
             ys = packed_as(packed, ys, lengths)
         elif self.batch_first and batched:
             ys = ys.swapaxes(0, 1)

@@ -8,6 +8,7 @@ the array that it is, without a copy.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,6 +28,7 @@ Tensor: TypeAlias = torch.Tensor
 Tensors: TypeAlias = tuple[Tensor, ...]
 
 ENGINES: WeakValueDictionary[str, Engine] = WeakValueDictionary()  # by name, for custom ops
+_MAKING = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,11 @@ class Engine:
     def __init__(self, program: Program) -> None:
         cell = program.cell
         self.program = program
-        said = f"{show(cell)} {program.dtype} {program.exact} {program.fast} {program.backend.name}"
-        self.name = hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+        self.name = name_of(program)
         self.params = [p.name for p in cell.params]
         self.states = [s.name for s in cell.states]
         self.inputs = [x.name for x in cell.inputs]
         self.outputs = [y.name for y in cell.outputs]
-        ENGINES[self.name] = self
         self.outs = len(self.outputs) + len(self.states)
         self.is_real = (
             *(p.trained for p in cell.params),
@@ -99,14 +99,14 @@ class Engine:
     def tangent(self) -> Engine:
         """Of the cell beside its tangents."""
         of = self.program
-        return Engine(
+        return engine_of(
             Program(tangent(of.cell), of.dtype, exact=of.exact, fast=of.fast, backend=of.backend)
         )
 
     @cached_property
     def start(self) -> Engine:
         """Of the initial state."""
-        return Engine(start_of(self.program))
+        return engine_of(start_of(self.program))
 
     def __deepcopy__(self, _memo: Any) -> Engine:
         return self  # nothing of it changes
@@ -221,3 +221,19 @@ class Engine:
 
     def tensor(self, array: Any) -> Tensor:
         return array if isinstance(array, Tensor) else torch.from_numpy(array)
+
+
+def name_of(program: Program) -> str:
+    """Of what computes the same on the same device."""
+    backend = program.backend
+    options = program.dtype, program.exact, program.fast, backend.name, backend.device
+    return hashlib.blake2b(f"{show(program.cell)}{options}".encode(), digest_size=8).hexdigest()
+
+
+def engine_of(program: Program) -> Engine:
+    """The engine of a program; the one that somebody holds, as graphs know it by its name."""
+    with _MAKING:
+        found = ENGINES.get(name_of(program))
+        if found is None:
+            found = ENGINES[name_of(program)] = Engine(program)
+        return found

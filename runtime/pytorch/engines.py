@@ -18,7 +18,7 @@ from ..cell import BoundCell
 from ..errors import CheckpointError, DTypeError
 from ..inputs import Inputs
 from ..tensors import TorchArrays
-from .engine import Engine
+from .engine import Engine, engine_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Engines:
         program = bound.program(
             width, backend=backend, exact=self.options.exact, fast=self.options.fast
         )
-        found = self._found[dtype, device] = Engine(program)
+        found = self._found[dtype, device] = engine_of(program)
         return found
 
     def reader(

@@ -9,14 +9,15 @@ The second derivative needs no program of its own. Let F(x, v) = (f(x), J(x) v),
 engine's. Running F back from (a, g) gives, for x, J' a and the derivative of g' J(x) v, which is
 that of J(x)' g in the direction v: the matrices of second derivatives are symmetric.
 
-Source: the layout, two functions of which the second has the derivative of the first, is the one
-that passed all checks in our comparison of five (`tests/runtime/pytorch/`).
+Source: of the layout, PyTorch's tutorial "Double Backward with Custom Functions"; of the identity,
+Pearlmutter 1994, Fast exact multiplication by the Hessian.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -44,11 +45,16 @@ def run_back(call: Call, d_outs: Sequence[Tensor], flat: Sequence[Tensor]) -> Te
 
 def _is_watched(flat: Sequence[Tensor]) -> bool:
     """Whether somebody may want a derivative."""
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if _is_transformed():
         return True
     if torch.autograd.forward_ad._current_level >= 0:  # a dual tensor shows its tangent to no one
         return True
     return torch.is_grad_enabled() and any(each.requires_grad for each in flat)
+
+
+def _is_transformed() -> bool:
+    """Whether `vmap`, `grad` or another transform of torch.func is at work."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 class Run(torch.autograd.Function):
@@ -61,15 +67,25 @@ class Run(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
         call, *flat = inputs
-        ctx.call = call
+        ctx.call, ctx.kept = call, None
+        kept: list[Tensor] = []
+        if call.tape is not None and not _is_transformed():  # PyTorch's to free, and to offload
+            ctx.kept, call.tape = call.tape, None
+            kept = [call.engine.tensor(array) for array in ctx.kept.arrays.values()]
+            ctx.kept = replace(ctx.kept, arrays=dict.fromkeys(ctx.kept.arrays))
         # The outputs too: the tape may hold them, and what is written into one is to be noticed.
-        ctx.save_for_backward(*flat, *output)
+        ctx.save_for_backward(*flat, *output, *kept)
         ctx.save_for_forward(*flat)
 
     @staticmethod
     def backward(ctx: Any, *d_outs: Tensor) -> tuple[Any, ...]:
-        flat = ctx.saved_tensors[: len(ctx.call.engine.is_real)]
-        return None, *ctx.call.engine.everywhere(run_back(ctx.call, d_outs, flat))
+        call, engine, saved = ctx.call, ctx.call.engine, ctx.saved_tensors
+        flat = saved[: len(engine.is_real)]
+        if ctx.kept is not None:
+            arrays = map(engine.array, saved[len(engine.is_real) + engine.outs :])
+            named = dict(zip(ctx.kept.arrays, arrays, strict=True))
+            call = replace(call, tape=replace(ctx.kept, arrays=named))
+        return None, *engine.everywhere(run_back(call, d_outs, flat))
 
     @staticmethod
     def jvp(ctx: Any, _: None, *directions: Tensor | None) -> Tensors:

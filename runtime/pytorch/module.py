@@ -14,6 +14,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from ...compiler.ir import Cell
+from ..backends import BACKENDS
 from ..cell import BoundCell
 from ..chain import bound_of
 from ..checks import check_dtype, check_flag
@@ -23,7 +24,7 @@ from .engine import Tensor
 from .engines import Options
 from .packed import packed_as, padded
 from .parameters import found_at, plant
-from .runner import Runner, State
+from .runner import Runner, State, check_tensor
 
 
 class Recur(torch.nn.Module):
@@ -55,13 +56,18 @@ class Recur(torch.nn.Module):
         super().__init__()
         for name, value in (("batch_first", batch_first), ("exact", exact), ("fast", fast)):
             check_flag(value, name)
+        if backend not in ("auto", *BACKENDS):
+            raise SettingError(f"backend is 'auto', 'numpy' or 'triton', got {backend!r}")
+        try:
+            place = None if device is None else torch.device(device)
+        except (RuntimeError, TypeError):
+            raise SettingError(f"device is one that torch.device takes, got {device!r}") from None
         bound = bound_of(cell)
         width = check_dtype(bound.dtype if dtype is None else dtype)
         values = bound.values() if seed is None else BoundCell(bound.cell, seed=seed).values()
         element = getattr(torch, width)
         tensors = {
-            name: torch.tensor(array, dtype=element, device=device)
-            for name, array in values.items()
+            name: torch.tensor(array, dtype=element, device=place) for name, array in values.items()
         }
         plant(self, bound.cell, tensors)
         self.batch_first = bool(batch_first)
@@ -83,7 +89,7 @@ class Recur(torch.nn.Module):
             state: by name, `[B, ...]`, or `[...]` without a batch axis; the initial state by
                 default. It may have a gradient.
             starts, lengths, boundaries: as for `rnnc.Recur.scan`; a period of `boundaries` counts
-                the steps of this call.
+                the steps of this call, and cuts before its first step where a state is given.
         Returns:
             Outputs (a tuple where there are several), and the state after the last step, by name.
         Raises:
@@ -99,7 +105,10 @@ class Recur(torch.nn.Module):
 
     def step(self, x: Any, state: Mapping[str, Tensor] | None = None) -> tuple[Any, State]:
         """One step: x `[...]` or `[B, ...]` -> y, and the state after it."""
-        wide = tuple(each[None] for each in x) if isinstance(x, tuple) else x[None]
+        parts = x if isinstance(x, tuple) else (x,)
+        for part in parts:
+            check_tensor(part, "x")
+        wide = tuple(part[None] for part in parts) if isinstance(x, tuple) else x[None]
         ys, last = self._run(wide, state, None, None, None, batch_first=False)
         return tuple(y[0] for y in ys) if isinstance(ys, tuple) else ys[0], last
 

@@ -4,7 +4,7 @@ In: an engine's name and tensors. Out: tensors. A graph holds one op for a whole
 its length; Dynamo looks into neither. What a run leaves for running back are outputs of the op, as
 a graph knows no other way to keep them.
 
-    rnnc::run        name, masks, tensors -> outs, and what is kept
+    rnnc::run        name, masks, tensors -> outs, and what is kept where gradients are wanted
     rnnc::run_back   name, masks, cotangents, tensors and what is kept -> cotangents
 """
 
@@ -31,6 +31,8 @@ def compiled(
         kinds, masks = kinds + "lengths,", [*masks, lengths]
     if boundaries is not None:
         kinds, masks = kinds + "boundaries,", [*masks, boundaries]
+    if not torch.is_grad_enabled():
+        return tuple(run(engine.name, kinds, masks, list(flat), False))
     found: Tensors = Compiled.apply(  # type: ignore[no-untyped-call]
         engine.name, kinds, engine.is_real, engine.outs, *masks, *flat
     )
@@ -48,7 +50,7 @@ class Compiled(torch.autograd.Function):
         ctx: Any, name: str, kinds: str, real: tuple[bool, ...], outs: int, *given: Tensor
     ) -> Tensors:
         masks = len(given) - len(real)
-        found = run(name, kinds, list(given[:masks]), list(given[masks:]))
+        found = run(name, kinds, list(given[:masks]), list(given[masks:]), True)
         ctx.name, ctx.kinds, ctx.real, ctx.masks = name, kinds, real, masks
         ctx.save_for_backward(*given, *found)
         return tuple(found[:outs])
@@ -69,17 +71,23 @@ class Compiled(torch.autograd.Function):
 
 
 @torch.library.custom_op("rnnc::run", mutates_args=())
-def run(name: str, kinds: str, masks: Sequence[Tensor], flat: Sequence[Tensor]) -> list[Tensor]:
+def run(
+    name: str, kinds: str, masks: Sequence[Tensor], flat: Sequence[Tensor], records: bool
+) -> list[Tensor]:
     engine = ENGINES[name]
     call = _call(engine, kinds, masks)
+    call.records = records
     outs = engine.run(call, flat)
-    assert call.tape is not None, "a call that records has a tape"
+    if call.tape is None:
+        return [_apart(tensor) for tensor in outs]
     kept = [call.tape.arrays[each] for each in engine.kept(_variant(engine, kinds, masks))]
     return [_apart(tensor) for tensor in (*outs, *map(engine.tensor, kept))]
 
 
 @run.register_fake
-def _(name: str, kinds: str, masks: Sequence[Tensor], flat: Sequence[Tensor]) -> list[Tensor]:
+def _(
+    name: str, kinds: str, masks: Sequence[Tensor], flat: Sequence[Tensor], records: bool
+) -> list[Tensor]:
     engine = ENGINES[name]
     x = engine.parts(flat)[2][0]
     steps, rows = x.shape[:2]
@@ -88,7 +96,7 @@ def _(name: str, kinds: str, masks: Sequence[Tensor], flat: Sequence[Tensor]) ->
         found.append(_empty(flat, (steps, rows, *map(int, y.node.type.shape))))
     for state in cell.states:
         found.append(_empty(flat, (rows, *map(int, state.node.type.shape))))
-    for shape in engine.kept(_variant(engine, kinds, masks)).values():
+    for shape in engine.kept(_variant(engine, kinds, masks)).values() if records else ():
         found.append(_empty(flat, (steps, rows, *shape)))
     return found
 
@@ -114,12 +122,16 @@ def _(
 
 
 def _call(engine: Engine, kinds: str, masks: Sequence[Tensor]) -> Call:
-    return Call(engine, Masks(**dict(zip(filter(None, kinds.split(",")), masks, strict=True))))
+    return Call(engine, Masks(**_named(kinds, masks)))
+
+
+def _named(kinds: str, masks: Sequence[Tensor]) -> dict[str, Tensor]:
+    return dict(zip(filter(None, kinds.split(",")), masks, strict=True))
 
 
 def _variant(engine: Engine, kinds: str, masks: Sequence[Tensor]) -> tuple[str, ...]:
     """The masks as a program names them."""
-    given = dict(zip(filter(None, kinds.split(",")), masks, strict=True))
+    given = _named(kinds, masks)
     found = []
     if "starts" in given:
         found.append("starts")

@@ -13,7 +13,7 @@ import torch
 
 from ...compiler.ir import Cell
 from ...grammar.problems import Error
-from ..checks import check_names, describe
+from ..checks import a_type, check_names, describe
 from ..errors import DTypeError, ShapeError
 from ..inputs import Call as Sizes
 from ..inputs import Inputs
@@ -64,7 +64,7 @@ class Runner:
     ) -> tuple[Any, State]:
         """Sequences [T, B, ...] in the user's axes -> outputs, and the state by name."""
         real = next((p for p in params if p.is_floating_point()), None)
-        given = tuple(xs) if self.cell.input_is_tuple else (xs,)
+        given = self._inputs(xs)
         like = real if real is not None else given[0]
         engine = self._engines.at(like.dtype, like.device, self.label)
         given, out_dtype = _as_wanted(given, like)
@@ -73,9 +73,10 @@ class Runner:
         carry = self._carry(state, engine, params, sizes, like)
         flat = [*params, *carry, *inputs]
         if torch.compiler.is_compiling():
-            outs = compiled(engine, *_plain_masks(sizes, like, starts, lengths, boundaries), flat)
+            said = _plain_masks(sizes, like, starts, lengths, boundaries, state is None)
+            outs = compiled(engine, *said, flat)
         else:
-            masks = self._masks(sizes, like, starts, lengths, boundaries)
+            masks = self._masks(sizes, like, starts, lengths, boundaries, state is None)
             outs = applied(Call(engine, masks), flat)
         count = len(engine.outputs)
         ys = tuple(
@@ -88,6 +89,16 @@ class Runner:
         return ys if self.cell.output_is_tuple else ys[0], last
 
     # -- what it is called with --------------------------------------------------------------------
+
+    def _inputs(self, xs: Any) -> tuple[Tensor, ...]:
+        given = tuple(xs) if self.cell.input_is_tuple and isinstance(xs, tuple | list) else (xs,)
+        if not torch.compiler.is_compiling():
+            if len(given) != len(self.cell.inputs):
+                names = ", ".join(x.name for x in self.cell.inputs)
+                raise ShapeError(f"{self.label} takes a tuple ({names}), got {a_type(xs)}")
+            for value, x in zip(self.cell.inputs, given, strict=True):
+                check_tensor(x, value.name)
+        return given
 
     def _sizes(self, given: Sequence[Tensor], like: Tensor, batch_first: bool) -> Sizes:
         if torch.compiler.is_compiling():  # checks would be guards
@@ -121,6 +132,7 @@ class Runner:
             for named in self.cell.states:
                 shape = tuple(map(int, named.node.type.shape))
                 wanted = (sizes.batch, *shape) if sizes.batched else shape
+                check_tensor(state[named.name], f"state {named.name}")
                 if tuple(state[named.name].shape) != wanted:
                     raise ShapeError(
                         f"state {named.name} is {describe(state[named.name].shape)}, it must be "
@@ -134,7 +146,7 @@ class Runner:
         return [state[name] if sizes.batched else state[name][None] for name in self.states]
 
     def _masks(
-        self, sizes: Sizes, like: Tensor, starts: Any, lengths: Any, boundaries: Any
+        self, sizes: Sizes, like: Tensor, starts: Any, lengths: Any, boundaries: Any, begins: bool
     ) -> Masks:
         if starts is lengths is boundaries is None:
             return Masks()
@@ -142,6 +154,8 @@ class Runner:
         resets = None if starts is None else read_mask(starts, sizes, "starts", arrays)
         counts = None if lengths is None else read_lengths(lengths, sizes, arrays)
         cuts = None if boundaries is None else read_boundaries(boundaries, sizes, 0, arrays)
+        if cuts is not None and begins:  # an initial state has a gradient: no cut, or 1
+            cuts[:1] = cuts.is_floating_point()
         return Masks(resets, counts, cuts)
 
 
@@ -157,13 +171,16 @@ def _as_wanted(
 
 
 def _plain_masks(
-    sizes: Sizes, like: Tensor, starts: Any, lengths: Any, boundaries: Any
+    sizes: Sizes, like: Tensor, starts: Any, lengths: Any, boundaries: Any, begins: bool
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Masks as ops take them, in lines that Dynamo can read."""
     wide = (sizes.steps, sizes.batch)
     if isinstance(boundaries, int):
         steps = torch.arange(sizes.steps, device=like.device)
         boundaries = steps % boundaries == 0
+    elif isinstance(boundaries, list | tuple | range):
+        steps = torch.arange(sizes.steps, device=like.device)
+        boundaries = torch.isin(steps, torch.tensor(list(boundaries), device=like.device))
     found: list[Tensor | None] = []
     for mask in (starts, boundaries):
         if mask is None:
@@ -172,5 +189,14 @@ def _plain_masks(
             found.append(mask[:, None].expand(wide).clone())
         else:
             found.append((mask.swapaxes(0, 1) if sizes.swapped else mask).clone())
+    cuts = found[1]
+    if cuts is not None and begins:
+        cuts[:1] = cuts.is_floating_point()
     counts = None if lengths is None else lengths.reshape(sizes.batch).to(torch.int64)
-    return found[0], counts, found[1]
+    return found[0], counts, cuts
+
+
+def check_tensor(value: Any, name: str) -> None:
+    """Raise a `DTypeError` unless it is one."""
+    if not isinstance(value, Tensor):
+        raise DTypeError(f"{name} is {a_type(value)}, not a tensor: pass torch.as_tensor({name})")

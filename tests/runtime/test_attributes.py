@@ -46,6 +46,16 @@ def test_what_it_has_is_set_as_ever_also_of_a_copy(kind: str) -> None:
         assert net.history_limit == 7
 
 
+@pytest.mark.parametrize("kind", ["Recur", "Stack", "Bidirectional"])
+def test_methods_and_what_is_only_shown_cannot_be_set(kind: str) -> None:
+    net = NETS[kind]()
+    names = ["train", "training", "params", *["merge"] * (kind == "Bidirectional")]
+    for name in names:
+        with pytest.raises(rnnc.Error, match=f"has no '{name}' to set"):
+            setattr(net, name, False)
+    assert net.training
+
+
 def test_a_subclass_says_its_own_names() -> None:
     class Named(Recur):
         title = ""

@@ -13,7 +13,7 @@ from tests.runtime.pytorch.test_module import NAMES, close, inputs_of, module_of
 pytest.importorskip("torch", reason="needs torch")
 import torch
 
-from rnnc.runtime.pytorch.engine import Engine
+from rnnc.runtime.pytorch.engine import engine_of
 from rnnc.runtime.pytorch.ops import run, run_back
 
 pytestmark = [
@@ -91,7 +91,7 @@ def test_an_exported_module_runs_at_other_lengths() -> None:
 @pytest.mark.parametrize("name", ["LSTM", "SLSTM", "Embedding", "DeltaNet"])
 def test_ops_keep_pytorchs_rules(name: str, kinds: str) -> None:
     cell = CELLS[name]()
-    engine = Engine(Program(cell, "float64"))
+    engine = engine_of(Program(cell, "float64"))
     draws = torch.Generator().manual_seed(0)
 
     def like(node: Any, *lead: int) -> Any:
@@ -105,7 +105,8 @@ def test_ops_keep_pytorchs_rules(name: str, kinds: str) -> None:
     steps = torch.tensor([[0, 1], [1, 0], [0, 0]], dtype=torch.bool)
     given = {"starts": steps, "lengths": torch.tensor([3, 1]), "boundaries": ~steps}
     masks = [given[kind] for kind in kinds.split(",") if kind]
-    torch.library.opcheck(run, (engine.name, kinds, masks, flat))
-    found = run(engine.name, kinds, masks, flat)
+    torch.library.opcheck(run, (engine.name, kinds, masks, flat, True))
+    torch.library.opcheck(run, (engine.name, kinds, masks, flat, False))
+    found = run(engine.name, kinds, masks, flat, True)
     d_outs = [torch.ones_like(out) for out in found[: engine.outs]]
     torch.library.opcheck(run_back, (engine.name, kinds, masks, d_outs, flat, found))

@@ -231,12 +231,26 @@ def test_what_nobody_differentiates_is_not_recorded() -> None:
     subject = Subject("RNN")
     call = Call(subject.engine)
     applied(call, subject.flat)
-    assert call.tape is None
-    applied(call, subject.watched())
-    assert call.tape is not None
+    assert not call.records
     with torch.no_grad():
         applied(call, subject.watched())
-    assert call.tape is None
+    assert not call.records
+    applied(call, subject.watched())
+    assert call.records
+
+
+def test_what_was_recorded_is_freed_when_it_is_used() -> None:
+    subject = Subject("LSTM")
+    ys, *_ = subject(*subject.watched())
+    assert ys.grad_fn.kept is not None
+    few, all_of = len(subject.flat) + subject.engine.outs, ys.grad_fn.saved_tensors
+    assert len(all_of) > few
+    ys.sum().backward()
+    with pytest.raises(RuntimeError, match="already been freed"):
+        _ = ys.grad_fn.saved_tensors
+    ys, *_ = subject(*subject.watched())
+    ys.sum().backward(retain_graph=True)
+    ys.sum().backward()
 
 
 def test_a_run_back_needs_no_second_run() -> None:

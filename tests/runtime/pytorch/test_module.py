@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import pickle
 from typing import Any
@@ -18,7 +19,11 @@ import torch
 
 import rnnc.torch
 
-pytestmark = pytest.mark.torch
+pytestmark = [
+    pytest.mark.torch,
+    # torch's own doing, in Dynamo
+    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
+]
 
 STEPS, ROWS = 4, 3
 NAMES = (*STANDARD, "Chain")
@@ -228,7 +233,49 @@ def test_an_ensemble_by_vmap_over_weights() -> None:
             close(found[name][k], d)
 
 
+def test_a_period_cuts_between_steps_and_not_before_the_beginning() -> None:
+    cells = rnnc.loads(
+        "cell L(n): (h[n] = g, x[n]) -> (h', h') { param g[n] = ones\n h' = 0.9 * h + x }"
+    )
+    module = rnnc.torch.Recur(cells.L(2), dtype=torch.float64)
+    net = rnnc.Recur(cells.L(2), dtype="float64", backend="numpy")
+    xs = inputs_of(module)
+    for boundaries in (3, [0, 2], torch.full((STEPS,), 0.5, dtype=torch.float64)):
+        net.reset()
+        ys = net.scan(xs.numpy(), boundaries=boundaries if isinstance(boundaries, int | list)
+                      else boundaries.numpy())  # fmt: skip
+        wanted = net.backward(np.ones_like(ys)).params["g"]
+        compiled: Any = torch.compile(module, fullgraph=True, backend="aot_eager")
+        for run in (module, compiled):
+            (found,) = torch.autograd.grad(
+                run(xs, boundaries=boundaries)[0].sum(), list(module.parameters())
+            )
+            assert found.any()
+            close(found, wanted)
+    torch._dynamo.reset()
+
+
+def test_a_graph_outlives_other_modules_of_the_same_cell() -> None:
+    module = module_of("GRU")
+    xs = inputs_of(module)
+    compiled: Any = torch.compile(module, fullgraph=True, backend="aot_eager")
+    wanted = compiled(xs)[0]
+    other = module_of("GRU")
+    other(xs)
+    del other
+    gc.collect()
+    assert torch.equal(compiled(xs)[0], wanted)
+    torch._dynamo.reset()
+
+
 @pytest.mark.parametrize("wrong", [
+    ("array-dtype", lambda m, xs: m(xs.numpy())),
+    ("array-dtype", lambda m, xs: m(list(xs))),
+    ("array-dtype", lambda m, xs: m(None)),
+    ("array-dtype", lambda m, xs: m.step([1.0, 2.0, 3.0])),
+    ("array-dtype", lambda m, xs: m(xs, {"h": np.zeros((ROWS, 4))})),
+    ("bad-setting", lambda m, xs: module_of("GRU", backend="nump")),
+    ("bad-setting", lambda m, xs: module_of("GRU", device="nowhere")),
     ("array-shape", lambda m, xs: m(xs[..., :2])),
     ("array-shape", lambda m, xs: m(xs, {"h": torch.zeros(2, 4, dtype=torch.float64)})),
     ("array-dtype", lambda m, xs: m(xs, {"h": torch.zeros(ROWS, 4)})),
