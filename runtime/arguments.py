@@ -21,6 +21,12 @@ from .places import Places
 from .truncation import as_lengths
 
 Named: TypeAlias = Mapping[str, AnyArray]
+
+
+class Settled(dict[str, AnyArray]):
+    """The parameters of a net: checked when they came in, and never written into."""
+
+
 Sequences: TypeAlias = Any  # an array, or a tuple of arrays in the cell's order
 
 
@@ -38,6 +44,8 @@ class Arguments:
 
     def params(self, given: Named, needed: Collection[str]) -> list[AnyArray]:
         """Those that a module reads, in its order; all have to be there."""
+        if isinstance(given, Settled):
+            return [given[name] for name in needed]
         check_names(given, self._params, "params", all_needed=True)
         return [self._shaped(given[n], self._params[n], f"parameter {n}") for n in needed]
 

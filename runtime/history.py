@@ -64,15 +64,8 @@ class TimeBuffer:
         return TimeBuffer(arrays, 0, len(self))
 
 
-NO_CALLS = TimeBuffer(
-    {
-        "end": np.empty(0, np.int64),
-        "single": np.empty(0, bool),
-        "with_states": np.empty(0, bool),
-    },
-    0,
-    0,
-)
+CALL = "call"  # the one array of a buffer of calls: see `History`
+NO_CALLS = TimeBuffer({CALL: np.empty((0, 3), np.int64)}, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +140,15 @@ class History:
 
     def call_sizes(self) -> list[tuple[int, bool]]:
         """For each call, how many of its steps are recorded, and whether it was a single step."""
-        rows = self.calls.rows()
-        counts = np.diff(rows["end"], prepend=self.dropped).tolist()
-        return list(zip(counts, rows["single"].tolist(), strict=True))
+        found, before = [], self.dropped
+        for end, single, _ in self.calls.rows()[CALL].tolist():
+            found.append((end - before, bool(single)))
+            before = end
+        return found
 
     def with_states(self) -> list[bool]:
         """For each call, whether it returned its states."""
-        found: list[bool] = self.calls.rows()["with_states"].tolist()
-        return found
+        return [bool(seen) for _, _, seen in self.calls.rows()[CALL].tolist()]
 
     def extended(
         self,
@@ -183,12 +177,8 @@ class History:
             waiting: rows that are reset later, but whose states it returned.
         """
         ends = self.dropped + self.steps + call.steps
-        row = {
-            "end": np.array([ends]),
-            "single": np.array([call.single]),
-            "with_states": np.array([with_states]),
-        }
-        calls = self.calls.extended(row, 1)
+        row = np.array([[ends, call.single, with_states]])
+        calls = self.calls.extended({CALL: row}, 1)
         if not call.steps and self.calls:
             return replace(self, calls=calls)  # nothing has come between the steps
         rows, count = dict(tape.arrays), tape.steps
@@ -217,7 +207,7 @@ class History:
 
     def _within(self, window: int, ends: int) -> History:
         """The last `window` of the steps up to `ends`, and the calls they belong to."""
-        excess = sum(len(s.buffer) for s in self.segments) - window
+        excess = self.steps - window
         segments = list(self.segments)
         while excess > 0:
             first = segments[0]
@@ -228,8 +218,8 @@ class History:
             else:
                 buffer = first.buffer.without_first(gone)
                 segments[0] = first.holding(buffer, whole=False)
-        dropped = ends - sum(len(s.buffer) for s in segments)
-        past = int(np.searchsorted(self.calls.rows()["end"], dropped, side="right"))
+        dropped = ends - sum([len(s.buffer) for s in segments])
+        past = int(self.calls.rows()[CALL][:, 0].searchsorted(dropped, side="right"))
         calls = self.calls.without_first(past if dropped > self.dropped else 0)
         return History(tuple(segments), calls, dropped, self.connected)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..compiler.ir import Cell, Value, leaf
 from ..compiler.shapes import Type
+from .arguments import Settled
 from .arrays import AnyArray, Shown
 from .carries import read_carry
 from .checks import check_flag, check_names
@@ -363,7 +364,7 @@ class Layered(Net):
         with self._alone():
             found = replaced(self._all_params(), given, self._arrays, f"{self}")
             for path, net in self._nets().items():
-                net._params = {name: found[f"{path}.{name}"] for name in net._params}
+                net._params = Settled({name: found[f"{path}.{name}"] for name in net._params})
 
     @property
     def state(self) -> Mapping[str, AnyArray]:

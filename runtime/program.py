@@ -15,7 +15,7 @@ from typing import Any
 from ..compiler.backends import Module
 from ..compiler.backends.to_numpy import to_numpy
 from ..compiler.initial import initial, initial_pullback
-from ..compiler.ir import Cell
+from ..compiler.ir import Cell, Node
 from ..compiler.passes.boundaries import PLACED, placed_name
 from ..compiler.passes.schedule import schedule
 from ..compiler.passes.simplify import simplify
@@ -241,27 +241,24 @@ class Program:
         names = [c.removeprefix("ct.state.") for c in module.carries]
         found = dict(zip(names, values[:count], strict=True))
         outs = dict(zip(module.outs, values[count:], strict=True))
-        d_params = {
-            p.name: self._or_zeros(outs.get(f"ct.{p.name}"), p.node.type.shape)
-            for p in self.cell.params
-            if p.trained
-        }
-        d_xs = tuple(
-            self._or_zeros(outs.get(f"ct.{x.name}"), (steps, batch, *x.node.type.shape))
-            if x.node.type.kind == "real"
-            else None
-            for x in self.cell.inputs
-        )
-        d_placed = {
-            s.name: self._or_zeros(
-                outs.get(f"ct.{placed_name(s.name)}"), (steps, batch, *s.node.type.shape)
-            )
-            for s in (self.cell.states if PLACED in tape.variant else ())
-        }
-        return Cotangents(d_params, found, d_xs, d_placed)
 
-    def _or_zeros(self, value: AnyArray | None, shape: tuple[int, ...]) -> AnyArray:
-        return self.arrays.zeros(tuple(map(int, shape))) if value is None else value
+        def ct(name: str, node: Node, *lead: int) -> AnyArray:
+            """The cotangent of a value; 0 where nothing depends on it."""
+            value = outs.get(f"ct.{name}")
+            if value is None:
+                return self.arrays.zeros((*lead, *map(int, node.type.shape)))
+            return value
+
+        states = self.cell.states if PLACED in tape.variant else ()
+        return Cotangents(
+            {p.name: ct(p.name, p.node) for p in self.cell.params if p.trained},
+            found,
+            tuple(
+                ct(x.name, x.node, steps, batch) if x.node.type.kind == "real" else None
+                for x in self.cell.inputs
+            ),
+            {s.name: ct(placed_name(s.name), s.node, steps, batch) for s in states},
+        )
 
     def _run(
         self, variant: Variant, module: Module, batch: int, steps: int, params: list[AnyArray],

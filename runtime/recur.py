@@ -20,6 +20,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..compiler.ir import Cell
+from .arguments import Settled
 from .arrays import AnyArray, Shown
 from .carries import chosen, read_carry, read_d_carry, zeros_like
 from .cell import BoundCell
@@ -96,7 +97,7 @@ class Recur(Net):
         self._cell = bound.cell
         self._program = bound.program(width, backend=backend, exact=exact, fast=fast)
         self._arrays = self._program.arrays
-        self._params = bound.draw(self._arrays, seed)
+        self._params = Settled(bound.draw(self._arrays, seed))
         self._inputs = Inputs(bound.cell, self._arrays, batch_first=batch_first)
         self._limit = HISTORY_LIMIT
         self._window = window
@@ -168,8 +169,7 @@ class Recur(Net):
             history = at.history.interrupted() if call.steps else at.history
         else:
             fresh = at.carry is None
-            step_bytes = sum(array[:1].nbytes for array in tape.arrays.values())
-            at.check_room(call, step_bytes, window, self._limit, others)
+            at.check_room(call, tape.step_bytes, window, self._limit, others)
             history = at.history.extended(
                 program, tape, call, self._params,
                 with_states=states, fresh=fresh, window=window, lent=lent,
@@ -406,7 +406,7 @@ class Recur(Net):
             NamesError, ShapeError, DTypeError: every parameter is as it was.
         """
         with self._alone():
-            self._params = replaced(self._params, given, self._arrays, f"{self}")
+            self._params = Settled(replaced(self._params, given, self._arrays, f"{self}"))
 
     def report(self, *, steps: int = USUAL.steps, rows: int = USUAL.rows) -> Report:
         """What the compiler made of the cell: print it, or let a notebook show it.

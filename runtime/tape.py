@@ -22,6 +22,12 @@ class Tape:
     batch: int
     arrays: dict[str, AnyArray]
 
+    @property
+    def step_bytes(self) -> int:
+        """What one step takes."""
+        total: int = sum([array.nbytes for array in self.arrays.values()])
+        return total // max(1, self.steps)
+
 
 @dataclass(frozen=True, slots=True)
 class Cotangents:

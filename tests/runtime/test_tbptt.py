@@ -154,7 +154,7 @@ def test_memory_does_not_grow_over_a_long_stream(k1: int, k2: int, descends: boo
             held = sum(a.nbytes for s in segments for a in s.buffer.arrays.values())
             most = max(most, held)
             assert len(segments) <= k2
-            assert len(net._at.history.calls.arrays["end"]) <= max(16, 4 * k2)
+            assert len(net._at.history.calls.arrays["call"]) <= max(16, 4 * k2)
     assert most <= row * max(16, 2 * (k1 + k2)) * (1 if not descends else 2)
 
 
