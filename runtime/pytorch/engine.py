@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
+import numpy as np
 import torch
 
 from ...compiler.tangent import prefix_of, tangent
@@ -205,10 +206,23 @@ class Engine:
         return tuple(map(self.tensor, self.real(given)))
 
     def _given(self, flat: Sequence[Tensor]) -> tuple[Any, Any, Any]:
-        params, states, inputs = self.parts([self.array(each) for each in flat])
+        params, states, inputs = self.parts(flat)
+        read = self._borrowed if _is_distributed() else self.array
+        params = [read(each) for each in params]
+        states, inputs = ([self.array(each) for each in part] for part in (states, inputs))
         xs = tuple(inputs) if self.program.cell.input_is_tuple else inputs[0]
         named = dict(zip(self.params, params, strict=True))
         return named, dict(zip(self.states, states, strict=True)), xs
+
+    def _borrowed(self, param: Tensor) -> Any:
+        """A parameter as an array, for the length of a call.
+
+        `numpy()` would forbid PyTorch to resize its memory ever after, which FSDP does.
+        """
+        plain = param.detach()
+        if self.program.backend.name != "numpy" or not _is_plain(plain):
+            return self.array(param)
+        return np.from_dlpack(plain)
 
     def array(self, given: Any) -> Any:
         """A tensor as the program's arrays are."""
@@ -221,6 +235,14 @@ class Engine:
 
     def tensor(self, array: Any) -> Tensor:
         return array if isinstance(array, Tensor) else torch.from_numpy(array)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and not (tensor.is_neg() or tensor._is_zerotensor())
+
+
+def _is_distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def name_of(program: Program) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import rnnc
@@ -36,8 +39,28 @@ def main() -> None:
         if found is not None
     )
     assert off < 1e-14, off
-    print(f"{rank} of {ranks}: {off:.0e}")
+    print(f"{rank} of {ranks}: {off:.0e}", flush=True)
+    sharded(cells, xs)
     dist.destroy_process_group()
+
+
+def sharded(cells: Any, xs: torch.Tensor) -> None:
+    """FSDP: each process keeps its part of every parameter."""
+    net = rnnc.torch.Recur(cells)
+    ys, _ = net(xs)
+    wanted = torch.autograd.grad(ys.square().mean(), list(net.parameters()))
+    ranks = dist.get_world_size()
+    fully_shard(net, mesh=init_device_mesh("cpu", (ranks,)))
+    for _ in range(2):  # what the first step did to the parameters' memory shows in the second
+        net.zero_grad()
+        ys, _ = net(xs)
+        torch.autograd.backward(ys.square().mean())
+    grads: list[Any] = [p.grad for p in net.parameters()]
+    off = max(
+        float((found.full_tensor() - d).abs().max()) for found, d in zip(grads, wanted, strict=True)
+    )
+    assert off < 1e-14, off
+    print(f"{dist.get_rank()} of {ranks}, sharded: {off:.0e}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Data parallelism of PyTorch's own: two processes give the gradients of one."""
+"""Data parallelism of PyTorch's own, DDP and FSDP: two processes give the gradients of one."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def torchrun(script: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_two_processes_have_the_gradients_of_one() -> None:
+def test_two_processes_have_the_gradients_of_one_also_with_sharded_parameters() -> None:
     printed = torchrun(Path(__file__).with_name("ddp_worker.py"))
     assert sorted(re.findall(r"(\d) of 2: ", printed)) == ["0", "1"]
+    assert sorted(re.findall(r"(\d) of 2, sharded: ", printed)) == ["0", "1"]
 
 
 def test_the_example_keeps_all_processes_alike() -> None:
