@@ -89,13 +89,17 @@ def read_boundaries(given: Any, call: Call, stream_step: int, arrays: Arrays) ->
 
 def _read_weights(array: AnyArray, call: Call, arrays: Arrays) -> AnyArray:
     _check_shape(array, call, "boundaries", "real")
-    seen = arrays.host(array, "boundaries")
-    wrong = seen[~(np.isfinite(seen) & (seen >= 0))]
+    check_weights(arrays.host(array, "boundaries"))
+    return _by_step_and_row(arrays.real(array, "boundaries"), call)
+
+
+def check_weights(weights: Array) -> None:
+    """Raise a `SettingError` unless cotangents can be multiplied by them."""
+    wrong = weights[~(np.isfinite(weights) & (weights >= 0))]
     if wrong.size:
         raise SettingError(
             f"boundaries holds {wrong[0]:g}: a weight of a cotangent is finite, 0 or more"
         )
-    return _by_step_and_row(arrays.real(array, "boundaries"), call)
 
 
 def _period(given: Any) -> int | None:
@@ -118,6 +122,11 @@ def _at_steps(at: Array, steps: int) -> Array:
     if at.size and not 0 <= at.min() <= at.max() < steps:
         wrong = int(at.min()) if at.min() < 0 else int(at.max())
         raise RangeError(f"boundaries names step {wrong}, but the sequence has {steps} steps")
+    if len(np.unique(at)) < at.size:
+        raise SettingError(
+            "boundaries names a step twice: integers are steps, a mask holds truth values, "
+            "such as mask.astype(bool)"
+        )
     cuts = np.zeros(steps, bool)
     cuts[at.astype(np.int64)] = True
     return cuts

@@ -21,7 +21,7 @@ from .engine import Tensor
 from .engines import Options
 from .packed import packed_as, padded
 from .reversal import turned
-from .runner import Runner
+from .runner import Runner, check_tensor
 
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 
@@ -29,8 +29,10 @@ GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 class DropIn(torch.nn.RNNBase):
     """What the three have in common: their constructor and call are those of `torch.nn`."""
 
-    def __init__(self, *args: Any, backend: str = "auto", **keywords: Any) -> None:
-        super().__init__(*args, **keywords)
+    def __init__(self, mode: str, *args: Any, backend: str = "auto", **keywords: Any) -> None:
+        if keywords.get("proj_size") and mode != "LSTM":
+            raise SettingError(f"proj_size is for LSTM, not for {mode.partition('_')[0]}")
+        super().__init__(mode, *args, **keywords)
         width = self.hidden_size * self.num_directions
         if self.proj_size:
             width = self.proj_size * self.num_directions
@@ -68,6 +70,8 @@ class DropIn(torch.nn.RNNBase):
             ShapeError, DTypeError: naming the argument.
         """
         packed = input if isinstance(input, PackedSequence) else None
+        if packed is None:
+            check_tensor(input, "input")
         lengths: Tensor | None = None
         if packed is not None:
             xs, lengths = padded(packed)
@@ -116,8 +120,10 @@ class DropIn(torch.nn.RNNBase):
         """The parameters of a cell, made of PyTorch's."""
         end, gates = f"_l{layer}{'_reverse' * way}", GATES[self.mode.partition("_")[0]]
 
-        def own(name: str) -> Tensor:
+        def own(name: str, *others: str) -> Tensor:
             found: Tensor = getattr(self, name + end)
+            for other in others:  # as they are: the cotangents of two views share their memory
+                found = found + getattr(self, other + end)
             return found.reshape(gates, self.hidden_size, *found.shape[1:])
 
         single = self.mode.startswith("RNN")
@@ -129,9 +135,8 @@ class DropIn(torch.nn.RNNBase):
                     yield getattr(self, "weight_hr" + end)
                     continue
                 case "b":
-                    value = own("bias_ih")
-                    if "d" not in {p.name for p in runner.cell.params}:
-                        value = value + own("bias_hh")
+                    alone = "d" in {p.name for p in runner.cell.params}
+                    value = own("bias_ih") if alone else own("bias_ih", "bias_hh")
                 case "d":
                     value = own("bias_hh")
                 case name:
@@ -142,7 +147,9 @@ class DropIn(torch.nn.RNNBase):
         if hx is None:
             return None
         names = self._runners[0].states
-        given = hx if isinstance(hx, tuple) else (hx,)
+        given = tuple(hx) if isinstance(hx, tuple | list) else (hx,)
+        for each in given:
+            check_tensor(each, "hx")
         count = self.num_layers * self.num_directions
         if len(given) != len(names) or any(len(each) != count for each in given):
             raise ShapeError(

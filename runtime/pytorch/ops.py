@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ..tape import Tape
+from ..truncation import check_weights
 from .engine import ENGINES, Call, Engine, Masks, Tensor, Tensors
 
 
@@ -76,6 +77,9 @@ def run(
 ) -> list[Tensor]:
     engine = ENGINES[name]
     call = _call(engine, kinds, masks)
+    weights = call.masks.boundaries
+    if weights is not None and weights.is_floating_point():  # no graph knows their values
+        check_weights(weights.numpy(force=True))
     call.records = records
     outs = engine.run(call, flat)
     if call.tape is None:

@@ -14,7 +14,7 @@ import torch
 from ...compiler.ir import Cell
 from ...grammar.problems import Error
 from ..checks import a_type, check_names, describe
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, SettingError, ShapeError
 from ..inputs import Call as Sizes
 from ..inputs import Inputs
 from ..truncation import read_boundaries, read_lengths, read_mask
@@ -103,6 +103,8 @@ class Runner:
     def _sizes(self, given: Sequence[Tensor], like: Tensor, batch_first: bool) -> Sizes:
         if torch.compiler.is_compiling():  # checks would be guards
             x, rank = given[0], self.cell.inputs[0].node.type.rank
+            if x.is_floating_point() and x.dtype != like.dtype:
+                raise DTypeError(f"{self.label} takes {like.dtype}")
             batched = x.ndim == rank + 2
             swapped = batch_first and batched
             steps, rows = (x.shape[1], x.shape[0]) if swapped else (x.shape[0], x.shape[1])
@@ -143,6 +145,8 @@ class Runner:
                         f"state {named.name} is {state[named.name].dtype}, and {self.label} keeps "
                         f"{like.dtype}"
                     )
+        elif any(state[name].dtype != like.dtype for name in self.states):
+            raise DTypeError(f"{self.label} keeps states in {like.dtype}")
         return [state[name] if sizes.batched else state[name][None] for name in self.states]
 
     def _masks(
@@ -175,28 +179,45 @@ def _plain_masks(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Masks as ops take them, in lines that Dynamo can read."""
     wide = (sizes.steps, sizes.batch)
+    steps = torch.arange(sizes.steps, device=like.device)
     if isinstance(boundaries, int):
-        steps = torch.arange(sizes.steps, device=like.device)
+        if boundaries < 1:
+            raise SettingError("the period of boundaries is at least 1 step")
         boundaries = steps % boundaries == 0
-    elif isinstance(boundaries, list | tuple | range):
-        steps = torch.arange(sizes.steps, device=like.device)
-        boundaries = torch.isin(steps, torch.tensor(list(boundaries), device=like.device))
+    elif boundaries is not None:
+        boundaries = torch.as_tensor(boundaries, device=like.device)
+        if boundaries.ndim == 1 and not _is_mask(boundaries):
+            boundaries = torch.isin(steps, boundaries)
     found: list[Tensor | None] = []
-    for mask in (starts, boundaries):
-        if mask is None:
+    for name, given in (("starts", starts), ("boundaries", boundaries)):
+        if given is None:
             found.append(None)
-        elif mask.ndim == 1:
+            continue
+        mask = torch.as_tensor(given, device=like.device)
+        if not _is_mask(mask) or (name == "starts" and mask.dtype != torch.bool):
+            raise DTypeError(f"{name} holds truth values")
+        if mask.requires_grad:
+            raise DTypeError(f"{name} has no gradient: pass {name}.detach()")
+        if mask.ndim == 1:
             found.append(mask[:, None].expand(wide).clone())
         else:
             found.append((mask.swapaxes(0, 1) if sizes.swapped else mask).clone())
     cuts = found[1]
     if cuts is not None and begins:
         cuts[:1] = cuts.is_floating_point()
-    counts = None if lengths is None else lengths.reshape(sizes.batch).to(torch.int64)
-    return found[0], counts, cuts
+    if lengths is None:
+        return found[0], None, cuts
+    counts = torch.as_tensor(lengths, device=like.device)
+    if counts.is_floating_point() or counts.dtype == torch.bool or counts.ndim > 1:
+        raise DTypeError("lengths holds an integer for each row")
+    return found[0], counts.reshape(-1).to(torch.int64), cuts
+
+
+def _is_mask(mask: Tensor) -> bool:
+    return mask.dtype == torch.bool or mask.is_floating_point()
 
 
 def check_tensor(value: Any, name: str) -> None:
     """Raise a `DTypeError` unless it is one."""
     if not isinstance(value, Tensor):
-        raise DTypeError(f"{name} is {a_type(value)}, not a tensor: pass torch.as_tensor({name})")
+        raise DTypeError(f"{name} is {a_type(value)}, not a tensor: torch.as_tensor makes one")

@@ -110,3 +110,32 @@ def test_ops_keep_pytorchs_rules(name: str, kinds: str) -> None:
     found = run(engine.name, kinds, masks, flat, True)
     d_outs = [torch.ones_like(out) for out in found[: engine.outs]]
     torch.library.opcheck(run_back, (engine.name, kinds, masks, d_outs, flat, found))
+
+
+@pytest.mark.parametrize("wrong", [
+    {"boundaries": -torch.ones(4, 3, dtype=torch.float64)},
+    {"boundaries": 0},
+    {"boundaries": torch.ones(4, 3, dtype=torch.int64)},
+    {"boundaries": torch.ones(4, 3, dtype=torch.float64, requires_grad=True)},
+    {"starts": torch.ones(4, 3, dtype=torch.int64)},
+    {"lengths": torch.tensor([1.5, 2, 3])},
+    {"lengths": torch.tensor([True, True, False])},
+    {"lengths": torch.tensor([9, 1, 1])},
+    {"state": {"h": torch.zeros(3, 4)}},
+])  # fmt: skip
+def test_mistakes_are_answered_in_graphs_too(wrong: Any) -> None:
+    module = module_of("GRU")
+    compiled: Any = torch.compile(module, backend="aot_eager")
+    with pytest.raises(Exception, match=r".") as found:
+        compiled(inputs_of(module), **wrong)
+    words = str(found.value)
+    assert any(word in words for word in (*wrong, "float64")), words
+
+
+def test_lists_say_the_same_in_graphs() -> None:
+    module = module_of("GRU")
+    xs = inputs_of(module)
+    compiled: Any = torch.compile(module, fullgraph=True, backend="aot_eager")
+    for said in ({"lengths": [4, 2, 0]}, {"starts": [False, True, False, False]},
+                 {"boundaries": [1, 3]}, {"boundaries": torch.tensor([1, 3])}):  # fmt: skip
+        close(compiled(xs, **said)[0], module(xs, **said)[0].detach())

@@ -135,3 +135,30 @@ def test_mistakes_are_named() -> None:
         ours(xs[..., :2])
     with pytest.raises(rnnc.Error, match="nonlinearity is 'tanh' or 'relu'"):
         rnnc.torch.RNN(3, 4, nonlinearity="sin")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_of_two_biases_are_two(kind: str) -> None:
+    """What is written into one must not show in the other: accumulation, clipping."""
+    ours, theirs = pair(kind)
+    xs = torch.randn(5, 2, 3, dtype=torch.float64)
+    for module in (ours, theirs):
+        for _ in range(2):
+            module(xs)[0].square().sum().backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 0.5)
+    assert ours.bias_ih_l0.grad.data_ptr() != ours.bias_hh_l0.grad.data_ptr()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        alike(one.grad, other.grad)
+
+
+def test_states_may_be_a_list_and_inputs_are_tensors() -> None:
+    ours, theirs = pair("LSTM")
+    xs = torch.randn(4, 2, 3, dtype=torch.float64)
+    hx = [torch.ones(1, 2, 4, dtype=torch.float64)] * 2
+    alike(ours(xs, hx), theirs(xs, tuple(hx)))
+    wrongs: Any = (lambda: ours([[1.0]]), lambda: ours(None), lambda: ours(xs, (1, 2)))
+    for wrong in wrongs:
+        with pytest.raises(rnnc.Error, match="not a tensor"):
+            wrong()
+    with pytest.raises(rnnc.Error, match="proj_size is for LSTM, not for GRU"):
+        rnnc.torch.GRU(3, 4, proj_size=2)
