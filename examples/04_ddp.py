@@ -63,4 +63,5 @@ for update in range(options.updates):
 checksum = sum(float(p.detach().double().sum()) for p in net.parameters())
 print(f"process {rank} of {ranks}: parameters add up to {checksum:.6f}", flush=True)
 if ranks > 1:
+    dist.barrier()  # who leaves first would break the others off
     dist.destroy_process_group()
