@@ -20,18 +20,17 @@ from .arrays import AnyArray, Array, namespace
 from .carries import read_rows
 from .cell import BoundCell
 from .chain import bound_of, common
-from .errors import ChainError, SettingError, ShapeError
+from .errors import ShapeError
+from .fitting import fit_of, merged_width
 from .inputs import Call
 from .layered import Layered
 from .members import Options, net_at
-from .passing import OfStates, Ran, Said, beneath, gone_back, parts, passed, step_of
+from .passing import OfStates, Ran, Said, beneath, gone_back, parts, passed
 from .recur import Recur
 from .replay import Gradients
 from .reversal import Reversal
 from .truncation import read_boundaries, read_lengths, read_mask
 from .turns import Turns
-
-MERGES = ("concat", "sum", "mean")
 
 
 class Bidirectional(Layered):
@@ -72,8 +71,6 @@ class Bidirectional(Layered):
         return self._merge
 
     def _make(self, forward: Any, backward: Any, merge: str, options: Options, path: str) -> None:
-        if merge not in MERGES:
-            raise SettingError(f"merge is {', '.join(MERGES[:-1])} or {MERGES[-1]}, got {merge!r}")
         bound = [bound_of(member) for member in (forward, backward)]
         options = replace(
             options,
@@ -83,19 +80,11 @@ class Bidirectional(Layered):
         self._merge = merge
         self._ahead = net_at(f"{path}forward", forward, options)
         self._behind = net_at(f"{path}backward", backward, options)
-        cells = self._ahead._cell, self._behind._cell
-        if step_of(cells[0].inputs[0]) != step_of(cells[1].inputs[0]):
-            raise ChainError(f"{bound[0]} and {bound[1]} do not read the same input")
-        made = [step_of(cell.outputs[0])[1] for cell in cells]
-        fits = made[0] == made[1]
-        if merge == "concat":  # numbers have no axis to be joined along
-            fits = all(made) and made[0][:-1] == made[1][:-1]
-        if not fits:
-            raise ChainError(
-                f"the outputs of {bound[0]} and {bound[1]}, {list(made[0])} and {list(made[1])}, "
-                f"have no {merge}"
-            )
-        self._sizes = made
+        ahead, behind = (
+            fit_of(f"{each}", net._cell)
+            for each, net in zip(bound, (self._ahead, self._behind), strict=True)
+        )
+        self._width, self._made_ahead = merged_width(merge, ahead, behind), ahead.made
         self._arrays = self._ahead._arrays
         self._begun: Array | None = None  # bool[B]: rows whose backward state an earlier call left
         self._window = None
@@ -112,8 +101,7 @@ class Bidirectional(Layered):
 
     @property
     def width(self) -> tuple[int, ...]:
-        ahead, behind = self._sizes
-        return (*ahead[:-1], ahead[-1] + behind[-1]) if self._merge == "concat" else ahead
+        return self._width
 
     @property
     def _goes_forward(self) -> bool:
@@ -178,7 +166,7 @@ class Bidirectional(Layered):
     ) -> AnyArray | None:  # fmt: skip
         d_ahead = d_behind = d_y if d_y is None or self._merge != "mean" else d_y / 2
         if d_y is not None and self._merge == "concat":
-            cut = self._sizes[0][-1]
+            cut = self._made_ahead[-1]
             d_ahead, d_behind = d_y[..., :cut], d_y[..., cut:]
         found["forward"], first = gone_back(self._ahead, d_ahead, ran, states.beneath("forward"))
         d_behind = None if d_behind is None else _all_turned(d_behind, ran)

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..compiler.compose import compose
+from .arrays import Array
 from .cell import BoundCell
 from .chain import bound_of
-from .errors import ChainError
+from .fitting import check_single
 from .params import initialise
 from .passing import beneath
 from .recur import Recur
@@ -38,17 +39,20 @@ def net_at(path: str, member: Any, options: Options) -> Recur:
     differ, as if they stood in one cell; so are all, where `options` name a seed.
     """
     bound = bound_of(member)
-    if len(bound.cell.inputs) != 1 or len(bound.cell.outputs) != 1:
-        raise ChainError(f"{bound} has several inputs or outputs: layers have one of each")
+    check_single(f"{bound}", bound.cell)
     net = Recur(
         bound, backend=options.backend or "auto", dtype=options.dtype,
         exact=options.exact, fast=options.fast, batch_first=options.batch_first,
     )  # fmt: skip
     if options.seed is not None or not brings_parameters(member):
-        seed = bound.seed if options.seed is None else options.seed
-        drawn = initialise(compose([bound.cell], [path]), seed, np.dtype("float64"))
-        net.load_params(beneath(drawn, path))
+        net.load_params(drawn_at(path, bound, options.seed))
     return net
+
+
+def drawn_at(path: str, bound: BoundCell, seed: int | None) -> dict[str, Array]:
+    """The parameters of a cell that stands there, from its own seed or another."""
+    seed = bound.seed if seed is None else seed
+    return beneath(initialise(compose([bound.cell], [path]), seed, np.dtype("float64")), path)
 
 
 def brings_parameters(member: Any) -> bool:

@@ -7,9 +7,7 @@ In: cells, nets and bidirectional layers, or a chain. Out: one net. A chain by i
 from __future__ import annotations
 
 import copy
-import itertools
 import math
-import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +19,8 @@ from .bidirectional import Bidirectional, member_of
 from .cell import BoundCell
 from .chain import bound_of, common
 from .dropout import Dropout, read_dropout
-from .errors import ChainError, SettingError
+from .errors import SettingError
+from .fitting import Fit, check_in_order, fit_of, read_residual
 from .history import read_window
 from .inputs import Call
 from .layered import Layered
@@ -104,48 +103,14 @@ class Stack(Layered):
             for path, layer in layers.items()
         }
         self._arrays = self._first._arrays
-        self._check_sizes()
-        self._residual = self._read_residual(residual)
+        fits = [_fit(layer) for layer in self._layers.values()]
+        check_in_order(fits)
+        self._residual = read_residual(residual, fits)
         self._window = read_window(history)
         if self._window is not None and not self._goes_forward:
             raise SettingError(f"{self} has no history=: a layer of it runs backwards in time")
         self._ran = ()
         self._turns = Turns()
-
-    def _check_sizes(self) -> None:
-        layers = list(self._layers.values())
-        for at, (below, above) in enumerate(itertools.pairwise(layers)):
-            if _read(above) != ("real", _made(below)):
-                kind, shape = _read(above)
-                raise ChainError(
-                    f"layer {at + 1}, {above!r}, reads {kind}{list(shape)}, but is given "
-                    f"real{list(_made(below))}"
-                )
-
-    def _read_residual(self, given: Any) -> frozenset[int]:
-        """The numbers of the layers whose input is added to their output."""
-        count = len(self._layers)
-        if isinstance(given, bool):
-            chosen = frozenset(range(count) if given else ())
-        else:
-            try:
-                chosen = frozenset(map(operator.index, given))
-            except TypeError:
-                chosen = frozenset({count})
-            if not chosen <= set(range(count)):
-                raise SettingError(
-                    f"residual is True, or numbers of layers, 0 to {count - 1}, got {given!r}"
-                )
-        layers = list(self._layers.values())
-        for at in sorted(chosen):
-            layer = layers[at]
-            if _read(layer) != ("real", _made(layer)):
-                raise ChainError(
-                    f"layer {at}, {layer!r}, has no residual connection: it reads "
-                    f"{list(_read(layer)[1])} and returns {list(_made(layer))}; say which have, "
-                    "residual=[...]"
-                )
-        return chosen
 
     def __call__(self, x: Any) -> Any:
         """One step: x `[...]` or `[B, ...]` -> y.
@@ -161,7 +126,7 @@ class Stack(Layered):
 
     @property
     def width(self) -> tuple[int, ...]:
-        return _made(list(self._layers.values())[-1])
+        return _fit(list(self._layers.values())[-1]).made
 
     @property
     def _goes_forward(self) -> bool:
@@ -225,7 +190,7 @@ class Stack(Layered):
         """What a layer's input is multiplied by in a call that begins at a step of the stream."""
         if self._dropout is None or not self.training:
             return None
-        drawn = self._dropout.factors(at, step, call.steps, call.batch, _read(layer)[1])
+        drawn = self._dropout.factors(at, step, call.steps, call.batch, _fit(layer).read[1])
         return self._arrays.real(drawn, "dropout")
 
     def _mask_bytes(self, call: Call, window: int | None) -> int:
@@ -241,7 +206,7 @@ class Stack(Layered):
     def _mask_row_bytes(self) -> int:
         """What the masks of all layers take for a row."""
         _, *above = self._layers.values()
-        numbers = sum(math.prod(_read(layer)[1]) for layer in above)
+        numbers = sum(math.prod(_fit(layer).read[1]) for layer in above)
         return numbers * int(self._arrays.element.itemsize)
 
     def _back(
@@ -336,15 +301,10 @@ def _cells(layer: Any) -> list[BoundCell]:
     return [bound_of(layer)]
 
 
-def _read(layer: Recur | Bidirectional) -> tuple[str, tuple[int, ...]]:
-    """What one step of one row of a layer's input is."""
-    net = layer if isinstance(layer, Recur) else layer._first
-    return step_of(net._cell.inputs[0])
-
-
-def _made(layer: Recur | Bidirectional) -> tuple[int, ...]:
-    """The shape of the same of its output."""
-    return layer.width if isinstance(layer, Bidirectional) else step_of(layer._cell.outputs[0])[1]
+def _fit(layer: Recur | Bidirectional) -> Fit:
+    if isinstance(layer, Recur):
+        return fit_of(repr(layer), layer._cell)
+    return Fit(repr(layer), step_of(layer._first._cell.inputs[0]), layer.width)
 
 
 def _joined(parts: list[AnyArray]) -> AnyArray:

@@ -22,8 +22,8 @@ from itertools import pairwise
 from typing import Any, Final
 
 from ...compiler.origin import Chained, Ensembled, Linked, Made, Origin, Sources, excess
-from ..bidirectional import MERGES
 from ..dropout import read_dropout
+from ..fitting import MERGES
 from ..layers import is_path
 from .snapshot import Both, Layers, Member, Structure
 
