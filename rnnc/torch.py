@@ -10,9 +10,12 @@ try:
 except ImportError as error:
     raise MissingExtraError("rnnc.torch needs PyTorch: pip install 'rnnc[torch]'") from error
 
+from .runtime.pytorch.bidirectional import Bidirectional as Bidirectional
 from .runtime.pytorch.drop_in import GRU as GRU
 from .runtime.pytorch.drop_in import LSTM as LSTM
 from .runtime.pytorch.drop_in import RNN as RNN
 from .runtime.pytorch.module import Recur as Recur
+from .runtime.pytorch.stack import Stack as Stack
+from .runtime.pytorch.stateful import Stateful as Stateful
 
-__all__ = ["GRU", "LSTM", "RNN", "Recur"]
+__all__ = ["GRU", "LSTM", "RNN", "Bidirectional", "Recur", "Stack", "Stateful"]

@@ -48,31 +48,49 @@ class Masks:
                 return None
             return torch.as_tensor(array).repeat(*axes)
 
-        return Masks(
-            wide(self.starts, 1, times), wide(self.lengths, times), wide(self.boundaries, 1, times)
-        )
+        with torch._C._DisableFuncTorch():  # they are no part of what is transformed
+            return Masks(
+                wide(self.starts, 1, times), wide(self.lengths, times),
+                wide(self.boundaries, 1, times),
+            )  # fmt: skip
 
 
 @dataclass(slots=True)
 class Call:
-    """One application of an engine. `tape` is what its run left for running back, if it did."""
+    """One application of an engine. `tape` is what its run left for running back, if it did.
+
+    `mapped` are the masks that `vmap` has an axis of: they come with the tensors, after them.
+    """
 
     engine: Engine
     masks: Masks = field(default_factory=Masks)
     records: bool = True
     tape: Tape | None = None
+    mapped: tuple[str, ...] = ()
 
     def again(self) -> Call:
         """A call of the same on other tensors."""
-        return Call(self.engine, self.masks, self.records)
+        return Call(self.engine, self.masks, self.records, mapped=self.mapped)
 
     def of_tangents(self) -> Call:
         """The call of the derivative in a direction."""
-        return Call(self.engine.tangent, self.masks)
+        return Call(self.engine.tangent, self.masks, mapped=self.mapped)
 
     def on_rows(self, times: int) -> Call:
         """The call on as many times the rows."""
-        return Call(self.engine, self.masks.repeated(times), self.records)
+        return Call(self.engine, self.masks.repeated(times), self.records, mapped=self.mapped)
+
+    def apart(self, given: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        """The tensors, and the masks among them."""
+        count = len(self.engine.is_real)
+        return given[:count], given[count:]
+
+    def plain(self, given: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The tensors of a call that is to run: no axis is mapped any more."""
+        flat, masks = self.apart(given)
+        if masks:
+            self.masks = Masks(**dict(zip(self.mapped, masks, strict=True)))
+        return flat
 
 
 class Engine:

@@ -62,7 +62,7 @@ class Run(torch.autograd.Function):
 
     @staticmethod
     def forward(call: Call, *flat: Tensor) -> Tensors:
-        return call.engine.run(call, flat)
+        return call.engine.run(call, call.plain(flat))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
@@ -80,18 +80,20 @@ class Run(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *d_outs: Tensor) -> tuple[Any, ...]:
         call, engine, saved = ctx.call, ctx.call.engine, ctx.saved_tensors
-        flat = saved[: len(engine.is_real)]
+        count = len(engine.is_real) + len(call.mapped)
         if ctx.kept is not None:
-            arrays = map(engine.array, saved[len(engine.is_real) + engine.outs :])
+            arrays = map(engine.array, saved[count + engine.outs :])
             named = dict(zip(ctx.kept.arrays, arrays, strict=True))
             call = replace(call, tape=replace(ctx.kept, arrays=named))
-        return None, *engine.everywhere(run_back(call, d_outs, flat))
+        found = engine.everywhere(run_back(call, d_outs, saved[:count]))
+        return None, *found, *[None] * len(call.mapped)
 
     @staticmethod
     def jvp(ctx: Any, _: None, *directions: Tensor | None) -> Tensors:
-        engine, flat = ctx.call.engine, ctx.saved_tensors
-        moving = _directions(engine.real(flat), engine.real(directions))
-        outs = run(ctx.call.of_tangents(), engine.beside(flat, moving))
+        call, engine = ctx.call, ctx.call.engine
+        flat, masks = call.apart(ctx.saved_tensors)
+        moving = _directions(engine.real(flat), engine.real(call.apart(directions)[0]))
+        outs = run(call.of_tangents(), [*engine.beside(flat, moving), *masks])
         moved: Tensors = engine.outs_apart(outs)[1]
         return moved
 
@@ -109,7 +111,7 @@ class RunBack(torch.autograd.Function):
     @staticmethod
     def forward(call: Call, *given: Tensor) -> Tensors:
         d_outs, flat = _halves(call, given)
-        return call.engine.run_back(call, d_outs, flat)
+        return call.engine.run_back(call, d_outs, call.plain(flat))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
@@ -121,19 +123,23 @@ class RunBack(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *moving: Tensor) -> tuple[Any, ...]:
         call, engine = ctx.call, ctx.call.engine
-        d_outs, flat = _halves(call, ctx.saved_tensors)
-        beside, tangents = engine.beside(flat, moving), call.of_tangents()
+        d_outs, given = _halves(call, ctx.saved_tensors)
+        flat, masks = call.apart(given)
+        beside, tangents = [*engine.beside(flat, moving), *masks], call.of_tangents()
         _, d_d_outs = engine.outs_apart(run(tangents, beside))
         nothing = [torch.zeros_like(d) for d in d_outs]
         found = run_back(tangents, engine.outs_beside(nothing, d_outs), beside)
-        return None, *d_d_outs, *engine.everywhere(engine.primal(found))
+        d_flat = engine.everywhere(engine.primal(found))
+        return None, *d_d_outs, *d_flat, *[None] * len(masks)
 
     @staticmethod
     def jvp(ctx: Any, _: None, *directions: Tensor | None) -> Tensors:
         call, engine = ctx.call, ctx.call.engine
-        d_outs, flat = _halves(call, ctx.saved_tensors)
+        d_outs, given = _halves(call, ctx.saved_tensors)
         moving_outs, moving = _halves(call, directions)
-        beside = engine.beside(flat, _directions(engine.real(flat), engine.real(moving)))
+        flat, masks = call.apart(given)
+        moves = _directions(engine.real(flat), engine.real(call.apart(moving)[0]))
+        beside = [*engine.beside(flat, moves), *masks]
         d_beside = engine.outs_beside(_directions(d_outs, moving_outs), d_outs)
         moved: Tensors = engine.primal(run_back(call.of_tangents(), d_beside, beside))
         return moved
@@ -170,31 +176,37 @@ def _directions(of: Sequence[Tensor], given: Sequence[Tensor | None]) -> list[Te
 def _on_more_rows(size: int, dims: Any, call: Call, flat: Sequence[Tensor]) -> Any:
     """All at once, as more rows of one run: where the parameters are the same for all."""
     wide = []
-    params, states, inputs = call.engine.parts(list(zip(flat, dims, strict=True)))
+    pairs, masks = call.apart(list(zip(flat, dims, strict=True)))
+    params, states, inputs = call.engine.parts(pairs)
     for state, dim in states:  # [V, B, ...] -> [V * B, ...]
         wide.append(_in_front(state, dim, size).flatten(0, 1))
     for x, dim in inputs:  # [V, T, B, ...] -> [T, V * B, ...]
         wide.append(_in_front(x, dim, size).movedim(0, 1).flatten(1, 2))
+    for name, (mask, dim) in zip(call.mapped, masks, strict=True):
+        many = _in_front(mask, dim, size)
+        is_of_rows = name == "lengths"
+        wide.append(many.flatten(0, 1) if is_of_rows else many.movedim(0, 1).flatten(1, 2))
     outs = run(call.on_rows(size), [*(param for param, _ in params), *wide])
     ys = len(call.engine.outputs)
-    found = [_apart(y, 1, size) for y in outs[:ys]]  # [T, V, B, ...]
-    found += [_apart(state, 0, size) for state in outs[ys:]]
+    x, dim = inputs[0]
+    rows = x.shape[1] if dim is None else _in_front(x, dim, size).shape[2]
+    found = [y.unflatten(1, (size, rows)) for y in outs[:ys]]  # [T, V, B, ...]
+    found += [state.unflatten(0, (size, rows)) for state in outs[ys:]]
     return tuple(found), (*[1] * ys, *[0] * (len(outs) - ys))
 
 
-def _apart(tensor: Tensor, axis: int, size: int) -> Tensor:
-    """[..., V * B, ...] -> [..., V, B, ...]; B may be 0."""
-    shape = tensor.shape
-    return tensor.reshape(*shape[:axis], size, shape[axis] // size, *shape[axis + 1 :])
-
-
 def _one_by_one(size: int, dims: Any, flat: Sequence[Tensor], run: Any) -> Any:
-    """A run for each."""
+    """A run for each; of none, one of zeros says the shapes."""
+    pairs = list(zip(flat, dims, strict=True))
+    if not size:
+        pairs = [(x if d is None else _in_front(x, d, 0).new_zeros(x.movedim(d, 0).shape[1:]), None)
+                 for x, d in pairs]  # fmt: skip
     each = [
-        run([x if dim is None else x.select(dim, at) for x, dim in zip(flat, dims, strict=True)])
-        for at in range(size)
+        run([x if dim is None else x.select(dim, at) for x, dim in pairs])
+        for at in range(max(size, 1))
     ]
-    return tuple(torch.stack(found) for found in zip(*each, strict=True)), (0,) * len(each[0])
+    found = tuple(torch.stack(parts)[:size] for parts in zip(*each, strict=True))
+    return found, (0,) * len(found)
 
 
 def _in_front(tensor: Tensor, dim: int | None, size: int) -> Tensor:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.nn.utils.rnn import PackedSequence
 
 from ...compiler.ir import Cell
 from ..backends import BACKENDS
@@ -19,15 +18,17 @@ from ..cell import BoundCell
 from ..chain import bound_of
 from ..checks import check_dtype, check_flag
 from ..errors import SettingError
+from ..fitting import Fit, fit_of
+from ..inputs import Call as Sizes
 from ..recur import Recur as Net
 from .engine import Tensor
 from .engines import Options
-from .packed import packed_as, padded
+from .layer import Layer
 from .parameters import found_at, plant
 from .runner import Runner, State, check_tensor
 
 
-class Recur(torch.nn.Module):
+class Recur(Layer):
     """`Recur(rnnc.LSTMCell(10, 5))`: a cell as a module, to be called on whole sequences.
 
     Parameters have the paths of the source: `module.W`, `module.get_parameter("0.W")`.
@@ -66,59 +67,54 @@ class Recur(torch.nn.Module):
         width = check_dtype(bound.dtype if dtype is None else dtype)
         values = bound.values() if seed is None else BoundCell(bound.cell, seed=seed).values()
         element = getattr(torch, width)
-        try:
-            tensors = {
-                name: torch.tensor(array, dtype=element, device=place)
-                for name, array in values.items()
-            }
-        except (AssertionError, RuntimeError) as error:  # torch without CUDA, no such device
-            raise SettingError(f"device={device!r} cannot be used here: {error}") from None
-        plant(self, bound.cell, tensors)
+        tensors = {
+            name: torch.tensor(array, dtype=element, device=place) for name, array in values.items()
+        }
         self.batch_first = bool(batch_first)
         self._runner = Runner(bound.cell, Options(backend, bool(exact), bool(fast)), f"{bound}")
         self._paths = [param.name for param in bound.cell.params]
+        plant(self, bound.cell, tensors)
         self._prepare()
 
     # -- running -----------------------------------------------------------------------------------
 
-    def forward(
-        self, xs: Any, state: Mapping[str, Tensor] | None = None, *, starts: Any = None,
-        lengths: Any = None, boundaries: Any = None,
-    ) -> tuple[Any, State]:  # fmt: skip
-        """A sequence: xs `[T, ...]` or `[T, B, ...]` -> ys, and the state after it.
-
-        Args:
-            xs: a tensor; a tuple of them for several inputs; or a `PackedSequence`, and then the
-                outputs are one.
-            state: by name, `[B, ...]`, or `[...]` without a batch axis; the initial state by
-                default. It may have a gradient.
-            starts, lengths, boundaries: as for `rnnc.Recur.scan`; a period of `boundaries` counts
-                the steps of this call, and cuts before its first step where a state is given.
-        Returns:
-            Outputs (a tuple where there are several), and the state after the last step, by name.
-        Raises:
-            ShapeError, DTypeError, NamesError, RangeError: naming the argument.
-        """
-        if isinstance(xs, PackedSequence):
-            if lengths is not None:
-                raise SettingError("a PackedSequence has lengths of its own: pass no lengths=")
-            rows, lengths = padded(xs)
-            ys, last = self._run(rows, state, starts, lengths, boundaries, batch_first=False)
-            return packed_as(xs, ys, lengths), last
-        return self._run(xs, state, starts, lengths, boundaries, batch_first=self.batch_first)
-
     def step(self, x: Any, state: Mapping[str, Tensor] | None = None) -> tuple[Any, State]:
-        """One step: x `[...]` or `[B, ...]` -> y, and the state after it."""
         parts = x if isinstance(x, tuple) else (x,)
         for part in parts:
             check_tensor(part, "x")
         wide = tuple(part[None] for part in parts) if isinstance(x, tuple) else x[None]
-        ys, last = self._run(wide, state, None, None, None, batch_first=False)
+        values = self._values()
+        ys, last = self._runner.run(values, wide, state, None, None, None, batch_first=False)
         return tuple(y[0] for y in ys) if isinstance(ys, tuple) else ys[0], last
 
-    def _run(self, xs: Any, state: Any, *masks: Any, batch_first: bool) -> tuple[Any, State]:
-        params = [found_at(self, path) for path in self._paths]
-        return self._runner.run(params, xs, state, *masks, batch_first=batch_first)
+    def initial_state(self, batch: int | None = None) -> State:
+        values = self._values()
+        like = next((p for p in values if p.is_floating_point()), torch.empty(0))
+        return self._runner.initial(values, like, batch)
+
+    def _over(
+        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any
+    ) -> tuple[Any, State]:
+        return self._runner.run(
+            self._values(), xs, state, starts, lengths, boundaries, batch_first=self.batch_first
+        )
+
+    def _values(self) -> list[Tensor]:
+        """The parameters as they are in this call."""
+        return [found_at(self, path) for path in self._paths]
+
+    @property
+    def _states(self) -> dict[str, tuple[int, ...]]:
+        return {s.name: tuple(map(int, s.node.type.shape)) for s in self._runner.cell.states}
+
+    @property
+    def _fit(self) -> Fit:
+        return fit_of(self._runner.label, self._runner.cell)
+
+    def _sizes(self, x: Tensor, *, single: bool) -> Sizes:
+        if single:
+            return self._runner.sizes(x[None], batch_first=False)
+        return self._runner.sizes(x, batch_first=self.batch_first)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Recur:
         """What `.to()` and its like do to all tensors."""

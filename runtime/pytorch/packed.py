@@ -18,10 +18,11 @@ def padded(sequence: PackedSequence) -> tuple[Tensor, Tensor]:
     return rows, lengths
 
 
-def packed_as(like: PackedSequence, ys: Any, lengths: Tensor) -> Any:
-    """Outputs [T, B, ...] in the order and with the batch sizes of `like`."""
+def packed_as(like: PackedSequence, ys: Any, lengths: Tensor, *, batch_first: bool = False) -> Any:
+    """Outputs [T, B, ...], or [B, T, ...], in the order and with the batch sizes of `like`."""
     if isinstance(ys, tuple):
-        return tuple(packed_as(like, y, lengths) for y in ys)
+        return tuple(packed_as(like, y, lengths, batch_first=batch_first) for y in ys)
+    ys = ys.swapaxes(0, 1) if batch_first else ys
     order = like.sorted_indices
     if order is not None:
         ys, lengths = ys.index_select(1, order), lengths.index_select(0, order.cpu())

@@ -34,21 +34,22 @@ def plant(root: torch.nn.Module, cell: Cell, values: Mapping[str, torch.Tensor])
         at = root
         for part in path:
             if part not in at._modules:
-                _check_free(at, part, param.name)
+                check_free(at, part, param.name, "a parameter")
                 at.add_module(part, Branch())
             at = at.get_submodule(part)
-        _check_free(at, name, param.name)
+        check_free(at, name, param.name, "a parameter")
         if param.trained:
             at.register_parameter(name, torch.nn.Parameter(values[param.name]))
         else:
             at.register_buffer(name, values[param.name])
 
 
-def _check_free(at: torch.nn.Module, name: str, path: str) -> None:
+def check_free(at: torch.nn.Module, name: str, path: str, what: str) -> None:
+    """Raise a `NamesError` where a name is taken."""
     if hasattr(at, name):
         raise NamesError(
-            f"{path} cannot be the name of a parameter in PyTorch: a torch.nn.Module has an "
-            f"attribute '{name}' already; rename it in the source"
+            f"{path} cannot be the name of {what} in PyTorch: a torch.nn.Module has an "
+            f"attribute '{name}' already; rename it"
         )
 
 

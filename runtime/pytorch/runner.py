@@ -14,7 +14,7 @@ import torch
 from ...compiler.ir import Cell
 from ...grammar.problems import Error
 from ..checks import a_type, check_names, describe
-from ..errors import DTypeError, SettingError, ShapeError
+from ..errors import DTypeError, ShapeError
 from ..inputs import Call as Sizes
 from ..inputs import Inputs
 from ..truncation import read_boundaries, read_lengths, read_mask
@@ -22,6 +22,7 @@ from .engine import Call, Engine, Masks, Tensor
 from .engines import Engines, Options
 from .functions import applied
 from .initial import beginning, begins_with_numbers
+from .masks import is_mapped, plain_masks, unwrapped
 from .ops import compiled
 
 State: TypeAlias = dict[str, Tensor]
@@ -73,11 +74,11 @@ class Runner:
         carry = self._carry(state, engine, params, sizes, like)
         flat = [*params, *carry, *inputs]
         if torch.compiler.is_compiling():
-            said = _plain_masks(sizes, like, starts, lengths, boundaries, state is None)
-            outs = compiled(engine, *said, flat)
+            said = plain_masks(sizes, like, starts, lengths, boundaries, state is None)
+            outs = compiled(engine, said.starts, said.lengths, said.boundaries, flat)
         else:
-            masks = self._masks(sizes, like, starts, lengths, boundaries, state is None)
-            outs = applied(Call(engine, masks), flat)
+            call, more = self._call(engine, sizes, like, starts, lengths, boundaries, state is None)
+            outs = applied(call, [*flat, *more])
         count = len(engine.outputs)
         ys = tuple(
             sizes.returned(y if out_dtype is None else y.to(out_dtype)) for y in outs[:count]
@@ -88,7 +89,21 @@ class Runner:
         }
         return ys if self.cell.output_is_tuple else ys[0], last
 
+    def initial(self, params: Sequence[Tensor], like: Tensor, batch: int | None) -> State:
+        """Every state before the first step, [B, ...] or [...]."""
+        engine = self._engines.at(like.dtype, like.device, self.label)
+        carry = beginning(engine, params, 1 if batch is None else batch, like)
+        pairs = zip(self.states, carry, strict=True)
+        return {name: value[0] if batch is None else value for name, value in pairs}
+
     # -- what it is called with --------------------------------------------------------------------
+
+    def sizes(self, x: Tensor, *, batch_first: bool) -> Sizes:
+        """What a first input says of them, if it is a good one."""
+        batched = x.ndim == self.cell.inputs[0].node.type.rank + 2
+        swapped = batch_first and batched
+        steps, rows = (x.shape[1], x.shape[0]) if swapped else (x.shape[0], x.shape[1])
+        return Sizes((), steps, rows if batched else 1, batched, False, batch_first, False)
 
     def _inputs(self, xs: Any) -> tuple[Tensor, ...]:
         given = tuple(xs) if self.cell.input_is_tuple and isinstance(xs, tuple | list) else (xs,)
@@ -102,13 +117,7 @@ class Runner:
 
     def _sizes(self, given: Sequence[Tensor], like: Tensor, batch_first: bool) -> Sizes:
         if torch.compiler.is_compiling():  # checks would be guards
-            x, rank = given[0], self.cell.inputs[0].node.type.rank
-            if x.is_floating_point() and x.dtype != like.dtype:
-                raise DTypeError(f"{self.label} takes {like.dtype}")
-            batched = x.ndim == rank + 2
-            swapped = batch_first and batched
-            steps, rows = (x.shape[1], x.shape[0]) if swapped else (x.shape[0], x.shape[1])
-            return Sizes((), steps, rows if batched else 1, batched, False, batch_first, False)
+            return self.sizes(given[0], batch_first=batch_first)
         inputs = self._reader(like, batch_first)
         sizes = inputs.measured(given if self.cell.input_is_tuple else given[0], single=False)
         for value, x in zip(self.cell.inputs, given, strict=True):
@@ -140,20 +149,32 @@ class Runner:
                         f"state {named.name} is {describe(state[named.name].shape)}, it must be "
                         f"{describe(wanted)}"
                     )
-                if state[named.name].dtype != like.dtype:
+                found = state[named.name].dtype, state[named.name].device
+                if found != (like.dtype, like.device):
                     raise DTypeError(
-                        f"state {named.name} is {state[named.name].dtype}, and {self.label} keeps "
-                        f"{like.dtype}"
+                        f"state {named.name} is {found[0]} on {found[1]}, and {self.label} keeps "
+                        f"{like.dtype} on {like.device}"
                     )
-        elif any(state[name].dtype != like.dtype for name in self.states):
-            raise DTypeError(f"{self.label} keeps states in {like.dtype}")
         return [state[name] if sizes.batched else state[name][None] for name in self.states]
+
+    def _call(
+        self, engine: Engine, sizes: Sizes, like: Tensor, *said: Any
+    ) -> tuple[Call, list[Tensor]]:
+        """A call with its masks; those that `vmap` maps are beside it, and not looked at yet."""
+        *given, begins = said
+        if all(each is None for each in given):
+            return Call(engine), []
+        if any(map(is_mapped, given)):
+            plain = plain_masks(sizes, like, *given, begins)
+            found = {name: getattr(plain, name) for name in ("starts", "lengths", "boundaries")}
+            found = {name: mask for name, mask in found.items() if mask is not None}
+            return Call(engine, mapped=tuple(found)), list(found.values())
+        with torch._C._DisableFuncTorch():
+            return Call(engine, self._masks(sizes, like, *map(unwrapped, given), begins)), []
 
     def _masks(
         self, sizes: Sizes, like: Tensor, starts: Any, lengths: Any, boundaries: Any, begins: bool
     ) -> Masks:
-        if starts is lengths is boundaries is None:
-            return Masks()
         arrays = self._reader(like, sizes.batch_first).arrays
         resets = None if starts is None else read_mask(starts, sizes, "starts", arrays)
         counts = None if lengths is None else read_lengths(lengths, sizes, arrays)
@@ -174,50 +195,7 @@ def _as_wanted(
     return wide, torch.get_autocast_dtype(kind)
 
 
-def _plain_masks(
-    sizes: Sizes, like: Tensor, starts: Any, lengths: Any, boundaries: Any, begins: bool
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Masks as ops take them, in lines that Dynamo can read."""
-    wide = (sizes.steps, sizes.batch)
-    steps = torch.arange(sizes.steps, device=like.device)
-    if isinstance(boundaries, int):
-        if boundaries < 1:
-            raise SettingError("the period of boundaries is at least 1 step")
-        boundaries = steps % boundaries == 0
-    elif boundaries is not None:
-        boundaries = torch.as_tensor(boundaries, device=like.device)
-        if boundaries.ndim == 1 and not _is_mask(boundaries):
-            boundaries = torch.isin(steps, boundaries)
-    found: list[Tensor | None] = []
-    for name, given in (("starts", starts), ("boundaries", boundaries)):
-        if given is None:
-            found.append(None)
-            continue
-        mask = torch.as_tensor(given, device=like.device)
-        if not _is_mask(mask) or (name == "starts" and mask.dtype != torch.bool):
-            raise DTypeError(f"{name} holds truth values")
-        if mask.requires_grad:
-            raise DTypeError(f"{name} has no gradient: pass {name}.detach()")
-        if mask.ndim == 1:
-            found.append(mask[:, None].expand(wide).clone())
-        else:
-            found.append((mask.swapaxes(0, 1) if sizes.swapped else mask).clone())
-    cuts = found[1]
-    if cuts is not None and begins:
-        cuts[:1] = cuts.is_floating_point()
-    if lengths is None:
-        return found[0], None, cuts
-    counts = torch.as_tensor(lengths, device=like.device)
-    if counts.is_floating_point() or counts.dtype == torch.bool or counts.ndim > 1:
-        raise DTypeError("lengths holds an integer for each row")
-    return found[0], counts.reshape(-1).to(torch.int64), cuts
-
-
-def _is_mask(mask: Tensor) -> bool:
-    return mask.dtype == torch.bool or mask.is_floating_point()
-
-
 def check_tensor(value: Any, name: str) -> None:
     """Raise a `DTypeError` unless it is one."""
     if not isinstance(value, Tensor):
-        raise DTypeError(f"{name} is {a_type(value)}, not a tensor: torch.as_tensor makes one")
+        raise DTypeError(f"{name} is {a_type(value)}, not a tensor: pass torch.as_tensor({name})")

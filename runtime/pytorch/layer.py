@@ -1,0 +1,126 @@
+"""What all our modules over sequences have in common: explicit state, by path, in and out.
+
+In: sequences, packed or not, and a state. Out: outputs, and the state after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import PackedSequence
+
+from ..checks import check_names
+from ..errors import SettingError
+from ..fitting import Fit
+from ..inputs import Call as Sizes
+from ..passing import above, beneath
+from .engine import Tensor
+from .packed import packed_as, padded
+from .runner import State
+
+
+class Layer(torch.nn.Module):
+    """`ys, state = layer(xs, state)`."""
+
+    batch_first: bool
+
+    def forward(
+        self, xs: Any, state: Mapping[str, Tensor] | None = None, *, starts: Any = None,
+        lengths: Any = None, boundaries: Any = None,
+    ) -> tuple[Any, State]:  # fmt: skip
+        """A sequence: xs `[T, ...]` or `[T, B, ...]` -> ys, and the state after it.
+
+        Args:
+            xs: a tensor; a tuple of them for several inputs; or a `PackedSequence`, and then the
+                outputs are one.
+            state: by path, `[B, ...]`, or `[...]` without a batch axis; the initial state by
+                default. It may have a gradient.
+            starts, lengths, boundaries: as for `rnnc.Recur.scan`; a period of `boundaries` counts
+                the steps of this call, and cuts before its first step where a state is given.
+        Returns:
+            Outputs (a tuple where there are several), and the state after the last step, by path.
+        Raises:
+            ShapeError, DTypeError, NamesError, RangeError: naming the argument.
+        """
+        if not isinstance(xs, PackedSequence):
+            return self._over(xs, state, starts, lengths, boundaries)
+        if lengths is not None:
+            raise SettingError("a PackedSequence has lengths of its own: pass no lengths=")
+        rows, lengths = padded(xs)
+        rows = rows.swapaxes(0, 1) if self.batch_first else rows
+        ys, last = self._over(rows, state, starts, lengths, boundaries)
+        return packed_as(xs, ys, lengths, batch_first=self.batch_first), last
+
+    def step(self, x: Any, state: Mapping[str, Tensor] | None = None) -> tuple[Any, State]:
+        """One step: x `[...]` or `[B, ...]` -> y, and the state after it.
+
+        Raises:
+            As `forward`; ShapeError: a layer is bidirectional, which has no single step.
+        """
+        raise NotImplementedError
+
+    def initial_state(self, batch: int | None = None) -> State:
+        """What a sequence begins with: `[batch, ...]` by path, `[...]` without a batch axis.
+
+        It has a gradient where it is learned.
+        """
+        raise NotImplementedError
+
+    def _over(
+        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any
+    ) -> tuple[Any, State]:
+        """A sequence in the module's axes."""
+        raise NotImplementedError
+
+    @property
+    def _states(self) -> dict[str, tuple[int, ...]]:
+        """All states by path, with their shape in a row."""
+        raise NotImplementedError
+
+    @property
+    def _fit(self) -> Fit:
+        """What it reads and makes."""
+        raise NotImplementedError
+
+    def _sizes(self, x: Tensor, *, single: bool) -> Sizes:
+        """Of a call with this first input, if it is a good one."""
+        raise NotImplementedError
+
+    def _going_on(self, state: State) -> State:
+        """What of a state the next part of a sequence begins with."""
+        return state
+
+
+class Layered(Layer):
+    """A layer made of others, which are its children."""
+
+    def initial_state(self, batch: int | None = None) -> State:
+        return above({path: part.initial_state(batch) for path, part in self._parts.items()})
+
+    @property
+    def _parts(self) -> dict[str, Layer]:
+        """By path; `named_children` leaves out what is there twice."""
+        return {path: part for path, part in self._modules.items() if isinstance(part, Layer)}
+
+    @property
+    def _states(self) -> dict[str, tuple[int, ...]]:
+        return above({path: part._states for path, part in self._parts.items()})
+
+    def _states_apart(self, state: Any) -> dict[str, Any]:
+        """The state of each part; None of one that begins anew.
+
+        Raises:
+            NamesError: no part has such a state.
+        """
+        if state is None:
+            return dict.fromkeys(self._parts)
+        if not torch.compiler.is_compiling():
+            what = f"the state of {self._fit.label}"
+            check_names(state, self._states, what, all_needed=False)
+        return {path: beneath(state, path) or None for path in self._parts}
+
+    def _going_on(self, state: State) -> State:
+        parts = self._parts.items()
+        return above({path: part._going_on(beneath(state, path)) for path, part in parts})

@@ -1,0 +1,74 @@
+"""The masks of a sequence as tensors, without a look at what they hold.
+
+In: what a user passes as `starts`, `lengths` and `boundaries`. Out: bool[T,B], int64[B], and
+bool[T,B] or real[T,B], in lines that Dynamo can read. `runtime/truncation.py` reads the same and
+says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..inputs import Call as Sizes
+from .engine import Masks, Tensor
+
+_functorch = torch._C._functorch
+
+
+def plain_masks(
+    sizes: Sizes, like: Tensor, starts: Any, lengths: Any, boundaries: Any, begins: bool
+) -> Masks:
+    """Masks of a call that begins with the initial state, or with another."""
+    resets = _by_step_and_row(sizes, like, starts)
+    cuts = _by_step_and_row(sizes, like, _at_steps(sizes, like, boundaries))
+    if cuts is not None and begins:
+        cuts[:1] = cuts.is_floating_point()
+    counts = None
+    if lengths is not None:
+        counts = _tensor(lengths, like).reshape(sizes.batch).to(torch.int64)
+    return Masks(resets, counts, cuts)
+
+
+def is_mapped(given: Any) -> bool:
+    """Whether `vmap` has an axis of it, at any level."""
+    while isinstance(given, Tensor) and _functorch.is_functorch_wrapped_tensor(given):
+        if _functorch.is_batchedtensor(given):
+            return True
+        given = _functorch.get_unwrapped(given)
+    return False
+
+
+def unwrapped(given: Any) -> Any:
+    """Without what `grad` and `jvp` put around it: a mask has no derivative."""
+    while isinstance(given, Tensor) and _functorch.is_functorch_wrapped_tensor(given):
+        given = _functorch.get_unwrapped(given)
+    return given
+
+
+def _at_steps(sizes: Sizes, like: Tensor, given: Any) -> Any:
+    """A period or numbers of steps -> bool[T]; anything else as it is."""
+    steps = torch.arange(sizes.steps, device=like.device)
+    if isinstance(given, int):
+        return steps % given == 0
+    if given is None:
+        return None
+    found = _tensor(given, like)
+    is_steps = found.ndim == 1 and not found.is_floating_point() and found.dtype != torch.bool
+    return torch.isin(steps, found) if is_steps else found
+
+
+def _by_step_and_row(sizes: Sizes, like: Tensor, given: Any) -> Tensor | None:
+    if given is None:
+        return None
+    mask = _tensor(given, like)
+    if mask.ndim == 1:
+        return mask[:, None].expand(sizes.steps, sizes.batch).clone()
+    return (mask.swapaxes(0, 1) if sizes.swapped else mask).clone()
+
+
+def _tensor(given: Any, like: Tensor) -> Tensor:
+    if isinstance(given, Tensor):
+        return given
+    return torch.as_tensor(list(given) if isinstance(given, range) else given, device=like.device)

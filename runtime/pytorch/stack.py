@@ -1,0 +1,134 @@
+"""Layers that run one after the other, each over the whole sequence, as a module.
+
+In: cells, nets and modules, or a chain. Out: one module. As `runtime/stack.py`, in operations of
+torch between modules; what is dropped is drawn by torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from ..bidirectional import Bidirectional as BidirectionalNet
+from ..checks import check_flag
+from ..dropout import read_dropout
+from ..fitting import Fit, check_in_order, read_residual
+from ..inputs import Call as Sizes
+from ..layers import layers_by_path
+from ..passing import above
+from .bidirectional import Bidirectional
+from .engine import Tensor
+from .layer import Layer, Layered
+from .masks import plain_masks
+from .members import Options, check_axes, recur_at
+from .parameters import check_free
+from .runner import State
+
+
+class Stack(Layered):
+    """`Stack([rnnc.LSTMCell(10, 32), rnnc.GRUCell(32, 32)], dropout=0.2)`.
+
+    Parameters and states have the paths `"0.W"`, `"1.forwards.h"`. A layer whose states are left
+    out of a state that is passed begins anew.
+    """
+
+    def __init__(
+        self, layers: Any, *, dropout: float = 0.0, residual: bool | Iterable[int] = False,
+        backend: str | None = None, dtype: Any = None, seed: int | None = None,
+        exact: bool = False, fast: bool = False, batch_first: bool = False, device: Any = None,
+    ) -> None:  # fmt: skip
+        """Make a module of each layer.
+
+        Args:
+            layers: a list of cells, nets or modules, also bidirectional ones; a dict of these,
+                whose names stand in the paths; or a chain, whose links become the layers. Modules
+                are taken as they are, parameters of nets copied, those of cells drawn by their
+                path, so that equal cells differ.
+            dropout: the rate at which elements of what a layer reads are dropped in training mode,
+                the first layer's excepted; the others are scaled by 1 / (1 - dropout).
+            residual: add to a layer's output what it read: of all layers, or of those with these
+                numbers. What is added is not dropped.
+            backend, dtype, seed, exact, fast, batch_first, device: as for `Recur`, where a module
+                is made.
+        Raises:
+            ChainError: a layer does not read what the one before it returns, a residual connection
+            joins different sizes, or a cell is no chain. SettingError: naming the argument.
+            NamesError: a layer has the name of an attribute of `torch.nn.Module`.
+        """
+        super().__init__()
+        check_flag(batch_first, "batch_first")
+        self.batch_first = bool(batch_first)
+        read_dropout(dropout, False, 0)
+        self.dropout = float(dropout)
+        by_path = layers_by_path(layers)
+        options = Options(backend, dtype, seed, exact, fast, self.batch_first, device)
+        options = options.completed(by_path.values())
+        for path, layer in by_path.items():
+            check_free(self, path, path, "a layer")
+            self.add_module(path, _layer_at(path, layer, options))
+        fits = [part._fit for part in self._parts.values()]
+        check_in_order(fits)
+        self._residual = read_residual(residual, fits)
+
+    def step(self, x: Any, state: Any = None) -> tuple[Any, State]:
+        states, last = self._states_apart(state), {}
+        for at, (path, layer) in enumerate(self._parts.items()):
+            y, last[path] = layer.step(self._dropped(x, at), states[path])
+            x = y + x if at in self._residual else y
+        return x, above(last)
+
+    def _over(
+        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any
+    ) -> tuple[Any, State]:
+        states, last = self._states_apart(state), {}
+        for at, (path, layer) in enumerate(self._parts.items()):
+            ys, last[path] = layer(
+                self._dropped(xs, at), states[path], starts=starts, lengths=lengths,
+                boundaries=boundaries,
+            )  # fmt: skip
+            xs = ys + self._cleared(xs, lengths) if at in self._residual else ys
+        return xs, above(last)
+
+    def _dropped(self, xs: Any, at: int) -> Any:
+        if not at or not self.dropout:
+            return xs
+        return torch.nn.functional.dropout(xs, self.dropout, self.training)
+
+    def _cleared(self, xs: Tensor, lengths: Any) -> Tensor:
+        """0 where a step does not count, whatever stands there."""
+        if lengths is None:
+            return xs
+        sizes = self._sizes(xs, single=False)
+        counts = plain_masks(sizes, xs, None, lengths, None, begins=True).lengths
+        valid = torch.arange(sizes.steps, device=xs.device)[:, None] < counts
+        valid = sizes.returned(valid)
+        return torch.where(valid.reshape(*valid.shape, *[1] * (xs.ndim - valid.ndim)), xs, 0)
+
+    @property
+    def _fit(self) -> Fit:
+        fits = [part._fit for part in self._parts.values()]
+        label = f"Stack([{', '.join(fit.label for fit in fits)}])"
+        return Fit(label, fits[0].read, fits[-1].made)
+
+    def _sizes(self, x: Tensor, *, single: bool) -> Sizes:
+        return next(iter(self._parts.values()))._sizes(x, single=single)
+
+    def extra_repr(self) -> str:
+        said = [f"dropout={self.dropout:g}"] if self.dropout else []
+        said += [f"residual={sorted(self._residual)}"] if self._residual else []
+        return ", ".join(said)
+
+
+def _layer_at(path: str, layer: Any, options: Options) -> Layer:
+    match layer:
+        case Bidirectional():
+            check_axes(layer, options)
+            return layer
+        case BidirectionalNet():
+            found = Bidirectional.__new__(Bidirectional)
+            torch.nn.Module.__init__(found)
+            found._make(layer._ahead, layer._behind, layer.merge, options, f"{path}.")
+            return found
+    return recur_at(path, layer, options)

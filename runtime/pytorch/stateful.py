@@ -1,0 +1,167 @@
+"""A module that keeps its state from call to call.
+
+In: a module with explicit state. Out: `ys = net(xs)`, and the two acts on the state: `truncate()`
+lets it go on without its past, `reset()` begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import PackedSequence
+
+from ..carries import read_rows
+from ..checks import a_type, check_names, describe
+from ..errors import SettingError, ShapeError, StateError
+from ..tensors import TorchArrays
+from .engine import Tensor
+from .layer import Layer
+from .runner import State, check_tensor
+
+
+class Stateful(torch.nn.Module):
+    """`net = Stateful(Recur(rnnc.GRUCell(3, 4)))`, then `ys = net(xs)`.
+
+    Its parameters are those of `net.module`. The state is neither a parameter nor a buffer: no
+    optimiser, state dict or process of a data-parallel group sees it. A copy or a pickle has its
+    values without their past. A backward direction begins anew in every call.
+    """
+
+    def __init__(self, module: Layer) -> None:
+        """Begin with the initial state.
+
+        Args:
+            module: a `Recur`, `Stack` or `Bidirectional` of `rnnc.torch`; it is taken as it is.
+        """
+        super().__init__()
+        if not isinstance(module, Layer):
+            raise SettingError(
+                f"Stateful takes a Recur, Stack or Bidirectional of rnnc.torch, not "
+                f"{a_type(module)}"
+            )
+        self.module = module
+        self._state: State | None = None  # None: the initial one
+
+    def forward(
+        self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None
+    ) -> Any:
+        """The next part of a sequence: xs `[T, ...]` or `[T, B, ...]` -> ys.
+
+        Args:
+            xs, starts, lengths, boundaries: as for the module.
+        Raises:
+            StateError: the state is of another number of rows. And as the module; the state is
+            then as it was.
+        """
+        ys, self._state = self.module(
+            xs, self._before(xs), starts=starts, lengths=lengths, boundaries=boundaries
+        )
+        return ys
+
+    def step(self, x: Any) -> Any:
+        """The next step: x `[...]` or `[B, ...]` -> y.
+
+        Raises:
+            As `forward`; ShapeError: a layer is bidirectional, which has no single step.
+        """
+        y, self._state = self.module.step(x, self._before(x, single=True))
+        return y
+
+    @property
+    def state(self) -> Mapping[str, Tensor]:
+        """The state by path, `[B, ...]` or `[...]`. Setting it takes a tensor for every path."""
+        found = self.module.initial_state() if self._state is None else self._state
+        return MappingProxyType(found)
+
+    @state.setter
+    def state(self, given: Mapping[str, Tensor]) -> None:
+        shapes = self.module._states
+        check_names(given, shapes, "the state", all_needed=True)
+        for name, value in given.items():
+            check_tensor(value, f"state {name}")
+        lead = _lead(given, shapes)
+        for name, shape in shapes.items():
+            if tuple(given[name].shape) != (*lead, *shape) or len(lead) > 1:
+                raise ShapeError(
+                    f"state {name} is {describe(shape)} or {describe(['batch', *shape])}, all "
+                    f"states alike, got {describe(given[name].shape)}"
+                )
+        self._state = {name: given[name] for name in shapes}
+
+    def truncate(self) -> None:
+        """Keep the state and cut its past off: no gradient flows back beyond here."""
+        if self._state is not None:
+            self._state = {name: value.detach() for name, value in self._state.items()}
+
+    def reset(self, rows: Any = None) -> None:
+        """Begin anew with the initial state.
+
+        Args:
+            rows: of these rows only, numbers or bool[B]; all by default.
+        Raises:
+            RangeError, ShapeError, DTypeError: as `rnnc.Recur.reset`; nothing is reset.
+        """
+        if rows is None:
+            self._state = None
+        elif self._state:
+            lead = _lead(self._state, self.module._states)
+            if not lead:
+                raise StateError("the state has no batch axis: call reset()")
+            like = next(iter(self._state.values()))
+            mask = read_rows(rows, lead[0], TorchArrays("float32", like.device))
+            for name, fresh in self.module.initial_state(lead[0]).items():
+                wide = mask.reshape(-1, *[1] * (fresh.ndim - 1))
+                self._state = {**self._state, name: torch.where(wide, fresh, self._state[name])}
+
+    # -- what a call begins with -------------------------------------------------------------------
+
+    def _before(self, xs: Any, *, single: bool = False) -> State | None:
+        """The state that fits a call, or None."""
+        if self._state and not torch.compiler.is_compiling():
+            rows, lead = self._rows_of(xs, single), _lead(self._state, self.module._states)
+            if rows is not None and rows != lead:
+                raise StateError(
+                    f"the state is of {_counted(lead)}, and the call of {_counted(rows)}: call "
+                    "reset() to begin new sequences"
+                )
+        return None if self._state is None else self.module._going_on(self._state)
+
+    def _rows_of(self, xs: Any, single: bool) -> tuple[int, ...] | None:
+        """(B,) or (); None of what is no sequence, which the module will say."""
+        if isinstance(xs, PackedSequence):
+            return (int(xs.batch_sizes[0]),)
+        x = xs[0] if isinstance(xs, tuple | list) and xs else xs
+        rank = len(self.module._fit.read[1])
+        if not isinstance(x, Tensor) or x.ndim - rank not in ((0, 1) if single else (1, 2)):
+            return None
+        sizes = self.module._sizes(x, single=single)
+        return (sizes.batch,) if sizes.batched else ()
+
+    # -- as a module -------------------------------------------------------------------------------
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Stateful:
+        """What `.to()` and its like do to all tensors: to the state as well."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self._state is not None:
+            self._state = {name: fn(value) for name, value in self._state.items()}
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        found = dict(super().__getstate__())  # type: ignore[arg-type]
+        if self._state is not None:
+            found["_state"] = {name: v.detach() for name, v in self._state.items()}
+        return found
+
+
+def _lead(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """The axes before a row's: (B,) or ()."""
+    for name, value in state.items():
+        return tuple(value.shape[: max(0, value.ndim - len(shapes[name]))])
+    return ()
+
+
+def _counted(lead: tuple[int, ...]) -> str:
+    return f"{lead[0]} rows" if lead else "one row without a batch axis"

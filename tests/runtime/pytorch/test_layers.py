@@ -1,0 +1,270 @@
+"""Layers as modules: what `rnnc.Stack`, `rnnc.Bidirectional` and PyTorch's layers compute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnc
+
+pytest.importorskip("torch", reason="needs torch")
+import torch
+
+import rnnc.torch
+from tests.runtime.pytorch.test_module import close
+
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated"),  # torch's own doing
+]
+
+STEPS, ROWS = 5, 3
+LENGTHS = torch.tensor([5, 0, 3])
+
+
+def layers() -> list[Any]:
+    """For a net, or for a module."""
+    reader = rnnc.Bidirectional(
+        rnnc.LSTMCell(3, 2), rnnc.GRUCell(3, 2), dtype="float64", backend="numpy"
+    )
+    return [reader, rnnc.GRUCell(4, 4), rnnc.Dense(4, 2)]
+
+
+def pair(**options: Any) -> tuple[Any, Any]:
+    """A module, and the net that it is to equal."""
+    said = {"dtype": "float64", "residual": [1], **options}
+    module, net = rnnc.torch.Stack(layers(), **said), rnnc.Stack(layers(), backend="numpy", **said)
+    return module, net
+
+
+def inputs(features: int = 3) -> Any:
+    draws = torch.Generator().manual_seed(2)
+    return torch.randn(STEPS, ROWS, features, generator=draws, dtype=torch.float64)
+
+
+def of_module(values: Any) -> dict[str, Any]:
+    """By the paths of a module: its `forward` is a method."""
+    pairs = (("forward.", "forwards."), ("backward.", "backwards."))
+    found = {}
+    for path, value in values.items():
+        for net, module in pairs:
+            path = path.replace(net, module)
+        found[path] = value
+    return found
+
+
+MASKS: list[dict[str, Any]] = [
+    {},
+    {"lengths": LENGTHS},
+    {"starts": torch.rand(STEPS, ROWS, generator=torch.Generator().manual_seed(1)) < 0.4},
+    {"starts": [True, False, True, False, False], "lengths": LENGTHS, "boundaries": 2},
+    {"boundaries": torch.full((STEPS, ROWS), 0.5, dtype=torch.float64), "lengths": LENGTHS},
+]
+
+
+@pytest.mark.parametrize("masks", MASKS, ids=lambda masks: "-".join(masks))
+def test_a_stack_has_the_values_gradients_and_states_of_the_net(masks: Any) -> None:
+    module, net = pair()
+    for path, value in of_module(net.params).items():
+        close(module.get_parameter(path), value, 0)
+    xs = inputs().requires_grad_()
+    ys, last = module(xs, **masks)
+    plain = {n: v.numpy() if isinstance(v, torch.Tensor) else v for n, v in masks.items()}
+    wanted = net.scan(xs.detach().numpy(), **plain)
+    close(ys, wanted)
+    assert list(last) == list(of_module(net.state))
+    for path, value in of_module(net.state).items():
+        close(last[path], value)
+    ys.square().sum().backward()
+    grads = net.backward(2 * wanted)
+    close(xs.grad, grads.inputs)
+    for path, d in of_module(grads.params).items():
+        close(module.get_parameter(path).grad, d, 1e-11)
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "mean"])
+def test_directions_merge_and_begin_where_they_are_told(merge: str) -> None:
+    cells = rnnc.LSTMCell(3, 2), rnnc.LSTMCell(3, 2)
+    module = rnnc.torch.Bidirectional(*cells, merge=merge, dtype="float64", batch_first=True)
+    net = rnnc.Bidirectional(
+        *cells, merge=merge, dtype="float64", backend="numpy", batch_first=True
+    )
+    draws = np.random.default_rng(3)
+    state = {path: draws.normal(size=(ROWS, 2)) for path in net.state}
+    net.state = state
+    xs = inputs().swapaxes(0, 1)
+    starts = torch.rand(ROWS, STEPS, generator=torch.Generator().manual_seed(4)) < 0.3
+    tensors = {path: torch.tensor(value) for path, value in of_module(state).items()}
+    ys, last = module(xs, tensors, starts=starts, lengths=LENGTHS)
+    close(ys, net.scan(xs.numpy(), starts=starts.numpy(), lengths=LENGTHS.numpy()))
+    for path, value in of_module(net.state).items():
+        close(last[path], value)
+    one, _ = module(xs[0], {path: value[0] for path, value in tensors.items()}, starts=starts[0])
+    close(
+        one,
+        module(xs[:1], {p: v[:1] for p, v in tensors.items()}, starts=starts[:1])[0][0].detach(),
+    )
+
+
+def torch_layers(kind: str) -> tuple[Any, Any]:
+    """PyTorch's three bidirectional layers, and ours with the same weights."""
+    layer = getattr(torch.nn, kind)(3, 4, num_layers=3, bidirectional=True, dtype=torch.float64)
+    return rnnc.torch.Stack(
+        [each for _, each in sorted(rnnc.interop.from_torch(layer)._layers.items())]
+    ), layer
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_three_layers_in_both_directions_are_pytorchs(kind: str) -> None:
+    module, layer = torch_layers(kind)
+    xs = inputs()
+    rnn = torch.nn.utils.rnn
+    packed = rnn.pack_padded_sequence(xs, torch.tensor([2, 5, 3]), enforce_sorted=False)
+    for given in (xs, packed):
+        ys, last = module(given)
+        wanted, state = layer(given)
+        if given is packed:
+            assert torch.equal(ys.batch_sizes, wanted.batch_sizes)
+            ys, wanted = ys.data, wanted.data
+        close(ys, wanted.detach())
+        h = state[0] if kind == "LSTM" else state
+        ours = torch.stack([value for path, value in last.items() if path.endswith(".h")])
+        close(ours, h.detach())
+        ys.square().sum().backward()
+        wanted.square().sum().backward()
+        close(module.get_parameter("0.backwards.W").grad.reshape(-1, 3),
+              layer.weight_ih_l0_reverse.grad, 1e-11)  # fmt: skip
+
+
+def test_every_transform_takes_layers() -> None:
+    module, _ = pair()
+    func, xs = torch.func, inputs()
+    params = {n: p.detach() for n, p in module.named_parameters()}
+    state = module.initial_state(ROWS)
+
+    def run(params: Any, xs: Any, state: Any = None) -> Any:
+        return func.functional_call(module, params, (xs, state), {"lengths": LENGTHS})[0]
+
+    def loss(params: Any, xs: Any) -> Any:
+        return run(params, xs).square().sum()
+
+    grads = func.grad(loss)(params, xs)
+    own = dict(module.named_parameters())
+    wanted = torch.autograd.grad(loss(own, xs), list(own.values()))
+    for n, d in zip(own, wanted, strict=True):
+        close(grads[n], d)
+    many = torch.stack([xs, 2 * xs])
+    for k, ys in enumerate(func.vmap(run, in_dims=(None, 0))(params, many)):
+        close(ys, run(params, many[k]))
+    each = func.vmap(func.grad(loss), in_dims=(None, 0))(params, many)
+    close(each["0.backwards.U"][1], func.grad(loss)(params, many[1])["0.backwards.U"])
+    ensemble = {n: torch.stack([p, 1.1 * p]) for n, p in params.items()}
+    found = func.vmap(run, in_dims=(0, None))(ensemble, xs)
+    close(found[1], run({n: p[1] for n, p in ensemble.items()}, xs))
+    states = {n: torch.stack([s, s + 1]) for n, s in state.items()}
+    found = func.vmap(run, in_dims=(None, None, 0))(params, xs, states)
+    close(found[1], run(params, xs, {n: s[1] for n, s in states.items()}))
+    rows = func.jacrev(lambda w: run({**params, "0.backwards.U": w}, xs))(params["0.backwards.U"])
+    columns = func.jacfwd(lambda w: run({**params, "0.backwards.U": w}, xs))
+    close(columns(params["0.backwards.U"]), rows)
+    short = xs[:2, :2].clone().requires_grad_()
+    few = torch.tensor([2, 1])
+
+    def of_inputs(x: Any) -> Any:
+        return module(x, lengths=few)[0]
+
+    assert torch.autograd.gradcheck(of_inputs, short, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(of_inputs, short)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_layers_are_one_graph() -> None:
+    torch._dynamo.reset()
+    module, _ = pair()
+    compiled: Any = torch.compile(module, fullgraph=True, backend="aot_eager")
+    said = {"lengths": LENGTHS, "starts": torch.tensor([1, 0, 0, 1, 0], dtype=torch.bool)}
+    ys, wanted = compiled(inputs(), **said)[0], module(inputs(), **said)[0]
+    close(ys, wanted.detach())
+    params = list(module.parameters())
+    found = torch.autograd.grad(ys.square().sum(), params)
+    for d, true in zip(found, torch.autograd.grad(wanted.square().sum(), params), strict=True):
+        close(d, true)
+    torch._dynamo.reset()
+
+
+def test_dropout_is_torchs_and_between_layers() -> None:
+    cells = [rnnc.Dense(4, 4), rnnc.Dense(4, 4)]
+    module = rnnc.torch.Stack(cells, dropout=0.5, dtype="float64")
+    xs = inputs(4)
+    torch.manual_seed(0)
+    ys, _ = module(xs)
+    torch.manual_seed(0)
+    first, second = module.get_submodule("0"), module.get_submodule("1")
+    between = torch.nn.functional.dropout(first(xs)[0], 0.5)
+    close(ys, second(between)[0].detach())
+    module.eval()
+    close(module(xs)[0], second(first(xs)[0])[0].detach())
+
+
+def test_layers_have_names_and_chains_are_layers() -> None:
+    named = rnnc.torch.Stack({"encoder": rnnc.GRUCell(3, 4), "scores": rnnc.Dense(4, 2)})
+    assert [n for n, _ in named.named_parameters()] == [
+        "encoder.W", "encoder.U", "encoder.b", "encoder.d", "scores.W", "scores.b",
+    ]  # fmt: skip
+    chain = rnnc.Chain(rnnc.GRUCell(3, 4), rnnc.Dense(4, 2), dtype="float64")
+    stack, loop = rnnc.torch.Stack(chain), rnnc.torch.Recur(chain)
+    loop.load_state_dict(stack.state_dict())
+    close(stack(inputs())[0], loop(inputs())[0].detach())
+    x = inputs()[0]
+    close(stack.step(x)[0], loop.step(x)[0].detach())
+
+
+def test_a_module_in_a_stack_is_that_module_and_its_hooks_run() -> None:
+    first = rnnc.torch.Recur(rnnc.GRUCell(3, 3), dtype="float64")
+    stack = rnnc.torch.Stack([first, first], residual=True)
+    assert [n for n, _ in stack.named_parameters()] == ["0.W", "0.U", "0.b", "0.d"]
+    seen: list[Any] = []
+    first.register_forward_hook(lambda *given: seen.append(given))
+    ys, last = stack(inputs())
+    assert len(seen) == 2
+    assert list(last) == ["0.h", "1.h"]
+    once = first(inputs())[0] + inputs()
+    close(ys, (first(once)[0] + once).detach())
+
+
+@pytest.mark.parametrize("wrong", [
+    ("chain-mismatch", lambda t: t.Stack([])),
+    ("chain-mismatch", lambda t: t.Stack([rnnc.GRUCell(3, 4), rnnc.GRUCell(3, 4)])),
+    ("chain-mismatch", lambda t: t.Stack([rnnc.GRUCell(3, 4)], residual=True)),
+    ("chain-mismatch", lambda t: t.Stack([3])),
+    ("chain-mismatch", lambda t: t.Bidirectional(rnnc.GRUCell(3, 4), rnnc.GRUCell(2, 4))),
+    ("bad-setting", lambda t: t.Bidirectional(rnnc.GRUCell(3, 4), rnnc.GRUCell(3, 4), merge="x")),
+    ("bad-setting", lambda t: t.Stack(3)),
+    ("bad-setting", lambda t: t.Stack([rnnc.GRUCell(3, 4)], residual=[1])),
+    ("bad-setting", lambda t: t.Stack([rnnc.GRUCell(3, 4)], dropout=1.0)),
+    ("bad-setting", lambda t: t.Stack([rnnc.GRUCell(3, 4)], batch_first="yes")),
+    ("bad-setting", lambda t: t.Stack([t.Recur(rnnc.GRUCell(3, 4), batch_first=True)])),
+    ("unknown-names", lambda t: t.Stack({"forward": rnnc.GRUCell(3, 4)})),
+    ("unknown-names", lambda t: pair()[0](inputs(), {"0.h": torch.zeros(ROWS, 4)})),
+    ("array-shape", lambda t: pair()[0](inputs(2))),
+    ("array-shape", lambda t: pair()[0].step(inputs()[0])),
+    ("array-dtype", lambda t: pair()[0](inputs().float())),
+    ("array-dtype", lambda t: pair()[0](inputs().numpy())),
+    ("out-of-range", lambda t: pair()[0](inputs(), lengths=[6, 1, 1])),
+    ("bad-setting", lambda t: pair()[0](inputs(), boundaries=0)),
+])  # fmt: skip
+def test_mistakes_are_named(wrong: Any) -> None:
+    code, call = wrong
+    with pytest.raises(rnnc.Error) as found:
+        call(rnnc.torch)
+    assert found.value.code == code
+
+
+@pytest.mark.parametrize(("steps", "rows"), [(0, 2), (2, 0)])
+def test_layers_take_no_steps_and_no_rows(steps: int, rows: int) -> None:
+    module, _ = pair()
+    ys, last = module(inputs()[:1, :1].expand(steps, rows, 3))
+    assert ys.shape == (steps, rows, 2)
+    assert {value.shape for value in last.values()} == {(rows, 2), (rows, 4)}

@@ -1,0 +1,153 @@
+"""Every transform of `torch.func` takes a module, with its masks, and is right.
+
+What is right is a loop of plain calls, whose derivatives `test_functions.py` has checked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import rnnc
+
+pytest.importorskip("torch", reason="needs torch")
+import torch
+
+import rnnc.torch
+from tests.runtime.pytorch.test_module import NAMES, ROWS, STEPS, close, inputs_of, module_of
+
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated"),  # torch's own doing
+]
+
+MANY = 3
+
+
+class Subject:
+    """A module as a function of its parameters, inputs, state and masks."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.params = {n: p.detach() for n, p in module.named_parameters()}
+        self.state = {n: s + 0.1 for n, s in module.initial_state(ROWS).items()}
+        self.xs = inputs_of(module)
+        draws = torch.Generator().manual_seed(4)
+        self.starts = torch.rand(MANY, STEPS, ROWS, generator=draws) < 0.3
+        self.lengths = torch.tensor([[4, 0, 2], [4, 4, 4], [1, 2, 3]])
+        self.weights = torch.rand(MANY, STEPS, ROWS, generator=draws, dtype=torch.float64)
+
+    def __call__(self, params: Any, xs: Any, state: Any = None, **masks: Any) -> Any:
+        given = {"lengths": self.lengths[0], **masks}
+        return torch.func.functional_call(self.module, params, (xs, state), given)[0]
+
+    def loss(self, params: Any, xs: Any, state: Any = None, **masks: Any) -> Any:
+        return self(params, xs, state, **masks).square().sum()
+
+    @property
+    def many(self) -> Any:
+        xs = self.xs
+        is_real = xs.is_floating_point()
+        return torch.stack([xs * (k + 1) if is_real else (xs + k) % 3 for k in range(MANY)])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_maps_are_loops(name: str) -> None:
+    subject = Subject(module_of(name))
+    vmap, params, xs, many = torch.func.vmap, subject.params, subject.xs, subject.many
+    for k, ys in enumerate(vmap(subject, in_dims=(None, 0))(params, many)):
+        close(ys, subject(params, many[k]))
+    if subject.state:
+        states = {n: torch.stack([s * k for k in range(MANY)]) for n, s in subject.state.items()}
+        for k, ys in enumerate(vmap(subject, in_dims=(None, None, 0))(params, xs, states)):
+            close(ys, subject(params, xs, {n: s[k] for n, s in states.items()}))
+    ensemble = {n: torch.stack([p * (1 + k / 10) for k in range(MANY)]) for n, p in params.items()}
+    for k, ys in enumerate(vmap(subject, in_dims=(0, None))(ensemble, xs)):
+        close(ys, subject({n: p[k] for n, p in ensemble.items()}, xs))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_sample_has_a_gradient_with_masks_of_its_own(name: str) -> None:
+    subject = Subject(module_of(name))
+    grad, params, many = torch.func.grad(subject.loss), subject.params, subject.many
+    wanted = torch.autograd.grad(
+        subject.loss(dict(subject.module.named_parameters()), many[1]),
+        list(subject.module.parameters()),
+    )
+    for found, d in zip(grad(params, many[1]).values(), wanted, strict=True):
+        close(found, d)
+
+    def of_sample(params: Any, xs: Any, starts: Any, lengths: Any, boundaries: Any) -> Any:
+        return grad(params, xs, starts=starts, lengths=lengths, boundaries=boundaries)
+
+    masks = subject.starts, subject.lengths, subject.weights
+    each = torch.func.vmap(of_sample, in_dims=(None, 0, 0, 0, 0))(params, many, *masks)
+    for k in range(MANY):
+        for path, d in of_sample(params, many[k], *(mask[k] for mask in masks)).items():
+            close(each[path][k], d)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_jacobians_agree_under_masks(name: str) -> None:
+    subject = Subject(module_of(name))
+    path, *_ = subject.params
+
+    def of(weight: Any) -> Any:
+        return subject({**subject.params, path: weight}, subject.xs, starts=subject.starts[0])
+
+    weight = subject.params[path]
+    rows = torch.func.jacrev(of)(weight)
+    close(torch.func.jacfwd(of)(weight), rows)
+    moved = torch.func.jvp(of, (weight,), (torch.ones_like(weight),))[1]
+    close(moved, rows.flatten(-weight.ndim).sum(-1))
+
+
+def test_second_derivatives_under_masks_of_each_sample() -> None:
+    subject = Subject(module_of("LSTM"))
+
+    def of(state: Any, lengths: Any, starts: Any) -> Any:
+        given = {"h": state, "c": state}
+        return subject.loss(subject.params, subject.xs, given, lengths=lengths, starts=starts)
+
+    state = torch.ones(ROWS, 4, dtype=torch.float64)
+    hessians = torch.func.vmap(torch.func.hessian(of), in_dims=(None, 0, 0))
+    found = hessians(state, subject.lengths, subject.starts)
+    for k in range(MANY):
+        double = torch.autograd.functional.hessian(
+            lambda s, k=k: of(s, subject.lengths[k], subject.starts[k]), state
+        )
+        close(found[k], double)
+
+
+def test_a_map_in_a_map_and_over_nothing() -> None:
+    subject = Subject(module_of("GRU"))
+    vmap, params, many = torch.func.vmap, subject.params, subject.many
+    twice = torch.stack([many, many + 1])
+    found = vmap(vmap(subject, in_dims=(None, 0)), in_dims=(None, 0))(params, twice)
+    close(found[1, 2], subject(params, twice[1, 2]))
+    assert vmap(subject, in_dims=(None, 0))(params, many[:0]).shape == (0, STEPS, ROWS, 4)
+    none = {n: p[None][:0] for n, p in params.items()}
+    assert vmap(subject, in_dims=(0, None))(none, subject.xs).shape == (0, STEPS, ROWS, 4)
+    empty = vmap(torch.func.grad(subject.loss), in_dims=(0, None))(none, subject.xs)
+    assert empty["U"].shape == (0, 3, 4, 4)
+
+
+def test_several_inputs_and_outputs_under_transforms() -> None:
+    cells = rnnc.loads(
+        "cell Two(n): (h[n], (x[n], z[n])) -> (h', (y, h')) {\n"
+        " param a[n] = ones\n h' = tanh(a * h + x * z)\n y = h' * x }"
+    )
+    module = rnnc.torch.Recur(cells.Two(3), dtype="float64")
+    x = torch.randn(MANY, STEPS, ROWS, 3, dtype=torch.float64)
+    both = torch.func.vmap(lambda x, z: module((x, z))[0], in_dims=(0, None))(x, x[0])
+    for k in range(MANY):
+        for found, wanted in zip(both, module((x[k], x[0]))[0], strict=True):
+            close(found[k], wanted.detach())
+
+    def of(x: Any, z: Any) -> Any:
+        return module((x, z))[0]
+
+    few = [each[:2, :1].clone().requires_grad_() for each in x[:2]]
+    assert torch.autograd.gradcheck(of, few, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(of, few)
