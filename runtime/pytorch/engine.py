@@ -127,6 +127,12 @@ class Engine:
         """Of the initial state."""
         return engine_of(start_of(self.program))
 
+    @property
+    def state_dtype(self) -> torch.dtype:
+        """Of states: float32 where tensors are narrower."""
+        found: torch.dtype = getattr(torch, self.program.arrays.state_dtype)
+        return found
+
     def __deepcopy__(self, _memo: Any) -> Engine:
         return self  # nothing of it changes
 

@@ -43,12 +43,15 @@ class Engines:
         """What runs for parameters like these, of what a message calls `what`.
 
         Raises:
-            DTypeError: NumPy was asked for, and they are on a device. BackendError: it cannot run
+            DTypeError: nothing runs there, or NumPy was asked for, and they are on a
+            device. BackendError: it cannot run
             here. SettingError: nothing computes in that dtype.
         """
         found = self._found.get((dtype, device))
         if found is not None:
             return found
+        if device.type not in ("cpu", "cuda"):
+            raise DTypeError(f"{what} is on {device}, and runs on the CPU or on a CUDA device")
         width = width_of(dtype)
         backend = self.options.backend
         if backend == "auto":

@@ -27,12 +27,14 @@ def beginning(engine: Engine, params: Sequence[Tensor], rows: int, like: Tensor)
         return [
             torch.full(
                 (rows, *map(int, state.node.type.shape)), state.initial.attr[0],
-                dtype=like.dtype, device=like.device,
+                dtype=engine.state_dtype, device=like.device,
             )
             for state in cell.states
         ]  # fmt: skip
     start = engine.start
     flat = [*params, torch.zeros((1, rows, 1), dtype=like.dtype, device=like.device)]
     if torch.compiler.is_compiling():
-        return [value[0] for value in compiled(start, None, None, None, flat)]
-    return [value[0] for value in applied(Call(start), flat)]
+        found = compiled(start, None, None, None, flat)
+    else:
+        found = applied(Call(start), flat)
+    return [value[0].to(engine.state_dtype) for value in found]

@@ -25,9 +25,9 @@ def plain_masks(
     cuts = _by_step_and_row(sizes, like, _at_steps(sizes, like, boundaries))
     if cuts is not None and begins:
         cuts[:1] = cuts.is_floating_point()
-    counts = None
-    if lengths is not None:
-        counts = _tensor(lengths, like).reshape(sizes.batch).to(torch.int64)
+    counts = None if lengths is None else _tensor(lengths, like)
+    if counts is not None and not sizes.batched:
+        counts = counts.reshape(1)
     return Masks(resets, counts, cuts)
 
 

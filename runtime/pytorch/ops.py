@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from ..errors import DTypeError
 from ..tape import Tape
 from ..truncation import check_weights
 from .engine import ENGINES, Call, Engine, Masks, Tensor, Tensors
@@ -81,6 +82,7 @@ def run(
     if weights is not None and weights.is_floating_point():  # no graph knows their values
         check_weights(weights.numpy(force=True))
     call.records = records
+    _check_dtypes(engine, flat)
     outs = engine.run(call, flat)
     if call.tape is None:
         return [_apart(tensor) for tensor in outs]
@@ -98,8 +100,8 @@ def _(
     cell, found = engine.program.cell, []
     for y in cell.outputs:
         found.append(_empty(flat, (steps, rows, *map(int, y.node.type.shape))))
-    for state in cell.states:
-        found.append(_empty(flat, (rows, *map(int, state.node.type.shape))))
+    for state, given in zip(cell.states, engine.parts(flat)[1], strict=True):
+        found.append(given.new_empty((rows, *map(int, state.node.type.shape))))
     for shape in engine.kept(_variant(engine, kinds, masks)).values() if records else ():
         found.append(_empty(flat, (steps, rows, *shape)))
     return found
@@ -122,11 +124,22 @@ def _(
     name: str, kinds: str, masks: Sequence[Tensor], d_outs: Sequence[Tensor],
     flat: Sequence[Tensor], found: Sequence[Tensor],
 ) -> list[Tensor]:  # fmt: skip
-    return [_empty(flat, tuple(each.shape)) for each in ENGINES[name].real(flat)]
+    return [each.new_empty(each.shape) for each in ENGINES[name].real(flat)]
 
 
 def _call(engine: Engine, kinds: str, masks: Sequence[Tensor]) -> Call:
     return Call(engine, Masks(**_named(kinds, masks)))
+
+
+def _check_dtypes(engine: Engine, flat: Sequence[Tensor]) -> None:
+    """Raise a `DTypeError` where what a module would refuse has come through a graph."""
+    _, states, inputs = engine.parts(list(zip(flat, engine.is_real, strict=True)))
+    width = getattr(torch, engine.program.dtype)
+    names = [*engine.states, *engine.inputs]
+    wanted = [*[engine.state_dtype] * len(states), *[width] * len(inputs)]
+    for name, (tensor, is_real), dtype in zip(names, [*states, *inputs], wanted, strict=True):
+        if is_real and tensor.dtype != dtype:
+            raise DTypeError(f"{name} is {tensor.dtype}, and the module takes {dtype}")
 
 
 def _named(kinds: str, masks: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -156,7 +169,8 @@ def _tape(
     known |= dict(zip(engine.kept(variant), found[engine.outs :], strict=True))
     masks = call.masks
     if masks.lengths is not None:
-        known["mask.valid"] = torch.arange(steps)[:, None] < masks.lengths
+        steps_of = torch.arange(steps, device=masks.lengths.device)
+        known["mask.valid"] = steps_of[:, None] < masks.lengths
     known |= {"mask.starts": masks.starts}
     known |= {f"mask.{name}": masks.boundaries for name in ("boundaries", "weights")}
     arrays = {name: engine.array(known[name]) for name in engine.read_back(variant)}

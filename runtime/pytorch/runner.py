@@ -150,10 +150,10 @@ class Runner:
                         f"{describe(wanted)}"
                     )
                 found = state[named.name].dtype, state[named.name].device
-                if found != (like.dtype, like.device):
+                if found != (engine.state_dtype, like.device):
                     raise DTypeError(
                         f"state {named.name} is {found[0]} on {found[1]}, and {self.label} keeps "
-                        f"{like.dtype} on {like.device}"
+                        f"{engine.state_dtype} on {like.device}"
                     )
         return [state[name] if sizes.batched else state[name][None] for name in self.states]
 

@@ -1,0 +1,80 @@
+"""Modules on Triton: NumPy's numbers, and states in float32 whatever the width of the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import rnnc
+
+pytest.importorskip("torch", reason="needs torch")
+pytest.importorskip("triton", reason="needs triton")
+import torch
+
+import rnnc.torch
+from rnnc.runtime.backends import has_cuda
+from tests.runtime.pytorch.test_module import close
+
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.skipif(has_cuda(), reason="the interpreter runs on tensors of the CPU"),
+    pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated"),  # torch's own doing
+]
+
+MASKS = {"lengths": [3, 1], "starts": [False, True, False], "boundaries": 2}
+
+
+def inputs(dtype: Any) -> Any:
+    return torch.randn(3, 2, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+@pytest.mark.parametrize("cell", [rnnc.LSTMCell(3, 4), rnnc.GRUCell(3, 4)], ids=str)
+def test_kernels_have_numpys_values_and_gradients(cell: Any) -> None:
+    kernels, plain = (rnnc.torch.Recur(cell, backend=b) for b in ("triton", "numpy"))
+    xs = inputs(torch.float32)
+    found = []
+    for module in (kernels, plain):
+        ys, last = module(xs, **MASKS)
+        loss = ys.square().sum() + last["h"].sum()
+        found.append([ys, *last.values(), *torch.autograd.grad(loss, list(module.parameters()))])
+    for mine, true in zip(*found, strict=True):
+        close(mine, true.detach(), 2e-6)
+    v = torch.ones_like(xs)
+    moved = [torch.func.jvp(lambda x, m=m: m(x)[0], (xs,), (v,))[1] for m in (kernels, plain)]
+    close(moved[0], moved[1].detach(), 2e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_narrow_modules_keep_their_states_in_float32(dtype: Any) -> None:
+    module, wide = (rnnc.torch.Recur(rnnc.LSTMCell(3, 4), backend="triton") for _ in range(2))
+    xs = inputs(dtype)
+    ys, state = module.to(dtype)(xs)
+    assert ys.dtype == dtype
+    assert {value.dtype for value in state.values()} == {torch.float32}
+    again, _ = module(xs, state)
+    close(again.float(), wide(xs.float(), wide(xs.float())[1])[0].detach(), 2e-2)
+    state = {path: value.detach().requires_grad_() for path, value in state.items()}
+    module(xs, state)[0].float().sum().backward()
+    assert {p.grad.dtype for p in module.parameters() if p.grad is not None} == {dtype}
+    assert {s.grad.dtype for s in state.values() if s.grad is not None} == {torch.float32}
+    with pytest.raises(rnnc.Error, match=r"state h is .*, and .* keeps torch.float32"):
+        module(xs, {path: value.detach().to(dtype) for path, value in state.items()})
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_narrow_module_that_learns_its_beginning_is_one_graph() -> None:
+    torch._dynamo.reset()
+    cells = rnnc.loads(
+        "cell L(n): (h[n] = g, x[n]) -> (h', h') { param g[n] = ones\n h' = 0.9 * h + x }"
+    )
+    module = rnnc.torch.Recur(cells.L(3), backend="triton", dtype=torch.bfloat16)
+    compiled: Any = torch.compile(module, fullgraph=True, backend="aot_eager")
+    xs = inputs(torch.bfloat16)
+    (ys, last), (wanted, true) = compiled(xs), module(xs)
+    assert torch.equal(ys, wanted)
+    assert torch.equal(last["h"], true["h"]) and last["h"].dtype == torch.float32
+    (d,) = torch.autograd.grad(last["h"].sum(), list(module.parameters()))
+    (d_true,) = torch.autograd.grad(true["h"].sum(), list(module.parameters()))
+    assert torch.equal(d, d_true) and d.any()
+    torch._dynamo.reset()
