@@ -78,7 +78,8 @@ class Bidirectional(Layered):
         masks = plain_masks(sizes, xs, starts, lengths, boundaries, begins=False)
 
         def around(array: Tensor) -> Tensor:
-            return sizes.returned(turned(sizes.arranged(array), masks.lengths))
+            found: Tensor = sizes.returned(turned(sizes.arranged(array), masks.lengths))
+            return found
 
         def mask_around(mask: Tensor | None) -> Tensor | None:
             return None if mask is None else sizes.returned(turned_mask(mask, masks.lengths))

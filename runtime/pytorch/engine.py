@@ -21,6 +21,7 @@ import torch
 from ...compiler.tangent import prefix_of, tangent
 from ...compiler.text import show
 from ..arrays import AnyArray
+from ..errors import CheckpointError
 from ..program import Program
 from ..tape import Tape
 from .start import start_of
@@ -283,3 +284,18 @@ def engine_of(program: Program) -> Engine:
         if found is None:
             found = ENGINES[name_of(program)] = Engine(program)
         return found
+
+
+def engine_named(name: str) -> Engine:
+    """The engine that a graph calls.
+
+    Raises:
+        CheckpointError: nobody holds it in this process.
+    """
+    found = ENGINES.get(name)
+    if found is None:
+        raise CheckpointError(
+            f"a graph calls the program {name}, which is not here: make the module that it was "
+            "exported from, and keep it"
+        )
+    return found

@@ -190,8 +190,8 @@ def _on_more_rows(size: int, dims: Any, call: Call, flat: Sequence[Tensor]) -> A
     ys = len(call.engine.outputs)
     x, dim = inputs[0]
     rows = x.shape[1] if dim is None else _in_front(x, dim, size).shape[2]
-    found = [y.unflatten(1, (size, rows)) for y in outs[:ys]]  # [T, V, B, ...]
-    found += [state.unflatten(0, (size, rows)) for state in outs[ys:]]
+    found = [y.reshape(y.shape[0], size, rows, *y.shape[2:]) for y in outs[:ys]]  # [T, V, B, ...]
+    found += [state.reshape(size, rows, *state.shape[1:]) for state in outs[ys:]]
     return tuple(found), (*[1] * ys, *[0] * (len(outs) - ys))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ..errors import DTypeError, SettingError
 from ..inputs import Call as Sizes
 from .engine import Masks, Tensor
 
@@ -22,10 +23,14 @@ def plain_masks(
 ) -> Masks:
     """Masks of a call that begins with the initial state, or with another."""
     resets = _by_step_and_row(sizes, like, starts)
+    if resets is not None and resets.dtype != torch.bool:
+        raise DTypeError("starts holds truth values")
     cuts = _by_step_and_row(sizes, like, _at_steps(sizes, like, boundaries))
     if cuts is not None and begins:
         cuts[:1] = cuts.is_floating_point()
     counts = None if lengths is None else _tensor(lengths, like)
+    if counts is not None and (counts.is_floating_point() or counts.dtype == torch.bool):
+        raise DTypeError("lengths holds an integer for each row")
     if counts is not None and not sizes.batched:
         counts = counts.reshape(1)
     return Masks(resets, counts, cuts)
@@ -51,6 +56,8 @@ def _at_steps(sizes: Sizes, like: Tensor, given: Any) -> Any:
     """A period or numbers of steps -> bool[T]; anything else as it is."""
     steps = torch.arange(sizes.steps, device=like.device)
     if isinstance(given, int):
+        if given < 1:
+            raise SettingError("the period of boundaries is at least 1 step")
         return steps % given == 0
     if given is None:
         return None
@@ -63,6 +70,10 @@ def _by_step_and_row(sizes: Sizes, like: Tensor, given: Any) -> Tensor | None:
     if given is None:
         return None
     mask = _tensor(given, like)
+    if not (mask.dtype == torch.bool or mask.is_floating_point()):
+        raise DTypeError("starts and boundaries hold truth values, boundaries also real numbers")
+    if mask.requires_grad:
+        raise DTypeError("boundaries and starts have no gradient: pass them with .detach()")
     if mask.ndim == 1:
         return mask[:, None].expand(sizes.steps, sizes.batch).clone()
     return (mask.swapaxes(0, 1) if sizes.swapped else mask).clone()

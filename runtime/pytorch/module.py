@@ -67,9 +67,13 @@ class Recur(Layer):
         width = check_dtype(bound.dtype if dtype is None else dtype)
         values = bound.values() if seed is None else BoundCell(bound.cell, seed=seed).values()
         element = getattr(torch, width)
-        tensors = {
-            name: torch.tensor(array, dtype=element, device=place) for name, array in values.items()
-        }
+        try:
+            tensors = {
+                name: torch.tensor(array, dtype=element, device=place)
+                for name, array in values.items()
+            }
+        except (AssertionError, RuntimeError) as error:  # torch without CUDA, no such device
+            raise SettingError(f"device={device!r} cannot be used here: {error}") from None
         self.batch_first = bool(batch_first)
         self._runner = Runner(bound.cell, Options(backend, bool(exact), bool(fast)), f"{bound}")
         self._paths = [param.name for param in bound.cell.params]

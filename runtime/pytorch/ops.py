@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from ..errors import DTypeError
+from ..errors import DTypeError, NoGradientError
 from ..tape import Tape
 from ..truncation import check_weights
-from .engine import ENGINES, Call, Engine, Masks, Tensor, Tensors
+from .engine import Call, Engine, Masks, Tensor, Tensors, engine_named
 
 
 def compiled(
@@ -76,12 +76,13 @@ class Compiled(torch.autograd.Function):
 def run(
     name: str, kinds: str, masks: Sequence[Tensor], flat: Sequence[Tensor], records: bool
 ) -> list[Tensor]:
-    engine = ENGINES[name]
+    engine = engine_named(name)
     call = _call(engine, kinds, masks)
     weights = call.masks.boundaries
     if weights is not None and weights.is_floating_point():  # no graph knows their values
         check_weights(weights.numpy(force=True))
     call.records = records
+    _check_no_duals()
     _check_dtypes(engine, flat)
     outs = engine.run(call, flat)
     if call.tape is None:
@@ -94,7 +95,8 @@ def run(
 def _(
     name: str, kinds: str, masks: Sequence[Tensor], flat: Sequence[Tensor], records: bool
 ) -> list[Tensor]:
-    engine = ENGINES[name]
+    _check_no_duals()
+    engine = engine_named(name)
     x = engine.parts(flat)[2][0]
     steps, rows = x.shape[:2]
     cell, found = engine.program.cell, []
@@ -112,7 +114,7 @@ def run_back(
     name: str, kinds: str, masks: Sequence[Tensor], d_outs: Sequence[Tensor],
     flat: Sequence[Tensor], found: Sequence[Tensor],
 ) -> list[Tensor]:  # fmt: skip
-    engine = ENGINES[name]
+    engine = engine_named(name)
     call = _call(engine, kinds, masks)
     variant = _variant(engine, kinds, masks)
     call.tape = _tape(engine, call, variant, flat, found)
@@ -124,7 +126,38 @@ def _(
     name: str, kinds: str, masks: Sequence[Tensor], d_outs: Sequence[Tensor],
     flat: Sequence[Tensor], found: Sequence[Tensor],
 ) -> list[Tensor]:  # fmt: skip
-    return [each.new_empty(each.shape) for each in ENGINES[name].real(flat)]
+    return [each.new_empty(each.shape) for each in engine_named(name).real(flat)]
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    name, kinds, masks, flat, records = inputs
+    ctx.said, ctx.masks, ctx.records = (name, kinds), len(masks), records
+    ctx.save_for_backward(*masks, *flat, *output)
+
+
+def _back(ctx: Any, d_found: Sequence[Tensor | None]) -> tuple[Any, ...]:
+    """What `Compiled` does, for a graph that was exported."""
+    engine, saved = engine_named(ctx.said[0]), ctx.saved_tensors
+    end = ctx.masks + len(engine.is_real)
+    masks, flat, found = list(saved[: ctx.masks]), list(saved[ctx.masks : end]), list(saved[end:])
+    if not ctx.records:
+        found = run(*ctx.said, masks, flat, True)
+    pairs = zip(found[: engine.outs], d_found, strict=False)
+    d_outs = [torch.zeros_like(y) if d is None else d.contiguous() for y, d in pairs]
+    ds = engine.everywhere(run_back(*ctx.said, masks, d_outs, flat, found))
+    return None, None, [None] * len(masks), list(ds), None
+
+
+run.register_autograd(_back, setup_context=_keep)
+
+
+def _check_no_duals() -> None:
+    """Raise an error where a graph would lose the tangents of dual tensors without a word."""
+    if torch.autograd.forward_ad._current_level >= 0:
+        raise NoGradientError(
+            "a graph of torch.compile or torch.export has no derivative in forward mode: call the "
+            "module itself"
+        )
 
 
 def _call(engine: Engine, kinds: str, masks: Sequence[Tensor]) -> Call:

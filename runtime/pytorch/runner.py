@@ -161,16 +161,19 @@ class Runner:
         self, engine: Engine, sizes: Sizes, like: Tensor, *said: Any
     ) -> tuple[Call, list[Tensor]]:
         """A call with its masks; those that `vmap` maps are beside it, and not looked at yet."""
-        *given, begins = said
+        starts, lengths, boundaries, begins = said
+        given = starts, lengths, boundaries
         if all(each is None for each in given):
             return Call(engine), []
         if any(map(is_mapped, given)):
-            plain = plain_masks(sizes, like, *given, begins)
+            plain = plain_masks(sizes, like, starts, lengths, boundaries, begins)
             found = {name: getattr(plain, name) for name in ("starts", "lengths", "boundaries")}
             found = {name: mask for name, mask in found.items() if mask is not None}
             return Call(engine, mapped=tuple(found)), list(found.values())
         with torch._C._DisableFuncTorch():
-            return Call(engine, self._masks(sizes, like, *map(unwrapped, given), begins)), []
+            starts, lengths, boundaries = map(unwrapped, given)
+            masks = self._masks(sizes, like, starts, lengths, boundaries, begins)
+            return Call(engine, masks), []
 
     def _masks(
         self, sizes: Sizes, like: Tensor, starts: Any, lengths: Any, boundaries: Any, begins: bool

@@ -150,7 +150,7 @@ class Stateful(torch.nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        found = dict(super().__getstate__())  # type: ignore[arg-type]
+        found: dict[str, Any] = dict(self.__dict__)  # as every module's
         if self._state is not None:
             found["_state"] = {name: v.detach() for name, v in self._state.items()}
         return found

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import io
 from typing import Any
 
 import pytest
 
+import rnnc
 from rnnc.runtime.program import Program
 from tests.compiler.backends.sources import CELLS
 from tests.runtime.pytorch.test_module import NAMES, close, inputs_of, module_of
@@ -13,6 +16,7 @@ from tests.runtime.pytorch.test_module import NAMES, close, inputs_of, module_of
 pytest.importorskip("torch", reason="needs torch")
 import torch
 
+import rnnc.torch
 from rnnc.runtime.pytorch.engine import engine_of
 from rnnc.runtime.pytorch.ops import run, run_back
 
@@ -84,10 +88,74 @@ def test_an_exported_module_runs_at_other_lengths() -> None:
     exported = torch.export.export(module, (inputs_of(module),), dynamic_shapes={"xs": sizes})
     for steps, rows in ((4, 3), (7, 2)):
         xs = inputs_of(module, steps, rows)
-        close(exported.module()(xs)[0], module(xs)[0].detach())
+        ys, wanted = exported.module()(xs)[0], module(xs)[0]
+        close(ys, wanted.detach())
+        true = torch.autograd.grad(wanted.square().sum(), list(module.parameters()))
+        graph = exported.module()
+        found = torch.autograd.grad(graph(xs)[0].square().sum(), list(graph.parameters()))
+        for d, d_true in zip(found, true, strict=True):
+            close(d, d_true)
 
 
-@pytest.mark.parametrize("kinds", ["", "starts,", "starts,lengths,boundaries,"])
+def test_an_exported_file_runs_where_its_module_is() -> None:
+    module = rnnc.torch.Recur(rnnc.GRUCell(3, 7), dtype="float64")
+    xs, file = inputs_of(module), io.BytesIO()
+    wanted = module(xs)[0].detach()
+    torch.export.save(torch.export.export(module, (xs,)), file)
+    file.seek(0)
+    graph = torch.export.load(file).module()
+    close(graph(xs)[0], wanted)
+    torch._dynamo.reset()
+    del module
+    gc.collect()
+    with pytest.raises(rnnc.Error, match="make the module that it was exported from"):
+        graph(xs)
+    module = rnnc.torch.Recur(rnnc.GRUCell(3, 7), dtype="float64")
+    close(graph(xs)[0], wanted)
+    del module
+
+
+def test_a_graph_does_not_lose_tangents_without_a_word() -> None:
+    module = module_of("GRU").requires_grad_(requires_grad=False)
+    xs = inputs_of(module)
+    graph = torch.export.export(module, (xs,)).module()
+    with pytest.raises(rnnc.Error, match="no derivative in forward mode") as error:
+        torch.func.jvp(lambda x: graph(x)[0], (xs,), (xs,))
+    assert error.value.code == "no-gradient"
+
+
+@pytest.mark.parametrize("name", ["jvp", "grad", "vmap"])
+def test_a_transform_within_a_graph_is_right_or_refused(name: str) -> None:
+    module = module_of("GRU").requires_grad_(requires_grad=False)
+    xs, func = inputs_of(module), torch.func
+
+    def run(x: Any) -> Any:
+        return module(x)[0]
+
+    whole: Any = {
+        "jvp": lambda x: func.jvp(run, (x,), (x,))[1],
+        "grad": func.grad(lambda x: run(x).square().sum()),
+        "vmap": lambda x: func.vmap(run)(torch.stack([x, x + 1])),
+    }[name]
+    compiled: Any = torch.compile(whole, fullgraph=True, backend="aot_eager")
+    try:
+        found = compiled(xs)
+    except (torch._dynamo.exc.TorchRuntimeError, torch._dynamo.exc.Unsupported):
+        return  # by PyTorch, which knows no such transform of an op, or by us
+    close(found, whole(xs))
+
+
+def test_a_graph_takes_no_other_dtype_for_its_own() -> None:
+    module = module_of("GRU")
+    xs = inputs_of(module)
+    compiled: Any = torch.compile(module, fullgraph=True, backend="aot_eager")
+    with pytest.raises(rnnc.Error, match=r"x is torch.float32, and the module takes torch.float64"):
+        compiled(xs.float())
+    with pytest.raises(rnnc.Error, match=r"h is torch.float32, and the module takes torch.float64"):
+        compiled(xs, {"h": torch.zeros(3, 4)})
+
+
+@pytest.mark.parametrize("kinds", ["", "starts,", "starts,lengths,boundaries,", "weights,"])
 @pytest.mark.parametrize("name", ["LSTM", "SLSTM", "Embedding", "DeltaNet"])
 def test_ops_keep_pytorchs_rules(name: str, kinds: str) -> None:
     cell = CELLS[name]()
@@ -104,6 +172,8 @@ def test_ops_keep_pytorchs_rules(name: str, kinds: str) -> None:
     flat += [like(x.node, 3, 2) for x in cell.inputs]
     steps = torch.tensor([[0, 1], [1, 0], [0, 0]], dtype=torch.bool)
     given = {"starts": steps, "lengths": torch.tensor([3, 1]), "boundaries": ~steps}
+    if kinds == "weights,":
+        kinds, given = "boundaries,", {"boundaries": 0.5 * steps.double()}
     masks = [given[kind] for kind in kinds.split(",") if kind]
     torch.library.opcheck(run, (engine.name, kinds, masks, flat, True))
     torch.library.opcheck(run, (engine.name, kinds, masks, flat, False))
@@ -123,6 +193,7 @@ def test_ops_keep_pytorchs_rules(name: str, kinds: str) -> None:
     {"lengths": torch.tensor([9, 1, 1])},
     {"state": {"h": torch.zeros(3, 4)}},
 ])  # fmt: skip
+@pytest.mark.filterwarnings("ignore")  # torch's, where it gives up a graph
 def test_mistakes_are_answered_in_graphs_too(wrong: Any) -> None:
     module = module_of("GRU")
     compiled: Any = torch.compile(module, backend="aot_eager")

@@ -111,9 +111,8 @@ def test_directions_merge_and_begin_where_they_are_told(merge: str) -> None:
 def torch_layers(kind: str) -> tuple[Any, Any]:
     """PyTorch's three bidirectional layers, and ours with the same weights."""
     layer = getattr(torch.nn, kind)(3, 4, num_layers=3, bidirectional=True, dtype=torch.float64)
-    return rnnc.torch.Stack(
-        [each for _, each in sorted(rnnc.interop.from_torch(layer)._layers.items())]
-    ), layer
+    ours: Any = rnnc.interop.from_torch(layer)
+    return rnnc.torch.Stack([each for _, each in sorted(ours._layers.items())]), layer
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])

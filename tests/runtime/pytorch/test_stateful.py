@@ -89,10 +89,11 @@ def test_another_number_of_rows_is_an_error_until_it_is_reset() -> None:
     net(xs)
     before = dict(net.state)
     packed = torch.nn.utils.rnn.pack_sequence([xs[:, 0], xs[:, 1]])
-    for call in (
+    calls: Any = (
         lambda: net(xs[:, :2]), lambda: net(xs[:, 0]), lambda: net.step(xs[0, 0]),
         lambda: net(packed),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for call in calls:
         with pytest.raises(rnnc.Error, match=r"of 3 rows, and the call of .*: call reset\(\)") as e:
             call()
         assert e.value.code == "state-mismatch"

@@ -114,7 +114,7 @@ def test_second_derivatives_under_masks_of_each_sample() -> None:
     hessians = torch.func.vmap(torch.func.hessian(of), in_dims=(None, 0, 0))
     found = hessians(state, subject.lengths, subject.starts)
     for k in range(MANY):
-        double = torch.autograd.functional.hessian(
+        double = torch.autograd.functional.hessian(  # type: ignore[no-untyped-call]
             lambda s, k=k: of(s, subject.lengths[k], subject.starts[k]), state
         )
         close(found[k], double)
