@@ -102,6 +102,7 @@ def test_source(source: Snippet) -> None:
     assert sorted(set(codes)) == sorted(set(wrong)), f"{source} has the problems {codes}"
 
 
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # Dynamo
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page(page: Path, folder: Path) -> None:
     if not page.exists():
