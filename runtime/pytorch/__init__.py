@@ -2,5 +2,8 @@
 
 engine      a program on tensors, without autograd
 functions   two `autograd.Function`s around it, and what they are under every transform
-module      `nn.Module`s
+ops         the same as custom ops, for graphs
+module      a cell as an `nn.Module`; `layer` is what all modules have in common
+stack, bidirectional, stateful      modules made of modules
+drop_in     modules in place of PyTorch's own
 """

@@ -113,8 +113,8 @@ class Stateful(torch.nn.Module):
             like = next(iter(self._state.values()))
             mask = read_rows(rows, lead[0], TorchArrays("float32", like.device))
             for name, fresh in self.module.initial_state(lead[0]).items():
-                wide = mask.reshape(-1, *[1] * (fresh.ndim - 1))
-                self._state = {**self._state, name: torch.where(wide, fresh, self._state[name])}
+                wide, old = mask.reshape(-1, *[1] * (fresh.ndim - 1)), self._state[name]
+                self._state = {**self._state, name: torch.where(wide, fresh.to(old), old)}
 
     # -- what a call begins with -------------------------------------------------------------------
 
