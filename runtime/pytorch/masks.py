@@ -7,6 +7,7 @@ says what is wrong with it.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -21,11 +22,15 @@ _functorch = torch._C._functorch
 def plain_masks(
     sizes: Sizes, like: Tensor, starts: Any, lengths: Any, boundaries: Any, begins: bool
 ) -> Masks:
-    """Masks of a call that begins with the initial state, or with another."""
-    resets = _by_step_and_row(sizes, like, starts)
+    """Masks of a call that begins with the initial state, or with another.
+
+    Raises:
+        SettingError, DTypeError: one is of no such kind.
+    """
+    resets = _by_step_and_row(sizes, like, starts, "starts")
     if resets is not None and resets.dtype != torch.bool:
         raise DTypeError("starts holds truth values")
-    cuts = _by_step_and_row(sizes, like, _at_steps(sizes, like, boundaries))
+    cuts = _by_step_and_row(sizes, like, _at_steps(sizes, like, boundaries), "boundaries")
     if cuts is not None and begins:
         cuts[:1] = cuts.is_floating_point()
     counts = None if lengths is None else _tensor(lengths, like)
@@ -38,7 +43,7 @@ def plain_masks(
 
 def is_mapped(given: Any) -> bool:
     """Whether `vmap` has an axis of it, at any level."""
-    while isinstance(given, Tensor) and _functorch.is_functorch_wrapped_tensor(given):
+    while _is_wrapped(given):
         if _functorch.is_batchedtensor(given):
             return True
         given = _functorch.get_unwrapped(given)
@@ -47,9 +52,23 @@ def is_mapped(given: Any) -> bool:
 
 def unwrapped(given: Any) -> Any:
     """Without what `grad` and `jvp` put around it: a mask has no derivative."""
-    while isinstance(given, Tensor) and _functorch.is_functorch_wrapped_tensor(given):
+    while _is_wrapped(given):
         given = _functorch.get_unwrapped(given)
     return given
+
+
+def beneath() -> AbstractContextManager[Any]:
+    """Where tensors that no transform wraps can be looked at while one is at work."""
+    if torch.compiler.is_compiling():
+        return nullcontext()
+    beneath_all: AbstractContextManager[Any] = torch._C._DisableFuncTorch()
+    return beneath_all
+
+
+def _is_wrapped(given: Any) -> bool:
+    if torch.compiler.is_compiling():  # a part of a call that no graph takes whole
+        return False
+    return isinstance(given, Tensor) and _functorch.is_functorch_wrapped_tensor(given)
 
 
 def _at_steps(sizes: Sizes, like: Tensor, given: Any) -> Any:
@@ -62,21 +81,24 @@ def _at_steps(sizes: Sizes, like: Tensor, given: Any) -> Any:
     if given is None:
         return None
     found = _tensor(given, like)
-    is_steps = found.ndim == 1 and not found.is_floating_point() and found.dtype != torch.bool
-    return torch.isin(steps, found) if is_steps else found
+    return torch.isin(steps, found) if found.ndim == 1 and not _is_mask(found) else found
 
 
-def _by_step_and_row(sizes: Sizes, like: Tensor, given: Any) -> Tensor | None:
+def _by_step_and_row(sizes: Sizes, like: Tensor, given: Any, name: str) -> Tensor | None:
     if given is None:
         return None
     mask = _tensor(given, like)
-    if not (mask.dtype == torch.bool or mask.is_floating_point()):
-        raise DTypeError("starts and boundaries hold truth values, boundaries also real numbers")
+    if not _is_mask(mask):
+        raise DTypeError(f"{name} holds truth values")
     if mask.requires_grad:
-        raise DTypeError("boundaries and starts have no gradient: pass them with .detach()")
+        raise DTypeError(f"{name} has no gradient: pass {name}.detach()")
     if mask.ndim == 1:
         return mask[:, None].expand(sizes.steps, sizes.batch).clone()
     return (mask.swapaxes(0, 1) if sizes.swapped else mask).clone()
+
+
+def _is_mask(mask: Tensor) -> bool:
+    return mask.dtype == torch.bool or mask.is_floating_point()
 
 
 def _tensor(given: Any, like: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from .engine import Call, Engine, Masks, Tensor
 from .engines import Engines, Options
 from .functions import applied
 from .initial import beginning, begins_with_numbers
-from .masks import is_mapped, plain_masks, unwrapped
+from .masks import beneath, is_mapped, plain_masks, unwrapped
 from .ops import compiled
 
 State: TypeAlias = dict[str, Tensor]
@@ -170,7 +170,7 @@ class Runner:
             found = {name: getattr(plain, name) for name in ("starts", "lengths", "boundaries")}
             found = {name: mask for name, mask in found.items() if mask is not None}
             return Call(engine, mapped=tuple(found)), list(found.values())
-        with torch._C._DisableFuncTorch():
+        with beneath():
             starts, lengths, boundaries = map(unwrapped, given)
             masks = self._masks(sizes, like, starts, lengths, boundaries, begins)
             return Call(engine, masks), []

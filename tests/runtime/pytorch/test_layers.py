@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -231,6 +233,23 @@ def test_a_module_in_a_stack_is_that_module_and_its_hooks_run() -> None:
     assert list(last) == ["0.h", "1.h"]
     once = first(inputs())[0] + inputs()
     close(ys, (first(once)[0] + once).detach())
+
+
+def test_copies_pickles_and_autocast_are_of_layers_too() -> None:
+    module, _ = pair(dropout=0.5)
+    module.eval()
+    xs, wanted = inputs(), module(inputs())[0]
+    for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert torch.equal(twin(xs)[0], wanted)
+        twin.load_state_dict({path: 2 * p for path, p in module.state_dict().items()})
+        assert not torch.equal(twin(xs)[0], wanted)
+    close(module(xs)[0], wanted.detach(), 0)
+    module.float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ys, state = module(xs.float(), lengths=LENGTHS)
+    assert ys.dtype == torch.bfloat16
+    assert {value.dtype for value in state.values()} == {torch.float32}
+    close(ys.float(), module(xs.float(), lengths=LENGTHS)[0].detach(), 3e-2)
 
 
 @pytest.mark.parametrize("wrong", [
