@@ -45,14 +45,14 @@ def run_back(call: Call, d_outs: Sequence[Tensor], flat: Sequence[Tensor]) -> Te
 
 def _is_watched(flat: Sequence[Tensor]) -> bool:
     """Whether somebody may want a derivative."""
-    if _is_transformed():
+    if is_transformed():
         return True
     if torch.autograd.forward_ad._current_level >= 0:  # a dual tensor shows its tangent to no one
         return True
     return torch.is_grad_enabled() and any(each.requires_grad for each in flat)
 
 
-def _is_transformed() -> bool:
+def is_transformed() -> bool:
     """Whether `vmap`, `grad` or another transform of torch.func is at work."""
     return torch._C._functorch.peek_interpreter_stack() is not None
 
@@ -69,7 +69,7 @@ class Run(torch.autograd.Function):
         call, *flat = inputs
         ctx.call, ctx.kept = call, None
         kept: list[Tensor] = []
-        if call.tape is not None and not _is_transformed():  # PyTorch's to free, and to offload
+        if call.tape is not None and not is_transformed():  # PyTorch's to free, and to offload
             ctx.kept, call.tape = call.tape, None
             kept = [call.engine.tensor(array) for array in ctx.kept.arrays.values()]
             ctx.kept = replace(ctx.kept, arrays=dict.fromkeys(ctx.kept.arrays))

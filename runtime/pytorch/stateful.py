@@ -18,6 +18,7 @@ from ..checks import a_type, check_names, describe
 from ..errors import SettingError, ShapeError, StateError
 from ..tensors import TorchArrays
 from .engine import Tensor
+from .functions import is_transformed
 from .layer import Layer
 from .runner import State, check_tensor
 
@@ -53,7 +54,8 @@ class Stateful(torch.nn.Module):
         Args:
             xs, starts, lengths, boundaries: as for the module.
         Raises:
-            StateError: the state is of another number of rows. And as the module; the state is
+            StateError: the state is of another number of rows; or a transform of torch.func is at
+            work, which takes the module with its state passed. And as the module; the state is
             then as it was.
         """
         ys, self._state = self.module(
@@ -120,6 +122,11 @@ class Stateful(torch.nn.Module):
 
     def _before(self, xs: Any, *, single: bool = False) -> State | None:
         """The state that fits a call, or None."""
+        if not torch.compiler.is_compiling() and is_transformed():
+            raise StateError(
+                "a state that is kept would be left behind by a transform of torch.func: pass it "
+                "through, ys, state = net.module(xs, state)"
+            )
         if self._state and not torch.compiler.is_compiling():
             rows, lead = self._rows_of(xs, single), _lead(self._state, self.module._states)
             if rows is not None and rows != lead:

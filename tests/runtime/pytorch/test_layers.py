@@ -161,6 +161,15 @@ def test_every_transform_takes_layers() -> None:
         close(ys, run(params, many[k]))
     each = func.vmap(func.grad(loss), in_dims=(None, 0))(params, many)
     close(each["0.backwards.U"][1], func.grad(loss)(params, many[1])["0.backwards.U"])
+    masks = torch.stack([LENGTHS, LENGTHS.flip(0)]), torch.rand(2, STEPS, ROWS) < 0.4
+
+    def masked(params: Any, xs: Any, lengths: Any, starts: Any) -> Any:
+        given = {"lengths": lengths, "starts": starts}
+        return func.functional_call(module, params, (xs,), given)[0].square().sum()
+
+    each = func.vmap(func.grad(masked), in_dims=(None, 0, 0, 0))(params, many, *masks)
+    for n, d in func.grad(masked)(params, many[1], *(mask[1] for mask in masks)).items():
+        close(each[n][1], d)
     ensemble = {n: torch.stack([p, 1.1 * p]) for n, p in params.items()}
     found = func.vmap(run, in_dims=(0, None))(ensemble, xs)
     close(found[1], run({n: p[1] for n, p in ensemble.items()}, xs))

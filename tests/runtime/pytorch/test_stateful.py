@@ -124,6 +124,17 @@ def test_a_mistake_leaves_the_state() -> None:
         rnnc.torch.Stateful(torch.nn.LSTM(3, 4))  # type: ignore[arg-type]
 
 
+def test_a_transform_takes_the_module_with_its_state_passed() -> None:
+    net, xs = rnnc.torch.Stateful(module_of("GRU")), inputs_of(module_of("GRU"))
+    net(xs)
+    before = dict(net.state)
+    for transform in (torch.func.vmap, torch.func.grad):
+        with pytest.raises(rnnc.Error, match="would be left behind by a transform") as error:
+            transform(lambda x: net(x).sum())(xs)
+        assert error.value.code == "state-mismatch"
+    assert all(net.state[path] is value for path, value in before.items())
+
+
 def test_the_state_is_no_parameter_and_copies_leave_its_past() -> None:
     net, xs = rnnc.torch.Stateful(layers()), inputs_of(module_of("LSTM"))
     fresh = net.state
