@@ -201,6 +201,13 @@ def test_layers_are_one_graph() -> None:
     found = torch.autograd.grad(ys.square().sum(), params)
     for d, true in zip(found, torch.autograd.grad(wanted.square().sum(), params), strict=True):
         close(d, true)
+    rows, steps = torch.export.Dim("rows"), torch.export.Dim("steps")
+    exported = torch.export.export(
+        module, (inputs(),), {"lengths": LENGTHS},
+        dynamic_shapes={"xs": {0: steps, 1: rows}, "lengths": {0: rows}},
+    )  # fmt: skip
+    longer, few = inputs().repeat(2, 1, 1)[:, :2], torch.tensor([9, 1])
+    close(exported.module()(longer, lengths=few)[0], module(longer, lengths=few)[0].detach())
     torch._dynamo.reset()
 
 
