@@ -199,11 +199,19 @@ def test_ops_keep_pytorchs_rules(name: str, kinds: str) -> None:
 ])  # fmt: skip
 def test_mistakes_are_answered_in_graphs_too(wrong: Any) -> None:
     module = module_of("GRU")
-    compiled: Any = torch.compile(module, backend="aot_eager")
+    compiled: Any = torch.compile(module, fullgraph=True, backend="aot_eager")
     with pytest.raises(Exception, match=r".") as found:
         compiled(inputs_of(module), **wrong)
     words = str(found.value)
     assert any(word in words for word in (*wrong, "float64")), words
+
+
+def test_a_mistake_that_breaks_a_graph_is_the_modules_own_error() -> None:
+    module = module_of("GRU")
+    compiled: Any = torch.compile(module, backend="aot_eager")
+    with pytest.raises(rnnc.Error, match="starts holds int64") as found:
+        compiled(inputs_of(module), starts=torch.ones(4, 3, dtype=torch.int64))
+    assert found.value.code == "array-dtype"
 
 
 def test_lists_say_the_same_in_graphs() -> None:
