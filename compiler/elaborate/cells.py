@@ -89,6 +89,7 @@ class Declared(Instance):
         if not any(isinstance(value, Bad) for value in new):
             yield header.outputs(self.declaration.new_carry, scope)  # checks its annotations
         output = yield header.outputs(self.declaration.output, scope)
+        header.check_names(self.declaration.output, scope)
         return Step(tuples.rebuild(self.carry, iter(new)), starts, output)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...grammar.problems import Problem
-from ...grammar.problems_of_names import StateNotSet
+from ...grammar.problems_of_names import DuplicateName, StateNotSet
 from ...grammar.problems_of_values import (
     BadInitialiser,
     KindMismatch,
@@ -158,6 +158,28 @@ def outputs(wanted: Outputs, scope: Scope) -> Work:
     except Problem as problem:
         scope.run.problems.add(problem)
         return Named(name, BAD)
+
+
+def check_names(wanted: Outputs, scope: Scope) -> None:
+    """Report outputs of one name: a net returns each by its own."""
+    first: dict[str, Output] = {}
+    todo = [wanted]
+    while todo:
+        part = todo.pop()
+        if not isinstance(part, Output):
+            todo += part.items[::-1]
+            continue
+        name = part.variable.id + "'" * isinstance(part.variable, Primed)
+        before = first.setdefault(name, part)
+        if before is not part:
+            scope.run.problems.add(
+                DuplicateName(
+                    f"two outputs are called {name}",
+                    part.span,
+                    related=[(before.span, "the first one")],
+                    hints=[f"give it a name of its own: 'again = {name}'"],
+                )
+            )
 
 
 def _output(value: Operand, output: Output, shape: Sizes | None, scope: Scope) -> Value:
