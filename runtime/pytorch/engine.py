@@ -115,6 +115,13 @@ class Engine:
             *(x.node.type.kind == "real" for x in cell.inputs),
         )
 
+        # What Dynamo reads of the initial state is plain numbers: some versions read no more.
+        self.begins: tuple[tuple[tuple[int, ...], float], ...] | None = None
+        if all(state.initial.op.name == "const" for state in cell.states):
+            self.begins = tuple(
+                (tuple(map(int, s.node.type.shape)), float(s.initial.attr[0])) for s in cell.states
+            )
+
     @cached_property
     def tangent(self) -> Engine:
         """Of the cell beside its tangents."""

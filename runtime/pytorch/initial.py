@@ -15,22 +15,13 @@ from .functions import applied
 from .ops import compiled
 
 
-def begins_with_numbers(engine: Engine) -> bool:
-    """Whether no parameter says where a state begins."""
-    return all(state.initial.op.name == "const" for state in engine.program.cell.states)
-
-
 def beginning(engine: Engine, params: Sequence[Tensor], rows: int, like: Tensor) -> list[Tensor]:
     """Every state before the first step."""
-    cell = engine.program.cell
-    if begins_with_numbers(engine):
+    if engine.begins is not None:
         return [
-            torch.full(
-                (rows, *map(int, state.node.type.shape)), state.initial.attr[0],
-                dtype=engine.state_dtype, device=like.device,
-            )
-            for state in cell.states
-        ]  # fmt: skip
+            torch.full((rows, *shape), number, dtype=engine.state_dtype, device=like.device)
+            for shape, number in engine.begins
+        ]
     start = engine.start
     flat = [*params, torch.zeros((1, rows, 1), dtype=like.dtype, device=like.device)]
     if torch.compiler.is_compiling():

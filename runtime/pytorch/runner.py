@@ -21,7 +21,7 @@ from ..truncation import read_boundaries, read_lengths, read_mask
 from .engine import Call, Engine, Masks, Tensor
 from .engines import Engines, Options
 from .functions import applied
-from .initial import beginning, begins_with_numbers
+from .initial import beginning
 from .masks import beneath, is_mapped, plain_masks, unwrapped
 from .ops import compiled
 
@@ -49,7 +49,7 @@ class Runner:
             engine = self._engines.at(like.dtype, like.device, self.label)
         except Error:  # said when it is called
             return
-        if not begins_with_numbers(engine):
+        if engine.begins is None:
             _ = engine.start
 
     def run(
