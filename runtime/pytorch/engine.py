@@ -17,7 +17,9 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
+from ...compiler.pipeline import Programs
 from ...compiler.tangent import prefix_of, tangent
 from ...compiler.text import show
 from ..arrays import AnyArray
@@ -193,13 +195,13 @@ class Engine:
 
     def read_back(self, variant: tuple[str, ...]) -> list[str]:
         """The names of what running back reads, cotangents left out."""
-        module = self.program.variant(variant).backward
+        module = self._programs(variant).backward
         assert module is not None, "a recording variant has a backward module"
         return [name for name in module.inputs if not name.startswith("ct.")]
 
     def kept(self, variant: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
         """What of this the call was neither given nor returns, with the shape of a row's step."""
-        plan = self.program.variant(variant).plans[1]
+        plan = self._programs(variant).plans[1]
         assert plan is not None, "a recording variant has a backward plan"
         shapes = {str(x.attr): tuple(map(int, x.type.shape)) for x in plan.scan.inputs}
         known = {*self.inputs, *self.outputs}
@@ -208,6 +210,14 @@ class Engine:
             for name in self.read_back(variant)
             if name not in known and not name.startswith("mask.")
         }
+
+    def _programs(self, variant: tuple[str, ...]) -> Programs:
+        """Those of these masks, which may be asked for while a graph is made.
+
+        On a device they are run before they are used, on tensors that are no part of the graph.
+        """
+        with _disable_current_modes():  # type: ignore[no-untyped-call]
+            return self.program.variant(variant)
 
     # -- running -----------------------------------------------------------------------------------
 

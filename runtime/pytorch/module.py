@@ -127,9 +127,13 @@ class Recur(Layer):
         return self
 
     def _prepare(self) -> None:
-        for like in self.parameters():
+        like = next(self.parameters(), None)
+        if like is not None:
             self._runner.prepare(like)
             return
+        for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+            for dtype in (torch.float32, torch.float64):  # inputs will say which
+                self._runner.prepare(torch.empty(0, dtype=dtype, device=device))
 
     def extra_repr(self) -> str:
         return self._runner.label

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,4 +78,20 @@ def test_a_narrow_module_that_learns_its_beginning_is_one_graph() -> None:
     (d,) = torch.autograd.grad(last["h"].sum(), list(module.parameters()))
     (d_true,) = torch.autograd.grad(true["h"].sum(), list(module.parameters()))
     assert torch.equal(d, d_true) and d.any()
+    torch._dynamo.reset()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_kernels_are_compared_with_the_oracle_while_a_graph_is_made(tmp_path: Path) -> None:
+    """As on a device, where the first call of all may be one within `torch.compile`."""
+    torch._dynamo.reset()
+    cells = rnnc.loads("cell Once(n): (h[n], x[n]) -> (h', h') { h' = tanh(0.7 * h + x) }")
+    with rnnc.options(validate=2, cache=tmp_path):
+        module = rnnc.torch.Recur(cells.Once(3), backend="triton")
+        compiled: Any = torch.compile(module, fullgraph=True, backend="aot_eager")
+        xs = inputs(torch.float32).requires_grad_()
+        ys, _ = compiled(xs)
+        assert torch.equal(ys, module(xs)[0])
+        ys.sum().backward()
+    assert any(tmp_path.iterdir())
     torch._dynamo.reset()
