@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
+from ...compiler.ensemble import ensembled
 from ...compiler.pipeline import Programs
 from ...compiler.tangent import prefix_of, tangent
 from ...compiler.text import show
@@ -32,6 +33,7 @@ Tensor: TypeAlias = torch.Tensor
 Tensors: TypeAlias = tuple[Tensor, ...]
 
 ENGINES: WeakValueDictionary[str, Engine] = WeakValueDictionary()  # by name, for custom ops
+MOST_COUNTS = 8  # ensembles that an engine keeps: a last batch is smaller, and so on
 _MAKING = threading.RLock()
 
 
@@ -83,6 +85,10 @@ class Call:
         """The call on as many times the rows."""
         return Call(self.engine, self.masks.repeated(times), self.records, mapped=self.mapped)
 
+    def of_members(self, count: int) -> Call:
+        """The call of an ensemble."""
+        return Call(self.engine.members(count), self.masks, self.records)
+
     def apart(self, given: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         """The tensors, and the masks among them."""
         count = len(self.engine.is_real)
@@ -107,6 +113,7 @@ class Engine:
         self.program = program
         self.name = name_of(program)
         self.params = [p.name for p in cell.params]
+        self._members: dict[int, Engine] = {}  # by count, the one last asked for at the end
         self.states = [s.name for s in cell.states]
         self.inputs = [x.name for x in cell.inputs]
         self.outputs = [y.name for y in cell.outputs]
@@ -131,6 +138,30 @@ class Engine:
         return engine_of(
             Program(tangent(of.cell), of.dtype, exact=of.exact, fast=of.fast, backend=of.backend)
         )
+
+    def members(self, count: int) -> Engine:
+        """Of so many of the cell, each with parameters, states and inputs of its own."""
+        found = self._members.pop(count, None)
+        if found is None:
+            of = self.program
+            cell = ensembled(of.cell, count, shared_inputs=False)
+            found = engine_of(
+                Program(cell, of.dtype, exact=of.exact, fast=of.fast, backend=of.backend)
+            )
+            if len(self._members) == MOST_COUNTS:
+                self._members.pop(next(iter(self._members)), None)  # the one longest not in use
+        self._members[count] = found
+        return found
+
+    @cached_property
+    def member_places(self) -> tuple[int, ...]:
+        """Where the members of an ensemble lie in each of its tensors, in their flat order."""
+        return tuple([0] * len(self.params) + [1] * len(self.states) + [2] * len(self.inputs))
+
+    @cached_property
+    def member_places_of_outs(self) -> tuple[int, ...]:
+        """The same for its outs."""
+        return tuple([2] * len(self.outputs) + [1] * len(self.states))
 
     @cached_property
     def start(self) -> Engine:

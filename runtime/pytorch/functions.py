@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from .engine import Call, Tensor, Tensors
+from .mapping import Axis
 
 
 def applied(call: Call, flat: Sequence[Tensor]) -> Tensors:
@@ -99,10 +100,12 @@ class Run(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, call: Call, *flat: Tensor) -> Any:
-        params = len(call.engine.params)
-        if all(dim is None for dim in in_dims[1 : params + 1]):
-            return _on_more_rows(info.batch_size, in_dims[1:], call, flat)
-        return _one_by_one(info.batch_size, in_dims[1:], flat, lambda each: run(call.again(), each))
+        axis = Axis(info.batch_size, in_dims[1:])
+        if not any(call.engine.parts(axis.mapped)[0]):
+            return axis.on_more_rows(call, flat, run)
+        if axis.fits_members(call):
+            return axis.as_members(call, flat, run)
+        return axis.one_by_one(flat, lambda each: run(call.again(), each))
 
 
 class RunBack(torch.autograd.Function):
@@ -146,13 +149,14 @@ class RunBack(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, call: Call, *given: Tensor) -> Any:
-        is_one_call = all(
-            dim is None for dim in in_dims[1 + call.engine.outs :]
-        )  # then its tape holds for all
-        return _one_by_one(
-            info.batch_size, in_dims[1:], given,
+        axis = Axis(info.batch_size, in_dims[1:])
+        is_one_call = not any(_halves(call, axis.mapped)[1])  # then its tape holds for all
+        if not is_one_call and axis.fits_members(call):
+            return axis.back_as_members(call, given, run_back)
+        return axis.one_by_one(
+            given,
             lambda each: run_back(call if is_one_call else call.again(), *_halves(call, each)),
-        )  # fmt: skip
+        )
 
 
 for _function in (Run, RunBack):  # torch asks for it in every call, which takes as long as a step
@@ -168,48 +172,3 @@ def _directions(of: Sequence[Tensor], given: Sequence[Tensor | None]) -> list[Te
     """Those given, and zeros."""
     pairs = zip(of, given, strict=True)
     return [torch.zeros_like(each) if d is None else d for each, d in pairs]
-
-
-# -- mapped over an axis ---------------------------------------------------------------------------
-
-
-def _on_more_rows(size: int, dims: Any, call: Call, flat: Sequence[Tensor]) -> Any:
-    """All at once, as more rows of one run: where the parameters are the same for all."""
-    wide = []
-    pairs, masks = call.apart(list(zip(flat, dims, strict=True)))
-    params, states, inputs = call.engine.parts(pairs)
-    for state, dim in states:  # [V, B, ...] -> [V * B, ...]
-        wide.append(_in_front(state, dim, size).flatten(0, 1))
-    for x, dim in inputs:  # [V, T, B, ...] -> [T, V * B, ...]
-        wide.append(_in_front(x, dim, size).movedim(0, 1).flatten(1, 2))
-    for name, (mask, dim) in zip(call.mapped, masks, strict=True):
-        many = _in_front(mask, dim, size)
-        is_of_rows = name == "lengths"
-        wide.append(many.flatten(0, 1) if is_of_rows else many.movedim(0, 1).flatten(1, 2))
-    outs = run(call.on_rows(size), [*(param for param, _ in params), *wide])
-    ys = len(call.engine.outputs)
-    x, dim = inputs[0]
-    rows = x.shape[1] if dim is None else _in_front(x, dim, size).shape[2]
-    found = [y.reshape(y.shape[0], size, rows, *y.shape[2:]) for y in outs[:ys]]  # [T, V, B, ...]
-    found += [state.reshape(size, rows, *state.shape[1:]) for state in outs[ys:]]
-    return tuple(found), (*[1] * ys, *[0] * (len(outs) - ys))
-
-
-def _one_by_one(size: int, dims: Any, flat: Sequence[Tensor], run: Any) -> Any:
-    """A run for each; of none, one of zeros says the shapes."""
-    pairs = list(zip(flat, dims, strict=True))
-    if not size:
-        pairs = [(x if d is None else _in_front(x, d, 0).new_zeros(x.movedim(d, 0).shape[1:]), None)
-                 for x, d in pairs]  # fmt: skip
-    each = [
-        run([x if dim is None else x.select(dim, at) for x, dim in pairs])
-        for at in range(max(size, 1))
-    ]
-    found = tuple(torch.stack(parts)[:size] for parts in zip(*each, strict=True))
-    return found, (0,) * len(found)
-
-
-def _in_front(tensor: Tensor, dim: int | None, size: int) -> Tensor:
-    if dim is None:
-        return tensor.expand(size, *tensor.shape)
-    return tensor.movedim(dim, 0)

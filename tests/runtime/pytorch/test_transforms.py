@@ -15,6 +15,7 @@ pytest.importorskip("torch", reason="needs torch")
 import torch
 
 import rnnc.torch
+from rnnc.runtime.program import Program
 from tests.runtime.pytorch.test_module import NAMES, ROWS, STEPS, close, inputs_of, module_of
 
 pytestmark = [
@@ -101,6 +102,24 @@ def test_jacobians_agree_under_masks(name: str) -> None:
     close(torch.func.jacfwd(of)(weight), rows)
     moved = torch.func.jvp(of, (weight,), (torch.ones_like(weight),))[1]
     close(moved, rows.flatten(-weight.ndim).sum(-1))
+
+
+def test_members_and_gradients_of_each_sample_are_one_run(monkeypatch: Any) -> None:
+    subject = Subject(module_of("LSTM"))
+    counts: list[int] = []
+    forward = Program.forward
+
+    def counted(self: Any, *given: Any, **said: Any) -> Any:
+        counts.append(1)
+        return forward(self, *given, **said)
+
+    monkeypatch.setattr(Program, "forward", counted)
+    params, vmap, grad = subject.params, torch.func.vmap, torch.func.grad
+    ensemble = {n: torch.stack([p * (1 + k / 10) for k in range(9)]) for n, p in params.items()}
+    vmap(subject, in_dims=(0, None))(ensemble, subject.xs)
+    assert len(counts) == 1
+    vmap(grad(subject.loss), in_dims=(None, 0))(params, torch.stack([subject.xs] * 9))
+    assert len(counts) == 3  # forward as more rows, and as members to be run back
 
 
 def test_second_derivatives_under_masks_of_each_sample() -> None:
