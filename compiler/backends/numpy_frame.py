@@ -4,8 +4,8 @@ In: a plan. Out: lines of source, written by the emitters through a `Frame`.
 
 Names:  p parameters, s starts, x inputs, c carries, k what is kept of every step, a sums over the
 steps, v other values, m copies that products need, w views and f filled arrays made before the
-loop, n numbers, r the rows a step works on, e either of two arrays, h rows of a carry as a step
-finds them, i rows that a mask names, dot how a product is computed.
+loop, n numbers, r the rows a step works on, e either of two arrays, h rows before a choice of
+rows, i rows that a mask names, dot how a product is computed.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class Frame:
         self.columns: dict[tuple[str, str], tuple[str, View]] = {}  # -> loop variable
         self.named_rows: dict[tuple[str, bool], tuple[str, View]] = {}  # a mask -> loop variable
         self.holding: dict[Node, Node] = {}  # a choice -> the carry of which it holds some rows
+        self.sparing: set[Node] = set()  # written over by a choice, but for the rows it names
+        self.spared: dict[Node, View] = {}  # these rows of them
         self.fresh = Names()
         self.layout = Layout(plan)
         self.lasting = _lasting(plan)
@@ -82,7 +84,7 @@ class Frame:
         self._numbers: dict[tuple[str, str], str] = {}
         self._named: dict[tuple[str, str], str] = {}  # (array, expression) -> name
         self._either: dict[str, tuple[View, View]] = {}  # a name -> what it may be a name of
-        self._rows_at_once: dict[tuple[str, bool, bool], tuple[str, str]] = {}
+        self._rows_at_once: dict[tuple[str, bool, str], tuple[str, str]] = {}
 
     # -- statements ------------------------------------------------------------------------------
 
@@ -337,12 +339,28 @@ class Frame:
 
     def rows_named_at_once(self, mask: View, *, negated: bool) -> tuple[str, str]:
         """Names for the same of all steps at the present site, and for whether there are any."""
-        key = (mask.base, negated, self.site in BY_BLOCK)
+        rows, some = self._rows_of_all(mask, negated=negated)
+        if self.site not in BY_BLOCK:
+            return rows, some
+        key = (mask.base, negated, BLOCK.name)
+        if key not in self._rows_at_once:
+            here, any_here = self._rows_at_once[key] = self.fresh("i"), self.fresh("i")
+            self.out(f"{here} = {rows}[t0:t1]")
+            self.out(f"{any_here} = {some} and {here}.any()")
+        return self._rows_at_once[key]
+
+    def _rows_of_all(self, mask: View, *, negated: bool) -> tuple[str, str]:
+        """The same of all steps of a call."""
+        key = (mask.base, negated, WHOLE.name)
         if key not in self._rows_at_once:
             rows, some = self._rows_at_once[key] = self.fresh("i"), self.fresh("i")
-            self.out(f"{rows} = {'~' * negated}{self.text(mask)}")
-            self.out(f"{some} = {rows}.any()")
+            self.before(f"{rows} = {'~' * negated}{mask.text(ALL_ROWS[mask.rows], 'T')}")
+            self.before(f"{some} = {rows}.any()")
         return self._rows_at_once[key]
+
+    def rows_by_step(self, mask: View, *, negated: bool) -> str:
+        """A list of them, by step."""
+        return self.named(mask, f"rows_named({self._rows_of_all(mask, negated=negated)[0]})", "i")
 
     def _column(self, view: View) -> str:
         """The loop variable for the present row of a view."""

@@ -13,7 +13,7 @@ from .numpy_frame import BLOCK, STEP, TAIL, Frame, dtype_of
 from .numpy_layout import dims_of, logical_order
 from .numpy_parts import behind
 from .numpy_products import row_product
-from .numpy_rows import choice_of, last_in_step, only_for
+from .numpy_rows import choice_of, last_in_step, only_for, only_rows_after
 from .numpy_statements import section
 from .numpy_views import ALL_ROWS, BLOCK_ROWS, View, facing, sample_of, shape_text
 from .writer import WIDTH, Writer, in_lines
@@ -127,7 +127,9 @@ class Loop:
             if usual not in self.in_step or usual in self.f.homes:
                 return
             if not only_for(usual, source, self.step, self.f):
-                return
+                if not only_rows_after(usual, source, self.step, self.f):
+                    return
+                self.f.sparing.add(usual)
             homes.setdefault(usual, target)
             source = usual
 
@@ -164,7 +166,7 @@ class Loop:
             loop.extend(self.f.tail)
 
     def _steps(self, loop: Writer) -> None:
-        turn = "[::-1]" if self.scan.reverse else ""
+        turn, part = "[::-1]" * self.scan.reverse, "[t0:t1]" * self.by_block
         names, columns = [], []
         for name, view in self.f.columns.values():
             rows = BLOCK_ROWS[view.rows] if self.by_block else ALL_ROWS[view.rows]
@@ -172,10 +174,8 @@ class Loop:
             names.append(name)
             columns.append(text if view.axes else f"[row.reshape(()) for row in {text}[:, None]]")
         for (_, negated), (name, mask) in self.f.named_rows.items():
-            rows = BLOCK_ROWS[mask.rows] if self.by_block else ALL_ROWS[mask.rows]
-            text = "~" * negated + mask.text(rows, "q" if self.by_block else "T")
             names.append(name)
-            columns.append(f"rows_named({text}){turn}")
+            columns.append(self.f.rows_by_step(mask, negated=negated) + part + turn)
         with loop.block(_head(names, columns, "q" if self.by_block else "T")):
             loop.extend(self.f.opening)
             loop.extend(self.f.step)

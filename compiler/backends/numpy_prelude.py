@@ -7,7 +7,7 @@ import re
 LEGEND = """\
 # p parameters, s starts, x inputs; c carries, k what is kept of every step, a sums over the steps;
 # v other values, w views of them, f filled arrays, m copies, n numbers; r the rows of one step,
-# e either of two arrays, h rows of a carry as a step finds them, i rows that a mask names.
+# e either of two arrays, h rows before a choice of rows, i rows that a mask names.
 """
 
 STEPS_OF_A_BLOCK = '''\

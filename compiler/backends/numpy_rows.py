@@ -70,6 +70,25 @@ def only_for(value: Node, reader: Node, step: tuple[Node, ...], f: Frame) -> boo
     return step[last] is reader and not f.read_elsewhere(names, STEP)
 
 
+def only_rows_after(value: Node, reader: Node, step: tuple[Node, ...], f: Frame) -> bool:
+    """Whether, once `reader` has read `value`, nothing is read of it but the rows that it names.
+
+    Then it may be written over as well, if those rows are held.
+    """
+    asked = choice_of(reader)
+    after = False
+    for node in step:
+        choice = choice_of(node)
+        if node is reader:
+            after = True
+        elif value in node.args:
+            if node.op.name in VIEWS or (choice and choice.usual is value):
+                return False  # another name of it
+            if after and not (choice and asked and choice.mask is asked.mask):
+                return False
+    return not f.read_elsewhere({value}, STEP)
+
+
 # -- in the loop -----------------------------------------------------------------------------------
 
 
@@ -117,9 +136,15 @@ def _at(f: Frame, target: View, choice: Choice, rows: str) -> None:
         part = name
     else:
         part = _part(f, special, target.axes, rows)
-    if choice.usual.op.name == "const" or f.view(choice.usual) != target:
-        f.out(f"np.copyto({into}, {f.operand(choice.usual, target.axes)})")
-    f.out(f"if {rows} is not None: {into}{index} = {part}")
+    usual = choice.usual
+    if usual.op.name == "const" or f.view(usual) != target:
+        f.out(f"np.copyto({into}, {f.operand(usual, target.axes)})")
+    if usual in f.sparing:
+        name = f.fresh("h")
+        f.out(f"if {rows} is not None: {name} = {into}{index}; {into}{index} = {part}")
+        f.spared[usual] = View.of(name, "", target.axes, target.sample, STEP.name)
+    else:
+        f.out(f"if {rows} is not None: {into}{index} = {part}")
 
 
 def _index(axes: Order, rows: str) -> str:
@@ -130,6 +155,8 @@ def _part(f: Frame, node: Node, axes: Order, rows: str) -> str:
     """Some rows of a node, or what all of them are."""
     if node.op.name == "const" or "B" not in f.view(node).axes:
         return f.operand(node, axes)
+    if node in f.spared:
+        return f.text(facing(f.spared[node], axes))
     view = facing(f.view(node), axes)
     return f.text(view) + _index(view.axes, rows)
 
