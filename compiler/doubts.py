@@ -114,6 +114,11 @@ def _intervals(order: list[Node], known: Mapping[Node, Interval]) -> dict[Node, 
 
 def _interval(node: Node, args: list[Interval]) -> Interval:
     """What the op can make of operands that lie in these intervals."""
+    match node.op.name, args:
+        case "exp", [(_, high)] if high <= 0:
+            return 0.0, math.exp(high)
+        case "expm1", [(_, high)] if high <= 0:
+            return -1.0, math.expm1(high)
     if node.op.results is not None:
         return node.op.results
     match node.op.name:
