@@ -34,7 +34,7 @@ from .elaborate.witnesses import elaborate_at_witnesses
 from .ensemble import ensembled
 from .files import FileError, Kept
 from .ir import Cell
-from .loading import Loader, is_standard, standard
+from .loading import MOST_LISTED, Loader, is_standard, standard, standard_texts
 from .origin import Chained, Ensembled, Linked, Made, Origin, Plain, Sources
 from .shapes import Dim
 
@@ -118,17 +118,18 @@ class Library:
     """The cells of one file by name, as attributes and items."""
 
     def __init__(
-        self, templates: Sequence[Template], name: str, warnings: Sequence[Problem] = ()
+        self, templates: Mapping[str, Template], name: str, warnings: Sequence[Problem] = ()
     ) -> None:
         self.name = name
         self.warnings = tuple(warnings)
-        self._templates = {template.name: template for template in templates}
+        self._templates = templates
 
     def __getitem__(self, name: str) -> Template:
         if name in self._templates:
             return self._templates[name]
         near = closest(name, self._templates)
-        advice = f"did you mean {near}?" if near else f"it has {', '.join(self) or 'none'}"
+        some = ", ".join([*self][:MOST_LISTED]) + ", ..." * (len(self) > MOST_LISTED)
+        advice = f"did you mean {near}?" if near else f"it has {some or 'none'}"
         raise NoSuchCellError(f"{self.name} has no cell {name!r}; {advice}")
 
     def __getattr__(self, name: str) -> Template:
@@ -272,14 +273,14 @@ def _identity(made: Made) -> Hashable:
 
 
 def _remade_of_sources(made: Origin) -> Cell:
-    main, standard_texts = made.sources.main, made.sources.standard
-    if not main and is_standard(made.cell, standard_texts.get(made.cell, "")):
+    main, texts = made.sources.main, made.sources.standard
+    if not main and is_standard(made.cell, texts.get):
         return std()[made.cell](**made.settings)
     loader = Loader(Kept.root, Kept(made.sources))
     if main:
         module = loader.file(Kept.root / main, main)
     else:  # a standard cell of another version
-        module = loader.text(standard_texts.get(made.cell, ""), f"std/{made.cell}.rnn", None)
+        module = loader.text(texts.get(made.cell, ""), f"std/{made.cell}.rnn", None)
     return library_of(loader, module, main or "std", made.sources)[made.cell](**made.settings)
 
 
@@ -303,7 +304,7 @@ def library_of(loader: Loader, module: Module | None, name: str, sources: Source
                 )
             )
     _raise_errors(problems)
-    templates = [Template(cell, sources) for cell in cells]
+    templates = {cell.name: Template(cell, sources) for cell in cells}
     return Library(templates, name, problems.warnings)
 
 
@@ -316,9 +317,31 @@ def _raise_errors(problems: Collector) -> None:
 @cache
 def std() -> Library:
     """The library of the standard cells."""
-    texts = {name: grammar.std(name).span.source.text for name in grammar.std_names()}
-    cells = [Template(standard(name), Sources(standard={name: texts[name]})) for name in texts]
-    return Library(cells, "std")
+    return Library(_Standard(), "std")
+
+
+class _Standard(Mapping[str, Template]):
+    """The standard cells by name, each read when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, Template] = {}
+
+    def __getitem__(self, name: str) -> Template:
+        if name not in self._read:
+            if name not in self:
+                raise KeyError(name)
+            sources = Sources(standard=standard_texts(name))
+            self._read[name] = Template(standard(name), sources)
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in grammar.std_names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(grammar.std_names())
+
+    def __len__(self) -> int:
+        return len(grammar.std_names())
 
 
 def _plain(value: Any) -> Plain:

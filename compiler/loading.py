@@ -8,7 +8,7 @@ symbolic links say.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -46,9 +46,26 @@ def standard(name: str) -> CellDefinition:
     return found
 
 
-def is_standard(name: str, text: str) -> bool:
-    """Whether a text is that of the standard cell `name` in this rnnc."""
-    return name in grammar.std_names() and grammar.std(name).span.source.text == text
+@cache
+def standard_texts(name: str) -> Mapping[str, str]:
+    """The text of the standard cell `name`, and of those that it is made of, by name."""
+    file = grammar.std(name)
+    imports = (each for each in file.declarations if isinstance(each, Import))
+    found = {name: file.span.source.text}
+    for part in (part for each in imports for part in each.names):
+        found |= standard_texts(part.id)
+    return found
+
+
+def is_standard(name: str, text_of: Callable[[str], str | None]) -> bool:
+    """Whether the standard cell `name` has the texts of this rnnc, its parts as well.
+
+    Args:
+        text_of: a standard cell's text by its name; None where there is none.
+    """
+    if name not in grammar.std_names():
+        return False
+    return all(text_of(part) == text for part, text in standard_texts(name).items())
 
 
 class Loader:
@@ -183,13 +200,17 @@ class Loader:
         """The standard cell `name`; None where there is none."""
         if name not in self._standard and name in self.files.standard_names():
             self._standard[name] = None  # to itself, should its text import it
-            text = self.files.standard_text(name)
-            if is_standard(name, text):
+            if is_standard(name, self._standard_text):
                 self._standard[name] = standard(name)
+                for part in standard_texts(name):
+                    self._standard_cell(part)
             else:  # that of another version
-                module = self.text(text, f"std/{name}.rnn", None)
+                module = self.text(self.files.standard_text(name), f"std/{name}.rnn", None)
                 self._standard[name] = module.definitions.get(name) if module else None
         return self._standard.get(name)
+
+    def _standard_text(self, name: str) -> str | None:
+        return self.files.standard_text(name) if name in self.files.standard_names() else None
 
     def _imported(self, file: str, span: Span, folder: Path | None) -> Module | None:
         """The module of an imported file; None if it has none, which a problem tells."""
