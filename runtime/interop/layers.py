@@ -179,6 +179,14 @@ def _places(net: AnyNet) -> dict[Place, tuple[str, Origin]]:
     return found
 
 
+def _settings(net: Net, origin: Origin) -> dict[str, Plain]:
+    """What `Layers` tells apart of a cell's settings."""
+    settings = {**origin.settings, "bias": origin.settings.get("bias", True)}  # an older one's
+    if not settings.pop("reset_after", True):
+        raise _unlike(net, "it applies the reset gate before the product")
+    return settings
+
+
 def _standard(net: Net, cell: Cell) -> list[tuple[str, Origin]]:
     """Path and origin of a standard cell; of several, where they are a chain."""
     made = cell.origin
@@ -190,7 +198,7 @@ def _standard(net: Net, cell: Cell) -> list[tuple[str, Origin]]:
         if not isinstance(each, Origin) or each.sources.main:
             name = each.cell if isinstance(each, Origin) else cell.name
             raise _unlike(net, f"{name} is not a standard cell")
-        if each.cell in GATES and "bias" not in each.settings:  # of an earlier version
-            each = replace(each, settings={**each.settings, "bias": True})
+        if each.cell in GATES:
+            each = replace(each, settings=_settings(net, each))
         found.append((path, each))
     return found

@@ -10,6 +10,7 @@ from rnnc.compiler import library
 from rnnc.compiler.ir import Cell, Param, State, Value
 from rnnc.compiler.library import NoSuchCellError
 from rnnc.grammar.problems import Problems
+from tests.library.table import CORE
 
 LANGUAGE = Path(__file__).parent.parent / "grammar" / "language.rnn"
 
@@ -71,10 +72,10 @@ def test_the_examples_are_right_at_any_sizes() -> None:
     assert not page.check()
 
 
-def test_the_standard_cells_are_those_of_the_page() -> None:
+def test_the_first_standard_cells_are_those_of_the_page() -> None:
     std = library.std()
-    assert set(std) == {*EXAMPLES, *NOT_ON_THE_PAGE} - {"CharLM"}
-    for name in std:
+    assert set(CORE) == {*EXAMPLES, *NOT_ON_THE_PAGE} - {"CharLM"}
+    for name in CORE:
         sizes, expected = (EXAMPLES | NOT_ON_THE_PAGE)[name]
         assert shapes(std[name](*sizes)) == expected
 
@@ -109,7 +110,7 @@ def test_a_cell_that_is_not_there_is_an_error_with_the_closest_name() -> None:
         _ = library.std().LSTN
     with pytest.raises(KeyError, match="std has no cell 'LSTN'; did you mean LSTM"):
         _ = library.std()["LSTN"]
-    with pytest.raises(NoSuchCellError, match="it has DeltaNet, Dense"):
+    with pytest.raises(NoSuchCellError, match=r"it has ATR, AntisymmetricRNN, .*, \.\.\.$"):
         library.std()["Transformer"]
 
 

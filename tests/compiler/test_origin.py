@@ -113,6 +113,19 @@ def test_a_standard_cell_of_another_version_is_the_one_that_was_kept() -> None:
     assert not library.remade(Origin(main, "M", {"n": 2})).params
 
 
+def test_what_a_standard_cell_is_made_of_is_kept_with_it() -> None:
+    cell = library.loads("import NestedLSTM from std\ncell M(n) = NestedLSTM(n, n)").M(2)
+    texts = origin_of(cell).sources.standard
+    assert set(texts) == {"NestedLSTM", "LSTM"}
+    assert origin_of(library.std().NestedLSTM(2, 3)).sources.standard == texts
+    # Another version of the part alone makes another cell.
+    older = {**texts, "LSTM": texts["LSTM"].replace("tanh(g)", "relu(g)")}
+    again = library.remade(
+        Origin(Sources(standard=older), "NestedLSTM", {"inputs": 2, "hidden": 2})
+    )
+    assert "relu" in show(again) and "relu" not in show(library.std().NestedLSTM(2, 2))
+
+
 def test_a_standard_cell_that_imports_itself_is_an_error() -> None:
     text = "import GRU from std\ncell GRU(n): ((), x[n]) -> ((), y) { y = x }"
     with pytest.raises(Problems):

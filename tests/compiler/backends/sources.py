@@ -1,4 +1,4 @@
-"""Cells that are hard on a backend (`cells.rnn`) and the standard ones, with sizes."""
+"""Cells that are hard on a backend (`cells.rnn`) and some standard ones, with sizes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rnnc.compiler.ir import Cell
 from rnnc.compiler.library import Template, loads, std
+from tests.library.table import CORE
 
 HARD = loads(Path(__file__).with_name("cells.rnn").read_text(encoding="utf-8"))
 STANDARD = std()
@@ -24,5 +25,7 @@ def _bound(template: Template) -> Callable[[], Cell]:
 
 
 CELLS: dict[str, Callable[[], Cell]] = {
-    name: _bound(library[name]) for library in (HARD, STANDARD) for name in library
+    name: _bound(library[name])
+    for library, names in ((HARD, tuple(HARD)), (STANDARD, CORE))
+    for name in names
 }

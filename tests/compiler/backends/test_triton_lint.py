@@ -20,6 +20,7 @@ from tests.compiler.backends.sources import CELLS, STANDARD
 from tests.compiler.backends.triton_lint import lint
 from tests.fuzz.check import build
 from tests.fuzz.generator import generate
+from tests.library.table import CORE
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.torch
@@ -52,7 +53,7 @@ def assert_clean(cell: Cell, masks: tuple[str, ...], *, every: bool = False) -> 
 
 
 @pytest.mark.parametrize("masks", [(), MASKS], ids=["plain", "masks"])
-@pytest.mark.parametrize("name", STANDARD)
+@pytest.mark.parametrize("name", CORE)
 def test_standard_cells_pass_in_every_mapping(name: str, masks: tuple[str, ...]) -> None:
     cell = STANDARD[name](*SIZES[name]) if name in SIZES else CELLS[name]()
     assert_clean(cell, masks, every=True)

@@ -89,7 +89,9 @@ def test_what_a_kernel_needs_is_said(description: Any) -> None:
         assert kernel["problem"] is None
     assert description["target"] == "sm_80"
     assert set(description["made_by"]) == {"rnnc", "torch", "triton"}
-    assert description["settings"] == {"inputs": 3, "hidden": 16, "bias": True}
+    assert description["settings"] == {
+        "inputs": 3, "hidden": 16, "bias": True, "reset_after": True,
+    }  # fmt: skip
 
 
 def test_a_table_is_printed(emitted: tuple[Path, str]) -> None:

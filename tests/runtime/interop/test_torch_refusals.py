@@ -99,6 +99,7 @@ UNLIKE: dict[str, tuple[Callable[[], Any], str]] = {
     "a user's function": (lambda: rnnc.Recur(lambda h, x: (h, x), 0.0), "a net of standard cells"),
     "an ensemble": (lambda: rnnc.Recur(rnnc.ensemble(LSTM, 2)), "is not a standard cell"),
     "an activation": (lambda: rnnc.RNN(3, 4, act="sigmoid"), "computes tanh or relu, not sigmoid"),
+    "an early reset": (lambda: rnnc.GRU(3, 4, reset_after=False), "reset gate before the product"),
     "other layers": (lambda: rnnc.Stack([LSTM, GRU]), "layer 1 is GRU(inputs=3, hidden=3"),
     "other sizes": (lambda: rnnc.Stack([LSTM, rnnc.LSTMCell(3, 4)]), "hidden=4"),
     "a head": (lambda: rnnc.Chain(rnnc.LSTM(3, 4), rnnc.Dense(4, 2)), "layer 1 is Dense"),

@@ -14,7 +14,8 @@ import pytest
 
 import rnnc
 from rnnc.runtime.program import Program
-from tests.compiler.backends.sources import CELLS, STANDARD
+from tests.compiler.backends.sources import CELLS
+from tests.library.table import CORE
 
 pytest.importorskip("torch", reason="needs torch")
 import torch
@@ -28,7 +29,7 @@ pytestmark = [
 ]
 
 STEPS, ROWS = 3, 2
-NAMES = tuple(STANDARD)
+NAMES = CORE
 
 
 class Subject:

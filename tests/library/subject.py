@@ -1,0 +1,152 @@
+"""A row of the table, ready to run: the cell, the entry, and numbers under the names of both.
+
+The catalogue's numbers are drawn, and ours are what the row makes of them: in parameters, states
+and inputs alike. What the entry computes of its numbers is what the cell has to compute of ours.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import rnnc
+from rnnc.compiler.ir import Cell
+from rnnc.runtime.program import Program
+from tests.catalogue.entry import Entry, entries
+from tests.catalogue.evaluate import evaluate
+from tests.compiler.hand_built import Numbers
+from tests.compiler.run_scans import Outcome
+from tests.compiler.test_catalogue import DENOMINATORS, sizes_of
+from tests.library.table import LETTERS, TABLE, Row
+from tests.runtime.run_program import by_program
+
+Array = npt.NDArray[Any]
+Arrays = Mapping[str, Array]
+
+STEPS, ROWS = 5, 2
+ENTRIES = {entry.id: entry for entry in entries()}
+
+
+def _parts(array: Array, *order: int) -> Array:
+    """The first axis as a stack of as many parts as are named, in this order."""
+    return np.stack(np.split(array, len(order)))[list(order)]
+
+
+FUNCTIONS: Mapping[str, Any] = {
+    "T": lambda array: np.swapaxes(array, -1, -2), "log": np.log, "parts": _parts,
+    "stack": lambda *arrays, axis=0: np.stack(arrays, axis), "swapaxes": np.swapaxes,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row."""
+
+    row: Row
+
+    def __str__(self) -> str:
+        return str(self.row)
+
+    @cached_property
+    def entry(self) -> Entry:
+        """The row's entry, with the lines that the row has others for."""
+        entry = ENTRIES[self.row.id]
+        lines = entry.equations.split("\n")
+        assert set(self.row.says) <= set(lines), "the entry has no such line"
+        return replace(entry, equations="\n".join(self.row.says.get(line, line) for line in lines))
+
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """By the catalogue's letter; an input that has to be as wide as the state has no I."""
+        sizes = sizes_of(self.entry)
+        return {"I": sizes["H"]} | sizes if "H" in sizes else sizes
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """Of the cell: its sizes and options by name."""
+        names = [setting.name for setting in rnnc.cells[self.row.cell].template.settings]
+        found = {n: self.sizes[LETTERS[n]] for n in names if LETTERS.get(n) in self.sizes}
+        given = self.row.settings
+        return found | {n: self.sizes.get(str(value), value) for n, value in given.items()}
+
+    @cached_property
+    def cell(self) -> Cell:
+        cell: Cell = rnnc.cells[self.row.cell](**self.settings).cell
+        return cell
+
+    @cached_property
+    def drawn(self) -> Arrays:
+        """Moderate numbers for all that the entry reads, positive where it asks for that."""
+        entry, draws, values = self.entry, np.random.default_rng(self.row.id), {}
+        leading = dict.fromkeys(entry.states, (ROWS,)) | dict.fromkeys(entry.inputs, (STEPS, ROWS))
+        for tensor in (*entry.params, *entry.const_tensors, *entry.states, *entry.inputs):
+            shape = (*leading.get(tensor, ()), *tensor.shape(sizes_of(entry)))
+            positive = tensor.mark == "+" or DENOMINATORS.get(entry.id) == tensor.name
+            values[tensor.name] = (
+                draws.uniform(0.5, 1.5, shape) if positive else draws.normal(0.0, 0.5, shape)
+            )
+        return values
+
+    @cached_property
+    def program(self) -> Program:
+        return rnnc.compile(self.cell, "numpy", "float64")
+
+    @cached_property
+    def found(self) -> Outcome:
+        """What the program makes of the numbers."""
+        return by_program(self.program, self.numbers())
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of all that the cell reads."""
+        cell = self.cell
+        return tuple(part.name for part in (*cell.params, *cell.states, *cell.inputs))
+
+    def without(self, outputs: Sequence[str]) -> Outcome:
+        """What the program makes of the numbers where these outputs are not used."""
+        n = self.numbers()
+        unused = {name: np.zeros_like(n.d_ys[name]) for name in outputs}
+        return by_program(self.program, replace(n, d_ys=n.d_ys | unused))
+
+    def ours(self, name: str, drawn: Arrays) -> Array:
+        """What the catalogue's numbers are under one of the cell's names."""
+        text = self.row.takes.get(name, name)
+        value = eval(text, {"__builtins__": {}}, {**FUNCTIONS, **self.sizes, **drawn})
+        return np.asarray(value)
+
+    def numbers(self, drawn: Arrays | None = None) -> Numbers:
+        """The catalogue's numbers under the cell's names, and cotangents."""
+        cell, given = self.cell, self.drawn if drawn is None else drawn
+        draws = np.random.default_rng(1000 + self.row.id)
+
+        def like(array: Array) -> Array:
+            return draws.standard_normal(array.shape)
+
+        params, carry, xs = (
+            {part.name: self.ours(part.name, given) for part in parts}
+            for parts in (cell.params, cell.states, cell.inputs)
+        )
+        shapes = {y.name: (STEPS, ROWS, *y.node.type.shape) for y in cell.outputs}
+        d_ys = {name: draws.standard_normal(shape) for name, shape in shapes.items()}
+        return Numbers(params, carry, xs, d_ys, {name: like(a) for name, a in carry.items()})
+
+    def evaluate(self, drawn: Arrays | None = None) -> tuple[Arrays, Array]:
+        """The entry's last states by our names, and its outputs, in float64, row by row."""
+        entry, given = self.entry, self.drawn if drawn is None else drawn
+        carries, ys = [], []
+        for row in range(ROWS):
+            tensors = {t.name: given[t.name] for t in (*entry.params, *entry.const_tensors)}
+            carry = {state.name: given[state.name][row] for state in entry.states}
+            xs = [given[x.name][:, row] for x in entry.inputs]
+            last, outputs = evaluate(entry, sizes_of(entry), tensors, carry, xs)
+            carries.append(last)
+            ys.append(outputs)
+        last = {s.name: np.stack([carry[s.name] for carry in carries]) for s in entry.states}
+        carry = {state.name: self.ours(state.name, last) for state in self.cell.states}
+        return carry, np.stack(ys, axis=1)
+
+
+SUBJECTS = tuple(Subject(row) for row in TABLE)

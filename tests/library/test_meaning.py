@@ -1,0 +1,82 @@
+"""Every standard cell means what its entry of the catalogue says, computed without the compiler."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rnnc
+from tests.catalogue.translate import REFUSED
+from tests.library.subject import ENTRIES, SUBJECTS, Arrays, Subject
+from tests.library.table import STATELESS, TABLE
+
+NUDGE = 1e-6  # for central differences
+
+
+@pytest.fixture(params=SUBJECTS, ids=str)
+def subject(request: pytest.FixtureRequest) -> Subject:
+    found: Subject = request.param
+    return found
+
+
+def test_every_entry_is_a_cell_and_every_cell_an_entry() -> None:
+    assert {row.id for row in TABLE} == ENTRIES.keys() - REFUSED.keys()
+    assert {row.cell for row in TABLE} | set(STATELESS) == set(rnnc.cells)
+
+
+def test_what_is_not_the_entrys_says_why() -> None:
+    assert all(row.why for row in TABLE if row.says or row.recurrence)
+
+
+def test_values_are_those_of_the_equations(subject: Subject) -> None:
+    carry, ys = subject.evaluate()
+    assert subject.found.carry.keys() == carry.keys()
+    first = next(iter(subject.found.ys.values()))
+    for name, got, wanted in (
+        ("ys", first, ys), *((name, subject.found.carry[name], carry[name]) for name in carry),
+    ):  # fmt: skip
+        assert got.shape == wanted.shape, name
+        error = np.max(np.abs(got - wanted)) / np.max(np.abs(wanted))
+        assert error <= 1e-12, f"{name} is off by {error:.1e}"
+
+
+def test_gradients_are_slopes_of_the_equations(subject: Subject) -> None:
+    """Along a direction of each of the catalogue's names, wherever ours have it."""
+    n, cell = subject.numbers(), subject.cell
+    # Outputs beyond the first are not the entry's.
+    others = [y.name for y in cell.outputs[1:]]
+    found = subject.found if not others else subject.without(others)
+    gradients = {**found.d_params, **found.d_carry, **found.d_xs}
+    draws, checked = np.random.default_rng(subject.row.id), set()
+    first = n.d_ys[cell.outputs[0].name]
+
+    def values(drawn: Arrays) -> Arrays:
+        return {name: subject.ours(name, drawn) for name in subject.names}
+
+    for name, value in subject.drawn.items():
+        direction = draws.standard_normal(value.shape)
+        ahead, behind = (
+            {**subject.drawn, name: value + step * direction} for step in (NUDGE, -NUDGE)
+        )
+        mine, theirs = values(ahead), values(behind)
+        moved = {own: mine[own] - theirs[own] for own in mine if np.any(mine[own] != theirs[own])}
+        if not moved.keys() <= gradients.keys():
+            continue  # of a tensor that is not trained
+        checked |= moved.keys()
+        (ahead_carry, ahead_ys), (behind_carry, behind_ys) = map(subject.evaluate, (ahead, behind))
+        # Differences first, then weights: what the nudge leaves alone cancels exactly.
+        change = np.sum(first * (ahead_ys - behind_ys)) + sum(
+            np.sum(n.d_carry[own] * (ahead_carry[own] - behind_carry[own])) for own in n.d_carry
+        )
+        wanted = change / (2 * NUDGE)
+        slope = sum(np.sum(gradients[own] * step) for own, step in moved.items()) / (2 * NUDGE)
+        size = max((float(np.linalg.norm(gradients[own])) for own in moved), default=0.0)
+        error = abs(slope - wanted) / max(abs(wanted), size, 1e-3)
+        assert error <= 1e-6, f"d_{name} is off by {error:.1e}"
+    assert checked == gradients.keys()
+
+
+def test_recurrence_class_is_the_stated_one(subject: Subject) -> None:
+    derived = (subject.program.recurrence.kind, subject.program.recurrence.serial_products)
+    stated = (subject.entry.recurrence, subject.entry.serial_products)
+    assert derived == (subject.row.recurrence or stated)
