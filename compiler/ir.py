@@ -86,6 +86,7 @@ class Node:
 LEAVES = frozenset({"param", "input", "carry"})  # the ops of what a graph is given
 
 TANGENT = ":"  # in the names of what belongs to a derivative in forward mode, and in no others
+HIDDEN = "@"  # in the names of states that the compiler adds, `t@0`, `x@2`, and in no others
 VALID = "mask.valid"  # the input that says which steps of a row count; any other mask names few
 
 _shared: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
@@ -202,6 +203,11 @@ class State:
     node: Node  # leaf "carry", axes {B}
     new: Node
     initial: Node  # of params, consts and numbers only: no leading axis
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the compiler added it: nobody has to give it, and without a value it is 0."""
+        return HIDDEN in self.name
 
 
 @dataclass(frozen=True, slots=True)

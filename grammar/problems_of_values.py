@@ -259,12 +259,24 @@ class LostGradient(Problem):
     severity = "warning"
 
 
+class OutsideStep(Problem):
+    """A word whose value differs from step to step stands where there is no step.
+
+        fn phase(w) = sin(w * t)       # write fn phase(w, t), and call phase(w, t)
+
+    `t` has a value in the equations of a cell only. Sizes, options and initial values are the same
+    in every step, and the value of a function depends on its arguments alone.
+    """
+
+    code = "outside-step"
+
+
 class NotSupportedYet(Problem):
     """The language has this, and this version of the compiler does not.
 
         y = delay(x, 3)
 
-    Complex numbers, random draws, `delay`, the step index `t`, surrogate gradients, gradient
+    Complex numbers, random draws, `delay`, surrogate gradients, gradient
     clipping, `grad`, `matrix_exp`, `solve`, `fft` and `conv2d` are such.
     """
 

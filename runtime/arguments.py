@@ -50,10 +50,12 @@ class Arguments:
         return [self._shaped(given[n], self._params[n], f"parameter {n}") for n in needed]
 
     def carry(self, given: Named, batch: int) -> list[AnyArray]:
-        """Every state, [B, ...]."""
+        """Every state, [B, ...]; 0 for what the compiler added and nobody gave."""
         check_names(given, self._states, "carry", all_needed=True)
         return [
             self._shaped(given[name], (batch, *shape), f"state {name}", state=True)
+            if name in given
+            else self.arrays.zeros((batch, *shape), state=True)
             for name, shape in self._states.items()
         ]
 

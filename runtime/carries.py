@@ -21,7 +21,7 @@ Carry = Mapping[str, AnyArray]
 def read_carry(
     cell: Cell, arrays: Arrays, given: Any, what: str, lead: tuple[int, ...] | None
 ) -> tuple[dict[str, AnyArray], tuple[int, ...]]:
-    """A state for every name.
+    """A state for every name; 0 for what the compiler added and nobody gave.
 
     Args:
         given: arrays by name, [...] or [B, ...].
@@ -35,6 +35,8 @@ def read_carry(
     check_names(given, (state.name for state in cell.states), what, all_needed=True)
     carry: dict[str, AnyArray] = {}
     for state in cell.states:
+        if state.name not in given:
+            continue
         array = arrays.given(given[state.name], state.name)
         shape = tuple(int(dim) for dim in state.node.type.shape)
         own = tuple(array.shape[: max(0, array.ndim - len(shape))])
@@ -45,7 +47,11 @@ def read_carry(
         lead = own  # the first one decides for the others
         array = arrays.own(arrays.real(array, state.name, state=True), state=True)
         carry[state.name] = array if own else array[None]
-    return carry, lead or ()
+    batch = lead[0] if lead else 1
+    for state in cell.states:
+        shape = tuple(map(int, state.node.type.shape))
+        carry.setdefault(state.name, arrays.zeros((batch, *shape), state=True))
+    return {state.name: carry[state.name] for state in cell.states}, lead or ()
 
 
 def read_d_carry(

@@ -203,14 +203,16 @@ class BoundCell:
         return arrays[0] if len(arrays) == 1 else arrays
 
     def _unpacked(self, state: Any) -> Mapping[str, Any]:
-        """A state by name."""
+        """A state by name; a tuple may leave out what the compiler added."""
         names = [s.name for s in self.cell.states]
         if isinstance(state, Mapping):
             return state
-        parts = (state,) if len(names) == 1 else state
-        if not isinstance(parts, tuple) or len(parts) != len(names):
-            raise ShapeError(f"the state of {self} is a tuple ({', '.join(names)})")
-        return dict(zip(names, parts, strict=True))
+        listed = [s.name for s in self.cell.states if not s.hidden]
+        parts = state if isinstance(state, tuple) else (state,)
+        for each in (names, listed):
+            if len(parts) == len(each) and isinstance(state, tuple) != (len(each) == 1):
+                return dict(zip(each, parts, strict=True))
+        raise ShapeError(f"the state of {self} is a tuple ({', '.join(listed)})")
 
     def __repr__(self) -> str:
         return self.label

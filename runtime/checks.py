@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler.ir import HIDDEN
 from .errors import DTypeError, NamesError, SettingError
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
@@ -81,12 +82,15 @@ def check_count(value: Any, what: str) -> int:
 
 
 def check_names(given: Any, names: Iterable[str], what: str, *, all_needed: bool) -> None:
-    """Raise a `NamesError` that lists every unknown and every missing name at once."""
+    """Raise a `NamesError` that lists every unknown and every missing name at once.
+
+    What the compiler added to a cell's states may be missing.
+    """
     if not isinstance(given, Mapping):
         raise DTypeError(f"{what} takes a dict of arrays by name, not {type(given).__name__}")
     wanted = list(names)
     unknown = [str(name) for name in given if name not in wanted]
-    missing = [name for name in wanted if name not in given] if all_needed else []
+    missing = [n for n in wanted if n not in given and HIDDEN not in n] if all_needed else []
     if unknown or missing:
         parts = [f"has no {', '.join(unknown)}"] if unknown else []
         parts += [f"also needs {', '.join(missing)}"] if missing else []

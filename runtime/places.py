@@ -80,8 +80,11 @@ def read_places(
     values: dict[str, AnyArray] = {}
     for state in cell.states:
         what = f"starts_at[{state.name!r}]"
-        array = arrays.given(given[state.name], what)
         shape = tuple(int(dim) for dim in state.node.type.shape)
+        if state.name not in given:  # the compiler added it
+            values[state.name] = arrays.zeros((call.steps, call.batch, *shape), state=True)
+            continue
+        array = arrays.given(given[state.name], what)
         rows = (call.batch,) if call.batched else ()
         lead = (call.steps, *rows) if not call.swapped else (*rows, call.steps)
         if array.shape == (*rows, *shape):

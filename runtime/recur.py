@@ -386,7 +386,7 @@ class Recur(Net):
         with self._alone():
             carry, lead = read_carry(self._cell, self._arrays, given, f"the state of {self}", None)
             standing = Standing(step=self._at.step)
-            if carry:
+            if given:
                 batch, batch_first = lead[0] if lead else 1, self._inputs.batch_first
                 like = Call((), 0, batch, bool(lead), single=False, batch_first=batch_first)
                 standing = replace(standing, carry=carry, like=like)

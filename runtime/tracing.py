@@ -52,7 +52,8 @@ def named_values(cell: Cell) -> tuple[Value, ...]:
     """Old states, then the equations' values, each under a key of its own."""
     total = Counter(value.name for value in cell.named)
     seen: Counter[str] = Counter()
-    found = [Value(state.name, state.node) for state in cell.states]
+    states = [state for state in cell.states if not state.hidden]
+    found = [Value(state.name, state.node) for state in states]
     for value in cell.named:
         if total[value.name] > 1:
             found.append(Value(f"{value.name}[{seen[value.name]}]", value.node))
@@ -60,7 +61,7 @@ def named_values(cell: Cell) -> tuple[Value, ...]:
         if seen[value.name] in (0, total[value.name]):
             found.append(value)
     # A cell that was made without a source has no equations, but its states have names.
-    found += [Value(f"{s.name}'", s.new) for s in cell.states if f"{s.name}'" not in total]
+    found += [Value(f"{s.name}'", s.new) for s in states if f"{s.name}'" not in total]
     return tuple(found)
 
 

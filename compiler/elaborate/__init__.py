@@ -67,9 +67,12 @@ def _cell(definition: CellDefinition, settings: Mapping[str, values.Value], run:
         name=definition.name,
         settings={name: _plain(value) for name, value in settings.items()},
         params=tuple(run.params.values()),
-        states=tuple(
-            State(node.attr, node, after, start)
-            for node, after, start in zip(carry, new, initial, strict=True)
+        states=(
+            *(
+                State(node.attr, node, after, start)
+                for node, after, start in zip(carry, new, initial, strict=True)
+            ),
+            *run.hidden.values(),
         ),
         inputs=tuple(Value(node.attr, node) for node in inputs),
         outputs=tuple(Value(output.name, output.value) for output in outputs),

@@ -40,7 +40,10 @@ from .modules import CellDefinition, Module
 from .parameters import INITIALISERS
 from .read_names import ReadNames, bound_by
 from .scope import CONSTANTS
+from .stream import WORDS
 from .tuples import DISCARDED
+
+A_SIZE, AN_INITIAL_VALUE = "a size", "an initial value"
 
 
 class BodyNames:
@@ -100,7 +103,7 @@ class BodyNames:
                 )
                 for item in items:
                     if item.shape is not None:
-                        self.reads.check([item.shape])
+                        self.reads.check([item.shape], A_SIZE)
                     if item.initial is not None:
                         self.check_initial(item.initial)
                     sort: Sort = "parameter" if isinstance(statement, Param) else "constant"
@@ -110,13 +113,13 @@ class BodyNames:
                 self.check_links(links)
                 self.bind(name, span, "sub-cell")
             case For(variable=variable, start=start, stop=stop, body=body):
-                self.reads.check([start, stop])
+                self.reads.check([start, stop], "a bound of a loop")
                 self.environment.frames.append(Frame())
                 self.bind(variable.id, variable.span, "loop variable")
                 self._check_block(body)
                 self.environment.frames.pop()
             case If(condition=condition, body=body, orelse=orelse):
-                self.reads.check([condition])
+                self.reads.check([condition], "the condition of an 'if'")
                 mark = self.environment.mark()
                 self._check_block(body)
                 first = self.environment.take_back(mark)
@@ -157,7 +160,7 @@ class BodyNames:
 
     def check_hiding(self, name: str, span: Span) -> None:
         """Warn of a name that hides a built-in one."""
-        if name in FUNCTIONS or name in CONSTANTS or name in REFUSED:
+        if any(name in words for words in (FUNCTIONS, CONSTANTS, WORDS, REFUSED)):
             self.problems.add(HidesBuiltin(f"'{name}' hides the built-in '{name}'", span))
 
     def _set_state(self, state: Primed) -> None:
@@ -188,10 +191,11 @@ class BodyNames:
                     if of_state:
                         self.problems.add(_initialises_no_state(word, expression.span))
                     elif isinstance(expression, Call):
-                        self.reads.check(expression.arguments)
+                        self.reads.check(expression.arguments, AN_INITIAL_VALUE)
                     return
                 if isinstance(expression, Name) and not own and word not in self.reads.later:
-                    if word not in CONSTANTS and word not in REFUSED and not of_state:
+                    known = word in CONSTANTS or word in WORDS or word in REFUSED
+                    if not known and not of_state:
                         self.problems.add(
                             BadInitialiser(
                                 f"there is no initialiser '{word}'",
@@ -203,7 +207,7 @@ class BodyNames:
                             )
                         )
                         return
-        self.reads.check([expression])
+        self.reads.check([expression], AN_INITIAL_VALUE)
 
     def check_links(self, links: Sequence[Link]) -> None:
         """Check the cells and the arguments of a chain, and that no two members have one path."""
@@ -228,7 +232,7 @@ class BodyNames:
                 if isinstance(argument, Link):
                     todo.append(argument)
                 else:
-                    self.reads.check([argument])
+                    self.reads.check([argument], "a size or an option")
 
     def _check_cell(self, cell: Name) -> None:
         name = cell.id

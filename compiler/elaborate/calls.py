@@ -42,7 +42,7 @@ def call(node: Call, scope: Scope) -> Work:
         else:
             positional.append((yield expressions.operand(argument, scope)))
     callee = scope.find(node.function.id)
-    site = Site(scope.run, node.span, node.function.id)
+    site = Site(scope.run, node.span, node.function.id, scope.path)
     given = (*positional, *(value for _, value in named))
     spoiled = any(isinstance(value.value, Bad) for value in given)
     try:

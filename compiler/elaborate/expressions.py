@@ -34,6 +34,7 @@ from . import arguments, arrange, hints, numbers, products
 from .calls import call
 from .indexing import Part, index
 from .scope import Scope
+from .stream import WORDS
 from .tensors import Site, fit, joint_shape, need_kind, pointwise
 from .values import BAD, Bad, Operand, Sizes, Value, Work, is_known, shape_of
 
@@ -115,6 +116,8 @@ def _read(name: Name | Primed, scope: Scope) -> Value:
             raise hints.not_set_here(name)
         return entry.value
     value = scope.find(name.id)
+    if value is None and name.id in WORDS:
+        return WORDS[name.id].build(Site(scope.run, name.span, name.id, scope.path))
     if value is None:
         raise hints.not_bound_here(name)
     return value

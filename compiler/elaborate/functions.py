@@ -155,7 +155,6 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("dropout", "bernoulli", "normal"), "random draws"),
     "training": "the training flag",
     "delay": "delays",
-    "t": "the step index",
     **dict.fromkeys(("step", "fast_sigmoid", "arctan", "triangle"), "surrogate gradients"),
     "straight_through": "surrogate gradients",
     "clip_gradient": "gradient clipping",

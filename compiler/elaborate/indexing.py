@@ -15,6 +15,7 @@ from ..ir import Node
 from ..shapes import Dim
 from . import arguments
 from .arrange import reshaped
+from .counting import counted
 from .tensors import Site, not_a_tensor
 from .values import Operand, Value, describe, sizes_note
 
@@ -67,8 +68,9 @@ def index(site: Site, value: Operand, parts: Sequence[Part]) -> Value:
             continue
         assert part.start is not None
         if isinstance(part.start.value, Node):
-            _check_row(part.start, rows)
-            rows = axis, part.start
+            row = counted(site, part.start, value, axis)
+            _check_row(row, rows)
+            rows = axis, row
             bounds.append((0, int(length)))
             continue
         at = _position(part.start, value, length)
@@ -111,7 +113,7 @@ def _check_row(row: Operand, before: tuple[int, Operand] | None) -> None:
         )
     if before is not None:
         raise BadIndex(
-            "an integer input picks from one axis only",
+            "a value of run time picks from one axis only",
             row.span,
             related=[(before[1].span, "this one picks already")],
         )

@@ -33,7 +33,7 @@ from ...grammar.syntax import (
     Setting,
 )
 from ...grammar.walk import items_in, outputs_in, statements_in, walk
-from .body_names import BodyNames
+from .body_names import A_SIZE, BodyNames
 from .hints import did_you_mean, states_meant_by
 from .modules import CellDefinition, Module
 from .recursion import check_recursion
@@ -70,6 +70,7 @@ def check_names(module: Module, problems: Collector) -> None:
 
 
 def _check_function(declaration: FunctionDeclaration, names: BodyNames) -> None:
+    names.reads.in_function = True
     for parameter in declaration.parameters:
         names.bind(parameter.id, parameter.span, "argument")
     names.check_body(declaration.body)
@@ -82,7 +83,7 @@ def _check_settings(definition: CellDefinition, names: BodyNames) -> None:
     for declared in definition.declaration.settings:
         setting, known = settings[declared.name], len(names.problems.errors)
         if declared.default is not None:
-            names.reads.check([declared.default])
+            names.reads.check([declared.default], "the default of an option")
         if declared.kind is not None and declared.kind not in KINDS:
             names.problems.add(_unknown_kind_of_setting(declared))
         if declared.default is not None and len(names.problems.errors) == known:
@@ -114,7 +115,7 @@ def _check_cell(declaration: CellDeclaration, names: BodyNames) -> None:
     states, inputs = items_in(declaration.carry), items_in(declaration.input)
     for item in (*states, *inputs):
         if item.shape is not None:
-            names.reads.check([item.shape])
+            names.reads.check([item.shape], A_SIZE)
         _check_kind(item, names, item in inputs)
     for item in states:
         names.declare_state(item.name, item.name_span)
@@ -141,7 +142,7 @@ def _check_cell(declaration: CellDeclaration, names: BodyNames) -> None:
         _check_output(output, names)
     for output in (*outputs_in(declaration.new_carry), *outputs_in(declaration.output)):
         if output.shape is not None:
-            names.reads.check([output.shape])
+            names.reads.check([output.shape], A_SIZE)
         if output.kind is not None:
             names.problems.add(_refused_kind(output.kind, output.span, "an output"))
 

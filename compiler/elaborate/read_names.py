@@ -16,7 +16,7 @@ from ...grammar.problems_of_names import (
     UnknownName,
     UseBeforeDefinition,
 )
-from ...grammar.problems_of_values import BecomesZero, NotSupportedYet
+from ...grammar.problems_of_values import BecomesZero, NotSupportedYet, OutsideStep
 from ...grammar.source import Span
 from ...grammar.syntax import (
     Bind,
@@ -37,6 +37,7 @@ from .functions import FUNCTIONS, REFUSED
 from .hints import closest, did_you_mean, look_alike, meant_by, states_meant_by
 from .modules import CellDefinition, Module
 from .scope import CONSTANTS
+from .stream import OF_STEP, WORDS
 from .tuples import DISCARDED
 
 FROM_STEP_TO_STEP = "a value goes from step to step as a state: list it in the header"
@@ -55,10 +56,17 @@ class ReadNames:
         self.read: set[str] = set()
         self.body: Sequence[Statement] = ()  # all of it
         self.defining: Bind | None = None  # the equation that is being read
+        self.in_function = False  # whose body is no step
+        self._place = ""  # what is being read, where it is none
         self._refused: dict[str, Problem] = {}
 
-    def check(self, roots: Iterable[Syntax]) -> None:
-        """Check that every name which is read has a value."""
+    def check(self, roots: Iterable[Syntax], place: str = "") -> None:
+        """Check that every name which is read has a value.
+
+        Args:
+            place: what stands there, where that is no equation of a step: "a size".
+        """
+        self._place = place
         todo = list(roots)[::-1]
         while todo:
             node = todo.pop()
@@ -97,7 +105,7 @@ class ReadNames:
             meant_by(word)
             or self._meant_state(word)
             or look_alike(name, self.visible())
-            or did_you_mean(word, [*self.visible(), *CONSTANTS, *FUNCTIONS])
+            or did_you_mean(word, [*self.visible(), *CONSTANTS, *WORDS, *FUNCTIONS])
         )
 
     def _is_known(self, name: Name) -> bool:
@@ -106,13 +114,26 @@ class ReadNames:
         bound = self.environment.find(word)
         if bound is not None:
             self.module.uses[name.span] = bound
-        return (
-            bound is not None
-            or word in self.module.definitions
-            or word in self.module.unknown
-            or word in FUNCTIONS
-            or word in CONSTANTS
-        )
+        if bound is not None or word in self.module.definitions or word in self.module.unknown:
+            return True
+        if word in OF_STEP:
+            self._check_place(name)
+        return word in FUNCTIONS or word in CONSTANTS or word in WORDS
+
+    def _check_place(self, name: Name) -> None:
+        """Check that a word whose value differs from step to step stands in a step."""
+        place = "a function" if self.in_function else self._place
+        if place:
+            advice = f"pass it as an argument: 'f(x, {name.id})'"
+            if name.id not in WORDS:
+                advice = "call it in the cell, and pass its value as an argument"
+            self.problems.add(
+                OutsideStep(
+                    f"'{name.id}' is of a step, and {place} is not",
+                    name.span,
+                    hints=[advice] if self.in_function else [],
+                )
+            )
 
     def _refuse(self, name: Name) -> None:
         """Say that this version lacks a word; of its further uses, only where they are."""

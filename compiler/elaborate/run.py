@@ -11,7 +11,7 @@ from ...grammar.problems import Collector
 from ...grammar.problems_of_values import BadSize, ShapeMismatch, UnrolledTooLarge
 from ...grammar.source import Span
 from .. import ir
-from ..ir import Node, Param, apply, label, leaf
+from ..ir import Node, Param, State, apply, label, leaf
 from ..shapes import Shape, Type, TypeProblem, size
 from .modules import FunctionDefinition
 from .values import Value, sizes_note
@@ -38,6 +38,7 @@ class Run:
     built_in_call: Span | None = None  # where the built-in function that is being inlined is called
     owned: set[Node] = field(default_factory=set)  # the nodes that depend on a leaf of the cell
     worth: dict[Span, Value] = field(default_factory=dict)  # of each name, where it was bound last
+    hidden: dict[str, State] = field(default_factory=dict)  # by path: what no header lists
     named: list[ir.Value] = field(default_factory=list)  # what equations of cells call values
 
     def apply(self, op: str, *args: Node, attr: Any = None, span: Span) -> Node:

@@ -36,11 +36,15 @@ from .values import (
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where an operator or a function is applied. `name` is how it is written there."""
+    """Where an operator or a function is applied. `name` is how it is written there.
+
+    `path` is that of the cell whose body it stands in: "", "inner.", "0.".
+    """
 
     run: Run
     span: Span
     name: str
+    path: str = ""
 
     def apply(self, op: str, *args: Node, attr: object = None) -> Node:
         return self.run.apply(op, *args, attr=attr, span=self.span)

@@ -290,3 +290,15 @@ op(
     spell=_ufunc("logical_not", "{0} == 0"),
     reference=lambda _, a: np.logical_not(a),
 )  # fmt: skip
+
+# -- numbers of rows -----------------------------------------------------------------------------
+
+op(
+    "integer", doc="floor(a) as an integer, which picks a row", type=_rule("real", "int"),
+    cheap=True, nograd=True, domain=(0.0, 9.0),
+    spell={
+        "numpy": "np.floor({0}, {out}, casting='unsafe')",
+        "triton": "tl.floor({0}).to(tl.int64)",
+    },
+    reference=lambda _, a: np.floor(a).astype(np.int64),
+)  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ..dependence import affine_nodes, is_contraction, is_diagonal
-from ..ir import Node, Scan
+from ..ir import Carry, Node, Scan
 
 KINDS = {
     "NONE": "nothing is carried from step to step",
@@ -22,7 +22,7 @@ KINDS = {
     "NL-DENSE": "nonlinear, mixed by a weight matrix",
 }
 
-Role: TypeAlias = Literal["loop", "delay", "follower"]
+Role: TypeAlias = Literal["loop", "delay", "follower", "clock"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class CarryFacts:
     """One carry: whether it is in the loop, and how its next value depends on those that are.
 
     A delay is overwritten without reading the loop: a sequence, shifted by a step. A follower
-    reads the loop, which never reads it back: all of its values can be computed after the loop.
+    reads the loop, which never reads it back: all of its values can be computed after the loop. A
+    clock, such as the number of the step, grows by the same number in every step.
     """
 
     name: str
@@ -85,7 +86,7 @@ def classify(scan: Scan) -> Recurrence:
     """
     order = list(scan)
     reads = _reads(scan, order)
-    roles = _roles(reads)
+    roles = _roles(reads, {c.name for c in scan.carries if _is_clock(c)})
     loop = [c for c in scan.carries if roles[c.name] == "loop"]
     serial = _depending(order, [c.node for c in loop])
     linear = affine_nodes(order, serial)
@@ -93,7 +94,9 @@ def classify(scan: Scan) -> Recurrence:
     products = _longest(order, serial, nexts, _is_weight_product)
     reductions = _longest(order, serial, nexts, _is_reduction)
 
-    moving = _depending(order, [c.node for c in scan.carries if roles[c.name] != "delay"])
+    moving = _depending(
+        order, [c.node for c in scan.carries if roles[c.name] not in ("delay", "clock")]
+    )
     outputs = _longest(order, moving, [o.node for o in scan.outs], _is_weight_product)
     facts = tuple(
         CarryFacts(c.name, roles[c.name], tuple(reads[c.name]), c.next in linear or not loop)
@@ -126,10 +129,22 @@ def _reads(scan: Scan, order: Iterable[Node]) -> dict[str, list[str]]:
             for c in scan.carries}  # fmt: skip
 
 
-def _roles(reads: Mapping[str, list[str]]) -> dict[str, Role]:
+def _is_clock(carry: Carry) -> bool:
+    """Whether a carry grows by the same number in every step."""
+    next_ = carry.next
+    if next_.op.name != "add" or not any(a.op.name == "const" for a in next_.args):
+        return False
+    moving = next((a for a in next_.args if a.op.name != "const"), next_)
+    while moving.op.name == "stop_gradient":
+        (moving,) = moving.args
+    return moving is carry.node
+
+
+def _roles(reads: Mapping[str, list[str]], clocks: set[str]) -> dict[str, Role]:
     reached = {name: _reached(name, reads) for name in reads}
-    loop = {name for name in reads if name in reached[name]}
-    return {name: "loop" if name in loop else "follower" if reached[name] & loop else "delay"
+    loop = {name for name in reads if name in reached[name]} - clocks
+    return {name: "clock" if name in clocks else "loop" if name in loop
+            else "follower" if reached[name] & loop else "delay"
             for name in reads}  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from ..compiler.elaborate.modules import CellDefinition, Definition, FunctionDef
 from ..compiler.elaborate.parameters import INITIALISERS
 from ..compiler.elaborate.scope import CONSTANTS
 from ..compiler.elaborate.settings import settings_of
+from ..compiler.elaborate.stream import WORDS
 from ..compiler.files import read_text
 from ..compiler.loading import standard
 from ..grammar.parse import parse_what_can_be
@@ -252,6 +253,8 @@ def _of_the_language(before: str) -> Iterator[Completion]:
         )
     for name, value in CONSTANTS.items():
         yield Completion(name, "number", f"{value!r}")
+    for name, word in WORDS.items():
+        yield Completion(name, "value of a step", "", word.documentation)
     starts = re.fullmatch(r"\s*(.*[;{]\s*)?", before) is not None
     within = (*LITERALS, *OPERATORS, "else", "in")
     words = (*DECLARATIONS, *STATEMENTS, "else") if starts else within

@@ -15,11 +15,12 @@ from .. import grammar
 from ..compiler.elaborate.functions import FUNCTIONS
 from ..compiler.elaborate.parameters import INITIALISERS
 from ..compiler.elaborate.scope import CONSTANTS
+from ..compiler.elaborate.stream import WORDS
 from ..grammar.words import RESERVED
 from .keywords import LITERALS, OPERATORS
 
 DECLARES = frozenset({"cell", "fn"})  # the next word is a name that is declared
-VALUES = CONSTANTS.keys() | set(LITERALS)
+VALUES = CONSTANTS.keys() | WORDS.keys() | set(LITERALS)
 CONTROL = RESERVED.difference(OPERATORS, LITERALS)
 BUILT_IN = frozenset(FUNCTIONS) | frozenset(INITIALISERS)
 

@@ -16,6 +16,7 @@ from ..compiler.elaborate.functions import Function
 from ..compiler.elaborate.modules import CellDefinition, Definition, FunctionDefinition
 from ..compiler.elaborate.parameters import INITIALISERS
 from ..compiler.elaborate.scope import CONSTANTS
+from ..compiler.elaborate.stream import WORDS
 from ..compiler.elaborate.values import Value
 from ..compiler.ir import Node, toposort
 from ..compiler.shapes import Dim
@@ -51,6 +52,8 @@ def _parts(analysis: Analysis, meaning: Meaning) -> Sequence[str]:
             return [code(name), plain(KEYWORDS[name])]
         case "number":
             return [code(f"{name} = {CONSTANTS[name]!r}"), "a number of the language"]
+        case "value of a step":
+            return [code(name), plain(WORDS[name].documentation)]
         case "initialiser":
             numbers = ", ".join(INITIALISERS[name].numbers)
             call = f"{name}({numbers})" if numbers else name

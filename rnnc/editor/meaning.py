@@ -18,6 +18,7 @@ from ..compiler.elaborate.functions import FUNCTIONS, Function
 from ..compiler.elaborate.modules import Definition
 from ..compiler.elaborate.parameters import INITIALISERS
 from ..compiler.elaborate.scope import CONSTANTS
+from ..compiler.elaborate.stream import WORDS
 from ..compiler.elaborate.values import Value
 from ..grammar.source import Source, Span
 from ..grammar.syntax import Import
@@ -28,6 +29,7 @@ Sort: TypeAlias = (
     Bindable
     | Literal[
         "new state", "cell", "function", "built-in function", "number", "initialiser", "keyword",
+        "value of a step",
         "file",
     ]
 )  # fmt: skip
@@ -98,6 +100,8 @@ def _looked_up(analysis: Analysis, name: str, span: Span) -> Meaning | None:
         return Meaning(name, span, "initialiser")
     if name in FUNCTIONS:
         return Meaning(name, span, "built-in function", None, FUNCTIONS[name])
+    if name in WORDS:
+        return Meaning(name, span, "value of a step")
     return Meaning(name, span, "number") if name in CONSTANTS else None
 
 

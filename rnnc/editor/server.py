@@ -60,6 +60,7 @@ KINDS: dict[Sort, tuple[ITEMS, SYMBOLS]] = {
     "parameter": (ITEMS.Property, SYMBOLS.Property),
     "constant": (ITEMS.Constant, SYMBOLS.Constant),
     "number": (ITEMS.Constant, SYMBOLS.Constant),
+    "value of a step": (ITEMS.Constant, SYMBOLS.Constant),
     "sub-cell": (ITEMS.Module, SYMBOLS.Module),
     "size": (ITEMS.TypeParameter, SYMBOLS.TypeParameter),
     "option": (ITEMS.TypeParameter, SYMBOLS.TypeParameter),

@@ -141,6 +141,8 @@ class Runner:
         if not torch.compiler.is_compiling():
             check_names(state, self.states, f"the state of {self.label}", all_needed=True)
             for named in self.cell.states:
+                if named.name not in state:  # the compiler added it
+                    continue
                 shape = tuple(map(int, named.node.type.shape))
                 wanted = (sizes.batch, *shape) if sizes.batched else shape
                 check_tensor(state[named.name], f"state {named.name}")
@@ -155,7 +157,14 @@ class Runner:
                         f"state {named.name} is {found[0]} on {found[1]}, and {self.label} keeps "
                         f"{engine.state_dtype} on {like.device}"
                     )
-        return [state[name] if sizes.batched else state[name][None] for name in self.states]
+        return [
+            like.new_zeros((sizes.batch, *named.node.type.shape), dtype=engine.state_dtype)
+            if named.name not in state
+            else state[named.name]
+            if sizes.batched
+            else state[named.name][None]
+            for named in self.cell.states
+        ]
 
     def _call(
         self, engine: Engine, sizes: Sizes, like: Tensor, *said: Any

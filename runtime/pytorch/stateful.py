@@ -86,12 +86,21 @@ class Stateful(torch.nn.Module):
             check_tensor(value, f"state {name}")
         lead = _lead(given, shapes)
         for name, shape in shapes.items():
+            if name not in given:  # the compiler added it
+                continue
             if tuple(given[name].shape) != (*lead, *shape) or len(lead) > 1:
                 raise ShapeError(
                     f"state {name} is {describe(shape)} or {describe(['batch', *shape])}, all "
                     f"states alike, got {describe(given[name].shape)}"
                 )
-        self._state = {name: given[name] for name in shapes}
+        if not given:  # nothing but what the compiler added
+            self._state = None
+            return
+        like = next(iter(given.values()))
+        self._state = {
+            name: given[name] if name in given else like.new_zeros((*lead, *shape))
+            for name, shape in shapes.items()
+        }
 
     def truncate(self) -> None:
         """Keep the state and cut its past off: no gradient flows back beyond here."""

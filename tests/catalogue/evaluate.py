@@ -29,6 +29,10 @@ def _layer_norm(v: Array, gain: Array, bias: Array | float = 0.0) -> Any:
     return gain * centred / np.sqrt(np.mean(centred * centred) + 1e-5) + bias
 
 
+def _batch_norm(v: Array, mean: Array, variance: Array, gain: Array, bias: Array) -> Any:
+    return gain * (v - mean) / np.sqrt(variance + 1e-5) + bias
+
+
 def _skew_minus_identity(m: Array, decay: float) -> Array:
     return m - m.T - decay * np.eye(len(m))
 
@@ -42,6 +46,7 @@ def _split(v: Array, parts: int) -> Sequence[Array]:
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "BN": _batch_norm,
     "LN": _layer_norm,
     "absv": np.abs,
     "antiW": _skew_minus_identity,
@@ -49,6 +54,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "dot": lambda a, b: np.sum(a * b),
     "exp": np.exp,
     "hsig": lambda v: np.clip(v / 6.0 + 0.5, 0.0, 1.0),
+    "mask": np.multiply,
     "logsig": lambda v: -np.log1p(np.exp(-v)),
     "maxi": np.maximum,
     "mini": np.minimum,
@@ -74,7 +80,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 @cache
 def _code(equations: str) -> CodeType:
-    return compile(re.sub(r"(\w+)'", rf"\1{_NEXT}", equations), "<catalogue>", "exec")
+    text = re.sub(r"(\w+)'", rf"\1{_NEXT}", equations)
+    return compile(re.sub(r"\.eq\((\w+)\)", r" == \1", text), "<catalogue>", "exec")
 
 
 def evaluate(
@@ -87,7 +94,7 @@ def evaluate(
     """Run an entry over a sequence.
 
     Args:
-        entry: real, and free of the step index, random draws and gradients.
+        entry: real, and free of random draws and gradients.
         sizes: a number for every name in `entry.sizes`.
         tensors: parameters and constant tensors by name.
         carry: the initial state by name, f64[...].
@@ -96,8 +103,8 @@ def evaluate(
         The last state by name, and the outputs f64[T, ...].
     """
     state, ys = dict(carry), []
-    for inputs in zip(*xs, strict=True):
-        names: dict[str, Any] = {**_FUNCTIONS, **sizes, **entry.options, **tensors, **state}
+    for t, inputs in enumerate(zip(*xs, strict=True)):
+        names: dict[str, Any] = {**_FUNCTIONS, **sizes, **entry.options, **tensors, **state, "t": t}
         names.update(zip((tensor.name for tensor in entry.inputs), inputs, strict=True))
         exec(_code(entry.equations), names)
         state = {tensor.name: np.asarray(names[tensor.name + _NEXT]) for tensor in entry.states}

@@ -238,3 +238,15 @@ def test_vectors_of_rows_of_their_own_are_no_matrix() -> None:
     weighed = apply("einsum", A.node, S, attr=("ab,ab->a", ""))
     found = recurrence((S, S + column(weighed, 4)))
     assert (found.kind, found.serial_products) == ("LIN-STRUCT", 0)
+
+
+def test_a_state_that_grows_evenly_is_a_clock_and_no_loop() -> None:
+    found = recurrence((h, stopped(h) + 1.0), (g, tanh(h) * g + x.node))
+    assert [c.role for c in found.carries] == ["clock", "loop"]
+    assert (found.kind, found.carries[1].linear) == ("LIN-DIAG", True)
+    assert recurrence((h, h + x.node)).carries[0].role == "loop"
+    assert recurrence((h, stopped(h) * 2.0)).carries[0].role == "loop"
+
+
+def stopped(value: Node) -> Node:
+    return apply("stop_gradient", value)
