@@ -59,7 +59,7 @@ FUNCTIONS = {"sigmoid": "\\sigma", "tanh": "\\tanh", "exp": "\\exp", "log": "\\l
 AROUND = {"sqrt": "\\sqrt{%s}", "rsqrt": "\\frac{1}{\\sqrt{%s}}", "abs": "\\left|%s\\right|",
           "norm": "\\left\\|%s\\right\\|"}  # fmt: skip
 SILENT = ("identity", "reshape", "broadcast")
-CONSTANTS = {"inf": "\\infty", "pi": "\\pi"}
+CONSTANTS = {"inf": "\\infty", "pi": "\\pi", "t": "t"}
 
 
 def equations(
@@ -296,6 +296,10 @@ class _Names:
             name = ""
         if name in SILENT and plain:
             return self._formula(plain[0])
+        if name == "delay" and len(plain) == 2 and isinstance(plain[1], Number):
+            earlier = self._delayed(plain[0], int(plain[1].value))
+            if earlier:
+                return earlier, ATOM
         if name in AROUND and len(node.arguments) == 1:
             return AROUND[name] % self._argument(node.arguments[0]), ATOM
         if name == "square" and len(plain) == 1:
@@ -313,6 +317,17 @@ class _Names:
             sign += f"_{{\\text{{{escaped(first.value.replace('->', ' to '))}}}}}"
             parts = parts[1:]
         return f"{sign}({', '.join(self._argument(part) for part in parts)})", ATOM
+
+    def _delayed(self, value: Argument, steps: int) -> str:
+        """A name that varies along time, some steps ago; nothing for what is no such name."""
+        match value:
+            case Primed(id=name):
+                return self.symbol(name, f"t-{steps}")
+            case Name(id=name) if name in self.states:
+                return self.symbol(name, f"t-{steps + 1}")
+            case Name(id=name) if name in self.own and name not in self.static | self.words:
+                return self.symbol(name, f"t-{steps}")
+        return ""
 
     def _argument(self, node: Argument | Keyword) -> str:
         if isinstance(node, Keyword):

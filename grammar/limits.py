@@ -23,6 +23,7 @@ DEEPEST_CALL: Final = 100  # calls of one function within itself: recursive-func
 MOST_NODES: Final = 100_000  # operations: unrolled-too-large
 MOST_STEPS: Final = 200_000  # equations and calls, which may make no operation: unrolled-too-large
 LARGEST_SIZE: Final = 2**31 - 1  # of an axis, and numbers of a whole tensor: bad-size
+MOST_DELAY: Final = 64  # steps back that `delay` reads, each a state of its own: bad-size
 
 # -- what is told ----------------------------------------------------------------------------------
 MOST_SHOWN: Final = 20  # problems of one run that are printed; the rest is counted

@@ -264,8 +264,8 @@ class OutsideStep(Problem):
 
         fn phase(w) = sin(w * t)       # write fn phase(w, t), and call phase(w, t)
 
-    `t` has a value in the equations of a cell only. Sizes, options and initial values are the same
-    in every step, and the value of a function depends on its arguments alone.
+    `t` and `delay` have values in the equations of a cell only. Sizes, options and initial values
+    are the same in every step, and the value of a function depends on its arguments alone.
     """
 
     code = "outside-step"
@@ -274,10 +274,10 @@ class OutsideStep(Problem):
 class NotSupportedYet(Problem):
     """The language has this, and this version of the compiler does not.
 
-        y = delay(x, 3)
+        y = fft(x)
 
-    Complex numbers, random draws, `delay`, surrogate gradients, gradient
-    clipping, `grad`, `matrix_exp`, `solve`, `fft` and `conv2d` are such.
+    Complex numbers, random draws, surrogate gradients, gradient clipping, `grad`, `matrix_exp`,
+    `solve`, `fft` and `conv2d` are such.
     """
 
     code = "not-supported-yet"

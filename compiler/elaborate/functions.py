@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ..ops import OPS
-from . import arrange, products, reductions
+from . import arrange, products, reductions, stream
 from .tensors import Site, pointwise
 from .values import Known, Operand, Value
 
@@ -148,13 +148,16 @@ _declare("eye", "n", "the identity matrix [n, n]", arrange.eye)
 _declare("tril", "M", "zeros above the diagonal", arrange.tril)
 _declare("triu", "M", "zeros below the diagonal", arrange.triu)
 
+# -- of a step in a stream ---------------------------------------------------------------------
+
+_declare("delay", "x k", "x, k steps ago; 0 where that is before the start", stream.delay)
+
 
 # Words of the language that this version refuses, each with what it is.
 REFUSED: dict[str, str] = {
     **dict.fromkeys(("complex", "real", "imag", "conj"), "complex numbers"),
     **dict.fromkeys(("dropout", "bernoulli", "normal"), "random draws"),
     "training": "the training flag",
-    "delay": "delays",
     **dict.fromkeys(("step", "fast_sigmoid", "arctan", "triangle"), "surrogate gradients"),
     "straight_through": "surrogate gradients",
     "clip_gradient": "gradient clipping",

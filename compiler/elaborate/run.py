@@ -39,6 +39,7 @@ class Run:
     owned: set[Node] = field(default_factory=set)  # the nodes that depend on a leaf of the cell
     worth: dict[Span, Value] = field(default_factory=dict)  # of each name, where it was bound last
     hidden: dict[str, State] = field(default_factory=dict)  # by path: what no header lists
+    delayed: dict[tuple[str, Node], str] = field(default_factory=dict)  # what its states are called
     named: list[ir.Value] = field(default_factory=list)  # what equations of cells call values
 
     def apply(self, op: str, *args: Node, attr: Any = None, span: Span) -> Node:

@@ -1,4 +1,4 @@
-"""What a step reads of the stream that it is a step of: its number.
+"""What a step reads of the stream that it is a step of: its number, and what earlier steps had.
 
 In: where that is read. Out: nodes of hidden states, which the run keeps beside those of headers.
 """
@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ...grammar.limits import MOST_DELAY
+from ...grammar.problems_of_values import BadSize
 from ..ir import HIDDEN, Node, State, const, label
 from ..shapes import Type
-from .tensors import Site
-from .values import Value
+from . import arguments
+from .tensors import Site, tensor
+from .values import Operand, Value
 
 STEP = frozenset("B")
 
@@ -26,6 +29,45 @@ def step_index(site: Site) -> Node:
     return label(site.apply("stop_gradient", hidden[name].node), "t")
 
 
+def delay(site: Site, value: Operand, count: Operand) -> Node:
+    """`delay(x, k)`: what `x` was k steps ago, and 0 before the start.
+
+    A shift of k states: a step copies each to the next, which costs as much as k sums. Delays of
+    one value share them.
+    """
+    node, steps = tensor(site, value), arguments.positive(count, "a delay")
+    if steps > MOST_DELAY:
+        raise BadSize(
+            f"a delay is at most {MOST_DELAY} steps",
+            count.span,
+            f"this is {steps}",
+            hints=["a longer memory is a state: 'q' = concat(x[None], q[:-1])' for 'q[k, n]'"],
+        )
+    run, name = site.run, _line(site, node, value.span.text)
+    for at in range(1, steps + 1):
+        key = f"{name}{HIDDEN}{at}"
+        if key not in run.hidden:
+            before = run.hidden[f"{name}{HIDDEN}{at - 1}"].node if at > 1 else node
+            place = Type(node.type.shape, axes=STEP)
+            held = run.leaf("carry", key, place, site.span)
+            run.hidden[key] = State(key, held, before, const(0.0, node.type.shape))
+    return run.hidden[f"{name}{HIDDEN}{steps}"].node
+
+
+def _line(site: Site, node: Node, text: str) -> str:
+    """What the states of a delayed value are called: as it is, or by number."""
+    delayed = site.run.delayed
+    key = site.path, node
+    if key not in delayed:
+        plain = text if text.removesuffix("'").isidentifier() else "delay"
+        name, count = f"{site.path}{plain}", 1
+        while name in delayed.values():
+            count += 1
+            name = f"{site.path}{plain}.{count}"
+        delayed[key] = name
+    return delayed[key]
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """A word that is a value of a step."""
@@ -37,4 +79,4 @@ class Word:
 WORDS: Mapping[str, Word] = {
     "t": Word("how many steps there were since the last reset", step_index),
 }
-OF_STEP = frozenset(WORDS)  # the words that have no value anywhere else
+OF_STEP = frozenset({*WORDS, "delay"})  # the words that have no value anywhere else

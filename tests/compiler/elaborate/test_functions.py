@@ -11,6 +11,7 @@ import pytest
 from rnnc.compiler.elaborate.calls import parameters_of
 from rnnc.compiler.elaborate.functions import FUNCTIONS
 from rnnc.compiler.elaborate.prelude import prelude
+from rnnc.compiler.elaborate.stream import OF_STEP
 from tests.compiler.elaborate.sources import value
 
 DRAWS = np.random.default_rng(0)
@@ -139,7 +140,8 @@ def _words(expression: str) -> set[str]:
 
 
 def test_every_function_has_a_case() -> None:
-    assert set(FUNCTIONS) == {expression.partition("(")[0] for expression in CASES}
+    tried = {expression.partition("(")[0] for expression in CASES}
+    assert set(FUNCTIONS) - OF_STEP == tried  # those of a step are tested along steps
 
 
 def test_the_prelude_defines_what_the_table_leaves_to_it() -> None:
