@@ -125,6 +125,11 @@ class Stack(Layered):
             return self._run(self._inputs.read(x, single=True), {}, self._window)
 
     @property
+    def layers(self) -> tuple[Recur | Bidirectional, ...]:
+        """Copies of its layers, first to last: what becomes of one does not show in the stack."""
+        return tuple(map(copy.copy, self._layers.values()))
+
+    @property
     def width(self) -> tuple[int, ...]:
         return _fit(list(self._layers.values())[-1]).made
 

@@ -35,9 +35,10 @@ class Stack(Layered):
     """
 
     def __init__(
-        self, layers: Any, *, dropout: float = 0.0, residual: bool | Iterable[int] = False,
-        backend: str | None = None, dtype: Any = None, seed: int | None = None,
-        exact: bool = False, fast: bool = False, batch_first: bool = False, device: Any = None,
+        self, layers: Any, *, dropout: float = 0.0, per_sequence: bool = False,
+        residual: bool | Iterable[int] = False, backend: str | None = None, dtype: Any = None,
+        seed: int | None = None, exact: bool = False, fast: bool = False,
+        batch_first: bool = False, device: Any = None,
     ) -> None:  # fmt: skip
         """Make a module of each layer.
 
@@ -48,6 +49,7 @@ class Stack(Layered):
                 path, so that equal cells differ.
             dropout: the rate at which elements of what a layer reads are dropped in training mode,
                 the first layer's excepted; the others are scaled by 1 / (1 - dropout).
+            per_sequence: drop the same elements at all steps of a call.
             residual: add to a layer's output what it read: of all layers, or of those with these
                 numbers. What is added is not dropped.
             backend, dtype, seed, exact, fast, batch_first, device: as for `Recur`, where a module
@@ -60,22 +62,27 @@ class Stack(Layered):
         super().__init__()
         check_flag(batch_first, "batch_first")
         self.batch_first = bool(batch_first)
-        read_dropout(dropout, False, 0)
-        self.dropout = float(dropout)
+        read_dropout(dropout, per_sequence, 0)
+        self.dropout, self.per_sequence = float(dropout), bool(per_sequence)
         by_path = layers_by_path(layers)
         options = Options(backend, dtype, seed, exact, fast, self.batch_first, device)
         options = options.completed(by_path.values())
         for path, layer in by_path.items():
             check_free(self, path, path, "a layer")
             self.add_module(path, _layer_at(path, layer, options))
-        fits = [part._fit for part in self._parts.values()]
+        fits = [layer._fit for layer in self.layers]
         check_in_order(fits)
         self._residual = read_residual(residual, fits)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Its modules, first to last; one that is there twice is there twice."""
+        return tuple(self._parts.values())
 
     def step(self, x: Any, state: Any = None) -> tuple[Any, State]:
         states, last = self._states_apart(state), {}
         for at, (path, layer) in enumerate(self._parts.items()):
-            y, last[path] = layer.step(self._dropped(x, at), states[path])
+            y, last[path] = layer.step(self._dropped(x, at, single=True), states[path])
             x = y + x if at in self._residual else y
         return x, above(last)
 
@@ -91,10 +98,14 @@ class Stack(Layered):
             xs = ys + self._cleared(xs, lengths) if at in self._residual else ys
         return xs, above(last)
 
-    def _dropped(self, xs: Any, at: int) -> Any:
-        if not at or not self.dropout:
+    def _dropped(self, xs: Any, at: int, *, single: bool = False) -> Any:
+        if not at or not self.dropout or not self.training:
             return xs
-        return torch.nn.functional.dropout(xs, self.dropout, self.training)
+        if not self.per_sequence or single:
+            return torch.nn.functional.dropout(xs, self.dropout)
+        sizes = self.layers[at]._sizes(xs, single=False)
+        once = xs.new_ones([1 if axis == sizes.swapped else n for axis, n in enumerate(xs.shape)])
+        return xs * torch.nn.functional.dropout(once, self.dropout)
 
     def _cleared(self, xs: Tensor, lengths: Any) -> Tensor:
         """0 where a step does not count, whatever stands there."""
@@ -109,15 +120,16 @@ class Stack(Layered):
 
     @property
     def _fit(self) -> Fit:
-        fits = [part._fit for part in self._parts.values()]
+        fits = [layer._fit for layer in self.layers]
         label = f"Stack([{', '.join(fit.label for fit in fits)}])"
         return Fit(label, fits[0].read, fits[-1].made)
 
     def _sizes(self, x: Tensor, *, single: bool) -> Sizes:
-        return next(iter(self._parts.values()))._sizes(x, single=single)
+        return self.layers[0]._sizes(x, single=single)
 
     def extra_repr(self) -> str:
         said = [f"dropout={self.dropout:g}"] if self.dropout else []
+        said += ["per_sequence=True"] if self.per_sequence else []
         said += [f"residual={sorted(self._residual)}"] if self._residual else []
         return ", ".join(said)
 

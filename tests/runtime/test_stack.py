@@ -373,3 +373,20 @@ def test_a_call_that_fails_in_a_later_layer_has_changed_none() -> None:
     net.eval().scan(xs)
     with pytest.raises(rnnc.Error, match="eval mode"):
         net.backward(d_ys)
+
+
+def test_layers_are_copies_from_which_a_stack_can_be_made_again() -> None:
+    net = rnnc.Stack([rnnc.GRUCell(3, 4), rnnc.LSTMCell(4, 4)], dtype="float64")
+    xs = random(3, 2, 3)
+    net.scan(xs)
+    before = {path: np.array(numpy_of(value)) for path, value in net.state.items()}
+    low, high = net.layers
+    close(high.state["h"], before["1.h"], 0)
+    high.scan(random(2, 2, 4))
+    low.load_params({"b": 1 + low.params["b"]})
+    close(dict(net.state), before, 0)
+    again = rnnc.Stack([*net.layers, rnnc.Dense(4, 2, dtype="float64")])
+    assert list(again.params)[: len(net.params)] == list(net.params)
+    close({path: again.params[path] for path in net.params}, dict(net.params), 0)
+    net.reset()
+    close(rnnc.Stack(net.layers).scan(xs), net.scan(xs), 0)

@@ -225,6 +225,51 @@ def test_dropout_is_torchs_and_between_layers() -> None:
     close(module(xs)[0], second(first(xs)[0])[0].detach())
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_dropout_per_sequence_drops_the_same_at_all_steps_of_a_call(batch_first: bool) -> None:
+    cells = [rnnc.Dense(4, 6), rnnc.Dense(6, 6), rnnc.Dense(6, 2)]
+    module = rnnc.torch.Stack(
+        cells, dropout=0.5, per_sequence=True, batch_first=batch_first, dtype="float64"
+    )
+    torch.manual_seed(0)
+    read: dict[int, Any] = {}
+    for at, layer in enumerate(module.layers):
+        layer.register_forward_pre_hook(lambda _, given, at=at: read.update({at: given[0]}))
+    xs = inputs(4).swapaxes(0, 1) if batch_first else inputs(4)
+    time = 1 if batch_first else 0
+    module(xs)
+    close(read[0], xs, 0)
+    masks = [(read[at] != 0).movedim(time, 0) for at in (1, 2)]
+    for mask in masks:
+        assert torch.equal(mask, mask[:1].expand(STEPS, ROWS, 6))
+        assert 0 < mask[0].sum() < ROWS * 6
+        assert not torch.equal(mask[0, 0], mask[0, 1])  # rows have masks of their own
+    assert not torch.equal(*masks)
+    first = module.layers[0](xs)[0].movedim(time, 0)
+    close(read[1].movedim(time, 0), torch.where(masks[0], 2 * first, 0).detach())
+    before = read[1]
+    module(xs)
+    assert not torch.equal(read[1] != 0, before != 0)  # drawn anew in each call
+    module(xs[:, 0] if batch_first else xs[:, 0])  # without a batch axis, or without some steps
+    assert module(xs[:0])[0].shape == (0, *module(xs)[0].shape[1:])
+    module.step(inputs(4)[0])
+    module.eval()
+    close(module(xs)[0], rnnc.torch.Stack(module.layers, batch_first=batch_first)(xs)[0].detach())
+
+
+def test_layers_are_those_of_a_stack_in_order() -> None:
+    module, net = pair()
+    assert [type(layer) for layer in module.layers] == [
+        rnnc.torch.Bidirectional, rnnc.torch.Recur, rnnc.torch.Recur,
+    ]  # fmt: skip
+    assert module.layers[1] is module.get_submodule("1")
+    twice = rnnc.torch.Stack([module.layers[1]] * 2)
+    assert twice.layers == (module.layers[1],) * 2
+    assert [repr(layer) for layer in net.layers] == [
+        "Bidirectional(LSTMCell(3, 2), GRUCell(3, 2))", "Recur(GRUCell(4, 4))", "Recur(Dense(4, 2))"
+    ]  # fmt: skip
+
+
 def test_layers_have_names_and_chains_are_layers() -> None:
     named = rnnc.torch.Stack({"encoder": rnnc.GRUCell(3, 4), "scores": rnnc.Dense(4, 2)})
     assert [n for n, _ in named.named_parameters()] == [
@@ -279,6 +324,7 @@ def test_copies_pickles_and_autocast_are_of_layers_too() -> None:
     ("bad-setting", lambda t: t.Stack([rnnc.GRUCell(3, 4)], residual=[1])),
     ("bad-setting", lambda t: t.Stack([rnnc.GRUCell(3, 4)], dropout=1.0)),
     ("bad-setting", lambda t: t.Stack([rnnc.GRUCell(3, 4)], batch_first="yes")),
+    ("bad-setting", lambda t: t.Stack([rnnc.GRUCell(3, 4)], per_sequence="yes")),
     ("bad-setting", lambda t: t.Stack([t.Recur(rnnc.GRUCell(3, 4), batch_first=True)])),
     ("unknown-names", lambda t: t.Stack({"forward": rnnc.GRUCell(3, 4)})),
     ("unknown-names", lambda t: pair()[0](inputs(), {"0.h": torch.zeros(ROWS, 4)})),
