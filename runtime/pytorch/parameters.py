@@ -17,10 +17,10 @@ from ..errors import NamesError
 
 
 class Branch(torch.nn.Module):
-    """What lies under one part of a path; it computes nothing by itself."""
+    """What lies under one part of a path, parameters or layers; it computes nothing by itself."""
 
     def forward(self, *_: Any) -> Any:
-        raise NotImplementedError("a part of a cell's parameters is no cell")
+        raise NotImplementedError("what lies under one part of a path computes nothing by itself")
 
 
 def plant(root: torch.nn.Module, cell: Cell, values: Mapping[str, torch.Tensor]) -> None:
@@ -30,18 +30,28 @@ def plant(root: torch.nn.Module, cell: Cell, values: Mapping[str, torch.Tensor])
         NamesError: a name is taken by PyTorch.
     """
     for param in cell.params:
-        *path, name = param.name.split(".")
-        at = root
-        for part in path:
-            if part not in at._modules:
-                check_free(at, part, param.name, "a parameter")
-                at.add_module(part, Branch())
-            at = at.get_submodule(part)
-        check_free(at, name, param.name, "a parameter")
+        at, name = place_of(root, param.name, "a parameter")
         if param.trained:
             at.register_parameter(name, torch.nn.Parameter(values[param.name]))
         else:
             at.register_buffer(name, values[param.name])
+
+
+def place_of(root: torch.nn.Module, path: str, what: str) -> tuple[torch.nn.Module, str]:
+    """The module that is to have what a path names, made if need be, and its free name there.
+
+    Raises:
+        NamesError: a name is taken by PyTorch.
+    """
+    *parts, name = path.split(".")
+    at = root
+    for part in parts:
+        if part not in at._modules:
+            check_free(at, part, path, what)
+            at.add_module(part, Branch())
+        at = at.get_submodule(part)
+    check_free(at, name, path, what)
+    return at, name
 
 
 def check_free(at: torch.nn.Module, name: str, path: str, what: str) -> None:

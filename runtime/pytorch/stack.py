@@ -23,7 +23,7 @@ from .engine import Tensor
 from .layer import Layer, Layered
 from .masks import plain_masks
 from .members import Options, check_axes, recur_at
-from .parameters import check_free
+from .parameters import found_at, place_of
 from .runner import State
 
 
@@ -67,12 +67,17 @@ class Stack(Layered):
         by_path = layers_by_path(layers)
         options = Options(backend, dtype, seed, exact, fast, self.batch_first, device)
         options = options.completed(by_path.values())
+        self._paths = tuple(by_path)
         for path, layer in by_path.items():
-            check_free(self, path, path, "a layer")
-            self.add_module(path, _layer_at(path, layer, options))
+            at, name = place_of(self, path, "a layer")
+            at.add_module(name, _layer_at(path, layer, options))
         fits = [layer._fit for layer in self.layers]
         check_in_order(fits)
         self._residual = read_residual(residual, fits)
+
+    @property
+    def _parts(self) -> dict[str, Layer]:
+        return {path: found_at(self, path) for path in self._paths}
 
     @property
     def layers(self) -> tuple[Layer, ...]:

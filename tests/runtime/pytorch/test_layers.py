@@ -283,6 +283,23 @@ def test_layers_have_names_and_chains_are_layers() -> None:
     close(stack.step(x)[0], loop.step(x)[0].detach())
 
 
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+def test_layers_that_a_chain_repeats_under_a_name_lie_under_it() -> None:
+    source = (
+        "import GRU, Dense from std\ncell Deep(n) = encoder: repeat(2, GRU(n, n)) >> Dense(n, n)"
+    )
+    deep = rnnc.loads(source).Deep(3)
+    module = rnnc.torch.Stack(deep, dtype="float64")
+    net = rnnc.Stack(deep, dtype="float64", backend="numpy")
+    assert [n for n, _ in module.named_parameters()] == list(net.params)
+    close(module(inputs())[0], net.scan(inputs().numpy()))
+    assert list(module(inputs())[1]) == ["encoder.0.h", "encoder.1.h"]
+    assert module.layers[1] is module.get_submodule("encoder.1")
+    compiled: Any = torch.compile(module, fullgraph=True, backend="aot_eager")
+    close(compiled(inputs())[0], module(inputs())[0].detach())
+    torch._dynamo.reset()
+
+
 def test_a_module_in_a_stack_is_that_module_and_its_hooks_run() -> None:
     first = rnnc.torch.Recur(rnnc.GRUCell(3, 3), dtype="float64")
     stack = rnnc.torch.Stack([first, first], residual=True)
