@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..bidirectional import Bidirectional as Net
 from ..checks import check_flag
 from ..errors import ShapeError
 from ..fitting import Fit, merged_width
@@ -66,6 +67,15 @@ class Bidirectional(Layered):
 
     def step(self, x: Any, state: Any = None) -> tuple[Any, State]:
         raise ShapeError(f"{self._fit.label} has no single step: it reads a whole sequence")
+
+    def to_net(self, *, backend: str | None = None, dtype: Any = None) -> Net:
+        options = self._net_options(backend, dtype)
+        ways = [each.to_net(backend=backend, dtype=dtype) for each in self._parts.values()]
+        net = Net(
+            *ways, merge=self.merge, exact=options.exact, fast=options.fast,
+            batch_first=self.batch_first,
+        )  # fmt: skip
+        return net if self.training else net.eval()
 
     def _over(
         self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any

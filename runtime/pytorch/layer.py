@@ -6,7 +6,7 @@ In: sequences, packed or not, and a state. Out: outputs, and the state after the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.utils.rnn import PackedSequence
@@ -15,10 +15,16 @@ from ..checks import check_names
 from ..errors import SettingError
 from ..fitting import Fit
 from ..inputs import Call as Sizes
+from ..members import Options
+from ..net import Net
 from ..passing import above, beneath
+from ..reporting import USUAL
 from .engine import Tensor
 from .packed import packed_as, padded
-from .runner import State
+from .runner import Runner, State
+
+if TYPE_CHECKING:
+    from ...compiler.report import Report
 
 
 class Layer(torch.nn.Module):
@@ -68,10 +74,44 @@ class Layer(torch.nn.Module):
         """
         raise NotImplementedError
 
+    def to_net(self, *, backend: str | None = None, dtype: Any = None) -> Net:
+        """A net of rnnc that computes the same, without PyTorch: to be saved, reported and served.
+
+        It has copies of the present parameters, as `parametrize` makes them, and the module's
+        options, axes and mode, and begins with the initial state.
+
+        Args:
+            backend: as for `rnnc.Recur`; what the module was told by default.
+            dtype: the parameters' by default.
+        Returns:
+            A `rnnc.Recur`, `rnnc.Stack` or `rnnc.Bidirectional`, as the module's class is called.
+        Raises:
+            SettingError, BackendError: it cannot run so here. DTypeError: a parameter has no
+            numbers to read, as on the device "meta".
+        """
+        raise NotImplementedError
+
+    def report(self, *, steps: int = USUAL.steps, rows: int = USUAL.rows) -> Report:
+        """What the compiler made of it for tensors where its parameters are, as `net.report`.
+
+        Args:
+            steps, rows: of the calls that costs are counted for.
+        Raises:
+            SettingError: one of them is no number of steps or rows. As `to_net`.
+        """
+        net: Any = self.to_net(backend=backend_at(self, self._runners[0]))
+        found: Report = net.report(steps=steps, rows=rows)
+        return found
+
     def _over(
         self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any
     ) -> tuple[Any, State]:
         """A sequence in the module's axes."""
+        raise NotImplementedError
+
+    @property
+    def _runners(self) -> list[Runner]:
+        """Of all its cells."""
         raise NotImplementedError
 
     @property
@@ -105,6 +145,16 @@ class Layered(Layer):
         return {path: part for path, part in self._modules.items() if isinstance(part, Layer)}
 
     @property
+    def _runners(self) -> list[Runner]:
+        return [runner for part in self._parts.values() for runner in part._runners]
+
+    def _net_options(self, backend: str | None, dtype: Any) -> Options:
+        """What a net of its parts is made with, whatever modules they are."""
+        said = [runner.options for runner in self._runners]
+        exact, fast = any(each.exact for each in said), all(each.fast for each in said)
+        return Options(backend, dtype, None, exact, fast, self.batch_first)
+
+    @property
     def _states(self) -> dict[str, tuple[int, ...]]:
         return above({path: part._states for path, part in self._parts.items()})
 
@@ -124,3 +174,11 @@ class Layered(Layer):
     def _going_on(self, state: State) -> State:
         parts = self._parts.items()
         return above({path: part._going_on(beneath(state, path)) for path, part in parts})
+
+
+def backend_at(module: torch.nn.Module, runner: Runner) -> str:
+    """What runs a module for tensors where its parameters are."""
+    if runner.options.backend != "auto":
+        return runner.options.backend
+    like = next(module.parameters(), None)
+    return "triton" if like is not None and like.is_cuda else "numpy"

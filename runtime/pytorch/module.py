@@ -20,6 +20,7 @@ from ..checks import check_dtype, check_flag
 from ..errors import SettingError
 from ..fitting import Fit, fit_of
 from ..inputs import Call as Sizes
+from ..interop.reading import numbers
 from ..recur import Recur as Net
 from .engine import Tensor
 from .engines import Options
@@ -96,6 +97,21 @@ class Recur(Layer):
         like = next((p for p in values if p.is_floating_point()), torch.empty(0))
         return self._runner.initial(values, like, batch)
 
+    def to_net(self, *, backend: str | None = None, dtype: Any = None) -> Net:
+        options = self._runner.options
+        values = {path: found_at(self, path) for path in self._paths}
+        like = next(iter(values.values()), None)
+        bound = BoundCell(
+            self._runner.cell, dtype="float32" if like is None else like.dtype,
+            params={path: numbers(value, path) for path, value in values.items()},
+            label=self._runner.label,
+        )  # fmt: skip
+        net = Net(
+            bound, dtype=dtype, backend=backend or options.backend, exact=options.exact,
+            fast=options.fast, batch_first=self.batch_first,
+        )  # fmt: skip
+        return net if self.training else net.eval()
+
     def _over(
         self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any
     ) -> tuple[Any, State]:
@@ -106,6 +122,10 @@ class Recur(Layer):
     def _values(self) -> list[Tensor]:
         """The parameters as they are in this call."""
         return [found_at(self, path) for path in self._paths]
+
+    @property
+    def _runners(self) -> list[Runner]:
+        return [self._runner]
 
     @property
     def _states(self) -> dict[str, tuple[int, ...]]:

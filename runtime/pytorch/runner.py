@@ -40,6 +40,10 @@ class Runner:
     def cell(self) -> Cell:
         return self._engines.cell
 
+    @property
+    def options(self) -> Options:
+        return self._engines.options
+
     def __deepcopy__(self, _memo: Any) -> Runner:
         return self
 

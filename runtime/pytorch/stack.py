@@ -7,17 +7,20 @@ torch between modules; what is dropped is drawn by torch.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from ..bidirectional import Bidirectional as BidirectionalNet
 from ..checks import check_flag
-from ..dropout import read_dropout
+from ..dropout import Dropout, read_dropout
 from ..fitting import Fit, check_in_order, read_residual
 from ..inputs import Call as Sizes
 from ..layers import layers_by_path
 from ..passing import above
+from ..stack import Stack as Net
+from ..stack import stack_of
 from .bidirectional import Bidirectional
 from .engine import Tensor
 from .layer import Layer, Layered
@@ -35,20 +38,22 @@ class Stack(Layered):
     """
 
     def __init__(
-        self, layers: Any, *, dropout: float = 0.0, per_sequence: bool = False,
-        residual: bool | Iterable[int] = False, backend: str | None = None, dtype: Any = None,
-        seed: int | None = None, exact: bool = False, fast: bool = False,
+        self, layers: Any, *, dropout: float | None = None, per_sequence: bool | None = None,
+        residual: bool | Iterable[int] | None = None, backend: str | None = None,
+        dtype: Any = None, seed: int | None = None, exact: bool = False, fast: bool = False,
         batch_first: bool = False, device: Any = None,
     ) -> None:  # fmt: skip
         """Make a module of each layer.
 
         Args:
             layers: a list of cells, nets or modules, also bidirectional ones; a dict of these,
-                whose names stand in the paths; or a chain, whose links become the layers. Modules
-                are taken as they are, parameters of nets copied, those of cells drawn by their
-                path, so that equal cells differ.
+                whose names stand in the paths; a chain, whose links become the layers; or a
+                `rnnc.Stack`, of which the next three arguments are taken over, too. Modules are
+                taken as they are, parameters of nets copied, those of cells drawn by their path,
+                so that equal cells differ.
             dropout: the rate at which elements of what a layer reads are dropped in training mode,
-                the first layer's excepted; the others are scaled by 1 / (1 - dropout).
+                the first layer's excepted; the others are scaled by 1 / (1 - dropout). 0 by
+                default.
             per_sequence: drop the same elements at all steps of a call.
             residual: add to a layer's output what it read: of all layers, or of those with these
                 numbers. What is added is not dropped.
@@ -62,9 +67,11 @@ class Stack(Layered):
         super().__init__()
         check_flag(batch_first, "batch_first")
         self.batch_first = bool(batch_first)
+        by_path, own = _told(layers)
+        dropout = own.rate if dropout is None else dropout
+        per_sequence = own.per_sequence if per_sequence is None else per_sequence
         read_dropout(dropout, per_sequence, 0)
         self.dropout, self.per_sequence = float(dropout), bool(per_sequence)
-        by_path = layers_by_path(layers)
         options = Options(backend, dtype, seed, exact, fast, self.batch_first, device)
         options = options.completed(by_path.values())
         self._paths = tuple(by_path)
@@ -73,7 +80,7 @@ class Stack(Layered):
             at.add_module(name, _layer_at(path, layer, options))
         fits = [layer._fit for layer in self.layers]
         check_in_order(fits)
-        self._residual = read_residual(residual, fits)
+        self._residual = read_residual(own.residual if residual is None else residual, fits)
 
     @property
     def _parts(self) -> dict[str, Layer]:
@@ -83,6 +90,14 @@ class Stack(Layered):
     def layers(self) -> tuple[Layer, ...]:
         """Its modules, first to last; one that is there twice is there twice."""
         return tuple(self._parts.values())
+
+    def to_net(self, *, backend: str | None = None, dtype: Any = None) -> Net:
+        parts = self._parts.items()
+        nets = {path: part.to_net(backend=backend, dtype=dtype) for path, part in parts}
+        dropout = read_dropout(self.dropout, self.per_sequence, 0)
+        options = self._net_options(backend, dtype)
+        net = stack_of(nets, options, dropout, self._residual, None)
+        return net if self.training else net.eval()
 
     def step(self, x: Any, state: Any = None) -> tuple[Any, State]:
         states, last = self._states_apart(state), {}
@@ -137,6 +152,23 @@ class Stack(Layered):
         said += ["per_sequence=True"] if self.per_sequence else []
         said += [f"residual={sorted(self._residual)}"] if self._residual else []
         return ", ".join(said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a stack does where nothing else is said."""
+
+    rate: float = 0.0
+    per_sequence: bool = False
+    residual: frozenset[int] = frozenset()
+
+
+def _told(layers: Any) -> tuple[dict[str, Any], _Told]:
+    """Layers by path, and what a net says of them."""
+    if not isinstance(layers, Net):
+        return layers_by_path(layers), _Told()
+    dropped = layers._dropout or Dropout(0.0, False, 0)
+    return layers._layers, _Told(dropped.rate, dropped.per_sequence, layers._residual)
 
 
 def _layer_at(path: str, layer: Any, options: Options) -> Layer:

@@ -285,9 +285,10 @@ def test_layers_have_names_and_chains_are_layers() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_layers_that_a_chain_repeats_under_a_name_lie_under_it() -> None:
-    source = (
-        "import GRU, Dense from std\ncell Deep(n) = encoder: repeat(2, GRU(n, n)) >> Dense(n, n)"
-    )
+    source = """
+    import GRU, Dense from std
+    cell Deep(n) = encoder: repeat(2, GRU(n, n)) >> Dense(n, n)
+    """
     deep = rnnc.loads(source).Deep(3)
     module = rnnc.torch.Stack(deep, dtype="float64")
     net = rnnc.Stack(deep, dtype="float64", backend="numpy")
