@@ -123,7 +123,10 @@ def read_layers(net: Any) -> tuple[Layers, dict[Place, str]]:
         SettingError: it is no net, or not of layers that are alike.
     """
     if not isinstance(net, AnyNet):
-        raise SettingError(f"a net of standard cells is wanted, not {net!r}")
+        advice = ""
+        if hasattr(net, "state_dict"):
+            advice = ", which is a module of torch: it has a state_dict(), and from_torch takes it"
+        raise SettingError(f"a net of standard cells is wanted, not {net!r}{advice}")
     found = _places(net)
     first = next(iter(found.values()), None)
     if first is None or first[1].cell not in GATES:

@@ -9,7 +9,7 @@ sequences of no steps.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.utils.rnn import PackedSequence
@@ -17,11 +17,18 @@ from torch.nn.utils.rnn import PackedSequence
 from ..cell import BoundCell
 from ..cells import cells
 from ..errors import SettingError, ShapeError
+from ..interop.layers import AnyNet
+from ..interop.torch_modules import layers_of_settings, net_of_layers
+from ..reporting import USUAL
 from .engine import Tensor
 from .engines import Options
+from .layer import backend_at
 from .packed import packed_as, padded
 from .reversal import turned
 from .runner import Runner, check_tensor
+
+if TYPE_CHECKING:
+    from ...compiler.report import Report
 
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 
@@ -60,6 +67,32 @@ class DropIn(torch.nn.RNNBase):
     def _prepare(self) -> None:
         for runner in getattr(self, "_runners", ()):  # none yet while torch's constructor runs
             runner.prepare(next(self.parameters()))
+
+    # -- as a net ----------------------------------------------------------------------------------
+
+    def to_net(self, *, backend: str | None = None, dtype: Any = None) -> AnyNet:
+        """A net of rnnc that computes the same, without PyTorch.
+
+        Args:
+            backend: as for `rnnc.Recur`; what the module was told by default.
+            dtype: the parameters' by default.
+        Returns:
+            As `rnnc.interop.from_torch`, with dropout that is drawn by the net.
+        Raises, cost: as `rnnc.interop.from_torch`.
+        """
+        layers = layers_of_settings(self, self.mode.partition("_")[0])
+        backend = backend or self._runners[0].options.backend
+        return net_of_layers(self, layers, backend=backend, dtype=dtype)
+
+    def report(self, *, steps: int = USUAL.steps, rows: int = USUAL.rows) -> Report:
+        """What the compiler made of it for tensors where its parameters are, as `net.report`.
+
+        Raises:
+            SettingError: `steps` or `rows` is no number of them. As `to_net`.
+        """
+        return self.to_net(backend=backend_at(self, self._runners[0])).report(
+            steps=steps, rows=rows
+        )
 
     # -- running -----------------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from ..checks import check_names
 from ..errors import SettingError
 from ..fitting import Fit
 from ..inputs import Call as Sizes
+from ..interop.layers import AnyNet
 from ..members import Options
-from ..net import Net
 from ..passing import above, beneath
 from ..reporting import USUAL
 from .engine import Tensor
@@ -74,7 +74,7 @@ class Layer(torch.nn.Module):
         """
         raise NotImplementedError
 
-    def to_net(self, *, backend: str | None = None, dtype: Any = None) -> Net:
+    def to_net(self, *, backend: str | None = None, dtype: Any = None) -> AnyNet:
         """A net of rnnc that computes the same, without PyTorch: to be saved, reported and served.
 
         It has copies of the present parameters, as `parametrize` makes them, and the module's
@@ -99,9 +99,8 @@ class Layer(torch.nn.Module):
         Raises:
             SettingError: one of them is no number of steps or rows. As `to_net`.
         """
-        net: Any = self.to_net(backend=backend_at(self, self._runners[0]))
-        found: Report = net.report(steps=steps, rows=rows)
-        return found
+        net = self.to_net(backend=backend_at(self, self._runners[0]))
+        return net.report(steps=steps, rows=rows)
 
     def _over(
         self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any

@@ -100,6 +100,73 @@ def test_a_module_becomes_a_net_and_the_net_a_module(
     assert_same_bits(to_torch_state_dict(again), state)
 
 
+DROP_INS = list(product(KINDS, (1, 2), (False, True)))
+
+
+@pytest.mark.parametrize(("kind", "layers", "both"), DROP_INS)
+def test_a_drop_in_becomes_the_net_that_torchs_module_becomes(
+    kind: str, layers: int, both: bool
+) -> None:
+    module = module_of(kind, layers, both, batch_first=True)
+    ours = drop_in_of(module, kind, layers, both)
+    wanted, paths = from_torch(module), paths_of(layers, both)
+    for net in (from_torch(ours), ours.to_net()):
+        assert_same_bits(net.params, wanted.params)
+        assert net.training  # as the module is; and it drops, if it has layers
+        assert_same(net.eval(), module, paths)
+    assert str(ours.report(rows=2)) == str(from_torch(module, backend="numpy").report(rows=2))
+    if layers > 1:
+        assert "dropout      0.25" in str(ours.report())
+    assert not ours.eval().to_net().training
+
+
+def drop_in_of(module: Any, kind: str, layers: int, both: bool) -> Any:
+    import rnnc.torch
+
+    name, options = KINDS[kind]
+    dropout = 0.25 if layers > 1 else 0.0
+    module.dropout = dropout
+    made = getattr(rnnc.torch, name)(
+        INPUTS, HIDDEN, layers, bidirectional=both, batch_first=True, dropout=dropout,
+        dtype=module.weight_ih_l0.dtype, **options,
+    )  # fmt: skip
+    made.load_state_dict(module.state_dict())
+    module.eval()
+    return made
+
+
+def test_a_module_of_ours_becomes_its_own_net() -> None:
+    import rnnc.torch
+
+    module = rnnc.torch.Stack([rnnc.GRUCell(3, 5), rnnc.Dense(5, 2)], dropout=0.5)
+    assert_same_bits(from_torch(module).params, module.to_net().params)
+    assert from_torch(module, dtype="float64").params["0.W"].dtype == np.float64
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_the_weights_of_a_parametrized_module_are_its_effective_ones(ours: bool) -> None:
+    import torch
+
+    parametrizations = torch.nn.utils.parametrizations
+    module = module_of("GRU", 2, batch_first=True)
+    if ours:
+        module = drop_in_of(module, "GRU", 2, both=False).eval()
+    parametrizations.orthogonal(module, "weight_hh_l1")
+    parametrizations.weight_norm(module, "weight_ih_l0")
+    with torch.no_grad():
+        module.parametrizations.weight_ih_l0.original0.mul_(1.5)
+    net = from_torch(module)
+    weight = numpy_of(module.weight_hh_l1.detach())
+    close(net.params["1.U"].reshape(-1, HIDDEN), weight, 0)
+    close(weight.T @ weight, np.eye(HIDDEN), TOLERANCE)
+    xs = random(BATCH, STEPS, INPUTS)
+    with torch.no_grad():
+        close(net.scan(xs), module(torch.tensor(xs))[0], TOLERANCE)
+    cell = cell_of("LSTMCell")
+    parametrizations.weight_norm(cell, "weight_hh")
+    close(from_torch(cell).params["U"].reshape(-1, HIDDEN), cell.weight_hh.detach(), 0)
+
+
 def assert_same_bits(found: Any, wanted: Any) -> None:
     assert list(found) == list(wanted)
     for name in wanted:

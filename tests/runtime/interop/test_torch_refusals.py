@@ -148,10 +148,31 @@ def test_other_modules_than_torchs_own_are_refused() -> None:
     class Mine(torch.nn.LSTM):
         pass
 
-    others: list[Any] = [torch.nn.Linear(3, 4), Mine(3, 4), torch.nn.LSTM, None, {}]
-    for module in others:
-        with pytest.raises(rnnc.Error, match=r"takes a torch\.nn\.RNN, LSTM, GRU") as caught:
+    others: list[tuple[Any, str]] = [
+        (torch.nn.Linear(3, 4), r"not torch\.nn\.modules\.linear\.Linear; a state dict"),
+        (Mine(3, 4), r"not .*\.Mine, a subclass, which may compute something else; a state dict"),
+        (torch.nn.LSTM, r"not the class torch\.nn\.modules\.rnn\.LSTM: make a module of it first"),
+        (rnnc.GRU(3, 4), r"not Recur\(GRUCell\(3, 4\)\)$"),
+        (None, "not None$"),
+        ({}, "not {}$"),
+    ]
+    for module, words in others:
+        with pytest.raises(
+            rnnc.Error, match=r"takes a torch\.nn\.RNN, LSTM, GRU.*" + words
+        ) as caught:
             from_torch(module)
+        assert caught.value.code == "bad-setting"
+
+
+@pytest.mark.torch
+def test_a_module_in_place_of_a_net_is_told_from_one() -> None:
+    import torch
+
+    import rnnc.torch
+
+    for module in (torch.nn.LSTM(3, 4), rnnc.torch.Recur(rnnc.LSTMCell(3, 4))):
+        with pytest.raises(rnnc.Error, match="which is a module of torch: it has") as caught:
+            to_torch_state_dict(module)
         assert caught.value.code == "bad-setting"
 
 

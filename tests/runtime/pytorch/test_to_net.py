@@ -137,7 +137,8 @@ def test_a_net_and_a_module_say_the_same_of_dropout_and_residual_connections() -
     close(again.eval()(xs.swapaxes(0, 1))[0].swapaxes(0, 1), module.eval()(xs)[0].detach())
     other = rnnc.torch.Stack(net, dropout=0.0, per_sequence=False, residual=False)
     assert other.extra_repr() == ""
-    assert rnnc.torch.Stack(rnnc.Stack({"low": rnnc.GRUCell(3, 4)})).get_parameter("low.W").shape == (3, 4, 3)
+    named = rnnc.torch.Stack(rnnc.Stack({"low": rnnc.GRUCell(3, 4)}))
+    assert named.get_parameter("low.W").shape == (3, 4, 3)
 
 
 def test_a_module_of_a_net_has_parameters_of_its_own() -> None:
