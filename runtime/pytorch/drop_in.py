@@ -36,10 +36,17 @@ GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 class DropIn(torch.nn.RNNBase):
     """What the three have in common: their constructor and call are those of `torch.nn`."""
 
-    def __init__(self, mode: str, *args: Any, backend: str = "auto", **keywords: Any) -> None:
-        if keywords.get("proj_size") and mode != "LSTM":
+    def __init__(
+        self, mode: str, input_size: int, hidden_size: int, num_layers: int, bias: bool,
+        batch_first: bool, dropout: float, bidirectional: bool, proj_size: int, device: Any,
+        dtype: Any, *, backend: str,
+    ) -> None:  # fmt: skip
+        if proj_size and mode != "LSTM":
             raise SettingError(f"proj_size is for LSTM, not for {mode.partition('_')[0]}")
-        super().__init__(mode, *args, **keywords)
+        super().__init__(
+            mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            proj_size, device, dtype,
+        )  # fmt: skip
         width = self.hidden_size * self.num_directions
         if self.proj_size:
             width = self.proj_size * self.num_directions
@@ -58,6 +65,9 @@ class DropIn(torch.nn.RNNBase):
 
     def _cell(self, inputs: int) -> BoundCell:
         raise NotImplementedError
+
+    def flatten_parameters(self) -> None:
+        """Nothing: parameters are tensors of their own on every device, and read as they are."""
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -197,13 +207,20 @@ class DropIn(torch.nn.RNNBase):
 class RNN(DropIn):
     """`torch.nn.RNN`; tanh or relu."""
 
-    def __init__(self, *args: Any, nonlinearity: str = "tanh", **keywords: Any) -> None:
-        if len(args) > 3:
-            *args, nonlinearity = args[:4]  # type: ignore[assignment]
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh",
+        bias: bool = True, batch_first: bool = False, dropout: float = 0.0,
+        bidirectional: bool = False, device: Any = None, dtype: Any = None, *,
+        backend: str = "auto", proj_size: int = 0,
+    ) -> None:  # fmt: skip
+        """As `torch.nn.RNN`; `backend` as for `Recur`; no `proj_size`."""
         if nonlinearity not in ("tanh", "relu"):
             raise SettingError(f"nonlinearity is 'tanh' or 'relu', got {nonlinearity!r}")
         self.nonlinearity = nonlinearity
-        super().__init__(f"RNN_{nonlinearity.upper()}", *args, **keywords)
+        super().__init__(
+            f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, bias, batch_first,
+            dropout, bidirectional, proj_size, device, dtype, backend=backend,
+        )  # fmt: skip
 
     def _cell(self, inputs: int) -> BoundCell:
         return cells.RNN(inputs, self.hidden_size, act=self.nonlinearity, bias=self.bias)
@@ -212,8 +229,16 @@ class RNN(DropIn):
 class LSTM(DropIn):
     """`torch.nn.LSTM`, with or without projection."""
 
-    def __init__(self, *args: Any, **keywords: Any) -> None:
-        super().__init__("LSTM", *args, **keywords)
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
+        proj_size: int = 0, device: Any = None, dtype: Any = None, *, backend: str = "auto",
+    ) -> None:  # fmt: skip
+        """As `torch.nn.LSTM`; `backend` as for `Recur`."""
+        super().__init__(
+            "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            proj_size, device, dtype, backend=backend,
+        )  # fmt: skip
 
     def _cell(self, inputs: int) -> BoundCell:
         if self.proj_size:
@@ -224,8 +249,16 @@ class LSTM(DropIn):
 class GRU(DropIn):
     """`torch.nn.GRU`."""
 
-    def __init__(self, *args: Any, **keywords: Any) -> None:
-        super().__init__("GRU", *args, **keywords)
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
+        device: Any = None, dtype: Any = None, *, backend: str = "auto", proj_size: int = 0,
+    ) -> None:  # fmt: skip
+        """As `torch.nn.GRU`; `backend` as for `Recur`; no `proj_size`."""
+        super().__init__(
+            "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            proj_size, device, dtype, backend=backend,
+        )  # fmt: skip
 
     def _cell(self, inputs: int) -> BoundCell:
         return cells.GRU(inputs, self.hidden_size, bias=self.bias)

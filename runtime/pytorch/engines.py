@@ -14,8 +14,9 @@ import torch
 from ...compiler import library
 from ...compiler.ir import Cell
 from ...compiler.origin import Made
+from ..backends import BACKENDS
 from ..cell import BoundCell
-from ..errors import CheckpointError, DTypeError
+from ..errors import CheckpointError, DTypeError, SettingError
 from ..inputs import Inputs
 from ..tensors import TorchArrays
 from .engine import Engine, engine_of
@@ -23,11 +24,15 @@ from .engine import Engine, engine_of
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """As `rnnc.Recur` takes them."""
+    """As `rnnc.Recur` takes them; or a `SettingError`."""
 
     backend: str = "auto"
     exact: bool = False
     fast: bool = False
+
+    def __post_init__(self) -> None:
+        if self.backend not in ("auto", *BACKENDS):
+            raise SettingError(f"backend is 'auto', 'numpy' or 'triton', got {self.backend!r}")
 
 
 @dataclass(slots=True)

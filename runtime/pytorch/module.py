@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from ...compiler.ir import Cell
-from ..backends import BACKENDS
 from ..cell import BoundCell
 from ..chain import bound_of
 from ..checks import check_dtype, check_flag
@@ -58,8 +57,7 @@ class Recur(Layer):
         super().__init__()
         for name, value in (("batch_first", batch_first), ("exact", exact), ("fast", fast)):
             check_flag(value, name)
-        if backend not in ("auto", *BACKENDS):
-            raise SettingError(f"backend is 'auto', 'numpy' or 'triton', got {backend!r}")
+        options = Options(backend, bool(exact), bool(fast))
         try:
             place = None if device is None else torch.device(device)
         except (RuntimeError, TypeError):
@@ -76,7 +74,7 @@ class Recur(Layer):
         except (AssertionError, RuntimeError) as error:  # torch without CUDA, no such device
             raise SettingError(f"device={device!r} cannot be used here: {error}") from None
         self.batch_first = bool(batch_first)
-        self._runner = Runner(bound.cell, Options(backend, bool(exact), bool(fast)), f"{bound}")
+        self._runner = Runner(bound.cell, options, f"{bound}")
         self._paths = [param.name for param in bound.cell.params]
         plant(self, bound.cell, tensors)
         self._prepare()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import itertools
-from typing import Any
+import pickle
+from typing import Any, get_overloads
 
 import numpy as np
 import pytest
@@ -162,3 +165,58 @@ def test_states_may_be_a_list_and_inputs_are_tensors() -> None:
             wrong()
     with pytest.raises(rnnc.Error, match="proj_size is for LSTM, not for GRU"):
         rnnc.torch.GRU(3, 4, proj_size=2)
+    for kind in KINDS:
+        with pytest.raises(rnnc.Error, match="backend is 'auto', 'numpy' or 'triton', got 'cuda'"):
+            getattr(rnnc.torch, kind)(3, 4, backend="cuda")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_constructor_has_the_arguments_of_pytorchs_in_their_order(kind: str) -> None:
+    theirs, *_ = get_overloads(getattr(torch.nn, kind).__init__)
+    _, *wanted = inspect.signature(theirs).parameters.values()  # without self
+    found = list(inspect.signature(getattr(rnnc.torch, kind)).parameters.values())
+    own = found[len(wanted) :]
+    assert [(p.name, p.kind, p.default) for p in found[: len(wanted)]] == [
+        (p.name, p.kind, p.default) for p in wanted
+    ]
+    assert "device" in {p.name for p in wanted}
+    assert {p.kind for p in own} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_copies_pickles_and_modules_without_memory_yet_compute_the_same(kind: str) -> None:
+    ours, theirs = pair(kind, num_layers=2, bidirectional=True)
+    xs = torch.randn(5, 2, 3, dtype=torch.float64)
+    empty = torch.nn.utils.skip_init(
+        getattr(rnnc.torch, kind), 3, 4, 2, bidirectional=True, dtype=torch.float64
+    )
+    empty.load_state_dict(theirs.state_dict())
+    for twin in (copy.deepcopy(ours), pickle.loads(pickle.dumps(ours)), empty):
+        alike(twin(xs), theirs(xs))
+        assert twin.weight_hh_l0 is not ours.weight_hh_l0
+        with torch.no_grad():
+            twin.weight_hh_l1.zero_()
+        assert not torch.equal(twin(xs)[0], ours(xs)[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_module_prints_as_pytorchs_and_has_no_parameters_to_flatten(kind: str) -> None:
+    options = {"num_layers": 2, "bidirectional": True, "batch_first": True, "dropout": 0.5}
+    ours, theirs = pair(kind, **options, bias=False)
+    assert repr(ours) == repr(theirs)
+    before = [p.data_ptr() for p in ours.parameters()]
+    assert ours.flatten_parameters() is None
+    assert [p.data_ptr() for p in ours.parameters()] == before
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_cpu_computes_in_float32_and_autocast_rounds_what_comes_out(dtype: Any) -> None:
+    ours = rnnc.torch.GRU(3, 4)
+    xs = torch.randn(5, 2, 3)
+    with torch.autocast("cpu", dtype=dtype):
+        ys, state = ours(xs.to(dtype))
+    assert (ys.dtype, state.dtype) == (dtype, torch.float32)
+    alike(ys.float(), ours(xs.to(dtype).float())[0].to(dtype).float(), 0.0)
+    narrow = rnnc.torch.GRU(3, 4, dtype=dtype)
+    with pytest.raises(rnnc.Error, match="takes backend='triton'"):
+        narrow(xs.to(dtype))
