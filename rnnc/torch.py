@@ -17,5 +17,6 @@ from .runtime.pytorch.drop_in import RNN as RNN
 from .runtime.pytorch.module import Recur as Recur
 from .runtime.pytorch.stack import Stack as Stack
 from .runtime.pytorch.stateful import Stateful as Stateful
+from .runtime.pytorch.tbptt import TBPTT as TBPTT
 
-__all__ = ["GRU", "LSTM", "RNN", "Bidirectional", "Recur", "Stack", "Stateful"]
+__all__ = ["GRU", "LSTM", "RNN", "TBPTT", "Bidirectional", "Recur", "Stack", "Stateful"]

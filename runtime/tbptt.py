@@ -82,12 +82,8 @@ class TBPTT:
             raise SettingError(f"TBPTT takes a net, such as rnnc.LSTM(10, 5), not {net!r}")
         if isinstance(net, Layered) and not net._goes_forward:
             raise SettingError(f"{net} goes along no stream: a layer of it runs backwards in time")
-        if (k2 is None) == (cut is None):
-            raise SettingError("TBPTT takes either k2, a number of steps, or cut, a probability")
         self.net = net
-        self.k1 = check_count(k1, "k1 is a number of steps")
-        self.k2 = None if k2 is None else check_count(k2, "k2 is a number of steps")
-        self.cuts = None if cut is None else Cuts(cut, seed)
+        self.k1, self.k2, self.cuts = read_truncation(k1, k2, cut, seed)
         self._origin = 0  # the step of the stream that blocks are counted from
         self._last_cut = 0  # the last step before which the gradient was cut at random
 
@@ -256,3 +252,14 @@ class Cuts:
         numbers = np.random.Philox(key=self.seed % 2**64, counter=step).random_raw(4 * count)
         uniform = (numbers[::4] >> np.uint64(11)) * 2.0**-53  # the counter goes on every 4 numbers
         return np.where(uniform < self.probability, 0.0, 1.0 / (1.0 - self.probability))
+
+
+def read_truncation(k1: Any, k2: Any, cut: Any, seed: Any) -> tuple[int, int | None, Cuts | None]:
+    """How often and how far gradients run back, as `TBPTT` takes it; or a `SettingError`."""
+    if (k2 is None) == (cut is None):
+        raise SettingError("TBPTT takes either k2, a number of steps, or cut, a probability")
+    return (
+        check_count(k1, "k1 is a number of steps"),
+        None if k2 is None else check_count(k2, "k2 is a number of steps"),
+        None if cut is None else Cuts(cut, seed),
+    )

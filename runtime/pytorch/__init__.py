@@ -5,5 +5,6 @@ functions   two `autograd.Function`s around it, and what they are under every tr
 ops         the same as custom ops, for graphs
 module      a cell as an `nn.Module`; `layer` is what all modules have in common
 stack, bidirectional, stateful      modules made of modules
+tbptt       truncated backpropagation through time along a stream
 drop_in     modules in place of PyTorch's own
 """

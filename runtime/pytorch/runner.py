@@ -93,6 +93,16 @@ class Runner:
         }
         return ys if self.cell.output_is_tuple else ys[0], last
 
+    def measured(
+        self, params: Sequence[Tensor], xs: Any, starts: Any, lengths: Any, *, batch_first: bool
+    ) -> tuple[Sizes, Masks]:
+        """The sizes and masks of sequences that are to be run in parts, if they are good ones."""
+        given = self._inputs(xs)
+        like = next((p for p in params if p.is_floating_point()), given[0])
+        given, _ = _as_wanted(given, like)
+        sizes = self._sizes(given, like, batch_first)
+        return sizes, self._masks(sizes, like, starts, lengths, None, begins=False)
+
     def initial(self, params: Sequence[Tensor], like: Tensor, batch: int | None) -> State:
         """Every state before the first step, [B, ...] or [...]."""
         engine = self._engines.at(like.dtype, like.device, self.label)
