@@ -93,7 +93,7 @@ def _by_step_and_row(sizes: Sizes, like: Tensor, given: Any, name: str) -> Tenso
     if mask.requires_grad:
         raise DTypeError(f"{name} has no gradient: pass {name}.detach()")
     if mask.ndim == 1:
-        return mask[:, None].expand(sizes.steps, sizes.batch).clone()
+        return mask.unsqueeze(1).expand(sizes.steps, sizes.batch).clone()
     return (mask.swapaxes(0, 1) if sizes.swapped else mask).clone()
 
 

@@ -6,12 +6,15 @@ a graph knows no other way to keep them.
 
     rnnc::run        name, masks, tensors -> outs, and what is kept where gradients are wanted
     rnnc::run_back   name, masks, cotangents, tensors and what is kept -> cotangents
+
+An op has its derivative registered with it. An `autograd.Function` around it would do for
+`torch.compile`, and not for `torch.export` of sizes that vary: torch 2.6 and 2.8 fail there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -33,46 +36,19 @@ def compiled(
         kinds, masks = kinds + "lengths,", [*masks, lengths]
     if boundaries is not None:
         kinds, masks = kinds + "boundaries,", [*masks, boundaries]
-    if not torch.is_grad_enabled():
-        return tuple(run(engine.name, kinds, masks, list(flat), False))
-    found: Tensors = Compiled.apply(  # type: ignore[no-untyped-call]
-        engine.name, kinds, engine.is_real, engine.outs, *masks, *flat
-    )
-    return found
+    found = run(engine.name, kinds, masks, list(flat), torch.is_grad_enabled())
+    return tuple(found[: engine.outs])
 
 
-class Compiled(torch.autograd.Function):
-    """Outs, with the first derivative alone: Dynamo takes no function that has more.
-
-    It reads these lines as well: what it knows of the engine are numbers and a name.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, name: str, kinds: str, real: tuple[bool, ...], outs: int, *given: Tensor
-    ) -> Tensors:
-        masks = len(given) - len(real)
-        found = run(name, kinds, list(given[:masks]), list(given[masks:]), True)
-        ctx.name, ctx.kinds, ctx.real, ctx.masks = name, kinds, real, masks
-        ctx.save_for_backward(*given, *found)
-        return tuple(found[:outs])
-
-    @staticmethod
-    def backward(ctx: Any, *d_outs: Tensor) -> tuple[Any, ...]:
-        saved, masks, end = ctx.saved_tensors, ctx.masks, ctx.masks + len(ctx.real)
-        found = run_back(
-            ctx.name, ctx.kinds, list(saved[:masks]), [d.contiguous() for d in d_outs],
-            list(saved[masks:end]), list(saved[end:]),
-        )  # fmt: skip
-        ds: list[Tensor | None] = []
-        at = 0
-        for is_real in ctx.real:
-            ds.append(found[at] if is_real else None)
-            at += is_real
-        return None, None, None, None, *[None] * masks, *ds
+# Said here, as torch 2.6 cannot read `list[Tensor]` in an annotation.
+RUN: Final = "(str name, str kinds, Tensor[] masks, Tensor[] flat, bool records) -> Tensor[]"
+RUN_BACK: Final = (
+    "(str name, str kinds, Tensor[] masks, Tensor[] d_outs, Tensor[] flat, Tensor[] found)"
+    " -> Tensor[]"
+)
 
 
-@torch.library.custom_op("rnnc::run", mutates_args=())
+@torch.library.custom_op("rnnc::run", mutates_args=(), schema=RUN)
 def run(
     name: str, kinds: str, masks: Sequence[Tensor], flat: Sequence[Tensor], records: bool
 ) -> list[Tensor]:
@@ -109,7 +85,7 @@ def _(
     return found
 
 
-@torch.library.custom_op("rnnc::run_back", mutates_args=())
+@torch.library.custom_op("rnnc::run_back", mutates_args=(), schema=RUN_BACK)
 def run_back(
     name: str, kinds: str, masks: Sequence[Tensor], d_outs: Sequence[Tensor],
     flat: Sequence[Tensor], found: Sequence[Tensor],
@@ -136,7 +112,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 
 
 def _back(ctx: Any, d_found: Sequence[Tensor | None]) -> tuple[Any, ...]:
-    """What `Compiled` does, for a graph that was exported."""
+    """The first derivative, and no other: `run_back` has none."""
     engine, saved = engine_named(ctx.said[0]), ctx.saved_tensors
     end = ctx.masks + len(engine.is_real)
     masks, flat, found = list(saved[: ctx.masks]), list(saved[ctx.masks : end]), list(saved[end:])

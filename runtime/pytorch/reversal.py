@@ -15,7 +15,7 @@ def turned(xs: Tensor, lengths: Tensor | None) -> Tensor:
     """The steps of every row in the opposite order. Twice is as it was."""
     if lengths is None:
         return xs.flip(0)
-    steps = torch.arange(xs.shape[0], device=xs.device)[:, None]
+    steps = torch.arange(xs.shape[0], device=xs.device).unsqueeze(1)
     counts = lengths.to(xs.device)
     index = torch.where(steps < counts, counts - 1 - steps, steps)
     return xs[index, torch.arange(xs.shape[1], device=xs.device)]
@@ -26,7 +26,7 @@ def turned_mask(mask: Tensor, lengths: Tensor | None) -> Tensor:
 
     As `Reversal.turned_mask` in `runtime/reversal.py`.
     """
-    steps = torch.arange(mask.shape[0], device=mask.device)[:, None]
+    steps = torch.arange(mask.shape[0], device=mask.device).unsqueeze(1)
     counts = mask.shape[0] if lengths is None else lengths.to(mask.device)
     inside = (steps > 0) & (steps < counts)
     rows = torch.arange(mask.shape[1], device=mask.device)

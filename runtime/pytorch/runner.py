@@ -68,9 +68,9 @@ class Runner:
         batch_first: bool,
     ) -> tuple[Any, State]:
         """Sequences [T, B, ...] in the user's axes -> outputs, and the state by name."""
-        real = next((p for p in params if p.is_floating_point()), None)
+        real = [p for p in params if p.is_floating_point()]
         given = self._inputs(xs)
-        like = real if real is not None else given[0]
+        like = real[0] if real else given[0]
         engine = self._engines.at(like.dtype, like.device, self.label)
         given, out_dtype = _as_wanted(given, like)
         sizes = self._sizes(given, like, batch_first)

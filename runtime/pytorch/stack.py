@@ -134,7 +134,7 @@ class Stack(Layered):
         sizes = self._sizes(xs, single=False)
         counts = plain_masks(sizes, xs, None, lengths, None, begins=True).lengths
         assert counts is not None, "lengths were given"
-        valid = torch.arange(sizes.steps, device=xs.device)[:, None] < counts
+        valid = torch.arange(sizes.steps, device=xs.device).unsqueeze(1) < counts
         valid = sizes.returned(valid)
         return torch.where(valid.reshape(*valid.shape, *[1] * (xs.ndim - valid.ndim)), xs, 0)
 

@@ -13,6 +13,8 @@ import pytest
 pytest.importorskip("torch", reason="needs torch")
 from torch import distributed
 
+from tests.runtime.pytorch.versions import sharding
+
 pytestmark = [
     pytest.mark.torch,
     pytest.mark.skipif(not distributed.is_gloo_available(), reason="this torch has no gloo"),
@@ -33,10 +35,10 @@ def torchrun(script: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_two_processes_have_the_gradients_of_one_also_with_sharded_parameters() -> None:
-    printed = torchrun(Path(__file__).with_name("ddp_worker.py"))
-    assert sorted(re.findall(r"(\d) of 2: ", printed)) == ["0", "1"]
-    assert sorted(re.findall(r"(\d) of 2, sharded: ", printed)) == ["0", "1"]
+@pytest.mark.parametrize("parameters", ["copied", pytest.param("sharded", marks=sharding)])
+def test_two_processes_have_the_gradients_of_one(parameters: str) -> None:
+    printed = torchrun(Path(__file__).with_name("ddp_worker.py"), parameters)
+    assert sorted(re.findall(rf"(\d) of 2, {parameters}: ", printed)) == ["0", "1"]
 
 
 def test_the_example_keeps_all_processes_alike() -> None:

@@ -16,6 +16,7 @@ import torch
 
 import rnnc
 import rnnc.torch
+from tests.runtime.pytorch.versions import graphs
 
 pytestmark = [
     pytest.mark.torch,
@@ -121,11 +122,17 @@ def test_what_pytorchs_refuse_these_take() -> None:
     found = torch.func.vmap(lambda x: ours(x)[0])(many)
     alike((found[0], found[1]), (theirs(xs)[0], theirs(2 * xs)[0]))
     assert ours(xs[:0])[0].shape == (0, 2, 8)
-    compiled: Any = torch.compile(ours, fullgraph=True, backend="aot_eager")
-    alike(compiled(xs), theirs(xs))
     tangent = torch.func.jvp(lambda x: ours(x)[0], (xs,), (torch.ones_like(xs),))[1]
     width = 1e-6
     alike(tangent, (theirs(xs + width)[0] - theirs(xs - width)[0]) / (2 * width), 1e-8)
+
+
+@graphs
+def test_these_are_one_graph() -> None:
+    ours, theirs = pair("GRU", num_layers=2, bidirectional=True)
+    xs = torch.randn(4, 2, 3, dtype=torch.float64)
+    compiled: Any = torch.compile(ours, fullgraph=True, backend="aot_eager")
+    alike(compiled(xs), theirs(xs))
     torch._dynamo.reset()
 
 

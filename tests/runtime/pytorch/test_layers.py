@@ -16,6 +16,7 @@ import torch
 
 import rnnc.torch
 from tests.runtime.pytorch.test_module import close
+from tests.runtime.pytorch.versions import graphs
 
 pytestmark = [
     pytest.mark.torch,
@@ -189,6 +190,7 @@ def test_every_transform_takes_layers() -> None:
     assert torch.autograd.gradgradcheck(of_inputs, short)
 
 
+@graphs
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_layers_are_one_graph() -> None:
     torch._dynamo.reset()

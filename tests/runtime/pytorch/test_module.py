@@ -19,6 +19,7 @@ pytest.importorskip("torch", reason="needs torch")
 import torch
 
 import rnnc.torch
+from tests.runtime.pytorch.versions import graphs
 
 pytestmark = [
     pytest.mark.torch,
@@ -256,6 +257,7 @@ def test_a_period_cuts_between_steps_and_not_before_the_beginning() -> None:
     torch._dynamo.reset()
 
 
+@graphs
 def test_a_graph_outlives_other_modules_of_the_same_cell() -> None:
     module = module_of("GRU")
     xs = inputs_of(module)

@@ -15,6 +15,7 @@ import torch
 
 import rnnc.torch
 from tests.runtime.pytorch.test_module import ROWS, close, inputs_of, module_of
+from tests.runtime.pytorch.versions import graphs
 
 pytestmark = pytest.mark.torch
 
@@ -165,6 +166,7 @@ def test_a_backward_direction_begins_anew_in_every_call_as_in_a_net() -> None:
         net.step(xs[0])
 
 
+@graphs
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_graph_carries_the_state() -> None:
     torch._dynamo.reset()

@@ -16,9 +16,11 @@ import torch
 import rnnc.torch
 from rnnc.runtime.backends import has_cuda
 from tests.runtime.pytorch.test_module import close
+from tests.runtime.pytorch.versions import graphs, kernels
 
 pytestmark = [
     pytest.mark.torch,
+    kernels,
     pytest.mark.skipif(has_cuda(), reason="the interpreter runs on tensors of the CPU"),
     pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated"),  # torch's own doing
 ]
@@ -63,6 +65,7 @@ def test_narrow_modules_keep_their_states_in_float32(dtype: Any) -> None:
         module(xs, {path: value.detach().to(dtype) for path, value in state.items()})
 
 
+@graphs
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_narrow_module_that_learns_its_beginning_is_one_graph() -> None:
     torch._dynamo.reset()
@@ -81,6 +84,7 @@ def test_a_narrow_module_that_learns_its_beginning_is_one_graph() -> None:
     torch._dynamo.reset()
 
 
+@graphs
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_kernels_are_compared_with_the_oracle_while_a_graph_is_made(tmp_path: Path) -> None:
     """As on a device, where the first call of all may be one within `torch.compile`."""
