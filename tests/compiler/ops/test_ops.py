@@ -41,7 +41,9 @@ each_op = pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 each_differentiable = pytest.mark.parametrize("case", DIFFERENTIABLE, ids=str)
 each_sloping = pytest.mark.parametrize("case", SLOPING, ids=str)
-each_law = pytest.mark.parametrize(("op", "law"), LAWS, ids=lambda value: str(value))
+each_law = pytest.mark.parametrize(
+    ("op", "law"), LAWS, ids=lambda x: x.name if isinstance(x, Op) else x
+)
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
