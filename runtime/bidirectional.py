@@ -21,7 +21,7 @@ from .carries import read_rows
 from .cell import BoundCell
 from .chain import bound_of, common
 from .errors import ShapeError
-from .fitting import fit_of, merged_width
+from .fitting import check_both, fit_of, merged_width
 from .inputs import Call
 from .layered import Layered
 from .members import Options, net_at
@@ -44,8 +44,8 @@ class Bidirectional(Layered):
     """
 
     def __init__(
-        self, forward: Recur | BoundCell | Cell, backward: Recur | BoundCell | Cell, *,
-        merge: str = "concat", backend: str | None = None, dtype: Any = None,
+        self, forward: Recur | BoundCell | Cell, backward: Recur | BoundCell | Cell | None = None,
+        *, merge: str = "concat", backend: str | None = None, dtype: Any = None,
         seed: int | None = None, exact: bool = False, fast: bool = False,
         batch_first: bool = False,
     ) -> None:  # fmt: skip
@@ -62,6 +62,7 @@ class Bidirectional(Layered):
             ChainError: the cells do not read the same, or their outputs cannot be merged.
             SettingError: naming the argument.
         """
+        check_both(backward)
         options = Options(backend, dtype, seed, exact, fast, batch_first)
         self._make(forward, backward, merge, options, "")
 

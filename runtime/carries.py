@@ -71,6 +71,7 @@ def read_d_carry(
 
 def read_rows(given: Any, batch: int, arrays: Arrays) -> AnyArray:
     """Truth values, or indices of rows -> bool[B], a copy."""
+    check_no_state(given)
     array = arrays.given(given, "rows")
     if kind(array) == "b":
         if array.shape != (batch,):
@@ -85,6 +86,31 @@ def read_rows(given: Any, batch: int, arrays: Arrays) -> AnyArray:
     mask = np.zeros(batch, bool)
     mask[at.astype(np.int64)] = True
     return arrays.flags(mask, "rows")
+
+
+def check_no_state(rows: Any) -> None:
+    """Raise a `DTypeError` for a state in place of rows, `reset({"h": ...})`."""
+    if isinstance(rows, Mapping):
+        raise DTypeError(
+            "rows are truth values or indices, not a dict: of all rows, set net.state; of some, "
+            "reset(rows, state)"
+        )
+
+
+def read_row_states(
+    cell: Cell, arrays: Arrays, given: Any, what: str, batch: int | None
+) -> tuple[dict[str, AnyArray], int]:
+    """A state for every name and row, as `read_carry`, and how many rows there are.
+
+    Raises:
+        As `read_carry`; ShapeError: it has no batch axis.
+    """
+    values, lead = read_carry(cell, arrays, given, what, None if batch is None else (batch,))
+    if values and not lead:
+        name, value = next(iter(values.items()))
+        shape = describe(["batch", *value.shape[1:]])
+        raise ShapeError(f"{name} is {shape}, got {describe(value.shape[1:])}")
+    return values, lead[0] if lead else 0
 
 
 def chosen(rows: AnyArray, yes: Carry, no: Carry) -> dict[str, AnyArray]:

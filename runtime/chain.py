@@ -78,4 +78,20 @@ def bound_of(member: Any) -> BoundCell:
             return member
         case Cell():
             return BoundCell(member)
-    raise ChainError(f"nets are made of compiled cells, not of {member!r}")
+    advice = _advice(member)
+    what = f"{type(member).__name__}(...)" if hasattr(member, "state_dict") else repr(member)
+    raise ChainError(f"nets are made of compiled cells, not of {what}{advice and f': {advice}'}")
+
+
+def _advice(member: Any) -> str:
+    """What can be done with what is no cell, where something can; modules of torch are not known
+    here by their classes."""
+    if hasattr(member, "layers"):
+        return "pass the layers of a stack one by one, [*stack.layers]"
+    if hasattr(member, "merge"):
+        return "both directions are a layer of a Stack, and no part of another net"
+    if hasattr(member, "to_net"):
+        return "module.to_net() makes a net of it, with copies of its parameters"
+    if hasattr(member, "state_dict"):
+        return "rnnc.interop.from_torch makes a net of an LSTM, GRU or RNN of torch.nn"
+    return "a cell has its sizes, as LSTMCell(10, 5)" if callable(member) else ""

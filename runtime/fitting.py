@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..compiler.ir import Cell
 from .errors import ChainError, SettingError
 from .passing import step_of
@@ -60,9 +62,17 @@ def read_residual(given: Any, layers: Sequence[Fit]) -> frozenset[int]:
         chosen = frozenset(range(count) if given else ())
     else:
         try:
-            chosen = frozenset(map(operator.index, given))
+            numbers = list(given)
+            flags = [isinstance(each, bool | np.bool_) for each in numbers]
+            chosen = frozenset({count} if any(flags) else map(operator.index, numbers))
         except TypeError:
-            chosen = frozenset({count})
+            chosen, flags = frozenset({count}), []
+        if any(flags):
+            meant = [at for at, each in enumerate(numbers) if each]
+            raise SettingError(
+                f"residual is True, or numbers of layers, and no truth values: say {meant} for "
+                f"{given!r}"
+            )
         if not chosen <= set(range(count)):
             raise SettingError(
                 f"residual is True, or numbers of layers, 0 to {count - 1}, got {given!r}"
@@ -76,6 +86,14 @@ def read_residual(given: Any, layers: Sequence[Fit]) -> frozenset[int]:
                 "residual=[...]"
             )
     return chosen
+
+
+def check_both(backward: Any) -> None:
+    """Raise a `SettingError` where one direction is missing, `Bidirectional(a)`."""
+    if backward is None:
+        raise SettingError(
+            "Bidirectional takes two cells, one for each direction: Bidirectional(a, b)"
+        )
 
 
 def merged_width(merge: Any, ahead: Fit, behind: Fit) -> tuple[int, ...]:

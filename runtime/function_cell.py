@@ -22,8 +22,13 @@ Function = Callable[[Any, Any], tuple[Any, Any]]
 class FunctionRecur(Fixed):
     """A stateful net around a Python function."""
 
-    def __init__(self, function: Function, initial: Any) -> None:
-        """Start at `initial`, which is copied."""
+    def __init__(self, function: Function, initial: Any = ...) -> None:
+        """Start at `initial`, which is copied; or a `SettingError`, where there is none."""
+        if initial is ...:
+            raise SettingError(
+                f"a Python function starts from a state, Recur(function, initial); {function!r} is "
+                "taken for one"
+            )
         self._function = function
         self._initial = copy.deepcopy(initial)
         self._state = copy.deepcopy(initial)

@@ -19,7 +19,7 @@ from ..compiler.ir import Cell, Value, leaf
 from ..compiler.shapes import Type
 from .arguments import Settled
 from .arrays import AnyArray, Shown
-from .carries import read_carry
+from .carries import read_carry, read_row_states
 from .checks import check_flag, check_names
 from .cotangents import Recorded, parts_of
 from .errors import NothingRecordedError, SettingError
@@ -292,7 +292,9 @@ class Layered(Net):
                 if rows is None:
                     raise SettingError("reset(state=) takes rows=; of all rows, set net.state")
                 what = f"the state that rows of {self} are reset to"
-                state, _ = read_carry(self._cell, self._arrays, state, what, None)
+                like = self._at.like
+                known = like.batch if like is not None and like.batched else None
+                state, _ = read_row_states(self._cell, self._arrays, state, what, known)
             with self._all_or_none():
                 self._begin(rows, state)
                 if rows is None:

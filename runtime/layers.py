@@ -36,12 +36,23 @@ def layers_by_path(given: Any) -> dict[str, Any]:
         case Sequence() if not isinstance(given, str | bytes):
             found = {str(at): layer for at, layer in enumerate(given)}
         case _:
+            what = repr(given)
+            if hasattr(given, "layers"):
+                what = "a stack: Stack(stack.layers) is another one of its layers"
             raise SettingError(
-                f"Stack takes a list of layers, a dict of them by name, or a chain, not {given!r}"
+                f"Stack takes a list of layers, a dict of them by name, or a chain, not {what}"
             )
     if not found:
         raise ChainError("a stack has at least one layer")
     return found
+
+
+def check_alone(others: tuple[Any, ...]) -> None:
+    """Raise a `SettingError` for layers that are not in a list, `Stack(a, b)`."""
+    if others:
+        raise SettingError(
+            "Stack takes its layers as one list, Stack([a, b]), and everything else by name"
+        )
 
 
 def _links(whole: BoundCell) -> dict[str, BoundCell]:

@@ -50,7 +50,7 @@ class Recur(Net):
 
     def __new__(cls, cell: Any, *args: Any, **keywords: Any) -> Any:
         """A plain Python function `(h, x) -> (h, y)` makes a `FunctionRecur`."""
-        if callable(cell) and not isinstance(cell, BoundCell | CellMaker | Recur):
+        if callable(cell) and not isinstance(cell, BoundCell | CellMaker | Net):
             return FunctionRecur(cell, *args, **keywords)
         return super().__new__(cls)
 

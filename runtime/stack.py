@@ -24,7 +24,7 @@ from .fitting import Fit, check_in_order, fit_of, read_residual
 from .history import read_window
 from .inputs import Call
 from .layered import Layered
-from .layers import layers_by_path
+from .layers import check_alone, layers_by_path
 from .members import Options, net_at
 from .passing import OfStates, Ran, Said, beneath, gone_back, parts, passed, step_of
 from .recur import Recur
@@ -57,7 +57,7 @@ class Stack(Layered):
     """
 
     def __init__(
-        self, layers: Any, *, dropout: float = 0.0, per_sequence: bool = False,
+        self, layers: Any, *others: Any, dropout: float = 0.0, per_sequence: bool = False,
         residual: bool | Iterable[int] = False, seed: int | None = None,
         backend: str | None = None, dtype: Any = None, exact: bool = False, fast: bool = False,
         history: int | None = None, batch_first: bool = False,
@@ -82,6 +82,7 @@ class Stack(Layered):
             ChainError: a layer does not read what the one before it returns, a residual connection
             joins different sizes, or a cell is no chain. SettingError: naming the argument.
         """
+        check_alone(others)
         options = Options(backend, dtype, seed, exact, fast, batch_first)
         seed = 0 if seed is None else seed
         self._make(layers_by_path(layers), options, residual, history)

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..compiler.ir import Cell
 from .arrays import AnyArray, Array, Arrays, kind
-from .carries import chosen, read_carry, read_rows
-from .checks import describe, in_bytes
-from .errors import HistoryFullError, ShapeError, StateError
+from .carries import check_no_state, chosen, read_row_states, read_rows
+from .checks import in_bytes
+from .errors import HistoryFullError, StateError
 from .history import History
 from .inputs import Call
 from .places import Places, alone, read_places
@@ -167,8 +167,9 @@ class Standing:
         Args:
             what: whose state it is, for messages.
         Raises:
-            StateError: it has no batch axis. As `read_rows` and `read_carry`.
+            StateError: it has no batch axis. As `read_rows` and `read_row_states`.
         """
+        check_no_state(rows)
         like = self.like
         if like is not None and not like.batched and (state is not None or self.carry is not None):
             raise StateError(f"the state of {what} has no batch axis: call reset()")
@@ -177,17 +178,13 @@ class Standing:
                 return self  # every row is at the initial state already
             return self.resetting(read_rows(rows, like.batch, arrays)) if cell.states else self
         names = f"the state that rows of {what} are reset to"
-        lead = None if like is None else (like.batch,)
-        values, found = read_carry(cell, arrays, state, names, lead)
+        known = None if like is None else like.batch
+        values, batch = read_row_states(cell, arrays, state, names, known)
         if not values:
             return self
-        if not found:
-            name, value = next(iter(values.items()))
-            shape = describe(["batch", *value.shape[1:]])
-            raise ShapeError(f"{name} is {shape}, got {describe(value.shape[1:])}")
-        mask = read_rows(rows, found[0], arrays)
+        mask = read_rows(rows, batch, arrays)
         if like is None:
-            like = Call((), 0, found[0], True, single=False, batch_first=batch_first)
+            like = Call((), 0, batch, True, single=False, batch_first=batch_first)
         resets = None if self.resets is None else self.resets & ~mask
         return replace(
             self, like=like, resets=resets, placed=Places(mask, values).over(self.placed)

@@ -153,7 +153,7 @@ def _shown(cell: str, settings: Mapping[str, Plain]) -> str:
 
 
 def _unlike(net: Net, why: str) -> SettingError:
-    return SettingError(f"{net} is no net of layers that are alike: {why}")
+    return SettingError(f"torch has no module like {net}, as its layers are all alike: {why}")
 
 
 def _places(net: AnyNet) -> dict[Place, tuple[str, Origin]]:

@@ -16,7 +16,7 @@ import torch
 from ..bidirectional import Bidirectional as Net
 from ..checks import check_flag
 from ..errors import ShapeError
-from ..fitting import Fit, merged_width
+from ..fitting import Fit, check_both, merged_width
 from ..inputs import Call as Sizes
 from ..passing import above
 from .engine import Tensor
@@ -37,17 +37,18 @@ class Bidirectional(Layered):
     """
 
     def __init__(
-        self, forward: Any, backward: Any, *, merge: str = "concat", backend: str | None = None,
-        dtype: Any = None, seed: int | None = None, exact: bool = False, fast: bool = False,
-        batch_first: bool = False, device: Any = None,
+        self, forward: Any, backward: Any = None, *, merge: str | None = None,
+        backend: str | None = None, dtype: Any = None, seed: int | None = None,
+        exact: bool = False, fast: bool = False, batch_first: bool = False, device: Any = None,
     ) -> None:  # fmt: skip
         """Make a module of each direction.
 
         Args:
             forward, backward: cells; nets, whose parameters are copied; or `Recur` modules, which
                 are taken as they are. Those of cells are drawn by their path, so that two equal
-                cells differ.
-            merge: what becomes of the two outputs: "concat" along their last axis, "sum", "mean".
+                cells differ. Or a `rnnc.Bidirectional` alone, whose `merge` is taken over, too.
+            merge: what becomes of the two outputs: "concat" along their last axis, the default,
+                "sum" or "mean".
             backend, dtype, seed, exact, fast, batch_first, device: as for `Recur`, where a module
                 is made.
         Raises:
@@ -56,6 +57,11 @@ class Bidirectional(Layered):
         """
         super().__init__()
         check_flag(batch_first, "batch_first")
+        if isinstance(forward, Net) and backward is None:
+            merge = forward.merge if merge is None else merge
+            forward, backward = forward._nets().values()
+        check_both(backward)
+        merge = "concat" if merge is None else merge
         options = Options(backend, dtype, seed, exact, fast, bool(batch_first), device)
         self._make(forward, backward, merge, options.completed((forward, backward)), "")
 

@@ -17,7 +17,7 @@ from ..checks import check_flag
 from ..dropout import Dropout, read_dropout
 from ..fitting import Fit, check_in_order, read_residual
 from ..inputs import Call as Sizes
-from ..layers import layers_by_path
+from ..layers import check_alone, layers_by_path
 from ..passing import above
 from ..stack import Stack as Net
 from ..stack import stack_of
@@ -38,10 +38,10 @@ class Stack(Layered):
     """
 
     def __init__(
-        self, layers: Any, *, dropout: float | None = None, per_sequence: bool | None = None,
-        residual: bool | Iterable[int] | None = None, backend: str | None = None,
-        dtype: Any = None, seed: int | None = None, exact: bool = False, fast: bool = False,
-        batch_first: bool = False, device: Any = None,
+        self, layers: Any, *others: Any, dropout: float | None = None,
+        per_sequence: bool | None = None, residual: bool | Iterable[int] | None = None,
+        backend: str | None = None, dtype: Any = None, seed: int | None = None,
+        exact: bool = False, fast: bool = False, batch_first: bool = False, device: Any = None,
     ) -> None:  # fmt: skip
         """Make a module of each layer.
 
@@ -65,6 +65,7 @@ class Stack(Layered):
             NamesError: a layer has the name of an attribute of `torch.nn.Module`.
         """
         super().__init__()
+        check_alone(others)
         check_flag(batch_first, "batch_first")
         self.batch_first = bool(batch_first)
         by_path, own = _told(layers)

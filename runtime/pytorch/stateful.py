@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
-from ..carries import read_rows
+from ..carries import check_no_state, read_rows
 from ..checks import a_type, check_names, describe
 from ..errors import SettingError, ShapeError, StateError
 from ..tensors import TorchArrays
@@ -80,52 +80,87 @@ class Stateful(torch.nn.Module):
 
     @state.setter
     def state(self, given: Mapping[str, Tensor]) -> None:
-        shapes = self.module._states
-        check_names(given, shapes, "the state", all_needed=True)
-        for name, value in given.items():
-            check_tensor(value, f"state {name}")
-        lead = _lead(given, shapes)
-        for name, shape in shapes.items():
-            if name not in given:  # the compiler added it
-                continue
-            if tuple(given[name].shape) != (*lead, *shape) or len(lead) > 1:
-                raise ShapeError(
-                    f"state {name} is {describe(shape)} or {describe(['batch', *shape])}, all "
-                    f"states alike, got {describe(given[name].shape)}"
-                )
-        if not given:  # nothing but what the compiler added
-            self._state = None
-            return
-        like = next(iter(given.values()))
-        self._state = {
-            name: given[name] if name in given else like.new_zeros((*lead, *shape))
-            for name, shape in shapes.items()
-        }
+        found, _ = self._read(given)
+        self._state = found or None  # nothing but what the compiler added
 
     def truncate(self) -> None:
         """Keep the state and cut its past off: no gradient flows back beyond here."""
         if self._state is not None:
             self._state = {name: value.detach() for name, value in self._state.items()}
 
-    def reset(self, rows: Any = None) -> None:
+    def reset(self, rows: Any = None, state: Mapping[str, Tensor] | None = None) -> None:
         """Begin anew with the initial state.
 
         Args:
             rows: of these rows only, numbers or bool[B]; all by default.
+            state: what these rows begin with, if not the initial state: `[B, ...]` by path, of
+                which the other rows are not read. It may have a gradient.
         Raises:
-            RangeError, ShapeError, DTypeError: as `rnnc.Recur.reset`; nothing is reset.
+            SettingError, RangeError, ShapeError, DTypeError, NamesError, StateError: as
+            `rnnc.Recur.reset`; nothing is reset.
         """
         if rows is None:
+            if state is not None:
+                raise SettingError("reset(state=) takes rows=; of all rows, set net.state")
             self._state = None
-        elif self._state:
-            lead = _lead(self._state, self.module._states)
-            if not lead:
-                raise StateError("the state has no batch axis: call reset()")
-            like = next(iter(self._state.values()))
-            mask = read_rows(rows, lead[0], TorchArrays("float32", like.device))
-            for name, fresh in self.module.initial_state(lead[0]).items():
-                wide, old = mask.reshape(-1, *[1] * (fresh.ndim - 1)), self._state[name]
-                self._state = {**self._state, name: torch.where(wide, fresh.to(old), old)}
+            return
+        check_no_state(rows)
+        before = self._state or None
+        lead = None if before is None else _lead(before, self.module._states)
+        if lead == ():
+            raise StateError("the state has no batch axis: call reset()")
+        values: State = {}
+        if state is not None:
+            values, own = self._read(state, lead)
+            for name, value in values.items() if not own else ():
+                shapes = describe(["batch", *value.shape]), describe(value.shape)
+                raise ShapeError(f"state {name} is {shapes[0]}, got {shapes[1]}")
+            lead = own or lead
+        if lead is None:  # every row is at the initial state already, or there is none
+            return
+        old = fresh = self.module.initial_state(lead[0])
+        if before is not None:
+            old = before
+        like = next(iter(fresh.values()))
+        mask = read_rows(rows, lead[0], TorchArrays("float32", like.device))
+
+        def chosen(name: str) -> Tensor:
+            wide = mask.reshape(-1, *[1] * (fresh[name].ndim - 1))
+            return torch.where(wide, values.get(name, fresh[name]).to(old[name]), old[name])
+
+        self._state = {name: chosen(name) for name in fresh}
+
+    def _read(
+        self, given: Mapping[str, Tensor], lead: tuple[int, ...] | None = None
+    ) -> tuple[State, tuple[int, ...]]:
+        """A state, if it is a good one, and its axes before a row's: (B,) or ().
+
+        Args:
+            lead: these axes, where they are known.
+
+        Raises:
+            NamesError, DTypeError, ShapeError.
+        """
+        shapes = self.module._states
+        check_names(given, shapes, "the state", all_needed=True)
+        for name, value in given.items():
+            check_tensor(value, f"state {name}")
+        found = _lead(given, shapes) if lead is None else lead
+        for name, shape in shapes.items():
+            if name not in given:  # the compiler added it
+                continue
+            if tuple(given[name].shape) != (*found, *shape) or len(found) > 1:
+                either = f"{describe(shape)} or {describe(['batch', *shape])}, all states alike"
+                raise ShapeError(
+                    f"state {name} is {either if lead is None else describe([*lead, *shape])}, "
+                    f"got {describe(given[name].shape)}"
+                )
+        if not given:  # nothing but what the compiler added
+            return {}, ()
+        like = next(iter(given.values()))
+        added = {n: like.new_zeros((*found, *shapes[n])) for n in shapes if n not in given}
+        everything = {**added, **given}
+        return {name: everything[name] for name in shapes}, found
 
     # -- what a call begins with -------------------------------------------------------------------
 

@@ -245,6 +245,7 @@ def test_what_cannot_be_is_a_coded_error() -> None:
         (gru, {"merge": "max"}, "bad-setting", "merge is concat, sum or mean"),
         (bound("Leaky", 3, 2), {}, "chain-mismatch", "several inputs"),
         ("GRU", {}, "chain-mismatch", "'GRU'"),
+        (None, {}, "bad-setting", r"takes two cells, .*: Bidirectional\(a, b\)"),
         (gru, {"seed": "x"}, "bad-setting", "seed"),
         (gru, {"dtype": "int8"}, "bad-setting", "dtype"),
     ]

@@ -230,3 +230,61 @@ def test_what_is_no_stack_is_a_coded_error(at: int) -> None:
     with pytest.raises(rnnc.Error, match=message) as caught:
         rnnc.Stack(layers)
     assert caught.value.code == code
+
+
+def misplaced() -> list[tuple[Callable[[], Any], str, str]]:
+    gru = rnnc.GRUCell(3, 3)
+    stack, both = rnnc.Stack([gru]), rnnc.Bidirectional(gru, gru)
+    one_by_one = r"not of Stack\(\[.*: pass the layers of a stack one by one"
+    return [
+        (lambda: rnnc.Stack(gru, gru), "bad-setting", r"as one list, Stack\(\[a, b\]\)"),
+        (lambda: rnnc.Stack([gru], 0.5), "bad-setting", "everything else by name"),
+        (lambda: rnnc.Stack(stack), "bad-setting", r"a stack: Stack\(stack\.layers\)"),
+        (lambda: rnnc.Stack([stack]), "chain-mismatch", one_by_one),
+        (lambda: rnnc.Chain(stack), "chain-mismatch", one_by_one),
+        (lambda: rnnc.Bidirectional(stack, gru), "chain-mismatch", one_by_one),
+        (lambda: rnnc.Chain(both), "chain-mismatch", "a layer of a Stack, and no part of another"),
+        (lambda: rnnc.Bidirectional(gru), "bad-setting", r": Bidirectional\(a, b\)"),
+        (lambda: rnnc.Bidirectional([gru, gru]), "bad-setting", "two cells, one for each"),  # type: ignore[arg-type]
+        (
+            lambda: rnnc.Stack([rnnc.GRUCell]),
+            "chain-mismatch",
+            r"its sizes, as LSTMCell\(10, 5",
+        ),
+        (lambda: rnnc.Recur(stack), "bad-setting", r"a cell with its sizes, .* not Stack\("),  # type: ignore[arg-type]
+        (lambda: rnnc.Recur(lambda h, x: (h, x)), "bad-setting", r"Recur\(function, initial\)"),
+    ]
+
+
+@pytest.mark.parametrize("at", range(len(misplaced())))
+def test_what_stands_in_the_wrong_place_is_told_where_it_belongs(at: int) -> None:
+    call, code, message = misplaced()[at]
+    with pytest.raises(rnnc.Error, match=message) as caught:
+        call()
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("name", ["cell", "stack", "both"])
+def test_a_state_that_rows_are_not_reset_to_is_told_so(name: str) -> None:
+    gru = rnnc.GRUCell(3, 4)
+    net: Any = {
+        "cell": lambda: rnnc.Recur(gru), "stack": lambda: rnnc.Stack([gru, rnnc.Dense(4, 2)]),
+        "both": lambda: rnnc.Bidirectional(gru, gru),
+    }[name]()  # fmt: skip
+    state = {path: np.ones(4, np.float32) for path in net.state}
+    first = next(iter(state))
+    for ran in (False, True):
+        if ran:
+            net.scan(random(2, 3, 3).astype(np.float32))
+        before = {path: np.array(numpy_of(value)) for path, value in net.state.items()}
+        wide = r"\[3, 4\]" if ran else r"\[batch, 4\]"
+        wrong: list[tuple[Callable[[], Any], str, str]] = [
+            (lambda: net.reset(state=state), "bad-setting", "takes rows=; of all rows, set net"),
+            (lambda: net.reset(state), "array-dtype", r"not a dict: .* set net\.state"),
+            (lambda: net.reset([0], state), "array-shape", rf"^{first} is {wide}, got \[4\]"),
+        ]
+        for call, code, message in wrong:
+            with pytest.raises(rnnc.Error, match=message) as caught:
+                call()
+            assert caught.value.code == code
+        close(dict(net.state), before, 0)

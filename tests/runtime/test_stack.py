@@ -326,6 +326,7 @@ def test_a_stack_trains() -> None:
 
 def test_what_cannot_be_is_a_coded_error() -> None:
     gru, both = rnnc.GRUCell(3, 4), rnnc.Bidirectional(rnnc.GRUCell(3, 4), rnnc.GRUCell(3, 4))
+    even = rnnc.GRUCell(4, 4)
     wrong: list[tuple[Any, dict[str, Any], str, str]] = [
         ([], {}, "chain-mismatch", "at least one layer"),
         (3, {}, "bad-setting", "a list of layers"),
@@ -337,6 +338,13 @@ def test_what_cannot_be_is_a_coded_error() -> None:
         ([gru], {"residual": [1]}, "bad-setting", "0 to 0"),
         ([gru], {"residual": "yes"}, "bad-setting", "residual"),
         ([gru], {"residual": 1}, "bad-setting", "residual"),
+        (
+            [even, even],
+            {"residual": [True, False]},
+            "bad-setting",
+            r"no truth values: say \[0\]",
+        ),
+        ([even, even], {"residual": np.array([False, True])}, "bad-setting", r"say \[1\] for"),
         ([gru], {"dropout": 1}, "bad-setting", "from 0 to below 1"),
         ([gru], {"dropout": float("nan")}, "bad-setting", "dropout"),
         ([gru], {"dropout": True}, "bad-setting", "dropout"),

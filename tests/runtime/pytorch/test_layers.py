@@ -118,6 +118,14 @@ def torch_layers(kind: str) -> tuple[Any, Any]:
     return rnnc.torch.Stack([each for _, each in sorted(ours._layers.items())]), layer
 
 
+def test_a_net_of_both_directions_is_a_module_with_its_parameters_and_merge() -> None:
+    cells = rnnc.LSTMCell(3, 2), rnnc.GRUCell(3, 2)
+    net = rnnc.Bidirectional(*cells, merge="sum", dtype="float64", backend="numpy", seed=5)
+    module = rnnc.torch.Bidirectional(net)
+    close(module(inputs())[0], net.scan(inputs().numpy()))
+    assert rnnc.torch.Bidirectional(net, merge="concat").merge == "concat"
+
+
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_three_layers_in_both_directions_are_pytorchs(kind: str) -> None:
     module, layer = torch_layers(kind)
@@ -346,6 +354,14 @@ def test_copies_pickles_and_autocast_are_of_layers_too() -> None:
     ("bad-setting", lambda t: t.Stack([rnnc.GRUCell(3, 4)], batch_first="yes")),
     ("bad-setting", lambda t: t.Stack([rnnc.GRUCell(3, 4)], per_sequence="yes")),
     ("bad-setting", lambda t: t.Stack([t.Recur(rnnc.GRUCell(3, 4), batch_first=True)])),
+    ("bad-setting", lambda t: t.Stack(rnnc.GRUCell(3, 4), rnnc.GRUCell(4, 4))),
+    ("bad-setting", lambda t: t.Stack([rnnc.GRUCell(3, 3)], residual=[True])),
+    ("bad-setting", lambda t: t.Bidirectional(rnnc.GRUCell(3, 4))),
+    ("bad-setting", lambda t: t.Stack(t.Stack([rnnc.GRUCell(3, 4)]))),
+    ("chain-mismatch", lambda t: t.Stack([t.Stack([rnnc.GRUCell(3, 4)])])),
+    ("chain-mismatch", lambda t: t.Stack([t.LSTM(3, 4)])),
+    ("chain-mismatch", lambda t: t.Stack([torch.nn.LSTM(3, 4)])),
+    ("chain-mismatch", lambda t: rnnc.Stack([t.Recur(rnnc.GRUCell(3, 4))])),
     ("unknown-names", lambda t: t.Stack({"forward": rnnc.GRUCell(3, 4)})),
     ("unknown-names", lambda t: pair()[0](inputs(), {"0.h": torch.zeros(ROWS, 4)})),
     ("array-shape", lambda t: pair()[0](inputs(2))),
@@ -360,6 +376,17 @@ def test_mistakes_are_named(wrong: Any) -> None:
     with pytest.raises(rnnc.Error) as found:
         call(rnnc.torch)
     assert found.value.code == code
+
+
+@pytest.mark.parametrize(("make", "advice"), [
+    (lambda: rnnc.torch.Stack([rnnc.GRUCell(3, 4)]), r"Stack\(\.\.\.\): pass the layers"),
+    (lambda: rnnc.Stack([rnnc.GRUCell(3, 4)]), r"GRUCell\(3, 4\)\]\): pass the layers of a stack"),
+    (lambda: rnnc.torch.LSTM(3, 4), r"LSTM\(\.\.\.\): module\.to_net\(\) makes a net of it"),
+    (lambda: torch.nn.LSTM(3, 4), r"LSTM\(\.\.\.\): rnnc\.interop\.from_torch makes a net"),
+])  # fmt: skip
+def test_what_is_no_layer_is_told_how_it_becomes_one(make: Any, advice: str) -> None:
+    with pytest.raises(rnnc.Error, match=advice):
+        rnnc.torch.Stack([make()])
 
 
 @pytest.mark.parametrize(("steps", "rows"), [(0, 2), (2, 0)])

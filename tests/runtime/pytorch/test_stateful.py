@@ -85,6 +85,48 @@ def test_reset_begins_anew_for_all_or_for_some_rows() -> None:
     close(net(xs), first.detach())
 
 
+def test_some_rows_are_reset_to_given_states() -> None:
+    module = layers()
+    xs = inputs_of(module_of("LSTM"))
+    for ran in (False, True):
+        net = rnnc.torch.Stateful(module)
+        before = module.initial_state(ROWS)
+        if ran:
+            net(xs)
+            before = dict(net.state)
+        given = {path: (0 * v.detach() + 0.5).requires_grad_() for path, v in before.items()}
+        net.reset([1], given)
+        mixed = {path: torch.cat([v[:1], given[path][1:2], v[2:]]) for path, v in before.items()}
+        ys = net(xs)
+        close(ys, module(xs, mixed)[0].detach())
+        (d,) = torch.autograd.grad(ys.sum(), given["0.h"])
+        assert d[1].any() and not d[0].any() and not d[2].any()
+
+
+def test_a_state_that_rows_are_not_reset_to_is_told_so() -> None:
+    net, xs = rnnc.torch.Stateful(layers()), inputs_of(module_of("LSTM"))
+    state = {path: torch.zeros(4, dtype=torch.float64) for path in net.state}
+    wide = {path: torch.zeros(2, 4, dtype=torch.float64) for path in state}
+    numbers: Any = {**wide, "0.h": 3}
+    wrong: list[tuple[Any, str, str]] = [
+        (lambda: net.reset(state=state), "bad-setting", "takes rows=; of all rows, set net"),
+        (lambda: net.reset(state), "array-dtype", "not a dict"),
+        (lambda: net.reset([0], state), "array-shape", r"state 0\.h is \[(3|batch), 4\]"),
+        (lambda: net.reset([0], {}), "unknown-names", "also needs"),
+        (lambda: net.reset([0], numbers), "array-dtype", "state 0.h is an int"),
+    ]
+    fresh = (lambda: net.reset([2], wide), "out-of-range", "names row 2")
+    later = (lambda: net.reset([1], wide), "array-shape", r"is \[3, 4\], got \[2, 4\]")
+    for also in (fresh, later):
+        kept = net._state
+        for call, code, message in (*wrong, also):
+            with pytest.raises(rnnc.Error, match=message) as caught:
+                call()
+            assert caught.value.code == code
+            assert net._state is kept
+        net(xs)
+
+
 def test_another_number_of_rows_is_an_error_until_it_is_reset() -> None:
     net, xs = rnnc.torch.Stateful(layers()), inputs_of(module_of("LSTM"))
     net(xs)
