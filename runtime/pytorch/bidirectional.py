@@ -76,9 +76,10 @@ class Bidirectional(Layered):
 
     def to_net(self, *, backend: str | None = None, dtype: Any = None) -> Net:
         options = self._net_options(backend, dtype)
-        ways = [each.to_net(backend=backend, dtype=dtype) for each in self._parts.values()]
+        ahead = self.forwards.to_net(backend=backend, dtype=dtype)
+        behind = self.backwards.to_net(backend=backend, dtype=dtype)
         net = Net(
-            *ways, merge=self.merge, exact=options.exact, fast=options.fast,
+            ahead, behind, merge=self.merge, exact=options.exact, fast=options.fast,
             batch_first=self.batch_first,
         )  # fmt: skip
         return net if self.training else net.eval()

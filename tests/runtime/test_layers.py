@@ -234,7 +234,8 @@ def test_what_is_no_stack_is_a_coded_error(at: int) -> None:
 
 def misplaced() -> list[tuple[Callable[[], Any], str, str]]:
     gru = rnnc.GRUCell(3, 3)
-    stack, both = rnnc.Stack([gru]), rnnc.Bidirectional(gru, gru)
+    stack: Any = rnnc.Stack([gru])
+    both: Any = rnnc.Bidirectional(gru, gru)
     one_by_one = r"not of Stack\(\[.*: pass the layers of a stack one by one"
     return [
         (lambda: rnnc.Stack(gru, gru), "bad-setting", r"as one list, Stack\(\[a, b\]\)"),
@@ -251,7 +252,7 @@ def misplaced() -> list[tuple[Callable[[], Any], str, str]]:
             "chain-mismatch",
             r"its sizes, as LSTMCell\(10, 5",
         ),
-        (lambda: rnnc.Recur(stack), "bad-setting", r"a cell with its sizes, .* not Stack\("),  # type: ignore[arg-type]
+        (lambda: rnnc.Recur(stack), "bad-setting", r"a cell with its sizes, .* not Stack\("),
         (lambda: rnnc.Recur(lambda h, x: (h, x)), "bad-setting", r"Recur\(function, initial\)"),
     ]
 
@@ -267,10 +268,11 @@ def test_what_stands_in_the_wrong_place_is_told_where_it_belongs(at: int) -> Non
 @pytest.mark.parametrize("name", ["cell", "stack", "both"])
 def test_a_state_that_rows_are_not_reset_to_is_told_so(name: str) -> None:
     gru = rnnc.GRUCell(3, 4)
-    net: Any = {
+    makes: dict[str, Callable[[], Any]] = {
         "cell": lambda: rnnc.Recur(gru), "stack": lambda: rnnc.Stack([gru, rnnc.Dense(4, 2)]),
         "both": lambda: rnnc.Bidirectional(gru, gru),
-    }[name]()  # fmt: skip
+    }  # fmt: skip
+    net = makes[name]()
     state = {path: np.ones(4, np.float32) for path in net.state}
     first = next(iter(state))
     for ran in (False, True):

@@ -194,9 +194,8 @@ def test_a_constructor_has_the_arguments_of_pytorchs_in_their_order(kind: str) -
 def test_copies_pickles_and_modules_without_memory_yet_compute_the_same(kind: str) -> None:
     ours, theirs = pair(kind, num_layers=2, bidirectional=True)
     xs = torch.randn(5, 2, 3, dtype=torch.float64)
-    empty = torch.nn.utils.skip_init(
-        getattr(rnnc.torch, kind), 3, 4, 2, bidirectional=True, dtype=torch.float64
-    )
+    skip_init: Any = torch.nn.utils.skip_init
+    empty = skip_init(getattr(rnnc.torch, kind), 3, 4, 2, bidirectional=True, dtype=torch.float64)
     empty.load_state_dict(theirs.state_dict())
     for twin in (copy.deepcopy(ours), pickle.loads(pickle.dumps(ours)), empty):
         alike(twin(xs), theirs(xs))
