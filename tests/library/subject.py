@@ -5,7 +5,7 @@ and inputs alike. What the entry computes of its numbers is what the cell has to
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,15 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 import rnnc
+from rnnc.compiler import oracle
 from rnnc.compiler.ir import Cell
+from rnnc.compiler.oracle import Masks
 from rnnc.runtime.program import Program
 from tests.catalogue.entry import Entry, entries
 from tests.catalogue.evaluate import evaluate
 from tests.compiler.hand_built import Numbers
-from tests.compiler.run_scans import Outcome
+from tests.compiler.run_scans import NO_MASKS, Outcome, by_oracle
 from tests.compiler.test_catalogue import DENOMINATORS, sizes_of
 from tests.library.table import LETTERS, TABLE, Row
-from tests.runtime.run_program import by_program
+from tests.runtime.run_program import by_program, rounded
+from tests.tolerance import FLOAT32, adaptive_bound, assert_within, excesses
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -42,10 +45,27 @@ FUNCTIONS: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
+class Narrow:
+    """Numbers of float32, what they give in float64, and by a plain evaluation in float32."""
+
+    numbers: Numbers
+    wanted: Outcome
+    plain: Outcome
+
+    def assert_met_by(self, found: Outcome) -> None:
+        """The bounds of float32 hold, where they hold of a plain evaluation, which sets others."""
+        __tracebackhide__ = True
+        assert_within(found, self.wanted, adaptive_bound(self.plain, self.wanted))
+        if not excesses(self.plain, self.wanted, FLOAT32):  # sums of what cancels
+            assert_within(found, self.wanted, FLOAT32)
+
+
+@dataclass(frozen=True)
 class Subject:
-    """One row."""
+    """One row, at the sizes of the suite or at wider ones."""
 
     row: Row
+    wider: Mapping[str, int] = field(default_factory=dict)  # by the catalogue's letter
 
     def __str__(self) -> str:
         return str(self.row)
@@ -62,6 +82,7 @@ class Subject:
     def sizes(self) -> Mapping[str, int]:
         """By the catalogue's letter; an input that has to be as wide as the state has no I."""
         sizes = sizes_of(self.entry)
+        sizes |= {letter: size for letter, size in self.wider.items() if letter in sizes}
         return {"I": sizes["H"]} | sizes if "H" in sizes else sizes
 
     @cached_property
@@ -81,12 +102,13 @@ class Subject:
     def drawn(self) -> Arrays:
         """Moderate numbers for all that the entry reads, positive where it asks for that."""
         entry, draws, values = self.entry, np.random.default_rng(self.row.id), {}
+        spread = 0.5 if not self.wider else 0.2  # lest wide products amplify
         leading = dict.fromkeys(entry.states, (ROWS,)) | dict.fromkeys(entry.inputs, (STEPS, ROWS))
         for tensor in (*entry.params, *entry.const_tensors, *entry.states, *entry.inputs):
-            shape = (*leading.get(tensor, ()), *tensor.shape(sizes_of(entry)))
+            shape = (*leading.get(tensor, ()), *tensor.shape(self.sizes))
             positive = tensor.mark == "+" or DENOMINATORS.get(entry.id) == tensor.name
             values[tensor.name] = (
-                draws.uniform(0.5, 1.5, shape) if positive else draws.normal(0.0, 0.5, shape)
+                draws.uniform(0.5, 1.5, shape) if positive else draws.normal(0.0, spread, shape)
             )
         return values
 
@@ -98,6 +120,12 @@ class Subject:
     def found(self) -> Outcome:
         """What the program makes of the numbers."""
         return by_program(self.program, self.numbers())
+
+    @cached_property
+    def narrow(self) -> Narrow:
+        """The numbers as float32 has them, and what comes of them."""
+        cell, n = self.cell, rounded(self.numbers())
+        return Narrow(n, by_oracle(cell, n), plainly(cell, n))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -147,6 +175,13 @@ class Subject:
         last = {s.name: np.stack([carry[s.name] for carry in carries]) for s in entry.states}
         carry = {state.name: self.ours(state.name, last) for state in self.cell.states}
         return carry, np.stack(ys, axis=1)
+
+
+def plainly(cell: Cell, n: Numbers, masks: Masks = NO_MASKS) -> Outcome:
+    """What an unfused evaluation in float32 gives."""
+    carry, ys = oracle.run(cell, n.params, n.carry, n.xs, masks, np.float32)
+    g = oracle.gradients(cell, n.params, n.carry, n.xs, n.d_ys, n.d_carry, masks, np.float32)
+    return Outcome(carry, ys, g.params, g.carry, g.inputs)
 
 
 SUBJECTS = tuple(Subject(row) for row in TABLE)

@@ -1,0 +1,129 @@
+"""Hold every standard cell in every mapping against the oracle: `python -m tests.library.exhaustive`.
+
+Each row of the table, at the sizes of the suite and at those at which blocks are legal, in every
+way that the cost model offers, with and without masks, in three dtypes. Prints what fails, and the
+worst errors of each cell. Exits with 1 if anything failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rnnc.runtime.backends import has_cuda
+
+if not has_cuda():
+    os.environ["TRITON_INTERPRET"] = "1"  # before anything imports triton
+
+from rnnc.compiler.ir import Cell
+from rnnc.compiler.oracle import Masks
+from rnnc.runtime.tolerance import BOUNDS, ROUNDING
+from tests.compiler.backends.triton_runs import (
+    EXTENT,
+    by_triton,
+    forced,
+    programs_of,
+    rounded_to,
+    ways_of,
+)
+from tests.compiler.hand_built import Numbers, draw_masks
+from tests.compiler.rounding import after_rounding
+from tests.compiler.run_scans import NO_MASKS, by_oracle
+from tests.fuzz.log import Log
+from tests.library.subject import ROWS, STEPS, SUBJECTS, Subject, plainly
+from tests.tolerance import Bound, adaptive_bound, errors
+
+WIDE = {"I": 5, "H": 32, "K": 8, "Vd": 16, "N": 8, "P": 16, "M": 8}
+FLOAT64 = Bound(1e-12, 1e-11)  # the oracle has rounding errors of its own
+DTYPES = ("float32", "bfloat16", "float64")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a cell."""
+
+    subject: Subject
+    masked: bool
+    dtype: str
+    way: str
+
+    def __str__(self) -> str:
+        hidden = self.subject.sizes.get("H", self.subject.sizes.get("Vd"))
+        masks = " masked" * self.masked
+        return f"{self.subject} of {hidden}{masks} {self.dtype} {self.way}"
+
+
+def runs_of(subject: Subject, dtypes: Sequence[str]) -> Iterator[tuple[Run, Bound, Bound]]:
+    """Each run with its errors and with what is allowed."""
+    cell = subject.cell
+    for masked in (False, True):
+        masks = draw_masks(("starts", "boundaries", "valid") * masked, STEPS, ROWS)
+        for dtype in dtypes:
+            n = rounded_to(subject.numbers(), dtype)
+            wanted = by_oracle(cell, n, masks)
+            itemsize = 2 if dtype in ROUNDING else 4
+            programs = programs_of(cell, masks, extent=replace(EXTENT, itemsize=itemsize))
+            ways = {way for choices in programs.choices for way in ways_of(choices)}
+            for way in sorted(ways):
+                pair = forced(programs, way, steps=STEPS, rows=ROWS)
+                found = by_triton(cell, programs, pair, n, masks, dtype)
+                off = Bound(*(max(errors(found, wanted, part).values(), default=0.0)
+                              for part in ("values", "gradients")))  # fmt: skip
+                allowed = FLOAT64 if dtype == "float64" else BOUNDS[dtype]
+                if dtype != "float64" and not _is_within(off, allowed):
+                    allowed = _wider(cell, n, masks, dtype, allowed)
+                yield Run(subject, masked, dtype, way), off, allowed
+
+
+def _is_within(off: Bound, allowed: Bound) -> bool:
+    return off.values <= allowed.values and off.gradients <= allowed.gradients
+
+
+def _wider(cell: Cell, n: Numbers, masks: Masks, dtype: str, fixed: Bound) -> Bound:
+    """What is allowed where a plain evaluation is further off as well."""
+    wanted = by_oracle(cell, n, masks)
+    if dtype == "float32":
+        plain = adaptive_bound(plainly(cell, n, masks), wanted)
+    else:
+        plain = after_rounding(cell, n, masks, wanted, dtype)
+    return Bound(max(fixed.values, plain.values), max(fixed.gradients, plain.gradients))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.library.exhaustive", description=__doc__)
+    parser.add_argument(
+        "--only", metavar="CELL", action="append", help="this cell; may be repeated"
+    )
+    parser.add_argument("--dtype", choices=DTYPES, action="append", help="this dtype alone")
+    options = parser.parse_args(arguments)
+    log, begun, failed, count = Log(None), time.perf_counter(), 0, 0
+    chosen = [s for s in SUBJECTS if options.only is None or s.row.cell in options.only]
+    for subject in [s for each in chosen for s in (each, replace(each, wider=WIDE))]:
+        worst = Bound(0.0, 0.0)
+        ways: set[str] = set()
+        try:
+            for run, off, allowed in runs_of(subject, options.dtype or DTYPES):
+                count += 1
+                ways.add(run.way)
+                if not _is_within(off, allowed):
+                    failed += 1
+                    log(f"{run}: off by {off}, allowed are {allowed}")
+                if run.dtype == "float32":
+                    worst = Bound(
+                        max(worst.values, off.values), max(worst.gradients, off.gradients)
+                    )
+        except Exception as error:  # the rest is worth knowing
+            failed += 1
+            log(f"{subject}: {type(error).__name__}: {error.__cause__ or error}")
+        errors_ = f"{worst.values:.1e}  {worst.gradients:.1e}"
+        log(f"{subject!s:45} {errors_}  {', '.join(sorted(ways))}")
+    log(f"\n{count} runs, {failed} failed; {time.perf_counter() - begun:.0f} s")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
