@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from .ir import Cell, Node, toposort
+from .rewrite import erased
 from .shapes import Dim, Shape
 
 
@@ -140,7 +141,9 @@ class Sizes:
 
     def _nodes(self) -> Iterator[Node]:
         cell = self.cell
-        yield from toposort([s.new for s in cell.states] + [o.node for o in cell.outputs])
+        found = [s.new for s in cell.states] + [o.node for o in cell.outputs]
+        values = erased(found)
+        yield from toposort([values[node] for node in found])
 
     def flops(self, node: Node) -> Count:
         """What a value costs, for one row at one step, or once if it has neither."""

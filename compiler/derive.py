@@ -49,7 +49,7 @@ def jvp(tangents: Mapping[Node, Node], roots: Iterable[Node]) -> dict[Node, Node
     """Tangents of `roots`, given those of some nodes beneath them.
 
     A structured op has only its pullback, which is linear in the cotangent: its pushforward is the
-    pullback of that, so no third rule exists.
+    pullback of that. Where it is not, the op says what is pushed forward.
     """
     found: dict[Node, Node] = dict(tangents)
     roots = list(roots)
@@ -57,7 +57,10 @@ def jvp(tangents: Mapping[Node, Node], roots: Iterable[Node]) -> dict[Node, Node
         if node in found or node.op.nograd or not any(a in found for a in node.args):
             continue
         parts = []
-        if node.op.partials:
+        if node.op.pushforward:
+            pushed = node.op.pushforward([found.get(a) for a in node.args], node, *node.args)
+            parts += [onto(pushed, node)] if pushed is not None else []
+        elif node.op.partials:
             for arg, partial in zip(node.args, node.op.partials(node, *node.args), strict=True):
                 if arg in found:
                     parts.append(onto(_times(found[arg], partial), node))
@@ -104,6 +107,14 @@ def _pull(node: Node, ct: Node, active: set[Node]) -> list[Node | None]:
     assert node.op.pullback, f"{node.op.name} has no derivative rule"
     pulled = node.op.pullback(ct, node, *node.args)
     return [p if w else None for p, w in zip(pulled, wanted, strict=True)]
+
+
+def followed(node: Node) -> list[Node]:
+    """The operands whose derivative that of `node` follows: of `where` not the test."""
+    if node.op.nograd or node.op.pullback is None:
+        return [] if node.op.nograd else list(node.args)
+    pulled = node.op.pullback(leaf("input", "slot", node.type), node, *node.args)
+    return [arg for arg, part in zip(node.args, pulled, strict=True) if part is not None]
 
 
 def _times(ct: Node, partial: Node | float) -> Node:

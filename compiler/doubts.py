@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from ..grammar.problems import Problem
 from ..grammar.problems_of_values import LostGradient, OutsideDomain
+from .derive import followed
 from .ir import LEAVES, Cell, Node, toposort
 
 Interval: TypeAlias = tuple[float, float]
@@ -50,15 +51,18 @@ def _lost_gradients(order: list[Node], roots: list[Node], fixed: set[Node]) -> I
             active.add(node)
     wanted = set(roots)
     for node in reversed(order):
-        if node in wanted and not node.op.nograd:
-            wanted.update(node.args)
+        if node in wanted:
+            wanted.update(followed(node))
     for node in order:
         is_step = node.op.nograd and node.op.pointwise and node.type.kind == "real"
         if is_step and node in wanted and node.args[0] in active and node.span is not None:
             yield LostGradient(
                 f"the derivative of '{node.op.name}' is 0, so no gradient passes here",
                 node.span,
-                hints=[f"if that is meant, write 'stop_gradient({node.op.name}(...))'"],
+                hints=[
+                    f"if that is meant, write 'stop_gradient({node.op.name}(...))'",
+                    f"give it another's: 'straight_through({node.op.name}(x), x)'",
+                ],
             )
 
 
@@ -147,6 +151,8 @@ def _interval(node: Node, args: list[Interval]) -> Interval:
             return args[0]
         case "sum" | "cumsum" | "einsum":
             return (0.0, math.inf) if all(low >= 0 for low, _ in args) else ALL
+    if node.op.value_of is not None:
+        return args[node.op.value_of]
     if node.op.view or node.op.name in ("broadcast", "concat", "stop_gradient"):
         return _hull(*args)
     return ALL

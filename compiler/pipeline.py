@@ -20,6 +20,7 @@ from .passes.boundaries import boundaries
 from .passes.classify import Recurrence, classify
 from .passes.differentiate import differentiate
 from .passes.disjoint import disjoint
+from .passes.erase import erase
 from .passes.fuse import fuse
 from .passes.gather import gather
 from .passes.hoist import hoist
@@ -99,11 +100,12 @@ def _boundaries(scans: Scans, goal: Goal) -> Scans:
 
 
 def _classify(scans: Scans, _goal: Goal) -> Scans:
-    return replace(scans, facts={**scans.facts, "recurrence": classify(scans.forward)})
+    return replace(scans, facts={**scans.facts, "recurrence": classify(erase(scans.forward))})
 
 
 def _differentiate(scans: Scans, goal: Goal) -> Scans:
-    return replace(scans, backward=differentiate(scans.forward)) if goal.record else scans
+    backward = differentiate(scans.forward) if goal.record else None
+    return each(erase)(replace(scans, backward=backward), goal)
 
 
 def _residuals(scans: Scans, goal: Goal) -> Scans:

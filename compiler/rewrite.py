@@ -42,6 +42,23 @@ def simplified(roots: Iterable[Node]) -> dict[Node, Node]:
     return found
 
 
+def erased(roots: Iterable[Node]) -> dict[Node, Node]:
+    """Every node beneath `roots` -> its equal without ops that derivatives alone tell apart.
+
+    Before  straight_through(round(a), a)
+    After   round(a)
+    """
+    found: dict[Node, Node] = {}
+    for node in toposort(roots):
+        new = rebuild(node, tuple(found[a] for a in node.args))
+        if node.op.value_of is not None:
+            value = new.args[node.op.value_of]
+            missing = new.type.axes - value.type.axes
+            new = apply("spread", value, attr="".join(sorted(missing))) if missing else value
+        found[node] = new
+    return found
+
+
 def _once(node: Node) -> Node | None:
     folded = _fold(node)
     if folded is not None:

@@ -24,7 +24,7 @@ INSIDE_COMPILER = {
     "ops": ("shapes", "ops"),
     "ir": ("shapes", "ops", "origin"),
     "origin": (),
-    "elaborate": ("shapes", "ops", "ir", "rewrite", "elaborate"),
+    "elaborate": ("shapes", "ops", "ir", "rewrite", "derive", "elaborate"),
     "passes": ("shapes", "ops", "ir", "rewrite", "places"),
     "passes.classify": ("shapes", "ops", "ir", "dependence"),
     "passes.differentiate": ("shapes", "ops", "ir", "rewrite", "places", "derive"),

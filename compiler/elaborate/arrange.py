@@ -237,10 +237,3 @@ def where(site: Site, test: Operand, yes: Operand, no: Operand) -> Value:
         return yes.value if test.value else no.value
     shape = joint_shape(site, (test, yes, no))
     return site.apply("where", *(fit(site, o.value, shape) for o in (test, yes, no)))
-
-
-def stop_gradient(site: Site, value: Operand) -> Value:
-    """The value, whose derivative is 0."""
-    if is_known(value.value):
-        return value.value
-    return site.apply("stop_gradient", tensor(site, value))

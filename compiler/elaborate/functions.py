@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ..ops import OPS
-from . import arrange, products, reductions, stream
+from ..ops.gradient import SLOPES
+from . import arrange, gradients, products, reductions, stream
 from .tensors import Site, pointwise
 from .values import Known, Operand, Value
 
@@ -26,7 +27,7 @@ class Parameter:
     """An argument of a function; with a default it may be left out."""
 
     name: str
-    default: Known | None = None
+    default: Known | Function | None = None
     many: bool = False  # takes every positional argument that is left
 
 
@@ -54,6 +55,8 @@ def _parameter_text(parameter: Parameter) -> str:
         return parameter.name
     if isinstance(parameter.default, bool):
         return f"{parameter.name}={'true' if parameter.default else 'false'}"
+    if isinstance(parameter.default, Function):
+        return f"{parameter.name}={parameter.default.name}"
     return f"{parameter.name}={parameter.default!r}"
 
 
@@ -66,7 +69,7 @@ def _declare(
     documentation: str,
     build: Callable[..., Value] | None = None,
     over: Over = "elements",
-    **defaults: Known,
+    **defaults: Known | Function,
 ) -> None:
     """Add a function. `arguments` is "x axis": `parts*` takes many, `defaults` makes optional."""
     parameters = tuple(
@@ -93,7 +96,23 @@ for _name in (
 for _name in ("maximum", "minimum"):
     _declare(_name, "a b", OPS[_name].doc, _op(_name))
 _declare("where", "test a b", OPS["where"].doc, arrange.where)
-_declare("stop_gradient", "x", "x, whose derivative is 0", arrange.stop_gradient)
+
+# -- what derivatives are ----------------------------------------------------------------------
+
+_declare("stop_gradient", "x", "x, whose derivative is 0", gradients.stop_gradient)
+_declare("clip_gradient", "x lo hi", "x; what comes back for each element is kept within bounds",
+         gradients.clip_gradient)  # fmt: skip
+_declare("straight_through", "value gradient_of", "value, whose derivative is that of gradient_of",
+         gradients.straight_through)  # fmt: skip
+for _name, _doc in (
+    ("fast_sigmoid", "a surrogate of step: its slope is 1 / (1 + 25 |x|)^2"),
+    ("arctan", "a surrogate of step: its slope is 1 / (1 + (pi x)^2)"),
+    ("triangle", "a surrogate of step: its slope is 0.3 max(0, 1 - |x|)"),
+):
+    _declare(_name, "x", _doc, gradients.no_function)
+_declare("step", "x surrogate", "1 where x is above 0, else 0; its slope is that of the surrogate",
+         gradients.step, surrogate=FUNCTIONS["fast_sigmoid"])  # fmt: skip
+assert FUNCTIONS.keys() >= SLOPES.keys(), "every surrogate is a word of the language"
 
 # -- pointwise: written in prelude.rnn ---------------------------------------------------------
 
@@ -158,9 +177,6 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("complex", "real", "imag", "conj"), "complex numbers"),
     **dict.fromkeys(("dropout", "bernoulli", "normal"), "random draws"),
     "training": "the training flag",
-    **dict.fromkeys(("step", "fast_sigmoid", "arctan", "triangle"), "surrogate gradients"),
-    "straight_through": "surrogate gradients",
-    "clip_gradient": "gradient clipping",
     "grad": "gradients inside a cell",
     "matrix_exp": "the matrix exponential",
     "solve": "solving linear equations",

@@ -34,6 +34,10 @@ class Op:
     partials: Callable[..., tuple[Any, ...]] | None = None  # pointwise: (y, *xs) -> dy/dx_i
     pullback: Callable[..., tuple[Any, ...]] | None = None  # (ct, y, *xs) -> ct_i, linear in ct
     nograd: bool = False
+    pushforward: Callable[..., Any] | None = None  # where the pullback is not linear: (tangents, y,
+    # *xs) -> tangent; an operand without one has None
+    made_up: bool = False  # its derivative is not the slope of its values
+    value_of: int | None = None  # its value is that operand's, which derivatives alone tell apart
     widened: Callable[[Any, int], Any] | None = None  # (attr, size of the axis) -> attr
     batching: Callable[..., Any] | None = None  # (attr, size, which have it, *operands) -> value
     laws: tuple[str, ...] = ()  # "a * 1 -> a": used by simplify, and tested
@@ -65,4 +69,4 @@ def op(name: str, **fields: Any) -> Op:
     return OPS[name]
 
 
-from . import borders, linear, pointwise, structure  # noqa: E402, F401  (they fill the table)
+from . import borders, gradient, linear, pointwise, structure  # noqa: E402, F401  (fill the table)

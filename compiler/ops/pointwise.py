@@ -255,15 +255,6 @@ op(
         None, test.then("where", ct, 0.0), test.then("where", 0.0, ct),
     ),
 )  # fmt: skip
-op(
-    "scale_gradient", doc="a, whose derivative is b; where b is 0, it is cut", arity=2, type=real,
-    cheap=True,
-    spell={"numpy": "np.positive({0}, {out})", "triton": "{0}"},
-    reference=lambda _, a, b: a,
-    # Not ct * b where b is 0: what is cut may be infinite. And b is a weight, which learns nothing.
-    pullback=lambda ct, y, a, b: (b.then("eq", 0.0).then("where", 0.0, ct * b), None),
-    laws=("scale_gradient(a, b) -> a",),  # once there is a derivative: before, nothing has one
-)  # fmt: skip
 
 # -- truth ---------------------------------------------------------------------------------------
 

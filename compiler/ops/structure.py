@@ -42,7 +42,7 @@ op(
 )  # fmt: skip
 op(
     "stop_gradient", doc="a, whose derivative is 0", type=lambda _, a: a, nograd=True, cheap=True,
-    view=True, reference=lambda _, a: a, widened=lambda _, _size: None,
+    made_up=True, view=True, reference=lambda _, a: a, widened=lambda _, _size: None,
     samples=((None, (Type((3,)),)),),
 )  # fmt: skip
 

@@ -41,6 +41,17 @@ def _structured(m: Array, skew: float, decay: float) -> Array:
     return skew * (m - m.T) + (1.0 - skew) * (m + m.T) - decay * np.eye(len(m))
 
 
+def _step(v: Any) -> Any:
+    """A step; an imaginary part meets the slope of SuperSpike, 1 / (1 + 25 |v|)^2."""
+    fired = np.where(np.real(v) > 0.0, 1.0, 0.0)
+    slope = 1.0 / (1.0 + 25.0 * np.abs(np.real(v))) ** 2
+    return fired + 1j * slope * np.imag(v) if np.iscomplexobj(v) else fired
+
+
+def _round_straight_through(v: Any) -> Any:
+    return np.rint(np.real(v)) + 1j * np.imag(v) if np.iscomplexobj(v) else np.rint(v)
+
+
 def _split(v: Array, parts: int) -> Sequence[Array]:
     return np.split(v, parts)
 
@@ -64,13 +75,16 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "range": range,
     "relu": lambda v: np.where(v > 0.0, v, 0.0),
     "roll": np.roll,
+    "roundste": _round_straight_through,
     "row": lambda v: v.reshape(1, -1),
     "rsum_last": lambda v: np.sum(v, axis=-1),
     "sig": _sigmoid,
     "silu": lambda v: v * _sigmoid(v),
+    "sin": np.sin,
     "softplus": lambda v: np.log1p(np.exp(v)),
     "split": _split,
     "sqrt": np.sqrt,
+    "step": _step,
     "structW": _structured,
     "tanh": np.tanh,
     "transp": np.transpose,
@@ -93,8 +107,11 @@ def evaluate(
 ) -> tuple[dict[str, Array], Array]:
     """Run an entry over a sequence.
 
+    Complex numbers go through every entry whose derivative is not the slope of its values: what
+    a small imaginary part becomes is its derivative, times that part.
+
     Args:
-        entry: real, and free of random draws and gradients.
+        entry: real, and free of random draws.
         sizes: a number for every name in `entry.sizes`.
         tensors: parameters and constant tensors by name.
         carry: the initial state by name, f64[...].

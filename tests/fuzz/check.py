@@ -260,8 +260,8 @@ def plainly(run: Run, dtype: npt.DTypeLike) -> Outcome:
 def _differentiable(run: Run) -> bool:
     """Whether the gradient is the slope of the values: nothing stops or cuts it."""
     roots = [*(s.new for s in run.cell.states), *(y.node for y in run.cell.outputs)]
-    stops = {"stop_gradient"} & {node.op.name for node in toposort(roots)}
-    return run.masks.boundaries is None and not stops
+    made_up = any(node.op.made_up for node in toposort(roots))
+    return run.masks.boundaries is None and not made_up
 
 
 def _slope_failures(run: Run, wanted: Outcome) -> list[str]:

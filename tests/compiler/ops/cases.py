@@ -78,7 +78,7 @@ CASES = [case for op in OPERATIONS for case in _cases(op)]
 EVALUATED = [case for case in CASES if is_evaluated(case)]
 DIFFERENTIABLE = [case for case in EVALUATED if not case.op.nograd]
 # Those whose derivative is the slope of their values.
-SLOPING = [case for case in DIFFERENTIABLE if case.op.name != "scale_gradient"]
+SLOPING = [case for case in DIFFERENTIABLE if not case.op.made_up]
 
 
 def operands_of(case: Case, dtype: str) -> list[Array]:

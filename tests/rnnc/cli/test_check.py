@@ -196,11 +196,19 @@ def test_a_wrong_derivative_is_found(
     assert "wrong: off by" in captured.out
 
 
-def test_stop_gradient_is_no_mistake() -> None:
-    text = "cell C(n): (h[n], x[n]) -> (h', h') { h' = stop_gradient(h) * tanh(h + x) }"
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("stop_gradient", "stop_gradient(h)"), ("step", "step(h + x)"),
+        ("clip_gradient", "clip_gradient(h, -1e-3, 1e-3)"),
+        ("straight_through", "straight_through(round(h), h)"),
+    ],
+)  # fmt: skip
+def test_a_made_up_derivative_is_no_mistake(word: str, value: str) -> None:
+    text = f"cell C(n): (h[n], x[n]) -> (h', h') {{ h' = {value} * tanh(h + x) }}"
     found = check_gradients(bound(text, n=3))
     assert found.passed
-    assert "stop_gradient" in found.note
+    assert word in found.note
     assert found.backward is not None and found.backward < 1e-12
 
 

@@ -1,0 +1,30 @@
+"""Cells whose derivative is not that of their values, on the Triton backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rnnc.compiler.library import load
+from rnnc.compiler.mapping import ALTERNATING, Mapping
+from tests.compiler.backends.triton_runs import Pair, by_triton, programs_of
+from tests.compiler.hand_built import Numbers
+from tests.compiler.run_scans import by_oracle
+from tests.tolerance import Bound, assert_within
+
+pytest.importorskip("triton")
+pytestmark = pytest.mark.torch
+
+GRADIENTS = load(Path(__file__).parents[1] / "gradients.rnn")
+MAPPINGS = {"kernel": Mapping("loop", rows=4), "host": ALTERNATING}
+
+
+@pytest.mark.parametrize("side", MAPPINGS)
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_values_and_gradients_are_the_oracles(name: str, side: str) -> None:
+    cell = GRADIENTS[name](5)
+    n = Numbers.draw(cell, steps=3, rows=3)
+    pair = Pair(MAPPINGS[side], MAPPINGS[side])
+    found = by_triton(cell, programs_of(cell), pair, n, dtype="float64")
+    assert_within(found, by_oracle(cell, n), Bound(1e-12, 1e-11))
