@@ -307,6 +307,9 @@ class _Names:
         if name == "outer" and len(plain) == 2:
             a, b = (self._within(part, LEVELS["@"]) for part in plain)
             return f"{a} \\otimes {b}", LEVELS["*"]
+        if name == "grad" and len(plain) == 2:
+            value, by = self._within(plain[0], LEVELS["@"]), self.text(plain[1])
+            return f"\\nabla_{{{by}}}\\, {value}", LEVELS["@"]
         if name == "where" and len(plain) == 3:
             test, a, b = map(self.text, plain)
             rows = f"{a} & \\text{{if }} {test} \\\\ {b} & \\text{{else}}"

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from ..ops import OPS
 from ..ops.gradient import SLOPES
-from . import arrange, gradients, products, reductions, stream
+from . import arrange, gradients, inner_gradient, products, reductions, stream
 from .tensors import Site, pointwise
 from .values import Known, Operand, Value
 
@@ -112,6 +112,8 @@ for _name, _doc in (
     _declare(_name, "x", _doc, gradients.no_function)
 _declare("step", "x surrogate", "1 where x is above 0, else 0; its slope is that of the surrogate",
          gradients.step, surrogate=FUNCTIONS["fast_sigmoid"])  # fmt: skip
+_declare("grad", "expression name", "gradient of a single number with respect to a name",
+         inner_gradient.grad)  # fmt: skip
 assert FUNCTIONS.keys() >= SLOPES.keys(), "every surrogate is a word of the language"
 
 # -- pointwise: written in prelude.rnn ---------------------------------------------------------
@@ -177,7 +179,6 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("complex", "real", "imag", "conj"), "complex numbers"),
     **dict.fromkeys(("dropout", "bernoulli", "normal"), "random draws"),
     "training": "the training flag",
-    "grad": "gradients inside a cell",
     "matrix_exp": "the matrix exponential",
     "solve": "solving linear equations",
     **dict.fromkeys(("fft", "ifft"), "Fourier transforms"),

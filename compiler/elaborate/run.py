@@ -11,7 +11,7 @@ from ...grammar.problems import Collector
 from ...grammar.problems_of_values import BadSize, ShapeMismatch, UnrolledTooLarge
 from ...grammar.source import Span
 from .. import ir
-from ..ir import Node, Param, State, apply, label, leaf
+from ..ir import Node, Param, State, apply, label, leaf, toposort
 from ..shapes import Shape, Type, TypeProblem, size
 from .modules import FunctionDefinition
 from .values import Value, sizes_note
@@ -49,9 +49,7 @@ class Run:
             TooManyOperations: it is one too many.
             ShapeMismatch: the operands are not what `op` takes, and nobody said so before.
         """
-        self.nodes += 1
-        if self.nodes > MOST_NODES:
-            raise _too_many(f"{MOST_NODES:,} operations", span)
+        self._count(span)
         # What depends on no leaf, such as eye(3), is shared with other cells: it has no place here.
         own = any(arg in self.owned for arg in args)
         try:
@@ -63,6 +61,27 @@ class Run:
         if own:
             self.owned.add(node)
         return node
+
+    def _count(self, span: Span) -> None:
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            raise _too_many(f"{MOST_NODES:,} operations", span)
+
+    def adopt(self, root: Node, span: Span) -> Node:
+        """`root`, which rules of the ops have made of the cell's nodes, counted as its own.
+
+        Raises:
+            TooManyOperations: they are too many.
+            BadSize: one of them is too large.
+        """
+        for node in toposort([root], self.owned.__contains__):
+            if node in self.owned:
+                continue
+            self._count(span)
+            check_size("this", node.type.shape, span)
+            if any(arg in self.owned for arg in node.args):
+                self.owned.add(node)
+        return root
 
     def leaf(self, op: str, name: str, type_: Type, span: Span) -> Node:
         """A new leaf of the cell."""

@@ -51,6 +51,11 @@ def right(expression: str) -> str:
         ("sqrt(abs(x))", "\\sqrt{\\left|x_{t}\\right|}"),
         ("outer(x, h)", "x_{t} \\otimes h_{t-1}"),
         ("reshape(x, [n, 1])", "x_{t}"),
+        ("x - dt * grad(x @ s @ x + dt, s)",
+         "x_{t} - \\mathrm{dt}_{t}\\, \\nabla_{s_{t-1}}\\, "
+         "\\left(x_{t}\\, s_{t-1}\\, x_{t} + \\mathrm{dt}_{t}\\right)"),
+        ("step(x, surrogate=arctan)",
+         "\\operatorname{step}(x_{t}, \\mathrm{surrogate} = \\mathrm{arctan})"),
         ("s.T @ x", "s_{t-1}^{\\top}\\, x_{t}"),
         ("s[0, 1:]", "s_{t-1}[0, 1{:}]"),
         ("sum(s, axis=0)", "\\operatorname{sum}(s_{t-1}, \\mathrm{axis} = 0)"),

@@ -1,4 +1,4 @@
-"""Cells whose derivative is not that of their values, on the Triton backend."""
+"""Cells that say what a derivative is, or take one, on the Triton backend."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from tests.tolerance import Bound, assert_within
 pytest.importorskip("triton")
 pytestmark = pytest.mark.torch
 
-GRADIENTS = load(Path(__file__).parents[1] / "gradients.rnn")
+LIBRARIES = [load(Path(__file__).parents[1] / f"{name}gradients.rnn") for name in ("", "inner_")]
+CELLS = {name: library[name] for library in LIBRARIES for name in library}
+SIZES = {"TTTLinear": (3, 4, 2), "TTTMLP": (3, 4), "Titans": (3, 4, 2)}
 MAPPINGS = {"kernel": Mapping("loop", rows=4), "host": ALTERNATING}
 
 
 @pytest.mark.parametrize("side", MAPPINGS)
-@pytest.mark.parametrize("name", GRADIENTS)
+@pytest.mark.parametrize("name", CELLS)
 def test_values_and_gradients_are_the_oracles(name: str, side: str) -> None:
-    cell = GRADIENTS[name](5)
+    cell = CELLS[name](*SIZES.get(name, (5,)))
     n = Numbers.draw(cell, steps=3, rows=3)
     pair = Pair(MAPPINGS[side], MAPPINGS[side])
     found = by_triton(cell, programs_of(cell), pair, n, dtype="float64")

@@ -79,6 +79,7 @@ CASES: dict[str, Callable[..., Any]] = {
     "straight_through(round(v), m)": lambda v, **_: np.broadcast_to(np.rint(v), (3, 4)),
     "step(v)": lambda v, **_: np.where(v > 0, 1.0, 0.0),
     "step(m - s, surrogate=triangle)": lambda m, s, **_: np.where(m > s, 1.0, 0.0),
+    "grad(sum(v * v * w), v)": lambda v, w, **_: 2 * v * w,
     "sum(c)": lambda c, **_: c.sum(-1),
     "sum(c, axis=0)": lambda c, **_: c.sum(0),
     "sum(c, 1, keepdims=true)": lambda c, **_: c.sum(1, keepdims=True),
