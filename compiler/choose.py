@@ -69,7 +69,7 @@ def ranked(
         device: whose numbers the model takes.
     """
     found = [_alternating(plan, extent, device), *([] if exact else _scanned(plan, extent, device))]
-    if rows_are_apart(plan):
+    if rows_are_apart(plan) and not any(node.op.by_library for node in plan.step):
         for mapping, blocks in _divided(plan):
             found += _costed(blocks, mapping, extent, device)
     return tuple(sorted(found, key=lambda r: (r.seconds, r.idleness, r.mapping.warps)))

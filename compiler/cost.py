@@ -149,6 +149,9 @@ class Sizes:
         """What a value costs, for one row at one step, or once if it has neither."""
         if node.op.pointwise:
             return self.product(node.type.shape)
+        if node.op.name == "solve":  # a factorisation, then two products with triangles
+            matrix, right = (arg.type.shape for arg in node.args)
+            return self.product([*matrix, matrix[-1]]) + self.product([*matrix, right[-1]], 2)
         if node.op.reduces or node.op.name in ("total", "accumulate"):
             return self.product(node.args[0].type.shape)
         if node.op.name != "einsum":

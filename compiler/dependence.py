@@ -63,7 +63,7 @@ def affine_nodes(order: Iterable[Node], serial: set[Node]) -> set[Node]:
                 affine = len(moving) <= 1
             case "div":
                 affine = moving in ([], [0])
-            case "where":
+            case "where" | "solve":
                 affine = 0 not in moving
             case _:
                 affine = not moving or node.op.linear or node.op.view

@@ -307,6 +307,11 @@ class _Names:
         if name == "outer" and len(plain) == 2:
             a, b = (self._within(part, LEVELS["@"]) for part in plain)
             return f"{a} \\otimes {b}", LEVELS["*"]
+        if name == "matrix_exp" and len(plain) == 1:
+            return f"e^{{{self.text(plain[0])}}}", LEVELS["^"]
+        if name == "solve" and len(plain) == 2:
+            inverse = f"{self._within(plain[0], ATOM)}^{{-1}}"
+            return f"{inverse}\\, {self._within(plain[1], LEVELS['^'])}", LEVELS["@"]
         if name == "grad" and len(plain) == 2:
             value, by = self._within(plain[0], LEVELS["@"]), self.text(plain[1])
             return f"\\nabla_{{{by}}}\\, {value}", LEVELS["@"]

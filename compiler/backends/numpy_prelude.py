@@ -81,6 +81,20 @@ def rows_named(mask):
     return found
 '''
 
+SOLVED = '''\
+def solved(a, b):
+    """The x of a @ x = b, matrix by matrix; NaN where there is none."""
+    b = b[(None,) * (a.ndim - b.ndim)]  # no vectors
+    try:
+        return np.linalg.solve(a, b)
+    except np.linalg.LinAlgError:
+        if a.ndim == b.ndim == 2:
+            return np.full_like(b, np.nan)
+        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        a, b = np.broadcast_to(a, lead + a.shape[-2:]), np.broadcast_to(b, lead + b.shape[-2:])
+        return np.stack([*map(solved, a, b)])
+'''
+
 # Each with the others it calls, in the order in which they are printed.
 HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "steps_of_a_block": (STEPS_OF_A_BLOCK, ()),
@@ -89,6 +103,7 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "for_product": (FOR_PRODUCT, ("product", "aligned")),
     "scattered": (SCATTERED, ()),
     "rows_named": (ROWS_NAMED, ()),
+    "solved": (SOLVED, ()),
     "aligned": (ALIGNED, ()),
 }
 

@@ -12,7 +12,7 @@ from ..shapes import size
 from .numpy_frame import Frame, dtype_of, number_text
 from .numpy_layout import logical_order
 from .numpy_parts import behind, concat_parts
-from .numpy_views import EVERYTHING, Axis, Item, View
+from .numpy_views import EVERYTHING, Axis, Item, View, facing
 
 
 def _place_of(f: Frame, view: View, axis: Axis) -> int:
@@ -121,6 +121,14 @@ def diagonal(f: Frame, node: Node) -> None:
     f.settle(node, target)
 
 
+def solve(f: Frame, node: Node) -> None:
+    """Linear equations, by LAPACK."""
+    target = f.target(node, logical_order(node))
+    sides = (f.text(facing(f.full(side).logical(), target.axes)) for side in node.args)
+    f.out(f"np.copyto({f.text(target)}, solved({', '.join(sides)}))")
+    f.settle(node, target)
+
+
 # -- rows by index ---------------------------------------------------------------------------------
 
 
@@ -171,5 +179,5 @@ def scatter(f: Frame, node: Node) -> None:
 EMITTERS: dict[str, Callable[[Frame, Node], None]] = {
     "sum": _reduce("add"), "amax": _reduce("maximum"), "cumsum": cumsum, "total": total,
     "concat": concat, "pad": pad, "diag": diag, "diagonal": diagonal, "take": take,
-    "scatter": scatter,
+    "scatter": scatter, "solve": solve,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from ..mapping import Mapping
 from ..partition import partition, undivided
 from ..staging import staged
 from . import Module
-from .torch_calls import shape_of
+from .torch_calls import SOLVED, shape_of
 from .torch_host import Host
 from .torch_loop import host_loop
 from .triton_loop import Kernel, Last, Rounded, Start, Sum, loop_kernel, read_by_products
@@ -191,6 +191,7 @@ def _module(body: str, mapping: Mapping, fast: bool) -> str:
         NUMBERS.rstrip("\n"),
         *([EVERY_STEP.rstrip("\n")] if mapping.kind in GRAPHED else []),
         *([f"SCAN = {SCAN_BLOCK}", SCANNED.rstrip("\n")] if mapping.kind == "scan" else []),
+        *([SOLVED.rstrip("\n")] if "solved(" in body else []),
         body.rstrip("\n"),
     ]
     return "\n\n\n".join(parts) + "\n"

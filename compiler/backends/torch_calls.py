@@ -16,6 +16,13 @@ from .triton_values import extents
 if TYPE_CHECKING:  # it calls these
     from .torch_host import Host
 
+SOLVED = '''\
+def solved(a, b):
+    """The x of a @ x = b, matrix by matrix; NaN where there is none. It waits for no device."""
+    x, info = torch.linalg.solve_ex(a, b)
+    return torch.where((info == 0)[..., None, None], x, float("nan"))
+'''
+
 DTYPES = {"real": "dtype", "bool": "torch.bool", "int": "torch.int64"}
 
 
@@ -155,6 +162,11 @@ def _scatter(h: Host, node: Node) -> str:
     return f"torch.einsum('{lead}z,{lead}{letters}->{kept}z{letters}', {one_hot}, {values})"
 
 
+def _solve(h: Host, node: Node) -> str:
+    sides = (f"{h.facing(side, node.type.lead)}.to(wide)" for side in node.args)
+    return f"solved({', '.join(sides)}).to(dtype)"
+
+
 def _at(h: Host, node: Node) -> str:
     return f"{h.name(node.args[0])}.index_select(0, t)[0]"
 
@@ -175,6 +187,7 @@ EMITTERS: dict[str, Callable[[Host, Node], str]] = {
     "reshape": _reshape,
     "scatter": _scatter,
     "slice": _slice,
+    "solve": _solve,
     "spread": _spread,
     "stop_gradient": _same,
     "sum": _sum,

@@ -20,7 +20,7 @@ from .writer import Names, Writer
 
 VIEWS = ("at", "broadcast", "diagonal", "reshape", "slice", "spread", "stack", "stop_gradient",
          "transpose")  # fmt: skip
-NARROWING = ("einsum", "stack")  # their results have the program's own type
+NARROWING = ("einsum", "solve", "stack")  # their results have the program's own type
 
 
 class Host:

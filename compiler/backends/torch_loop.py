@@ -47,7 +47,11 @@ def host_loop(host: Host, plan: Plan) -> None:
             host.out(f"t = {'T - 1 - turn - clock' if scan.reverse else 'clock + turn'}")
             host.out.extend(step)
         host.out()
-        host.out("every_step(step_at, T, clock, allocates=True)")
+        if any(node.op.by_library for node in plan.step):  # which need not let itself be captured
+            with host.out.block("for turn in range(T):"):
+                host.out("step_at(turn)")
+        else:
+            host.out("every_step(step_at, T, clock, allocates=True)")
 
 
 def _advance(host: Host, carries: tuple[Carry, ...]) -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from ..ops import OPS
 from ..ops.gradient import SLOPES
-from . import arrange, gradients, inner_gradient, products, reductions, stream
+from . import arrange, gradients, inner_gradient, matrices, products, reductions, stream
 from .tensors import Site, pointwise
 from .values import Known, Operand, Value
 
@@ -168,6 +168,8 @@ _declare("diagonal", "M", "the diagonal of a square matrix", arrange.diagonal)
 _declare("eye", "n", "the identity matrix [n, n]", arrange.eye)
 _declare("tril", "M", "zeros above the diagonal", arrange.tril)
 _declare("triu", "M", "zeros below the diagonal", arrange.triu)
+_declare("solve", "A b", "the x of A @ x = b: [n, n], [n] or [n, m]", matrices.solve)
+_declare("matrix_exp", "A", "the exponential of a square matrix", matrices.matrix_exp)
 
 # -- of a step in a stream ---------------------------------------------------------------------
 
@@ -179,8 +181,6 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("complex", "real", "imag", "conj"), "complex numbers"),
     **dict.fromkeys(("dropout", "bernoulli", "normal"), "random draws"),
     "training": "the training flag",
-    "matrix_exp": "the matrix exponential",
-    "solve": "solving linear equations",
     **dict.fromkeys(("fft", "ifft"), "Fourier transforms"),
     "conv2d": "convolution",
 }

@@ -47,6 +47,7 @@ class Op:
     cheap: bool = False  # dearer to keep for the backward step than to compute again
     linear: bool = False  # of all its operands together
     view: bool = False  # its elements are elements of its operand; linear, too
+    by_library: bool = False  # no kernel of a loop has it: a library computes it, matrix by matrix
     reduces: bool = False  # its elements read a whole axis of the operand
     samples: tuple[tuple[Any, tuple[Type, ...]], ...] = ()  # structured: (attr, operand types)
 
@@ -69,4 +70,5 @@ def op(name: str, **fields: Any) -> Op:
     return OPS[name]
 
 
-from . import borders, gradient, linear, pointwise, structure  # noqa: E402, F401  (fill the table)
+# They fill the table.
+from . import borders, gradient, linear, matrices, pointwise, structure  # noqa: E402, F401

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.catalogue.entry import Entry
+from tests.exponential import exponential
 
 Array = npt.NDArray[np.float64]
 
@@ -64,11 +65,14 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "cat": lambda *parts: np.concatenate(parts),
     "dot": lambda a, b: np.sum(a * b),
     "exp": np.exp,
+    "expm_skew": lambda m: exponential(np.triu(m, 1) - np.triu(m, 1).T),
+    "eye": np.eye,
     "hsig": lambda v: np.clip(v / 6.0 + 0.5, 0.0, 1.0),
     "mask": np.multiply,
     "logsig": lambda v: -np.log1p(np.exp(-v)),
     "maxi": np.maximum,
     "mini": np.minimum,
+    "modrelu": lambda v, b: v / np.abs(v) * np.maximum(np.abs(v) + b, 0.0),
     "norm": lambda v: np.sqrt(np.sum(v * v)),
     "offdiag": lambda m: np.where(np.eye(len(m), dtype=bool), 0.0, m),
     "outer": np.outer,
@@ -81,6 +85,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "sig": _sigmoid,
     "silu": lambda v: v * _sigmoid(v),
     "sin": np.sin,
+    "solve": np.linalg.solve,
     "softplus": lambda v: np.log1p(np.exp(v)),
     "split": _split,
     "sqrt": np.sqrt,

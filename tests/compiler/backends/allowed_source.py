@@ -15,10 +15,10 @@ PARTS = frozenset(
     """Module FunctionDef arguments arg Return Import ImportFrom alias With withitem For If Expr
     Assign AnnAssign AugAssign Name Load Store Attribute Subscript Slice Starred Tuple List Dict
     Call keyword Constant IfExp Compare BoolOp BinOp UnaryOp And Or Eq NotEq Lt LtE Gt GtE Is IsNot
-    Add Sub Mult Div FloorDiv Mod Pow USub Invert BitAnd BitOr""".split()
+    Add Sub Mult Div FloorDiv Mod Pow USub Invert BitAnd BitOr Try ExceptHandler""".split()
 )
 IMPORTS = frozenset(["numpy", "torch", "triton", "triton.language"])
-BUILTINS = frozenset("range zip min max len abs float bool".split())
+BUILTINS = frozenset("range zip min max len abs float bool map".split())
 CONSTANTS = int | float | EllipsisType | None
 # The pattern of an einsum, a dtype or the sort of a memory layout, a number that is none.
 STRING = re.compile(r"[A-Za-z.]*(,[A-Za-z.]*)*(->[A-Za-z.]*)?|[a-z_]+\d*|-?inf|nan")

@@ -13,6 +13,7 @@ from rnnc.compiler.elaborate.functions import FUNCTIONS
 from rnnc.compiler.elaborate.prelude import prelude
 from rnnc.compiler.elaborate.stream import OF_STEP
 from tests.compiler.elaborate.sources import value
+from tests.exponential import exponential
 
 DRAWS = np.random.default_rng(0)
 ARRAYS: dict[str, Any] = {
@@ -125,6 +126,10 @@ CASES: dict[str, Callable[..., Any]] = {
     "diag(v)": lambda v, **_: np.diag(v),
     "diagonal(q)": lambda q, **_: np.diagonal(q),
     "diagonal(c[:, :, 0:3])": lambda c, **_: np.diagonal(c[:, :, 0:3], axis1=-2, axis2=-1),
+    "solve(q, m)": lambda q, m, **_: np.linalg.solve(q, m),
+    "solve(q + q.T, q[0])": lambda q, **_: np.linalg.solve(q + q.T, q[0]),
+    "matrix_exp(q)": lambda q, **_: exponential(q),
+    "matrix_exp(20 * (q - q.T))": lambda q, **_: exponential(20 * (q - q.T)),
     "eye(3) + q": lambda q, **_: np.eye(3) + q,
     "tril(c)": lambda c, **_: np.tril(c),
     "triu(m)": lambda m, **_: np.triu(m),
