@@ -69,7 +69,7 @@ def test_complex_is_refused_wherever_it_stands() -> None:
 
 def test_every_refused_word_of_a_file_is_listed() -> None:
     text = "cell T(n): ((), x[n]) -> ((), y) {{\ny = {}\n}}\n"
-    first, second = text.format("conv2d + conv2d * solve(x, 3)"), text.format("grad(x, fft(x))")
+    first, second = text.format("conv2d + conv2d * ifft(x)"), text.format("dropout(x, fft(x))")
     both = first + second.replace("T", "U")
     assert codes(both, 3) == ["not-supported-yet"] * 4
 

@@ -117,7 +117,11 @@ REFUSALS: tuple[tuple[str, Any, tuple[Type, ...], int | None], ...] = (
 )
 
 
-@pytest.mark.parametrize(("name", "attr", "types", "operand"), REFUSALS, ids=str)
+@pytest.mark.parametrize(
+    ("name", "attr", "types", "operand"),
+    REFUSALS,
+    ids=lambda x: " ".join(map(str, x)) if isinstance(x, tuple) else str(x),
+)
 def test_operands_that_do_not_fit_are_refused(
     name: str, attr: Any, types: tuple[Type, ...], operand: int | None
 ) -> None:
