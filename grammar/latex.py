@@ -55,9 +55,10 @@ SIGNS = {"or": "\\vee", "and": "\\wedge", "%": "\\;\\mathrm{mod}\\;", "<": "<", 
          ">": ">", ">=": "\\ge", "==": "=", "!=": "\\ne", "+": "+", "-": "-"}  # fmt: skip
 FUNCTIONS = {"sigmoid": "\\sigma", "tanh": "\\tanh", "exp": "\\exp", "log": "\\log",
              "sin": "\\sin", "cos": "\\cos", "max": "\\max", "maximum": "\\max", "min": "\\min",
-             "minimum": "\\min"}  # fmt: skip
+             "minimum": "\\min", "real": "\\operatorname{Re}",
+             "imag": "\\operatorname{Im}"}  # fmt: skip
 AROUND = {"sqrt": "\\sqrt{%s}", "rsqrt": "\\frac{1}{\\sqrt{%s}}", "abs": "\\left|%s\\right|",
-          "norm": "\\left\\|%s\\right\\|"}  # fmt: skip
+          "norm": "\\left\\|%s\\right\\|", "conj": "\\overline{%s}"}  # fmt: skip
 SILENT = ("identity", "reshape", "broadcast")
 CONSTANTS = {"inf": "\\infty", "pi": "\\pi", "t": "t"}
 
@@ -315,6 +316,9 @@ class _Names:
         if name == "grad" and len(plain) == 2:
             value, by = self._within(plain[0], LEVELS["@"]), self.text(plain[1])
             return f"\\nabla_{{{by}}}\\, {value}", LEVELS["@"]
+        if name == "complex" and len(plain) == 2:
+            re, im = self.text(plain[0]), self._within(plain[1], LEVELS["*"])
+            return f"{re} + \\mathrm{{i}}\\, {im}", LEVELS["+"]
         if name == "where" and len(plain) == 3:
             test, a, b = map(self.text, plain)
             rows = f"{a} & \\text{{if }} {test} \\\\ {b} & \\text{{else}}"

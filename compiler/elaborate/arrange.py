@@ -21,12 +21,20 @@ from .tensors import (
     fit,
     fits,
     joint_shape,
-    kind_of,
     need_kind,
     not_a_tensor,
     tensor,
 )
-from .values import Operand, Value, describe, is_known, shape_of, sizes_note
+from .values import (
+    Operand,
+    Tensor,
+    Value,
+    describe,
+    is_known,
+    kind_of,
+    shape_of,
+    sizes_note,
+)
 
 
 def concat(site: Site, parts: tuple[Operand, ...], axis: Operand) -> Value:
@@ -88,7 +96,7 @@ def reshape(site: Site, value: Operand, shape: Operand) -> Value:
     return reshaped(site, node, tuple(dims))
 
 
-def reshaped(site: Site, node: Node, shape: Shape) -> Node:
+def reshaped(site: Site, node: Tensor, shape: Shape) -> Tensor:
     """`node` in another trailing shape; itself if it has that one."""
     return node if node.type.shape == shape else site.apply("reshape", node, attr=shape)
 
@@ -96,7 +104,7 @@ def reshaped(site: Site, node: Node, shape: Shape) -> Node:
 def broadcast(site: Site, value: Operand, shape: Operand) -> Value:
     """Axes of size 1, and new ones in front, repeated."""
     dims = tuple(arguments.sizes(site, shape))
-    need_kind(site, value, "real")
+    need_kind(site, value, "number")
     if not fits(value.value, dims):
         raise ShapeMismatch(
             "the value does not broadcast to this shape",
@@ -123,7 +131,7 @@ def roll(site: Site, value: Operand, steps: Operand, axis: Operand) -> Value:
     return site.apply("concat", back, front, attr=at)
 
 
-def part(site: Site, node: Node, axis: int, start: int, stop: int) -> Node:
+def part(site: Site, node: Tensor, axis: int, start: int, stop: int) -> Tensor:
     """Elements `start` up to `stop` along an axis."""
     if (start, stop) == (0, node.type.shape[axis]):
         return node
@@ -206,7 +214,7 @@ def triu(site: Site, value: Operand) -> Value:
     return _triangle(site, value, "le")
 
 
-def _triangle(site: Site, value: Operand, keep: str) -> Node:
+def _triangle(site: Site, value: Operand, keep: str) -> Tensor:
     node = tensor(site, value)
     if node.type.rank < 2:
         raise RankMismatch(f"'{site.name}' needs a matrix", value.span, f"this is {describe(node)}")
@@ -214,7 +222,7 @@ def _triangle(site: Site, value: Operand, keep: str) -> Node:
     return site.apply("where", _compare_positions(site, shape, keep), node, constant(0.0, shape))
 
 
-def _compare_positions(site: Site, shape: Shape, comparison: str) -> Node:
+def _compare_positions(site: Site, shape: Shape, comparison: str) -> Tensor:
     """Where `row comparison column` holds, in the last two axes."""
     shape = tuple(int(d) for d in shape)
     row = site.apply("iota", attr=(shape, len(shape) - 2))
@@ -229,7 +237,8 @@ def where(site: Site, test: Operand, yes: Operand, no: Operand) -> Value:
         problem = not_a_tensor(choice)
         if problem:
             raise problem
-    if kind_of(yes.value) != kind_of(no.value):
+    kinds = {kind_of(yes.value), kind_of(no.value)}
+    if len(kinds) > 1 and kinds != {"real", "complex"}:
         raise KindMismatch(
             "'where' chooses between two values of one kind",
             yes.span,

@@ -19,12 +19,13 @@ from ...grammar.problems_of_names import (
 from ...grammar.problems_of_values import BadInitialiser
 from ...grammar.source import Span
 from ...grammar.syntax import (
+    Argument,
     Bind,
     Call,
     Const,
-    Expression,
     For,
     If,
+    Keyword,
     Link,
     Name,
     Param,
@@ -182,11 +183,15 @@ class BodyNames:
 
     # -- expressions ---------------------------------------------------------------------------
 
-    def check_initial(self, expression: Expression, *, of_state: bool = False) -> None:
+    def check_initial(self, expression: Argument | Keyword, *, of_state: bool = False) -> None:
         """Check an initial value; a parameter's may be an initialiser by name."""
         match expression:
+            case Call(function=Name(id="complex"), arguments=parts) if not self._is_own("complex"):
+                for part in parts:
+                    self.check_initial(part, of_state=of_state)
+                return
             case Name(id=word, span=span) | Call(function=Name(id=word, span=span)):
-                own = self.environment.find(word) or word in self.module.definitions
+                own = self._is_own(word)
                 if word in INITIALISERS and not own:
                     if of_state:
                         self.problems.add(_initialises_no_state(word, expression.span))
@@ -208,6 +213,10 @@ class BodyNames:
                         )
                         return
         self.reads.check([expression], AN_INITIAL_VALUE)
+
+    def _is_own(self, word: str) -> bool:
+        """Whether the source has given a word of the language a meaning of its own."""
+        return self.environment.find(word) is not None or word in self.module.definitions
 
     def check_links(self, links: Sequence[Link]) -> None:
         """Check the cells and the arguments of a chain, and that no two members have one path."""

@@ -13,7 +13,6 @@ from ...grammar.problems import Collector, Problem
 from ...grammar.problems_of_names import RecursiveFunction
 from ...grammar.problems_of_values import UnknownOption, WrongArgumentCount
 from ...grammar.syntax import Call, Keyword
-from ..ir import Node
 
 # Calls hold expressions and inline statements, which hold calls: hence whole modules.
 from . import expressions, hints, reductions, statements
@@ -21,8 +20,8 @@ from .functions import FUNCTIONS, Function, Parameter
 from .modules import FunctionDefinition
 from .prelude import prelude, prelude_source
 from .scope import Scope
-from .tensors import Site, not_a_tensor
-from .values import BAD, Bad, Operand, SubCell, Work, describe
+from .tensors import Site, needs_real, not_a_tensor
+from .values import BAD, Bad, Complex, Operand, SubCell, Tensor, Work, describe
 
 MOST_CALLS = 3  # of a chain of calls that are shown
 STEPS_OF_A_CALL = 2  # what writing out a body costs, in equations, beside the body
@@ -143,6 +142,8 @@ def _wrong_count(
 def _built_in(function: Function, site: Site, bound: _Bound, scope: Scope) -> Work:
     ordered = [bound[parameter.name] for parameter in function.parameters]
     try:
+        if not function.takes_complex:
+            _check_real(function.name, ordered)
         if function.build is not None:
             return function.build(site, *ordered)
         definition = prelude()[function.name]
@@ -154,7 +155,7 @@ def _built_in(function: Function, site: Site, bound: _Bound, scope: Scope) -> Wo
         node, at = reductions.to_last(site, value, axis)
         inner = {**{name: bound[name] for name in names}, "x": Operand(node, value.span)}
         result = yield inline(definition, site, inner, scope)
-        if not isinstance(result, Node):
+        if not isinstance(result, Tensor):
             return result
         if function.over == "keeps":
             return reductions.from_last(site, result, at)
@@ -164,6 +165,13 @@ def _built_in(function: Function, site: Site, bound: _Bound, scope: Scope) -> Wo
     except Problem as problem:
         scope.run.problems.add(problem)
         return BAD
+
+
+def _check_real(name: str, given: Sequence[Operand | tuple[Operand, ...]]) -> None:
+    for each in given:
+        for operand in each if isinstance(each, tuple) else (each,):
+            if isinstance(operand.value, Complex):
+                raise needs_real(name, operand)
 
 
 def inline(definition: FunctionDefinition, site: Site, bound: _Bound, scope: Scope) -> Work:

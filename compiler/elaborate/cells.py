@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...grammar.problems import Problem
 from ...grammar.problems_of_values import TupleMismatch
@@ -139,7 +139,7 @@ class Chain(Instance):
 
 def _prefixed(path: str, slots: Slots) -> Slots:
     if isinstance(slots, Slot):
-        return Slot(path + slots.name, slots.type, slots.span)
+        return replace(slots, name=path + slots.name)
     return tuple([_prefixed(path, slot) for slot in slots])
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from ...grammar.problems_of_values import BadIndex
 from ..ir import HIDDEN, Node, const, toposort
 from .tensors import Site
-from .values import Operand, describe, sizes_note
+from .values import Operand, Tensor, describe, sizes_note
 
 Range = tuple[float, float]  # the least and the greatest of some whole numbers
 
@@ -23,8 +23,8 @@ def counted(site: Site, index: Operand, value: Operand, axis: int) -> Operand:
         BadIndex: it may leave the axis.
     """
     node, table = index.value, value.value
-    assert isinstance(node, Node) and isinstance(table, Node)
-    if node.type.kind != "real" or node.type.rank:
+    assert isinstance(table, Tensor)
+    if not isinstance(node, Node) or node.type.kind != "real" or node.type.rank:
         return index
     found = _range(node)
     if found is None:

@@ -29,17 +29,21 @@ from ...grammar.syntax import (
     Truth,
     Unary,
 )
-from ..shapes import Dim, Kind
-from . import arguments, arrange, hints, numbers, products
+from ..shapes import Dim
+from . import arguments, arrange, complex_functions, hints, numbers, products
 from .calls import call
 from .indexing import Part, index
 from .scope import Scope
 from .stream import WORDS
-from .tensors import Site, fit, joint_shape, need_kind, pointwise
-from .values import BAD, Bad, Operand, Sizes, Value, Work, is_known, shape_of
+from .tensors import Needed, Site, fit, joint_shape, need_kind, pointwise
+from .values import BAD, Bad, Complex, Operand, Sizes, Value, Work, is_known, shape_of
 
 _ARITHMETIC: Mapping[str, str] = {
     "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "^": "pow",
+}  # fmt: skip
+_NEEDED: Mapping[str, Needed] = {
+    "and": "bool", "or": "bool",
+    "+": "number", "-": "number", "*": "number", "/": "number", "^": "number",
 }  # fmt: skip
 _COMPARISONS: Mapping[str, str] = {
     "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne",
@@ -144,13 +148,15 @@ def _binary(node: Binary, left: Operand, right: Operand, scope: Scope, in_shape:
         except ShapeMismatch as problem:
             problem.hints += tuple(hints.for_product(scope, left, right))
             raise
-    kind: Kind = "bool" if node.op in ("and", "or") else "real"
+    kind = _NEEDED.get(node.op, "real")
     if node.op in ("==", "!=") and isinstance(left.value, bool) and isinstance(right.value, bool):
         return numbers.compare(node.op, left.value, right.value)
     for side in (left, right):
         need_kind(site, side, kind)
     if is_known(left.value) and is_known(right.value):
         return _known(site, left, right, in_shape)
+    if node.op == "^" and (isinstance(left.value, Complex) or isinstance(right.value, Complex)):
+        return complex_functions.power(site, left, right)
     if node.op in ("/", "%") and is_known(right.value) and right.value == 0:
         raise BadArgument("division by zero", site.span, related=[(right.span, "this is 0")])
     try:

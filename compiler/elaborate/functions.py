@@ -13,7 +13,16 @@ from typing import ClassVar, Literal
 
 from ..ops import OPS
 from ..ops.gradient import SLOPES
-from . import arrange, gradients, inner_gradient, matrices, products, reductions, stream
+from . import (
+    arrange,
+    complex_functions,
+    gradients,
+    inner_gradient,
+    matrices,
+    products,
+    reductions,
+    stream,
+)
 from .tensors import Site, pointwise
 from .values import Known, Operand, Value
 
@@ -40,6 +49,7 @@ class Function:
     documentation: str
     build: Callable[..., Value] | None = None
     over: Over = "elements"
+    takes_complex: bool = False  # beside real values
     noun: ClassVar[str] = "function"
 
     @property
@@ -62,6 +72,13 @@ def _parameter_text(parameter: Parameter) -> str:
 
 FUNCTIONS: dict[str, Function] = {}
 
+# What has a meaning for complex values too; all others refuse them.
+_TAKE_COMPLEX = frozenset({
+    "real", "imag", "conj", "abs", "exp", "sqrt", "rsqrt", "square", "identity", "where",
+    "stop_gradient", "sum", "mean", "cumsum", "cumprod", "concat", "split", "reshape", "broadcast",
+    "roll", "flip", "outer", "einsum", "diag", "diagonal", "tril", "triu", "delay",
+})  # fmt: skip
+
 
 def _declare(
     name: str,
@@ -76,7 +93,8 @@ def _declare(
         Parameter(word.rstrip("*"), defaults.get(word), word.endswith("*"))
         for word in arguments.split()
     )
-    FUNCTIONS[name] = Function(name, parameters, documentation, build, over)
+    takes_complex = name in _TAKE_COMPLEX
+    FUNCTIONS[name] = Function(name, parameters, documentation, build, over, takes_complex)
 
 
 def _op(name: str) -> Callable[..., Value]:
@@ -115,6 +133,13 @@ _declare("step", "x surrogate", "1 where x is above 0, else 0; its slope is that
 _declare("grad", "expression name", "gradient of a single number with respect to a name",
          inner_gradient.grad)  # fmt: skip
 assert FUNCTIONS.keys() >= SLOPES.keys(), "every surrogate is a word of the language"
+
+# -- complex numbers ---------------------------------------------------------------------------
+
+_declare("complex", "a b", "a + i b", complex_functions.complex_of)
+_declare("real", "z", "the real part", complex_functions.real)
+_declare("imag", "z", "the imaginary part", complex_functions.imag)
+_declare("conj", "z", "the complex conjugate", complex_functions.conj)
 
 # -- pointwise: written in prelude.rnn ---------------------------------------------------------
 
@@ -178,7 +203,6 @@ _declare("delay", "x k", "x, k steps ago; 0 where that is before the start", str
 
 # Words of the language that this version refuses, each with what it is.
 REFUSED: dict[str, str] = {
-    **dict.fromkeys(("complex", "real", "imag", "conj"), "complex numbers"),
     **dict.fromkeys(("dropout", "bernoulli", "normal"), "random draws"),
     "training": "the training flag",
     **dict.fromkeys(("fft", "ifft"), "Fourier transforms"),

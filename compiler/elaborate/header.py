@@ -16,14 +16,28 @@ from ...grammar.problems_of_values import (
     ShapeMismatch,
 )
 from ...grammar.syntax import Item, Items, Output, Outputs, Primed
-from ..ir import Node, const
+from ..ir import const
 from ..shapes import Kind, Type
 from . import expressions
+from .pairs import as_complex
 from .parameters import check_fits
 from .run import Run, check_size
 from .scope import Scope
-from .tensors import Site, fit, kind_of, not_a_tensor
-from .values import BAD, Bad, Operand, Sizes, Slot, Value, Work, describe, shape_of, sizes_note
+from .tensors import Site, fit, not_a_tensor
+from .values import (
+    BAD,
+    Bad,
+    Operand,
+    Sizes,
+    Slot,
+    Tensor,
+    Value,
+    Work,
+    describe,
+    kind_of,
+    shape_of,
+    sizes_note,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +65,19 @@ def slots(items: Items, scope: Scope) -> Work:
         scope.run.problems.add(problem)
         return BAD
     kind: Kind = "int" if items.kind == "int" else "real"
-    return Slot(items.name, Type(tuple(dims), kind, frozenset("B")), items.name_span)
+    type_ = Type(tuple(dims), kind, frozenset("B"))
+    return Slot(items.name, type_, items.name_span, items.kind == "complex")
+
+
+def is_of_kind(slot: Slot, value: Value) -> bool:
+    """Whether `value` has the elements of a slot; a real one is also complex."""
+    return kind_of(value) == slot.kind or (kind_of(value), slot.kind) == ("real", "complex")
+
+
+def fit_slot(slot: Slot, value: Value, site: Site) -> Tensor:
+    """`value`, which fits, as a tensor of the shape and kind of a slot."""
+    tensor = fit(site, value, slot.type.shape)
+    return as_complex(tensor) if slot.is_complex else tensor
 
 
 def filled(slot: Slot, given: Operand, name: str, run: Run, verb: str = "this is") -> Value:
@@ -66,7 +92,7 @@ def filled(slot: Slot, given: Operand, name: str, run: Run, verb: str = "this is
     except Problem as problem:
         run.problems.add(problem)
         return BAD
-    return fit(Site(run, given.span, name), given.value, slot.type.shape)
+    return fit_slot(slot, given.value, Site(run, given.span, name))
 
 
 def _check_fits_slot(slot: Slot, given: Operand, name: str, verb: str) -> None:
@@ -74,15 +100,15 @@ def _check_fits_slot(slot: Slot, given: Operand, name: str, verb: str) -> None:
     problem = not_a_tensor(given)
     if problem:
         raise problem
-    related = [(slot.span, f"'{wanted}' is {slot.type}")]
-    if kind_of(value) != slot.type.kind:
+    related = [(slot.span, f"'{wanted}' is {slot}")]
+    if not is_of_kind(slot, value):
         raise KindMismatch(
             f"'{wanted}' of '{name}' holds other values",
             given.span,
             f"{verb} {describe(value)}",
             related=related,
         )
-    if isinstance(value, Node) and value.type.shape != slot.type.shape:
+    if isinstance(value, Tensor) and value.type.shape != slot.type.shape:
         raise ShapeMismatch(
             f"'{wanted}' of '{name}' has another shape",
             given.span,
@@ -111,7 +137,8 @@ def initial(item: Item, slot: Slot, scope: Scope) -> Work:
     """A state's value before the first step; BAD if it has a problem, which is recorded."""
     shape = slot.type.shape
     if item.initial is None:
-        return const(0.0, shape)
+        zeros = const(0.0, shape)
+        return as_complex(zeros) if slot.is_complex else zeros
     value = yield expressions.operand(item.initial, scope)
     if isinstance(value.value, Bad):
         return BAD
@@ -120,16 +147,19 @@ def initial(item: Item, slot: Slot, scope: Scope) -> Work:
     except Problem as problem:
         scope.run.problems.add(problem)
         return BAD
-    return fit(Site(scope.run, value.span, "="), value.value, shape)
+    return fit_slot(slot, value.value, Site(scope.run, value.span, "="))
 
 
 def _check_initial(value: Operand, item: Item, slot: Slot) -> None:
     problem = not_a_tensor(value)
     if problem:
         raise problem
-    if kind_of(value.value) != "real":
-        raise KindMismatch("a state holds numbers", value.span, f"this is {describe(value.value)}")
-    if isinstance(value.value, Node) and value.value.type.axes:
+    if not is_of_kind(slot, value.value):
+        holds = "real numbers" if kind_of(value.value) == "complex" else "numbers"
+        raise KindMismatch(
+            f"state '{item.name}' holds {holds}", value.span, f"this is {describe(value.value)}"
+        )
+    if isinstance(value.value, Tensor) and value.value.type.axes:
         raise BadInitialiser(
             f"the initial value of '{item.name}' depends on an input or a state",
             value.span,
@@ -188,16 +218,24 @@ def _output(value: Operand, output: Output, shape: Sizes | None, scope: Scope) -
     problem = not_a_tensor(value)
     if problem:
         raise problem
-    if kind_of(value.value) != "real":
+    kind = kind_of(value.value)
+    if kind not in ("real", "complex"):
         raise OutputMismatch(
             f"an output holds numbers, and {name} does not",
             value.span,
             f"this is {describe(value.value)}",
             hints=["'where(test, 1, 0)' makes numbers of truth values"],
         )
+    if kind == "real" and output.kind == "complex":
+        raise OutputMismatch(
+            f"{name} is real, and the header says complex",
+            output.span,
+            f"the equation gives {describe(value.value)}",
+            hints=["leave ': complex' out; the equation tells"],
+        )
     own = shape_of(value.value)
     declared = own if shape is None else tuple(shape)
-    if isinstance(value.value, Node) and own != declared:
+    if isinstance(value.value, Tensor) and own != declared:
         raise OutputMismatch(
             f"{name} has another shape than the header says",
             output.span,

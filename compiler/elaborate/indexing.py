@@ -17,7 +17,7 @@ from . import arguments
 from .arrange import reshaped
 from .counting import counted
 from .tensors import Site, not_a_tensor
-from .values import Operand, Value, describe, sizes_note
+from .values import Operand, Tensor, Value, describe, sizes_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def index(site: Site, value: Operand, parts: Sequence[Part]) -> Value:
     if problem:
         raise problem
     node = value.value
-    if not isinstance(node, Node):
+    if not isinstance(node, Tensor):
         raise BadIndex("a number has no parts", value.span, f"this is {describe(node)}")
     used = [part for part in parts if part.kind != "new"]
     rank = node.type.rank
@@ -67,7 +67,7 @@ def index(site: Site, value: Operand, parts: Sequence[Part]) -> Value:
             shape.append(length if stop - start == length else _length(part, stop - start))
             continue
         assert part.start is not None
-        if isinstance(part.start.value, Node):
+        if isinstance(part.start.value, Tensor):
             row = counted(site, part.start, value, axis)
             _check_row(row, rows)
             rows = axis, row
@@ -85,7 +85,7 @@ def index(site: Site, value: Operand, parts: Sequence[Part]) -> Value:
     return reshaped(site, node, tuple(shape))
 
 
-def _take(site: Site, node: Node, axis: int, row: Operand) -> Node:
+def _take(site: Site, node: Tensor, axis: int, row: Operand) -> Tensor:
     if axis:
         others = (at for at in range(node.type.rank) if at != axis)
         node = site.apply("transpose", node, attr=(axis, *others))
@@ -94,8 +94,7 @@ def _take(site: Site, node: Node, axis: int, row: Operand) -> Node:
 
 
 def _check_row(row: Operand, before: tuple[int, Operand] | None) -> None:
-    assert isinstance(row.value, Node)
-    if row.value.type.kind != "int":
+    if not isinstance(row.value, Node) or row.value.type.kind != "int":
         raise KindMismatch(
             "an index must be an integer",
             row.span,
@@ -128,7 +127,7 @@ def _position(at: Operand, value: Operand, length: int) -> int:
 
 def _outside(headline: str, span: Span, value: Operand, length: int) -> IndexOutOfRange:
     last = f"the axis has {length} positions, 0 to {length - 1}" if length else "the axis is empty"
-    assert isinstance(value.value, Node)
+    assert isinstance(value.value, Tensor)
     return IndexOutOfRange(
         headline,
         span,

@@ -10,7 +10,7 @@ from ...grammar.problems_of_values import RankMismatch, ShapeMismatch
 from ..ir import Node, const, toposort
 from .arrange import identity
 from .products import product
-from .tensors import Site, tensor
+from .tensors import Site, real_tensor
 from .values import Operand, Value, describe, shape_of, sizes_note
 
 
@@ -21,7 +21,7 @@ def solve(site: Site, matrix: Operand, right: Operand) -> Value:
         RankMismatch, ShapeMismatch: no square matrix, or no right side that fits.
     """
     a = square(site, matrix)
-    b = tensor(site, right)
+    b = real_tensor(site, right)
     if b.type.rank not in (1, 2):
         raise RankMismatch(
             f"'{site.name}' needs a vector or a matrix on the right side",
@@ -66,7 +66,7 @@ def square(site: Site, matrix: Operand) -> Node:
     Raises:
         RankMismatch, ShapeMismatch: it is none.
     """
-    node = tensor(site, matrix)
+    node = real_tensor(site, matrix)
     if node.type.rank != 2:
         raise RankMismatch(
             f"'{site.name}' needs a matrix", matrix.span, f"this is {describe(node)}"

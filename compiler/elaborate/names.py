@@ -14,7 +14,6 @@ from ...grammar.problems_of_values import (
     BadArgument,
     CarryMismatch,
     KindMismatch,
-    NotSupportedYet,
     OutputMismatch,
 )
 from ...grammar.source import Span
@@ -143,7 +142,7 @@ def _check_cell(declaration: CellDeclaration, names: BodyNames) -> None:
     for output in (*outputs_in(declaration.new_carry), *outputs_in(declaration.output)):
         if output.shape is not None:
             names.reads.check([output.shape], A_SIZE)
-        if output.kind is not None:
+        if output.kind is not None and output.kind != "complex":
             names.problems.add(_refused_kind(output.kind, output.span, "an output"))
 
 
@@ -165,8 +164,9 @@ def _not_set(state: Item, names: BodyNames) -> Problem:
 
 
 def _check_kind(item: Item, names: BodyNames, is_input: bool) -> None:
-    if item.kind is None or (item.kind == "int" and is_input):
+    if item.kind in (None, "complex") or (item.kind == "int" and is_input):
         return
+    assert item.kind is not None
     names.problems.add(
         _refused_kind(item.kind, item.span, "" if is_input else "what is declared here")
     )
@@ -174,8 +174,6 @@ def _check_kind(item: Item, names: BodyNames, is_input: bool) -> None:
 
 def _refused_kind(kind: str, span: Span, what: str) -> Problem:
     place = _annotation(span, kind)
-    if kind == "complex":
-        return NotSupportedYet("'complex' is not supported yet", place, "complex numbers")
     if kind == "int":
         return KindMismatch(
             f"{what} holds numbers, not integers", place,
@@ -184,7 +182,7 @@ def _refused_kind(kind: str, span: Span, what: str) -> Problem:
     return KindMismatch(
         f"there is no kind '{kind}'",
         place,
-        notes=["an input is 'int' or, without a word, real"],
+        notes=["a tensor is 'complex' or, without a word, real; an input may be 'int'"],
         hints=did_you_mean(kind, ("int", "complex"))
         or (["leave it out"] if kind in ("real", "float", "float32", "float64") else []),
     )

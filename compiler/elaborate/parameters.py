@@ -12,17 +12,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...grammar.problems import Problem
-from ...grammar.problems_of_values import BadInitialiser, ShapeMismatch
+from ...grammar.problems_of_values import BadInitialiser, KindMismatch, ShapeMismatch
 from ...grammar.source import Span
-from ...grammar.syntax import Call, Expression, Item, Keyword, Name
-from ..ir import LEAVES, Init, Node, Param, toposort
+from ...grammar.syntax import Argument, Call, Item, Keyword, Name
+from ..ir import LEAVES, Init, Param, toposort
 from ..shapes import Shape, Type
 from . import expressions, hints
 from .arguments import known_only_later
 from .run import check_size
 from .scope import Scope
-from .tensors import Site, fit, fits, kind_of, not_a_tensor
-from .values import Bad, Operand, Work, describe, is_known, shape_of, sizes_note
+from .tensors import Site, fit, fits, needs_real, not_a_tensor
+from .values import (
+    Bad,
+    Operand,
+    Tensor,
+    Work,
+    describe,
+    is_known,
+    kind_of,
+    part_names,
+    parts_of,
+    shape_of,
+    sizes_note,
+    tensor_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +45,23 @@ class Initialiser:
     numbers: tuple[str, ...] = ()
     least_rank: int = 0
     square: bool = False
+    draws: bool = False  # random numbers: both parts of a complex tensor; others the real one
 
 
 INITIALISERS: Mapping[str, Initialiser] = {
     "zeros": Initialiser(),
     "ones": Initialiser(),
     "constant": Initialiser(("v",)),
-    "uniform": Initialiser(("a", "b")),
-    "normal": Initialiser(("std",)),
-    "glorot_uniform": Initialiser(least_rank=1),
-    "glorot_normal": Initialiser(least_rank=1),
-    "lecun_normal": Initialiser(least_rank=1),
-    "he_normal": Initialiser(least_rank=1),
-    "orthogonal": Initialiser(least_rank=2),
+    "uniform": Initialiser(("a", "b"), draws=True),
+    "normal": Initialiser(("std",), draws=True),
+    "glorot_uniform": Initialiser(least_rank=1, draws=True),
+    "glorot_normal": Initialiser(least_rank=1, draws=True),
+    "lecun_normal": Initialiser(least_rank=1, draws=True),
+    "he_normal": Initialiser(least_rank=1, draws=True),
+    "orthogonal": Initialiser(least_rank=2, draws=True),
     "identity": Initialiser(least_rank=2),
     "block_identity": Initialiser(least_rank=2),
-    "torch_default": Initialiser(),
+    "torch_default": Initialiser(draws=True),
     "hippo_legs": Initialiser(least_rank=1, square=True),
     "log_range": Initialiser(("a", "b"), least_rank=1),
     "linspace": Initialiser(("a", "b"), least_rank=1),
@@ -63,35 +77,60 @@ def declare(item: Item, scope: Scope, trained: bool) -> Work:
         scope.spoil(item.name, item.name_span)
         return
     shape: Shape = tuple(dims)
-    if path not in run.params:
-        init = yield _initial(item, shape, scope)
-        node = run.leaf("param", path, Type(shape), item.name_span)
-        run.params[path] = Param(path, node, init, trained)
+    names = part_names(path, item.kind == "complex")
+    if names[0] not in run.params:
+        for name, init in zip(names, (yield _initials(item, shape, scope)), strict=True):
+            node = run.leaf("param", name, Type(shape), item.name_span)
+            run.params[name] = Param(name, node, init, trained)
+    tensor = tensor_of(run.params[name].node for name in names)
     try:
         check_size(f"'{item.name}'", shape, item.name_span)
-        scope.bind(item.name, run.params[path].node, item.name_span, equation=False)
+        scope.bind(item.name, tensor, item.name_span, equation=False)
     except Problem as problem:
         run.problems.add(problem)
         scope.spoil(item.name, item.name_span)
 
 
-def _initial(item: Item, shape: Shape, scope: Scope) -> Work:
-    """How a tensor starts. After a problem: as zeros, for nothing will run."""
-    expression = item.initial
+def _initials(item: Item, shape: Shape, scope: Scope) -> Work:
+    """How each part of a tensor starts: one, or the two of a complex tensor."""
+    match item.initial:
+        case Call(function=Name(id="complex"), arguments=(re, im)) if not (
+            _is_own("complex", scope) or isinstance(re, Keyword) or isinstance(im, Keyword)
+        ):
+            if item.kind != "complex":
+                scope.run.problems.add(_not_complex(item, item.initial.span))
+                return (Init("zeros"),)
+            parts = []
+            for part in (re, im):
+                first, *more = yield _initial(part, item, shape, scope)
+                if more:
+                    scope.run.problems.add(needs_real("complex", Operand(more[0].value, part.span)))
+                parts.append(first)
+            return tuple(parts)
+    given = yield _initial(item.initial, item, shape, scope)
+    if item.kind != "complex" or len(given) == 2:
+        return given
+    (init,) = given
+    draws = init.name in INITIALISERS and INITIALISERS[init.name].draws
+    return init, init if draws else Init("zeros")
+
+
+def _initial(expression: Argument | None, item: Item, shape: Shape, scope: Scope) -> Work:
+    """How the parts start that an expression gives. After a problem: as zeros, for nothing runs."""
     if expression is None:
-        return Init("glorot_uniform" if len(shape) >= 2 else "zeros")
+        return (Init("glorot_uniform" if len(shape) >= 2 else "zeros"),)
     word = _word(expression)
     if word in INITIALISERS and not _is_own(word, scope):
-        return (yield _named(word, expression, shape, scope))
+        return ((yield _named(word, expression, shape, scope)),)
     value = yield expressions.operand(expression, scope)
     try:
         return _expression(value, item, shape, scope)
     except Problem as problem:
         scope.run.problems.add(problem)
-    return Init("zeros")
+    return (Init("zeros"),)
 
 
-def _word(expression: Expression) -> str:
+def _word(expression: Argument) -> str:
     """The name of an initialiser in `name` or `name(...)`, or another word."""
     match expression:
         case Name(id=name) | Call(function=Name(id=name)):
@@ -104,7 +143,7 @@ def _is_own(word: str, scope: Scope) -> bool:
     return word in scope.names() or word in scope.module.definitions
 
 
-def _named(word: str, expression: Expression, shape: Shape, scope: Scope) -> Work:
+def _named(word: str, expression: Argument, shape: Shape, scope: Scope) -> Work:
     initialiser, problems = INITIALISERS[word], scope.run.problems
     call = f"{word}({', '.join(initialiser.numbers)})" if initialiser.numbers else word
     given = expression.arguments if isinstance(expression, Call) else ()
@@ -164,13 +203,13 @@ def _impossible(word: str, call: str, numbers: tuple[float, ...], span: Span) ->
     return BadInitialiser(f"'{call}' needs {needs}", span, f"this is {word}({got})")
 
 
-def _expression(value: Operand, item: Item, shape: Shape, scope: Scope) -> Init:
-    """How a tensor starts that is given by an expression of sizes and options."""
+def _expression(value: Operand, item: Item, shape: Shape, scope: Scope) -> tuple[Init, ...]:
+    """How the parts of a tensor start that is given by an expression of sizes and options."""
     found = value.value
     if isinstance(found, Bad):
-        return Init("zeros")
+        return (Init("zeros"),)
     if is_known(found) and not isinstance(found, bool):
-        return Init("constant", (float(found),))
+        return (Init("constant", (float(found),)),)
     if getattr(found, "noun", ""):
         raise BadInitialiser(
             f"'{value.span.text}' is no initialiser",
@@ -180,13 +219,26 @@ def _expression(value: Operand, item: Item, shape: Shape, scope: Scope) -> Init:
     problem = not_a_tensor(value)
     if problem:
         raise problem
-    if kind_of(found) != "real":
+    if kind_of(found) == "complex" and item.kind != "complex":
+        raise _not_complex(item, value.span)
+    if kind_of(found) not in ("real", "complex"):
         raise BadInitialiser("a tensor starts as numbers", value.span, f"this is {describe(found)}")
-    assert isinstance(found, Node)
-    if any(node.op.name in LEAVES for node in toposort([found])):
+    assert isinstance(found, Tensor)
+    if any(node.op.name in LEAVES for node in toposort(parts_of(found))):
         raise known_only_later(f"the initial value of '{item.name}'", value.span, found)
     check_fits(value, shape, f"'{item.name}'", item.name_span)
-    return Init("expr", value=fit(Site(scope.run, value.span, "="), found, shape))
+    fitted = fit(Site(scope.run, value.span, "="), found, shape)
+    return tuple([Init("expr", value=part) for part in parts_of(fitted)])
+
+
+def _not_complex(item: Item, span: Span) -> Problem:
+    return KindMismatch(
+        f"'{item.name}' holds real numbers",
+        span,
+        "this is complex",
+        related=[(item.name_span, "declared here")],
+        hints=[f"declare it complex: '{item.name}[...]: complex'"],
+    )
 
 
 def check_fits(value: Operand, shape: Shape, what: str, declared: Span) -> None:

@@ -11,15 +11,14 @@ import string as letters_of
 from collections.abc import Sequence
 
 from ...grammar.problems_of_values import BadEinsum, RankMismatch, ShapeMismatch
-from ..ir import Node
 from ..rewrite import canonical
 from ..shapes import Shape
 from .arguments import string
 from .tensors import Site, tensor
-from .values import Operand, Value, describe, shape_of, sizes_note
+from .values import Operand, Tensor, Value, describe, shape_of, sizes_note
 
 
-def product(site: Site, a: Node, b: Node, spec: str) -> Node:
+def product(site: Site, a: Tensor, b: Tensor, spec: str) -> Tensor:
     """`einsum` of two operands whose every letter is in the result or in both.
 
     Before  "gnij,nj->gni"
@@ -157,7 +156,7 @@ def _read(site: Site, pattern: Operand, count: int) -> tuple[list[str], str]:
 
 
 def _check_sizes(
-    pattern: Operand, inputs: Sequence[str], operands: Sequence[Operand], nodes: Sequence[Node]
+    pattern: Operand, inputs: Sequence[str], operands: Sequence[Operand], nodes: Sequence[Tensor]
 ) -> None:
     sizes: dict[str, tuple[int, Operand]] = {}
     for names, operand, node in zip(inputs, operands, nodes, strict=True):
@@ -182,7 +181,7 @@ def _check_sizes(
                 )
 
 
-def _reduce(site: Site, names: str, node: Node, elsewhere: str) -> tuple[str, Node]:
+def _reduce(site: Site, names: str, node: Tensor, elsewhere: str) -> tuple[str, Tensor]:
     """Take diagonals of repeated letters, and sums over those that are not `elsewhere`."""
     for letter in dict.fromkeys(names):
         while names.count(letter) > 1:
@@ -197,7 +196,7 @@ def _reduce(site: Site, names: str, node: Node, elsewhere: str) -> tuple[str, No
     return names, node
 
 
-def diagonal(site: Site, node: Node, first: int, second: int) -> Node:
+def diagonal(site: Site, node: Tensor, first: int, second: int) -> Tensor:
     """The diagonal of two axes of equal size, as the first axis of the result.
 
     Element i of n stands at i * (n + 1) among the n * n: with n more elements behind, it is the

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...grammar.problems_of_values import BadSize, NotConstant
-from ..ir import Node
 from . import arguments
 from .arrange import part, reshaped
 from .tensors import Site, constant, tensor
-from .values import Operand, Value, describe
+from .values import Operand, Tensor, Value, describe
 
-Reduction = Callable[[Site, Node, int], Node]
+Reduction = Callable[[Site, Tensor, int], Tensor]
 
 
 def reduction(reduce: Reduction) -> Callable[[Site, Operand, Operand, Operand], Value]:
@@ -34,7 +33,7 @@ def reduction(reduce: Reduction) -> Callable[[Site, Operand, Operand, Operand], 
     return build
 
 
-def keep(site: Site, result: Node, keepdims: Operand, axis: int) -> Node:
+def keep(site: Site, result: Tensor, keepdims: Operand, axis: int) -> Tensor:
     """`result`, in which `axis` is gone; with `keepdims` it stays, at size 1."""
     if not arguments.truth(site, keepdims, "'keepdims'"):
         return result
@@ -42,26 +41,26 @@ def keep(site: Site, result: Node, keepdims: Operand, axis: int) -> Node:
     return reshaped(site, result, (*shape[:axis], 1, *shape[axis:]))
 
 
-def _sum(site: Site, node: Node, axis: int) -> Node:
+def _sum(site: Site, node: Tensor, axis: int) -> Tensor:
     return site.apply("sum", node, attr=axis)
 
 
-def _mean(site: Site, node: Node, axis: int) -> Node:
+def _mean(site: Site, node: Tensor, axis: int) -> Tensor:
     total = _sum(site, node, axis)
     _need_elements(site, node, axis)
     return site.apply("div", total, constant(int(node.type.shape[axis]), total.type.shape))
 
 
-def _max(site: Site, node: Node, axis: int) -> Node:
+def _max(site: Site, node: Tensor, axis: int) -> Tensor:
     _need_elements(site, node, axis)
     return site.apply("amax", node, attr=axis)
 
 
-def _min(site: Site, node: Node, axis: int) -> Node:
+def _min(site: Site, node: Tensor, axis: int) -> Tensor:
     return site.apply("neg", _max(site, site.apply("neg", node), axis))
 
 
-def _need_elements(site: Site, node: Node, axis: int) -> None:
+def _need_elements(site: Site, node: Tensor, axis: int) -> None:
     if not node.type.shape[axis]:
         raise BadSize(f"'{site.name}' of no elements", site.span, f"axis {axis} has size 0")
 
@@ -91,7 +90,7 @@ def cumprod(site: Site, value: Operand, axis: Operand) -> Value:
     return rows[0] if len(rows) == 1 else site.apply("concat", *rows, attr=at)
 
 
-def to_last(site: Site, value: Operand, axis: Operand) -> tuple[Node, int]:
+def to_last(site: Site, value: Operand, axis: Operand) -> tuple[Tensor, int]:
     """The value with `axis` moved behind the others, and where that axis was.
 
     Raises:
@@ -107,7 +106,7 @@ def to_last(site: Site, value: Operand, axis: Operand) -> tuple[Node, int]:
     return site.apply("transpose", node, attr=order), at
 
 
-def from_last(site: Site, node: Node, axis: int) -> Node:
+def from_last(site: Site, node: Tensor, axis: int) -> Tensor:
     """The value with its last axis moved to `axis`."""
     last = node.type.rank - 1
     if axis == last:

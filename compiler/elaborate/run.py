@@ -14,7 +14,7 @@ from .. import ir
 from ..ir import Node, Param, State, apply, label, leaf, toposort
 from ..shapes import Shape, Type, TypeProblem, size
 from .modules import FunctionDefinition
-from .values import Value, sizes_note
+from .values import Complex, Tensor, Value, part_names, parts_of, sizes_note
 
 
 class TooManyOperations(Exception):
@@ -89,11 +89,15 @@ class Run:
         self.owned.add(node)
         return node
 
-    def name(self, node: Node, name: str) -> Node:
-        """Give `node` the name its source has for it, unless it is shared or built in."""
-        if not self.inlining.total():  # what a function calls its values is its own business
-            self.named.append(ir.Value(name, node))
-        return label(node, name) if node in self.owned and not self.built_in_call else node
+    def name(self, value: Tensor, name: str) -> Tensor:
+        """Give the nodes of `value` the name its source has, unless they are shared or built in."""
+        names = part_names(name, isinstance(value, Complex))
+        for node, own in zip(parts_of(value), names, strict=True):
+            if not self.inlining.total():  # what a function calls its values is its own business
+                self.named.append(ir.Value(own, node))
+            if node in self.owned and not self.built_in_call:
+                label(node, own)
+        return value
 
     def step(self, span: Span, steps: int = 1) -> None:
         """Count steps of work.

@@ -23,16 +23,26 @@ from ...grammar.syntax import (
     TuplePattern,
     Use,
 )
-from ..ir import Node
 from ..shapes import Shape
 
 # Sub-cells have bodies, and bodies make sub-cells: hence whole modules.
-from . import arguments, expressions, links, parameters, tuples
+from . import arguments, expressions, header, links, parameters, tuples
 from .arrange import part, reshaped
 from .scope import Entry, Scope
-from .tensors import Site, fit, kind_of, not_a_tensor
+from .tensors import Site, not_a_tensor
 from .tuples import DISCARDED
-from .values import BAD, Bad, Operand, Value, Work, describe, is_known, sizes_note
+from .values import (
+    BAD,
+    Bad,
+    Operand,
+    Tensor,
+    Value,
+    Work,
+    describe,
+    is_known,
+    kind_of,
+    sizes_note,
+)
 
 
 def block(statements: Sequence[Statement], scope: Scope) -> Work:
@@ -111,7 +121,7 @@ def _named(name: Name, value: Operand, scope: Scope) -> Value:
             f"this is {describe(value.value)}",
             hints=[f"'E[{value.span.text}]' picks a row of E"],
         )
-    if isinstance(value.value, Node):
+    if isinstance(value.value, Tensor):
         scope.run.name(value.value, scope.path + name.id)
     return value.value
 
@@ -123,24 +133,32 @@ def _new_state(state: Primed, value: Operand, scope: Scope) -> Value:
     if problem:
         raise problem
     site = Site(scope.run, value.span, f"{state.id}'")
-    if kind_of(value.value) != slot.type.kind:
-        raise KindMismatch(
-            f"state '{state.id}' holds numbers",
-            value.span,
-            f"this is {describe(value.value)}",
-            hints=["'where(test, 1, 0)' makes numbers of truth values"]
-            if kind_of(value.value) == "bool"
-            else [],
-        )
-    if isinstance(value.value, Node) and value.value.type.shape != slot.type.shape:
+    if not header.is_of_kind(slot, value.value):
+        raise _wrong_kind(state, value)
+    if isinstance(value.value, Tensor) and value.value.type.shape != slot.type.shape:
         raise ShapeMismatch(
             f"state '{state.id}' keeps its shape",
             value.span,
             f"this is {describe(value.value)}",
-            related=[(slot.span, f"'{state.id}' is {slot.type}")],
+            related=[(slot.span, f"'{state.id}' is {slot}")],
             notes=sizes_note(slot.type.shape, value.value.type.shape),
         )
-    return scope.run.name(fit(site, value.value, slot.type.shape), f"{scope.path}{state.id}'")
+    return scope.run.name(header.fit_slot(slot, value.value, site), f"{scope.path}{state.id}'")
+
+
+def _wrong_kind(state: Primed, value: Operand) -> Problem:
+    holds, advice = "numbers", []
+    if kind_of(value.value) == "bool":
+        advice = ["'where(test, 1, 0)' makes numbers of truth values"]
+    elif kind_of(value.value) == "complex":
+        holds = "real numbers"
+        advice = [f"declare it as '{state.id}[...]: complex' in the header, or take the real part"]
+    return KindMismatch(
+        f"state '{state.id}' holds {holds}",
+        value.span,
+        f"this is {describe(value.value)}",
+        hints=advice,
+    )
 
 
 def _take_apart(target: TuplePattern, value: Operand, scope: Scope) -> None:
@@ -149,7 +167,7 @@ def _take_apart(target: TuplePattern, value: Operand, scope: Scope) -> None:
     if problem:
         raise problem
     node, count = value.value, len(target.items)
-    if not isinstance(node, Node) or not node.type.rank:
+    if not isinstance(node, Tensor) or not node.type.rank:
         raise TupleMismatch(
             f"a single number cannot be taken apart into {count}",
             value.span,

@@ -14,7 +14,7 @@ from ..ir import HIDDEN, Node, State, const, label
 from ..shapes import Type
 from . import arguments
 from .tensors import Site, tensor
-from .values import Operand, Value
+from .values import Operand, Tensor, Value, parts_of, tensor_of
 
 STEP = frozenset("B")
 
@@ -29,13 +29,13 @@ def step_index(site: Site) -> Node:
     return label(site.apply("stop_gradient", hidden[name].node), "t")
 
 
-def delay(site: Site, value: Operand, count: Operand) -> Node:
+def delay(site: Site, value: Operand, count: Operand) -> Tensor:
     """`delay(x, k)`: what `x` was k steps ago, and 0 before the start.
 
     A shift of k states: a step copies each to the next, which costs as much as k sums. Delays of
     one value share them.
     """
-    node, steps = tensor(site, value), arguments.positive(count, "a delay")
+    whole, steps = tensor(site, value), arguments.positive(count, "a delay")
     if steps > MOST_DELAY:
         raise BadSize(
             f"a delay is at most {MOST_DELAY} steps",
@@ -43,7 +43,11 @@ def delay(site: Site, value: Operand, count: Operand) -> Node:
             f"this is {steps}",
             hints=["a longer memory is a state: 'q' = concat(x[None], q[:-1])' for 'q[k, n]'"],
         )
-    run, name = site.run, _line(site, node, value.span.text)
+    return tensor_of(_delayed(site, node, value.span.text, steps) for node in parts_of(whole))
+
+
+def _delayed(site: Site, node: Node, text: str, steps: int) -> Node:
+    run, name = site.run, _line(site, node, text)
     for at in range(1, steps + 1):
         key = f"{name}{HIDDEN}{at}"
         if key not in run.hidden:

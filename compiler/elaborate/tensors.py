@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, overload
 
 from ...grammar.problems import Problem
 from ...grammar.problems_of_values import (
@@ -19,19 +20,23 @@ from ...grammar.problems_of_values import (
 )
 from ...grammar.source import Span
 from ..ir import Node, const
-from ..shapes import Kind, Shape, TypeProblem, broadcast
-from . import numbers
+from ..shapes import Shape, TypeProblem, broadcast
+from . import numbers, pairs
 from .run import Run
 from .values import (
     Known,
     Operand,
     Sizes,
+    Tensor,
     Value,
     describe,
     is_known,
+    kind_of,
     shape_of,
     sizes_note,
 )
+
+Needed: TypeAlias = Literal["bool", "int", "real", "number"]  # a number is real or complex
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,22 @@ class Site:
     name: str
     path: str = ""
 
-    def apply(self, op: str, *args: Node, attr: object = None) -> Node:
-        return self.run.apply(op, *args, attr=attr, span=self.span)
+    @overload
+    def apply(self, op: str, *args: Node, attr: object = None) -> Node: ...
+    @overload
+    def apply(self, op: str, *args: Tensor, attr: object = None) -> Tensor: ...
+
+    def apply(self, op: str, *args: Tensor, attr: object = None) -> Tensor:
+        """The op on tensors; on complex ones, what it means for them."""
+        nodes = [arg for arg in args if isinstance(arg, Node)]
+        if len(nodes) < len(args):
+            return pairs.apply(self.apply, op, args, attr)
+        return self.run.apply(op, *nodes, attr=attr, span=self.span)
 
 
-def fit(site: Site, value: Value, shape: Shape) -> Node:
+def fit(site: Site, value: Value, shape: Shape) -> Tensor:
     """`value` with the trailing shape `shape`, which it broadcasts to."""
-    if not isinstance(value, Node):
+    if not isinstance(value, Tensor):
         assert isinstance(value, bool | int | float)
         return constant(value, shape)
     missing = len(shape) - value.type.rank
@@ -77,19 +91,10 @@ def constant(value: Known, shape: Shape = ()) -> Node:
     return const(float(value), shape, "bool" if isinstance(value, bool) else "real")
 
 
-def kind_of(value: Value) -> Kind | None:
-    """The element kind of a tensor, number or truth value; None for anything else."""
-    if isinstance(value, Node):
-        return value.type.kind
-    if isinstance(value, bool):
-        return "bool"
-    return "real" if is_known(value) else None
-
-
 def not_a_tensor(operand: Operand) -> Problem | None:
     """The problem with using `operand` as a tensor, if there is one."""
     value = operand.value
-    if isinstance(value, Node) or is_known(value):
+    if isinstance(value, Tensor) or is_known(value):
         return None
     text = operand.span.text
     if isinstance(value, tuple) and not isinstance(value, Sizes):
@@ -116,7 +121,7 @@ def _is_callable(value: Value) -> bool:
     return getattr(value, "noun", "") in ("function", "sub-cell")
 
 
-def need_kind(site: Site, operand: Operand, kind: Kind) -> None:
+def need_kind(site: Site, operand: Operand, kind: Needed) -> None:
     """Check the element kind of an operand.
 
     Raises:
@@ -126,8 +131,10 @@ def need_kind(site: Site, operand: Operand, kind: Kind) -> None:
     if problem:
         raise problem
     found = kind_of(operand.value)
-    if found == kind:
+    if found == kind or (kind == "number" and found in ("real", "complex")):
         return
+    if found == "complex" and kind == "real":
+        raise needs_real(site.name, operand)
     hints = []
     if found == "int":
         what = "is an integer input"
@@ -137,8 +144,9 @@ def need_kind(site: Site, operand: Operand, kind: Kind) -> None:
         hints = [f"'where({operand.span.text}, 1, 0)' makes numbers of it"]
     else:
         what = "is a number"
-        hints = [f"compare it with something, such as '{operand.span.text} > 0'"]
-    needed = {"bool": "truth values", "real": "numbers", "int": "an integer input"}[kind]
+        text = f"abs({operand.span.text})" if found == "complex" else operand.span.text
+        hints = [f"compare it with something, such as '{text} > 0'"]
+    needed = {"bool": "truth values", "int": "an integer input"}.get(kind, "numbers")
     raise KindMismatch(
         f"'{site.name}' needs {needed}",
         operand.span,
@@ -147,14 +155,37 @@ def need_kind(site: Site, operand: Operand, kind: Kind) -> None:
     )
 
 
-def tensor(site: Site, operand: Operand) -> Node:
-    """`operand` as a tensor of numbers.
+def needs_real(name: str, operand: Operand) -> Problem:
+    """The problem with a complex operand of what is defined for real ones only."""
+    text = operand.span.text if operand.span.text.isidentifier() else "z"
+    return KindMismatch(
+        f"'{name}' needs real numbers",
+        operand.span,
+        f"this is {describe(operand.value)}",
+        hints=[f"take what is meant of it: 'real({text})', 'imag({text})' or 'abs({text})'"],
+    )
+
+
+def tensor(site: Site, operand: Operand) -> Tensor:
+    """`operand` as a tensor of numbers, real or complex.
+
+    Raises:
+        KindMismatch, TupleMismatch, BadArgument: it is of another sort.
+    """
+    need_kind(site, operand, "number")
+    return fit(site, operand.value, shape_of(operand.value))
+
+
+def real_tensor(site: Site, operand: Operand) -> Node:
+    """`operand` as a tensor of real numbers.
 
     Raises:
         KindMismatch, TupleMismatch, BadArgument: it is of another sort.
     """
     need_kind(site, operand, "real")
-    return fit(site, operand.value, shape_of(operand.value))
+    node = tensor(site, operand)
+    assert isinstance(node, Node)
+    return node
 
 
 def joint_shape(site: Site, operands: Sequence[Operand]) -> Shape:
@@ -200,7 +231,7 @@ def pointwise(site: Site, op: str, *operands: Operand) -> Value:
         KindMismatch, ShapeMismatch, TupleMismatch, BadArgument: the operands do not fit.
     """
     for operand in operands:
-        need_kind(site, operand, "real")
+        need_kind(site, operand, "number")
     known = [operand.value for operand in operands if is_known(operand.value)]
     if len(known) == len(operands):
         try:

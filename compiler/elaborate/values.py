@@ -1,19 +1,20 @@
 """What an expression of the language can be worth while a cell is elaborated.
 
 A number, a size or a truth value stays a Python one (`int`, `Dim`, `float`, `bool`) until it meets
-a tensor; a tensor is an `ir.Node`. Everything else stands only as an argument, or right of `=`.
+a tensor; a tensor is an `ir.Node`, a complex one a pair of them. Everything else stands only as an
+argument, or right of `=`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeGuard, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, TypeGuard, final
 
 from ...grammar.source import Span
 from ..ir import Node
-from ..shapes import Dim, Shape, Type
+from ..shapes import Dim, Kind, Shape, Type, axes_of
 
 if TYPE_CHECKING:
     from .functions import Function
@@ -39,6 +40,23 @@ class Sizes(tuple[Dim, ...]):
     __slots__ = ()
 
 
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Complex:
+    """A complex tensor: its real and its imaginary part, of one trailing shape."""
+
+    re: Node
+    im: Node
+
+    @property
+    def type(self) -> Type:
+        """That of its parts, over the leading axes of both."""
+        return self.re.type.with_axes(axes_of(self.re.type, self.im.type))
+
+
+Tensor: TypeAlias = Node | Complex
+ValueKind: TypeAlias = Kind | Literal["complex"]
+
 # A piece of work that asks for others by `yield` and gets their results back: see `work.py`.
 Work: TypeAlias = Generator["Work", Any, Any]
 
@@ -55,7 +73,7 @@ class SubCell(ABC):
 
 Known: TypeAlias = bool | int | float
 Callee: TypeAlias = "Function | FunctionDefinition | SubCell | CellDefinition"
-Value: TypeAlias = "Node | Known | Bad | Callee | str | Sizes | tuple[Operand, ...]"
+Value: TypeAlias = "Tensor | Known | Bad | Callee | str | Sizes | tuple[Operand, ...]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +91,15 @@ class Slot:
     name: str
     type: Type
     span: Span
+    is_complex: bool = False  # the type is then that of either part
+
+    @property
+    def kind(self) -> ValueKind:
+        return "complex" if self.is_complex else self.type.kind
+
+    def __str__(self) -> str:
+        """`complex[B,hidden]`."""
+        return _type_text(self.type, self.kind)
 
 
 Slots: TypeAlias = "Slot | tuple[Slots, ...]"
@@ -83,15 +110,47 @@ def is_known(value: Value) -> TypeGuard[Known]:
     return isinstance(value, bool | int | float)
 
 
+def kind_of(value: Value) -> ValueKind | None:
+    """The element kind of a tensor, number or truth value; None for anything else."""
+    if isinstance(value, Complex):
+        return "complex"
+    if isinstance(value, Node):
+        return value.type.kind
+    if isinstance(value, bool):
+        return "bool"
+    return "real" if is_known(value) else None
+
+
 def shape_of(value: Value) -> Shape:
     """The trailing shape of a tensor; a number fills any shape, so it has none of its own."""
-    return value.type.shape if isinstance(value, Node) else ()
+    return value.type.shape if isinstance(value, Tensor) else ()
+
+
+def parts_of(value: Tensor) -> tuple[Node, ...]:
+    """The nodes of a tensor: itself, or its real and its imaginary part."""
+    return (value.re, value.im) if isinstance(value, Complex) else (value,)
+
+
+def tensor_of(parts: Iterable[Node]) -> Tensor:
+    """The tensor of such nodes."""
+    first, *others = parts
+    return Complex(first, *others) if others else first
+
+
+def part_names(name: str, is_complex: bool) -> tuple[str, ...]:
+    """What the nodes of a tensor are called: `L`, or `L.re` and `L.im`.
+
+    No other name of a cell is one of these: a point stands behind the name of a sub-cell only, and
+    a body gives each name once.
+    """
+    plain, primes = name.rstrip("'"), "'" * name.endswith("'")
+    return (f"{plain}.re{primes}", f"{plain}.im{primes}") if is_complex else (name,)
 
 
 def describe(value: Value) -> str:
     """`value` in the words of a message: "this is ..."."""
-    if isinstance(value, Node):
-        return str(value.type)
+    if isinstance(value, Tensor):
+        return _type_text(value.type, kind_of(value))
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Sizes):
@@ -105,6 +164,10 @@ def describe(value: Value) -> str:
     if isinstance(value, int | float):
         return f"the number {value!r}"
     return f"a {value.noun}"
+
+
+def _type_text(type_: Type, kind: ValueKind | None) -> str:
+    return f"{kind}{str(type_).removeprefix(type_.kind)}"
 
 
 def sizes_note(*shapes: Shape) -> list[str]:

@@ -17,7 +17,7 @@ from ..compiler.elaborate.modules import CellDefinition, Definition, FunctionDef
 from ..compiler.elaborate.parameters import INITIALISERS
 from ..compiler.elaborate.scope import CONSTANTS
 from ..compiler.elaborate.stream import WORDS
-from ..compiler.elaborate.values import Value
+from ..compiler.elaborate.values import Complex, Tensor, Value, kind_of, parts_of
 from ..compiler.ir import Node, toposort
 from ..compiler.shapes import Dim
 from ..grammar.source import Span
@@ -103,7 +103,7 @@ def _where(analysis: Analysis, meaning: Meaning) -> str:
 def worth_text(value: Value, cell: Elaborated) -> str:
     """What follows a name: `: real[B,hidden]`, ` = 3`, `: LSTM`; nothing for what is not known."""
     match value:
-        case Node():
+        case Node() | Complex():
             return f": {type_text(value, cell)}"
         case Dim():
             return ": size"
@@ -118,19 +118,19 @@ def worth_text(value: Value, cell: Elaborated) -> str:
     return ""
 
 
-def type_text(node: Node, cell: Elaborated) -> str:
+def type_text(value: Tensor, cell: Elaborated) -> str:
     """`real[T,B,4,hidden]`: with T where the value is known for every step before the loop."""
-    shape = node.type.shape
+    type_ = value.type
     if cell.cell is not None:
-        dims = [Sizes(cell.cell).name(dim) for dim in shape]
+        dims = [Sizes(cell.cell).name(dim) for dim in type_.shape]
     else:
-        dims = [dim.text if isinstance(dim, Dim) else str(dim) for dim in shape]
-    time = ["T"] if node.type.axes and not _reads_state(node) else []
-    return f"{node.type.kind}[{','.join([*time, *node.type.lead, *dims])}]"
+        dims = [dim.text if isinstance(dim, Dim) else str(dim) for dim in type_.shape]
+    time = ["T"] if type_.axes and not _reads_state(value) else []
+    return f"{kind_of(value)}[{','.join([*time, *type_.lead, *dims])}]"
 
 
 def _when(value: Value) -> str:
-    if not isinstance(value, Node):
+    if not isinstance(value, Tensor):
         return ""
     if not value.type.axes:
         return "the same at every step and in every row"
@@ -139,8 +139,8 @@ def _when(value: Value) -> str:
     return "varies over batch and time; reads no state, so all steps are computed at once"
 
 
-def _reads_state(node: Node) -> bool:
-    return any(each.op.name == "carry" for each in toposort([node]))
+def _reads_state(value: Tensor) -> bool:
+    return any(node.op.name == "carry" for node in toposort(parts_of(value)))
 
 
 def code(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What an entry's equations say, in float64 NumPy: one batch row, one step after another.
+"""What an entry's equations say, in 64-bit NumPy: one batch row, one step after another.
 
 The equations are Python once `h'` is respelled, so Python itself reads them; the functions they
 name are defined here. Nothing of the compiler takes part.
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tests.catalogue.entry import Entry
 from tests.exponential import exponential
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 
 _NEXT = "__next"  # h' is h__next
 
@@ -62,6 +62,11 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "LN": _layer_norm,
     "absv": np.abs,
     "antiW": _skew_minus_identity,
+    "conj": np.conj,
+    "cos": np.cos,
+    "cplx": lambda a, b: a + 1j * b,
+    "imag": np.imag,
+    "real": np.real,
     "cat": lambda *parts: np.concatenate(parts),
     "dot": lambda a, b: np.sum(a * b),
     "exp": np.exp,
@@ -116,7 +121,7 @@ def evaluate(
     a small imaginary part becomes is its derivative, times that part.
 
     Args:
-        entry: real, and free of random draws.
+        entry: free of random draws.
         sizes: a number for every name in `entry.sizes`.
         tensors: parameters and constant tensors by name.
         carry: the initial state by name, f64[...].

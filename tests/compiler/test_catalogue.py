@@ -12,8 +12,9 @@ import rnnc
 from tests.catalogue.entry import Entry, Tensor, entries
 from tests.catalogue.evaluate import evaluate
 from tests.catalogue.translate import REFUSED, translate
+from tests.complex_parts import apart, whole
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 
 STEPS, ROWS = 5, 2
 NUDGE = 1e-6  # for central differences
@@ -80,11 +81,21 @@ def _draw(entry: Entry) -> dict[str, Array]:
         shape = (*leading.get(tensor, ()), *tensor.shape(sizes))
         positive = tensor.mark == "+" or DENOMINATORS.get(entry.id) == tensor.name
         values[tensor.name] = (
-            draws.uniform(0.5, 1.5, shape) if positive else draws.normal(0.0, 0.5, shape)
+            draws.uniform(0.5, 1.5, shape) if positive else _normal(draws, shape, tensor.mark, 0.5)
         )
         if PERIODS.get(entry.id) == tensor.name:
             values[tensor.name] = draws.integers(1, 4, shape).astype(float)
     return values
+
+
+def _normal(draws: np.random.Generator, shape: Any, mark: str, deviation: float = 1.0) -> Any:
+    real = draws.normal(0.0, deviation, shape)
+    return real + 1j * draws.normal(0.0, deviation, shape) if mark == "c" else real
+
+
+def _product(gradient: Array, change: Array) -> float:
+    """What a change adds, by the convention that descent is along minus the gradient."""
+    return float(np.sum(np.real(np.conj(gradient) * change)))
 
 
 @pytest.fixture(scope="module", params=TRANSLATED, ids=str)
@@ -93,11 +104,11 @@ def case(request: pytest.FixtureRequest) -> Case:
     program, values = compile_entry(entry), _draw(entry)
     xs = tuple(_pick(values, entry.inputs).values())
     carry, ys, tape = program.forward(
-        _pick(values, (*entry.params, *entry.const_tensors)),
-        _pick(values, entry.states),
+        apart(_pick(values, (*entry.params, *entry.const_tensors))),
+        apart(_pick(values, entry.states)),
         xs if len(xs) > 1 else xs[0],
     )
-    return Case(entry, program, values, _pick(carry, entry.states), ys, tape)
+    return Case(entry, program, values, _pick(whole(carry), entry.states), ys, tape)
 
 
 def test_the_language_says_at_least_85_entries() -> None:
@@ -124,10 +135,14 @@ def test_gradients_agree_with_central_differences(case: Case) -> None:
     entry, values = case.entry, case.values
     draws = np.random.default_rng(1000 + entry.id)
     d_ys = draws.standard_normal(case.ys.shape)
-    d_carry = {name: draws.standard_normal(value.shape) for name, value in case.carry.items()}
+    d_carry = {s.name: _normal(draws, case.carry[s.name].shape, s.mark) for s in entry.states}
     d_params, d_initial, d_xs = case.program.backward(
-        _pick(values, (*entry.params, *entry.const_tensors)), case.tape, d_ys, d_carry
+        apart(_pick(values, (*entry.params, *entry.const_tensors))),
+        case.tape,
+        d_ys,
+        apart(d_carry),
     )
+    d_params, d_initial = whole(d_params), whole(d_initial)
     d_inputs = d_xs if isinstance(d_xs, tuple) else (d_xs,)
     gradients = {
         **{tensor.name: d_params[tensor.name] for tensor in entry.params},
@@ -136,11 +151,11 @@ def test_gradients_agree_with_central_differences(case: Case) -> None:
     }
 
     for name, gradient in gradients.items():
-        direction = draws.standard_normal(values[name].shape)
+        direction = _normal(draws, values[name].shape, "c" * np.iscomplexobj(values[name]))
         last, ys = _slopes(case, name, direction)
-        wanted = np.sum(d_ys * ys) + sum(np.sum(d_carry[s] * last[s]) for s in d_carry)
+        wanted = _product(d_ys, ys) + sum(_product(d_carry[s], last[s]) for s in d_carry)
         scale = max(abs(wanted), float(np.linalg.norm(gradient)), 1e-3)
-        error = abs(np.sum(gradient * direction) - wanted) / scale
+        error = abs(_product(gradient, direction) - wanted) / scale
         assert gradient.shape == values[name].shape
         assert error <= 1e-6, f"d_{name} is off by {error:.1e}"
 

@@ -50,6 +50,10 @@ def right(expression: str) -> str:
         ("sigmoid(x)", "\\sigma(x_{t})"),
         ("sqrt(abs(x))", "\\sqrt{\\left|x_{t}\\right|}"),
         ("outer(x, h)", "x_{t} \\otimes h_{t-1}"),
+        ("real(conj(x) * s)", "\\operatorname{Re}(\\overline{x_{t}} \\odot s_{t-1})"),
+        ("imag(x @ h)", "\\operatorname{Im}(x_{t}\\, h_{t-1})"),
+        ("x * complex(h, x + 1)", "x_{t} \\odot \\left(h_{t-1} + \\mathrm{i}\\, "
+         "\\left(x_{t} + 1\\right)\\right)"),
         ("reshape(x, [n, 1])", "x_{t}"),
         ("x - dt * grad(x @ s @ x + dt, s)",
          "x_{t} - \\mathrm{dt}_{t}\\, \\nabla_{s_{t-1}}\\, "

@@ -12,6 +12,7 @@ from rnnc.compiler import library
 from rnnc.compiler.ir import Cell
 from rnnc.compiler.oracle import evaluate
 from rnnc.grammar.problems import Problems
+from tests.complex_parts import apart, whole
 
 Array = npt.NDArray[Any]
 
@@ -59,11 +60,14 @@ def run(made: Cell, **values: Array | float) -> dict[str, Array]:
     return {name: found[node] for name, node in results.items()}
 
 
-def value(expression: str, arrays: Mapping[str, Array], functions: str = "") -> Array:
+KINDS = {"i": ": int", "c": ": complex"}
+
+
+def value(expression: str, arrays: Mapping[str, Array], functions: str = "") -> Any:
     """What an expression of inputs is worth."""
     inputs = ", ".join(
-        f"{name}[{', '.join(map(str, array.shape))}]{': int' * (array.dtype.kind == 'i')}"
+        f"{name}[{', '.join(map(str, array.shape))}]{KINDS.get(array.dtype.kind, '')}"
         for name, array in arrays.items()
     )
     made = cell(f"{functions}\ncell Test(): ((), ({inputs})) -> ((), y) {{\ny = {expression}\n}}")
-    return run(made, **arrays)["y"]
+    return whole(run(made, **apart(arrays)))["y"]

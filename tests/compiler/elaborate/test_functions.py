@@ -13,6 +13,7 @@ from rnnc.compiler.elaborate.functions import FUNCTIONS
 from rnnc.compiler.elaborate.prelude import prelude
 from rnnc.compiler.elaborate.stream import OF_STEP
 from tests.compiler.elaborate.sources import value
+from tests.compiler.elaborate.test_complex import FUNCTIONS as COMPLEX_CASES
 from tests.exponential import exponential
 
 DRAWS = np.random.default_rng(0)
@@ -81,6 +82,9 @@ CASES: dict[str, Callable[..., Any]] = {
     "step(v)": lambda v, **_: np.where(v > 0, 1.0, 0.0),
     "step(m - s, surrogate=triangle)": lambda m, s, **_: np.where(m > s, 1.0, 0.0),
     "grad(sum(v * v * w), v)": lambda v, w, **_: 2 * v * w,
+    "real(v)": lambda v, **_: v,
+    "imag(v) + w": lambda w, **_: w,
+    "conj(v)": lambda v, **_: v,
     "sum(c)": lambda c, **_: c.sum(-1),
     "sum(c, axis=0)": lambda c, **_: c.sum(0),
     "sum(c, 1, keepdims=true)": lambda c, **_: c.sum(1, keepdims=True),
@@ -151,8 +155,14 @@ def _words(expression: str) -> set[str]:
 
 def test_every_function_has_a_case() -> None:
     surrogates = {"fast_sigmoid", "arctan", "triangle"}  # arguments of `step` alone
-    tried = {expression.partition("(")[0] for expression in CASES}
+    tried = {expression.partition("(")[0] for expression in [*CASES, *COMPLEX_CASES]}
     assert set(FUNCTIONS) - OF_STEP == tried | surrogates  # those of a step are tested along steps
+
+
+def test_what_takes_complex_values_has_a_complex_case() -> None:
+    takes_complex = {name for name, function in FUNCTIONS.items() if function.takes_complex}
+    tried = {expression.partition("(")[0] for expression in COMPLEX_CASES}
+    assert (takes_complex | {"complex"}) - OF_STEP == tried
 
 
 def test_the_prelude_defines_what_the_table_leaves_to_it() -> None:

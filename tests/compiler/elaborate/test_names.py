@@ -58,15 +58,6 @@ def test_a_refused_word_may_be_a_name_of_ones_own() -> None:
     assert not codes(text, 3)
 
 
-def test_complex_is_refused_wherever_it_stands() -> None:
-    text = (
-        "cell T(n): (h[n]: complex, x[n]: complex) -> (h', y: complex) {\n"
-        "param a[n]: complex\nconst b[n]: complex = ones\nh' = a * h + b * x\ny = h\n}"
-    )
-    found = codes(text.replace("y = h\n", "y = 2 * h\n"), 3)
-    assert found == ["not-supported-yet"] * 5
-
-
 def test_every_refused_word_of_a_file_is_listed() -> None:
     text = "cell T(n): ((), x[n]) -> ((), y) {{\ny = {}\n}}\n"
     first, second = text.format("conv2d + conv2d * ifft(x)"), text.format("dropout(x, fft(x))")

@@ -76,6 +76,26 @@ def test_a_word_is_shown_with_what_it_is(mark: str, says: list[str]) -> None:
         assert text in found
 
 
+@pytest.mark.parametrize(
+    ("mark", "says"),
+    [
+        ("(|s[n]", ["s: complex[B,n]", "state of `Turn`", "step by step"]),
+        ("param |L", ["L: complex[n]", "parameter of `Turn`", "in every row"]),
+        ("    |z = ", ["z: complex[T,B,n]", "all steps"]),
+        ("    |s' = ", ["s': complex[B,n]", "new state"]),
+        ("    |y = ", ["y: real[B,n]"]),
+        ("|conj(x", ["conj(z)", "conjugate"]),
+        ("|complex(x", ["complex(a, b)", "a + i b"]),
+    ],
+)
+def test_complex_values_are_shown_as_such(mark: str, says: list[str]) -> None:
+    text = "cell Turn(n): (s[n]: complex, x[n]) -> (s', y) {\n    param L[n]: complex\n"
+    text += "    z = complex(x, x) * conj(x)\n    s' = L * s + z\n    y = abs(s')\n}\n"
+    found = shown(mark, text)
+    for words in says:
+        assert words in found
+
+
 def test_what_depends_on_its_sizes_is_shown_with_their_names() -> None:
     text = """\
 cell Inner(k): ((), u[k * 2]) -> ((), v) { v = u * 2 }
