@@ -1,54 +1,88 @@
-"""Steps that are affine in each state, element by element: h' = a * h + b.
+"""Steps that are affine in the states, place by place: h' = a * h + b, or [u' v'] = A [u v] + b.
 
-In: a plan. Out: a and b of every carry, which read no carry; or None.
+In: a plan. Out: its carries in groups that read each other, a few numbers at each place; the
+coefficients of each, which read no carry; or None.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
-from .dependence import affine_nodes, is_diagonal
+from .dependence import affine_nodes, is_aligned
 from .derive import jvp
 from .ir import Carry, Node, Plan, apply, const, rebuild, toposort
 from .rewrite import simplified, substitute
 
+WIDEST = 2  # carries of a group: a complex state, or an oscillator's place and speed
+
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """A carry whose next value is `factor * carry + rest`, element by element."""
+    """Carries whose next values are `factors @ carries + rests`, at each place by itself."""
 
-    carry: Carry
-    factor: Node
-    rest: Node
+    carries: tuple[Carry, ...]
+    factors: tuple[tuple[Node, ...], ...]  # a row for each carry
+    rests: tuple[Node, ...]
 
 
 def affine(plan: Plan) -> tuple[Affine, ...] | None:
-    """Every carry of a plan as such; None if one of them is not."""
+    """The groups of a plan as such; None if one of them is not, or is too wide."""
     carries = {c.node for c in plan.scan.carries}
-    found: list[Affine] = []
     plain = _without_stops([c.next for c in plan.scan.carries])
-    for carry in plan.scan.carries:
-        shape, next_ = carry.node.type.shape, plain[carry.next]
-        order = toposort([next_])
-        if carry.node in order and not (
-            next_ in affine_nodes(order, _reading(carry.node, order)) and is_diagonal([carry])
-        ):
+    found: list[Affine] = []
+    for group in _groups(plan.scan.carries, plain):
+        made = _affine(group, plain) if len(group) <= WIDEST else None
+        if made is None:
             return None
-        ones = apply("spread", const(1.0, shape), attr="B")
-        zeros = apply("spread", const(0.0, shape), attr="B")
-        factor = jvp({carry.node: ones}, [next_]).get(next_, zeros)
-        rest = substitute([next_], {carry.node: zeros})[next_]
-        simple = simplified([factor, rest])
-        factor, rest = simple[factor], simple[rest]
-        if carries & set(toposort([factor, rest])):
+        coefficients = [*(a for row in made.factors for a in row), *made.rests]
+        if carries & set(toposort(coefficients)):
             return None
-        found.append(Affine(carry, factor, rest))
+        found.append(made)
     return tuple(found)
 
 
-def _reading(carry: Node, order: list[Node]) -> set[Node]:
-    """What depends on a carry."""
-    found = {carry}
+def _groups(carries: Sequence[Carry], nexts: Mapping[Node, Node]) -> list[list[Carry]]:
+    """Carries that read each other, be it through others, together; in the order of the plan."""
+    reads = {carry.node: 1 << at for at, carry in enumerate(carries)}  # sets, as bits
+    for node in toposort(nexts[carry.next] for carry in carries):
+        if node not in reads:
+            reads[node] = reduce(or_, (reads[a] for a in node.args), 0)
+    groups: list[int] = []
+    for carry in carries:
+        joined = reads[carry.node] | reads[nexts[carry.next]]
+        apart = [group for group in groups if not group & joined]
+        groups = [*apart, reduce(or_, (g for g in groups if g & joined), joined)]
+    found = [[c for c in carries if reads[c.node] & group] for group in groups]
+    return sorted(found, key=lambda group: carries.index(group[0]))
+
+
+def _affine(group: Sequence[Carry], plain: Mapping[Node, Node]) -> Affine | None:
+    nexts = [plain[carry.next] for carry in group]
+    order = toposort(nexts)
+    linear = affine_nodes(order, _reading({c.node for c in group}, order))
+    if any(node not in linear for node in nexts) or not is_aligned(group):
+        return None
+    shape = group[0].node.type.shape
+    ones = apply("spread", const(1.0, shape), attr="B")
+    zeros = apply("spread", const(0.0, shape), attr="B")
+    columns = [jvp({carry.node: ones}, nexts) for carry in group]
+    factors = [[column.get(next_, zeros) for column in columns] for next_ in nexts]
+    bare = substitute(nexts, {carry.node: zeros for carry in group})
+    rests = [bare[next_] for next_ in nexts]
+    simple = simplified([*(a for row in factors for a in row), *rests])
+    return Affine(
+        tuple(group),
+        tuple(tuple(simple[a] for a in row) for row in factors),
+        tuple(simple[rest] for rest in rests),
+    )
+
+
+def _reading(carries: set[Node], order: list[Node]) -> set[Node]:
+    """What depends on carries, and they."""
+    found = set(carries)
     for node in order:
         if any(a in found for a in node.args):
             found.add(node)

@@ -40,7 +40,8 @@ PRODUCT_STAGES = 3  # of a product's own loop
 INSTRUCTIONS = 3  # of an elementwise operation, about
 READ_AHEAD = 4  # bytes for each thread: smaller loads cannot be asked for ahead of their step
 LEAST_COLUMNS = 8  # of the examples, that the matrix unit takes, however few there are
-SCAN_PASSES = 8  # over an array as large as the states of all steps
+FACTOR_PASSES = 3  # over an array as large as a state of all steps: made, and read twice
+STATE_PASSES = 5  # likewise, for what is added in every step, and the state itself
 MOST_WARPS = 16
 
 
@@ -290,12 +291,17 @@ def _alternating(plan: Plan, extent: Extent, device: Device) -> Ranked:
 
 def _scanned(plan: Plan, extent: Extent, device: Device) -> Iterator[Ranked]:
     """A scan over chunks: every array passes through memory several times, nothing waits long."""
-    if not plan.scan.carries or affine(plan) is None:
+    groups = affine(plan) if plan.scan.carries else None
+    if groups is None:
         return
-    states = sum(size(c.node.type.shape) for c in plan.scan.carries)
+    states = sum(
+        (FACTOR_PASSES * len(group.carries) + STATE_PASSES) * size(carry.node.type.shape)
+        for group in groups
+        for carry in group.carries
+    )
     kept = sum(size(n.type.shape) for n in plan.kept)
-    moved = (SCAN_PASSES * states + 2 * kept) * extent.steps * extent.rows * extent.itemsize
-    launches = (3 * len(plan.scan.carries) + 2) * (device.node + device.ramp)
+    moved = (states + 2 * kept) * extent.steps * extent.rows * extent.itemsize
+    launches = (3 * len(groups) + 2) * (device.node + device.ramp)
     steps = 2 * max(16, extent.steps / 64) * device.latency / 4  # some loads are under way at once
     terms = {"launches": launches + steps, "memory": moved / device.bandwidth}
     bound = max(terms, key=lambda name: terms[name])

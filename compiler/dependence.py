@@ -84,27 +84,12 @@ def is_diagonal(carries: Sequence[Carry]) -> bool:
         False, too, where there are too many elements to be followed one by one.
     Cost: linear in the nodes of the step times the elements of the carries.
     """
-    moving = {carry.node for carry in carries}
-    between: list[Node] = []
-    for node in toposort(c.next for c in carries):
-        if node not in moving and any(a in moving for a in node.args):
-            moving.add(node)
-            between.append(node)
-    if all(node.op.pointwise for node in between):
-        return True  # whatever the sizes, element by element
-    if len(between) * max(size(node.type.shape) for node in moving) > MOST_LABELS:
+    between = _between(carries)
+    if _is_elementwise(between):
+        return True
+    steps = _of_a_step(carries, between)
+    if steps is None:
         return False
-    found: dict[Node, Labels] = {}
-    for carry in carries:
-        shape = carry.node.type.shape
-        numbers = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape)
-        found[carry.node] = {carry.name: numbers}
-    for node in between:
-        labels = _labels(node, found)
-        if labels is None:
-            return False
-        found[node] = labels
-    steps = {c.name: {s: v.ravel() for s, v in found[c.next].items()} for c in carries}
     for middle in steps:  # as in Warshall's algorithm: ways through more and more carries
         for name in steps:
             if middle in steps[name]:
@@ -113,10 +98,63 @@ def is_diagonal(carries: Sequence[Carry]) -> bool:
                     for source, labels in steps[middle].items()
                 }
                 steps[name] = _united([steps[name], through])
-    return all(
-        bool(np.all((labels[name] == NOTHING) | (labels[name] == np.arange(labels[name].size))))
-        for name, labels in steps.items()
+    return all(_are_their_own(labels[name]) for name, labels in steps.items())
+
+
+def is_aligned(carries: Sequence[Carry]) -> bool:
+    """Whether each element depends on the element of its own place in each of the carries alone.
+
+    Then they are as many vectors of a few numbers, one for each place, that never meet.
+
+    Cost: as of `is_diagonal`.
+    """
+    if len({carry.node.type.shape for carry in carries}) > 1:
+        return False
+    between = _between(carries)
+    if _is_elementwise(between):
+        return True
+    steps = _of_a_step(carries, between)
+    return steps is not None and all(
+        _are_their_own(numbers) for labels in steps.values() for numbers in labels.values()
     )
+
+
+def _are_their_own(labels: Any) -> bool:
+    return bool(np.all((labels == NOTHING) | (labels == np.arange(labels.size))))
+
+
+def _between(carries: Sequence[Carry]) -> list[Node]:
+    """What of a step depends on the carries, operands first."""
+    moving = {carry.node for carry in carries}
+    found: list[Node] = []
+    for node in toposort(c.next for c in carries):
+        if node not in moving and any(a in moving for a in node.args):
+            moving.add(node)
+            found.append(node)
+    return found
+
+
+def _is_elementwise(between: Sequence[Node]) -> bool:
+    """Whether, whatever the sizes, no element meets another."""
+    return all(node.op.pointwise for node in between)
+
+
+def _of_a_step(carries: Sequence[Carry], between: Sequence[Node]) -> dict[str, Labels] | None:
+    """By carry, the labels of its next value; None where they cannot be followed."""
+    largest = max(size(node.type.shape) for node in (*between, *(c.node for c in carries)))
+    if len(between) * largest > MOST_LABELS:
+        return None
+    found: dict[Node, Labels] = {}
+    for carry in carries:
+        shape = carry.node.type.shape
+        numbers = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape)
+        found[carry.node] = {carry.name: numbers}
+    for node in between:
+        labels = _labels(node, found)
+        if labels is None:
+            return None
+        found[node] = labels
+    return {c.name: {s: v.ravel() for s, v in found.get(c.next, {}).items()} for c in carries}
 
 
 def _labels(node: Node, found: Mapping[Node, Labels]) -> Labels | None:

@@ -10,6 +10,8 @@ In: a plan. Out: text without a word of the user's. `build(B, dtype)` returns `r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..ir import Node, Plan
 from ..mapping import Mapping
 from ..partition import partition, undivided
@@ -21,8 +23,8 @@ from .torch_loop import host_loop
 from .triton_loop import Kernel, Last, Rounded, Start, Sum, loop_kernel, read_by_products
 from .triton_map import BLOCK
 from .triton_prelude import helpers_for
-from .triton_scan import BLOCK as SCAN_BLOCK
-from .triton_scan import SCANNED, host_scan
+from .triton_scan import host_scan, scan_sources
+from .triton_scan_kernels import BLOCK as SCAN_BLOCK
 from .writer import Writer, in_lines
 
 LEGEND = """\
@@ -121,6 +123,10 @@ def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> 
     host.section([*plan.tail, *plan.late], [o.node for o in scan.outs])
     results = [host.lasts[c.name] for c in scan.carries] + _results(plan, host)
 
+    scans: list[str] = []
+    if mapping.kind == "scan":
+        sources = [source.text().rstrip("\n") for source in scan_sources(plan)]
+        scans = [f"SCAN = {SCAN_BLOCK}", *sources]
     signatures = list(host.signatures)
     for kernel in kernels:
         signatures.append(kernel.signature(mapping.rows, mapping.warps, mapping.stages))
@@ -140,7 +146,7 @@ def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> 
         body()
         body("return run")
     return Module(
-        _module(str(body), mapping, fast),
+        _module(str(body), mapping, fast, scans),
         tuple(str(p.attr) for p in scan.params),
         tuple(c.name for c in scan.carries),
         tuple(str(i.attr) for i in scan.inputs),
@@ -180,7 +186,7 @@ def _kernels(plan: Plan, mapping: Mapping) -> tuple[Kernel, ...]:
         rounded = {node: carry for node, carry in rounded.items() if carry.name in read}
 
 
-def _module(body: str, mapping: Mapping, fast: bool) -> str:
+def _module(body: str, mapping: Mapping, fast: bool, scans: Sequence[str]) -> str:
     """The whole text: imports, legend, configuration, helpers, kernels, `build`."""
     parts = [
         "import torch\nimport triton\nimport triton.language as tl",
@@ -190,7 +196,7 @@ def _module(body: str, mapping: Mapping, fast: bool) -> str:
         *helpers_for(body, fast=fast),
         NUMBERS.rstrip("\n"),
         *([EVERY_STEP.rstrip("\n")] if mapping.kind in GRAPHED else []),
-        *([f"SCAN = {SCAN_BLOCK}", SCANNED.rstrip("\n")] if mapping.kind == "scan" else []),
+        *scans,
         *([SOLVED.rstrip("\n")] if "solved(" in body else []),
         body.rstrip("\n"),
     ]

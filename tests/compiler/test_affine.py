@@ -31,7 +31,8 @@ def test_affine(equation: str) -> None:
     assert found is not None
     carry = forward.scan.carries[0].node
     for step in found:
-        assert carry not in {*step.factor.args, *step.rest.args}
+        ((factor,),), (rest,) = step.factors, step.rests
+        assert carry not in {*factor.args, *rest.args}
 
 
 @pytest.mark.parametrize(
@@ -45,9 +46,52 @@ def test_not_affine(equation: str) -> None:
     assert affine(forward) is None
 
 
-def test_a_cell_whose_states_read_each_other_is_not() -> None:
-    source = "cell C(): ((h[4], g[4]), x[4]) -> ((h', g'), h') { h' = h + g\n g' = 0.5 * g + x }"
+PAIR = "cell C(): ((h[4], g[4]), x[4]) -> ((h', g'), h') { h' = %s\n g' = %s }"
+
+
+@pytest.mark.parametrize(
+    ("h", "g", "groups"),
+    [
+        ("h + g", "0.5 * g + x", [["h", "g"]]),
+        ("0.5 * h + x", "h + g", [["h", "g"]]),
+        ("x * h - g", "x * g + h", [["h", "g"]]),
+        ("g", "h + x", [["h", "g"]]),
+        ("2 * h", "g - x", [["h"], ["g"]]),
+    ],
+)
+def test_two_states_may_read_each_other_place_by_place(
+    h: str, g: str, groups: list[list[str]]
+) -> None:
+    found = affine(plans(PAIR % (h, g))[0])
+    assert found is not None
+    assert [[carry.name for carry in group.carries] for group in found] == groups
+
+
+@pytest.mark.parametrize(
+    ("h", "g"),
+    [("flip(g)", "flip(h)"), ("h * g", "g"), ("h + sum(g)", "g + x"), ("h + g[0]", "0.5 * g")],
+)
+def test_states_that_meet_elsewhere_or_multiply_are_not_affine(h: str, g: str) -> None:
+    assert affine(plans(PAIR % (h, g))[0]) is None
+
+
+def test_three_states_that_read_each_other_are_too_many() -> None:
+    source = (
+        "cell C(): ((h[4], g[4], f[4]), x[4]) -> ((h', g', f'), h') {"
+        " h' = g + x\n g' = f\n f' = 0.5 * h }"
+    )
     assert affine(plans(source)[0]) is None
+
+
+def test_a_complex_state_is_a_pair_in_both_directions() -> None:
+    source = (
+        "cell C(): (s[4]: complex, x[4]) -> (s', y) {"
+        " param L[4]: complex\n s' = L * s + x\n y = real(s') }"
+    )
+    for plan in plans(source):
+        found = affine(plan)
+        assert found is not None
+        assert [len(group.carries) for group in found] == [2]
 
 
 def test_resets_lengths_and_boundaries_keep_a_cell_affine() -> None:
