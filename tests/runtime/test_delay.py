@@ -14,6 +14,7 @@ import rnnc
 from rnnc.grammar.problems import Problems
 from rnnc.runtime.program import Program
 from rnnc.runtime.validation import compare
+from tests.runtime.pytorch.versions import kernels
 
 Array = npt.NDArray[Any]
 
@@ -203,6 +204,7 @@ def test_what_is_no_delay_is_told(call: str, code: str) -> None:
 
 
 @pytest.mark.torch
+@kernels
 @pytest.mark.parametrize("name", ["Late", "TauGRU", "QRNN"])
 def test_kernels_remember_as_the_oracle_does(name: str) -> None:
     pytest.importorskip("triton", reason="needs triton")

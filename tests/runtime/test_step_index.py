@@ -13,6 +13,7 @@ import pytest
 import rnnc
 from rnnc.runtime.program import Program
 from rnnc.runtime.validation import compare
+from tests.runtime.pytorch.versions import kernels
 
 Array = npt.NDArray[Any]
 
@@ -172,6 +173,7 @@ def test_nothing_is_differentiated_along_it() -> None:
 
 
 @pytest.mark.torch
+@kernels
 @pytest.mark.parametrize("name", ["Clock", "Count", "Add"])
 def test_kernels_count_as_the_oracle_does(name: str) -> None:
     pytest.importorskip("triton", reason="needs triton")

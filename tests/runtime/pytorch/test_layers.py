@@ -293,6 +293,7 @@ def test_layers_have_names_and_chains_are_layers() -> None:
     close(stack.step(x)[0], loop.step(x)[0].detach())
 
 
+@graphs
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_layers_that_a_chain_repeats_under_a_name_lie_under_it() -> None:
     source = """

@@ -235,6 +235,7 @@ def test_an_ensemble_by_vmap_over_weights() -> None:
             close(found[name][k], d)
 
 
+@graphs
 def test_a_period_cuts_between_steps_and_not_before_the_beginning() -> None:
     cells = rnnc.loads(
         "cell L(n): (h[n] = g, x[n]) -> (h', h') { param g[n] = ones\n h' = 0.9 * h + x }"
