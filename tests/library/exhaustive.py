@@ -1,4 +1,4 @@
-"""Hold every standard cell in every mapping against the oracle: `python -m tests.library.exhaustive`.
+"""Hold standard cells in every mapping against the oracle: `python -m tests.library.exhaustive`.
 
 Each row of the table, at the sizes of the suite and at those at which blocks are legal, in every
 way that the cost model offers, with and without masks, in three dtypes. Prints what fails, and the
@@ -32,7 +32,7 @@ from tests.compiler.backends.triton_runs import (
 )
 from tests.compiler.hand_built import Numbers, draw_masks
 from tests.compiler.rounding import after_rounding
-from tests.compiler.run_scans import NO_MASKS, by_oracle
+from tests.compiler.run_scans import by_oracle
 from tests.fuzz.log import Log
 from tests.library.subject import ROWS, STEPS, SUBJECTS, Subject, plainly
 from tests.tolerance import Bound, adaptive_bound, errors
@@ -95,9 +95,7 @@ def _wider(cell: Cell, n: Numbers, masks: Masks, dtype: str, fixed: Bound) -> Bo
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.library.exhaustive", description=__doc__)
-    parser.add_argument(
-        "--only", metavar="CELL", action="append", help="this cell; may be repeated"
-    )
+    parser.add_argument("--only", metavar="CELL", action="append", help="this cell")
     parser.add_argument("--dtype", choices=DTYPES, action="append", help="this dtype alone")
     options = parser.parse_args(arguments)
     log, begun, failed, count = Log(None), time.perf_counter(), 0, 0
@@ -113,9 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     failed += 1
                     log(f"{run}: off by {off}, allowed are {allowed}")
                 if run.dtype == "float32":
-                    worst = Bound(
-                        max(worst.values, off.values), max(worst.gradients, off.gradients)
-                    )
+                    pairs = ((worst.values, off.values), (worst.gradients, off.gradients))
+                    worst = Bound(*(max(pair) for pair in pairs))
         except Exception as error:  # the rest is worth knowing
             failed += 1
             log(f"{subject}: {type(error).__name__}: {error.__cause__ or error}")

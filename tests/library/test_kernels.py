@@ -1,4 +1,4 @@
-"""Every standard cell runs on the Triton backend as it would be mapped; interpreted without a device."""
+"""Every standard cell runs on the Triton backend, mapped as it is by default."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from tests.compiler.backends.triton_runs import Pair, by_triton, programs_of
 from tests.library.subject import SUBJECTS, Subject
+from tests.tolerance import assert_within
 
 pytest.importorskip("triton", reason="needs triton")
 
@@ -15,4 +16,4 @@ def test_kernels_are_the_oracle(subject: Subject) -> None:
     programs = programs_of(subject.cell)
     pair = Pair(*(choices[0].mapping for choices in programs.choices))
     found = by_triton(subject.cell, programs, pair, subject.narrow.numbers)
-    subject.narrow.assert_met_by(found)
+    assert_within(found, subject.narrow.wanted, subject.narrow.bound)

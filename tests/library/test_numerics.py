@@ -46,19 +46,16 @@ def test_second_derivatives_are_slopes_of_gradients(subject: Subject) -> None:
         own | {prefix + name: d for name, d in along.items()}
         for own, along in zip((n.params, n.carry, n.xs), moving, strict=True)
     ]
+    nothing = [{name: np.zeros_like(d) for name, d in own.items()} for own in (n.d_ys, n.d_carry)]
     weights = [
-        {name: np.zeros_like(d) for name, d in own.items()}
-        | {prefix + k: d for k, d in own.items()}
-        for own in (n.d_ys, n.d_carry)
+        zeros | {prefix + name: d for name, d in own.items()}
+        for zeros, own in zip(nothing, (n.d_ys, n.d_carry), strict=True)
     ]
     found = by_program(Program(whole, "float64"), Numbers(*given, *weights))
 
     def gradients(sign: int) -> Outcome:
         moved = [
-            {
-                k: value + sign * WIDTH * along[k] if k in along else value
-                for k, value in own.items()
-            }
+            own | {name: own[name] + sign * WIDTH * d for name, d in along.items()}
             for own, along in zip((n.params, n.carry, n.xs), moving, strict=True)
         ]
         return by_program(subject.program, Numbers(*moved, n.d_ys, n.d_carry))
