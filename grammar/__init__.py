@@ -5,10 +5,11 @@ In: `.rnn` sources. Out: `syntax.File`s, or `Problems` that say what is wrong an
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import problems_of_names as problems_of_names  # these fill PROBLEMS
 from . import problems_of_syntax as problems_of_syntax
@@ -47,6 +48,17 @@ def std(name: str) -> File:
 def std_file(name: str) -> Traversable:
     """Where the standard cell `name` is written; KeyError where there is none."""
     return _std_files()[name][0]
+
+
+def std_index() -> list[dict[str, Any]]:
+    """What each standard cell is, in alphabetical order, without reading its source.
+
+    Each has `name`, `signature`, `documentation`, `papers`, `recurrence` and `parameters`, as
+    `docs/commands.md` says of `rnnc cells --json`.
+    """
+    text = files(__name__).joinpath("cells/index.json").read_text(encoding="utf-8")
+    found: list[dict[str, Any]] = json.loads(text)
+    return found
 
 
 @cache

@@ -5,6 +5,8 @@ In: the compiler's own tables. Out: those tables, as text or as JSON.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..grammar.problems import PROBLEMS, Error, Problem
 from .errors import (
     DataError,
@@ -74,22 +76,29 @@ def passes(*, as_json: bool) -> int:
 
 def cells(*, as_json: bool) -> int:
     """The standard cells."""
-    from ..compiler import library
+    from ..grammar import std_index
 
-    std = library.std()
-    found = [std[name] for name in std]
+    found = std_index()
     if as_json:
-        described = [
-            {"name": t.name, "signature": t.signature, "documentation": t.documentation}
-            for t in found
-        ]
-        out_json({"ok": True, "cells": described})
+        out_json({"ok": True, "cells": found})
         return FINE
-    for at, template in enumerate(found):
-        out(("\n" if at else "") + template.signature)
-        for line in template.documentation.splitlines():
+    for at, cell in enumerate(found):
+        out(("\n" if at else "") + cell["signature"])
+        for line in cell["documentation"].splitlines():
             out(f"  {line}")
+        out(f"  {_kind_of(cell)}")
     return FINE
+
+
+def _kind_of(cell: dict[str, Any]) -> str:
+    """Of its recurrence and how many parameters, in a line."""
+    recurrence, parameters = cell["recurrence"], cell["parameters"]
+    said = [recurrence["kind"]] if recurrence else []
+    if recurrence and recurrence["serial_products"]:
+        count = recurrence["serial_products"]
+        said.append(f"{count} serial product{'s' * (count > 1)}")
+    said += [f"{parameters} parameters"] if parameters else []
+    return ", ".join(said)
 
 
 def explain(code: str | None, *, as_json: bool) -> int:

@@ -7,6 +7,7 @@ In: the functions, ops and errors there are, and the bad sources of the tests. O
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from rnnc.compiler import library
 from rnnc.compiler.elaborate.functions import FUNCTIONS, Function
 from rnnc.compiler.formula import OPERANDS, slopes
 from rnnc.compiler.ops import OPS
+from rnnc.grammar import std_file, std_index
 from rnnc.grammar.problems import PROBLEMS, Error, Problem, Problems
 from tests.docs.failing import CALLS, COMMANDS, NO_EXAMPLE
 
@@ -83,6 +85,44 @@ def _elementwise(function: Function) -> tuple[str, str, str]:
 
 def _described(function: Function) -> tuple[str, str]:
     return _code(function.signature), function.documentation.replace("|", "\\|")
+
+
+# -- cells.md --------------------------------------------------------------------------------------
+
+
+def cells_page() -> str:
+    """Every standard cell: how it is called, what it is, what kind of recurrence, its papers."""
+    rows = []
+    for cell in std_index():
+        source = f"../grammar/cells/{std_file(cell['name']).name}"
+        what, *_ = re.split(r"(?<=\.)\s", cell["documentation"])
+        papers = " ".join(f"[{_short(paper)}]({_address(paper)})" for paper in cell["papers"])
+        kind, products = cell["recurrence"]["kind"], cell["recurrence"]["serial_products"]
+        call = f"[`{cell['signature']}`]({source})"
+        rows.append((call, " ".join(what.split()), kind, str(products), papers))
+    parts = [
+        MADE,
+        "# The standard cells\n",
+        "`rnnc.cells.LSTM(3, 16)` is one of them, and `import LSTM from std` takes it into a file. "
+        "`rnnc cells` prints\nthem with their number of parameters, `rnnc check std` all there "
+        "is to know. Options have a default; variants\nof a cell are its options. Each is written "
+        "in the file behind its name, with its paper and what popular libraries\ndo in another "
+        "way. The class is what the compiler finds: LIN is linear in the state, NL is not; DIAG "
+        "is each element\nby itself, DENSE is mixed by weights, STRUCT mixed without; then how "
+        "many products with weights follow each other in a step.\n",
+        _table(("cell", "what it is", "class", "products", "papers"), rows),
+    ]
+    return "\n".join(parts)
+
+
+def _short(paper: str) -> str:
+    return paper if len(paper) < 30 else paper.split("/")[0]
+
+
+def _address(paper: str) -> str:
+    kind, _, rest = paper.partition(":")
+    hosts = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
+    return hosts[kind] + rest if kind in hosts else f"https://{paper}"
 
 
 # -- errors.md -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from tests.docs.failing import CALLS, COMMANDS, NO_EXAMPLE
 from tests.docs.pages import (
     ROOT,
     answer,
+    cells_page,
     codes_without_example,
     errors_page,
     failure,
@@ -21,7 +22,8 @@ from tests.docs.pages import (
 
 
 @pytest.mark.parametrize(
-    ("name", "page"), [("functions.md", functions_page), ("errors.md", errors_page)]
+    ("name", "page"),
+    [("functions.md", functions_page), ("errors.md", errors_page), ("cells.md", cells_page)],
 )
 def test_a_page_is_as_its_tables(
     name: str, page: Callable[[], str], request: pytest.FixtureRequest
