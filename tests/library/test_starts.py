@@ -1,0 +1,70 @@
+"""Standard cells start as their papers say, and can be trained from there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+
+import rnnc
+from rnnc.runtime.params import initialise
+from tests.library.subject import SUBJECTS, Array, Subject
+
+# What is not drawn: a parameter or const, and what it is by its paper.
+STARTS: Mapping[tuple[str, str], Callable[[Mapping[str, Array]], Array]] = {
+    ("FastRNN", "alpha"): lambda _: np.array(-3.0),
+    ("FastRNN", "beta"): lambda _: np.array(3.0),
+    ("FastGRNN", "nu"): lambda _: np.array(-4.0),
+    ("RHN", "bt"): lambda p: np.full_like(p["bt"], -2.0),
+    ("FastWeightsRNN", "U"): lambda p: 0.05 * np.eye(len(p["U"])),
+    ("HyperLSTM", "Dh"): lambda p: np.full_like(p["Dh"], 0.1 / p["Dh"].shape[-1]),
+    ("Mamba", "A"): lambda p: np.log(1.0 + np.arange(p["A"].shape[1])) + 0 * p["A"],
+    ("LMU", "A"): lambda p: np.eye(len(p["A"])) + _legendre(len(p["A"]))[0] / 100,
+    ("LMU", "B"): lambda p: _legendre(len(p["B"]))[1] / 100,
+}
+
+
+def _legendre(n: int) -> tuple[Array, Array]:
+    """The matrices of Voelker et al. 2019, entry by entry."""
+    A, B = np.zeros((n, n)), np.zeros(n)
+    for i in range(n):
+        B[i] = (2 * i + 1) * (-1) ** i
+        for j in range(n):
+            A[i, j] = (2 * i + 1) * (-1 if i < j else (-1) ** (i - j + 1))
+    return A, B
+
+
+@pytest.mark.parametrize(("cell", "name"), STARTS)
+def test_a_parameter_starts_as_its_paper_says(cell: str, name: str) -> None:
+    subject = next(each for each in SUBJECTS if each.row.cell == cell)
+    params = initialise(subject.cell, 0, np.dtype("float64"))
+    np.testing.assert_allclose(params[name], STARTS[cell, name](params), rtol=1e-14)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+def test_values_and_gradients_are_finite_from_the_start(subject: Subject) -> None:
+    """From initial parameters and the initial state, in float32."""
+    net = rnnc.Recur(subject.cell, backend="numpy", seed=1)
+    n = subject.numbers()
+    xs = tuple(n.xs.values()) if len(n.xs) > 1 else next(iter(n.xs.values()))
+    d_ys = tuple(n.d_ys.values()) if len(n.d_ys) > 1 else next(iter(n.d_ys.values()))
+    ys = net.scan(xs)
+    grads = net.backward(d_ys)
+    inputs = grads.inputs if isinstance(grads.inputs, tuple) else (grads.inputs,)
+    outputs = ys if isinstance(ys, tuple) else (ys,)
+    for array in (*outputs, *inputs, *grads.params.values(), *net.state.values()):
+        assert np.isfinite(array).all()
+    trained = {param.name for param in subject.cell.params if param.trained}
+    assert grads.params.keys() == trained
+    assert not trained or any(np.any(array) for array in grads.params.values())
+
+
+def test_the_library_compiles_for_numpy_within_a_minute() -> None:
+    begun = time.perf_counter()
+    for name in rnnc.cells:
+        template = rnnc.cells[name].template
+        sizes = [8 for setting in template.settings if setting.default is None]
+        rnnc.compile(rnnc.cells[name](*sizes), "numpy")
+    assert time.perf_counter() - begun < 60
