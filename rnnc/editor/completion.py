@@ -258,5 +258,5 @@ def _of_the_language(before: str) -> Iterator[Completion]:
     starts = re.fullmatch(r"\s*(.*[;{]\s*)?", before) is not None
     within = (*LITERALS, *OPERATORS, "else", "in")
     words = (*DECLARATIONS, *STATEMENTS, "else") if starts else within
-    for word in words:
-        yield Completion(word, "keyword", KEYWORDS[word])
+    for keyword in words:
+        yield Completion(keyword, "keyword", KEYWORDS[keyword])

@@ -247,7 +247,7 @@ class Engine:
 
         On a device they are run before they are used, on tensors that are no part of the graph.
         """
-        with _disable_current_modes():  # type: ignore[no-untyped-call]
+        with _disable_current_modes():
             return self.program.variant(variant)
 
     # -- running -----------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def test_a_line_is_what_a_state_by_hand_is() -> None:
     nets = [net_of("TauGRU"), net_of("TauGRUByHand")]
     nets[1].load_params(nets[0].params)
     ys, grads = zip(*((net.scan(xs), net.backward(d_ys)) for net in nets), strict=True)
-    np.testing.assert_allclose(*ys, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(ys[0], ys[1], rtol=0, atol=1e-14)
     np.testing.assert_allclose(grads[0].inputs, grads[1].inputs, rtol=0, atol=1e-13)
     for name, gradient in grads[0].params.items():
         np.testing.assert_allclose(gradient, grads[1].params[name], rtol=0, atol=1e-13)

@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from torch import func
 import rnnc
 import rnnc.torch
 from tests.library.subject import SUBJECTS
+from tests.library.subject import Subject as OfLibrary
 
 STEPS, ROWS, MANY = 3, 2, 2
 TOLERANCE: Final = 1e-10
@@ -99,7 +101,7 @@ def jvp(subject: Subject) -> None:
     at, function = subject.first
     x = subject.watched[at].detach()
     v = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=x.dtype)
-    _, moved = func.jvp(function, (x,), (v,))
+    moved = func.jvp(function, (x,), (v,))[1]
     _, back = torch.autograd.functional.jvp(function, (x,), (v,))  # type: ignore[no-untyped-call]
     close(moved, back)  # by reverse mode twice
 
@@ -226,8 +228,12 @@ def library() -> dict[str, Callable[[], Subject]]:
     """Every standard cell with its variants, and what is made of several."""
     found: dict[str, Callable[[], Subject]] = {"chain": chain, "layers": layers}
     for subject in SUBJECTS:
-        found[str(subject)] = lambda s=subject: of_cell(rnnc.cells[s.row.cell](**s.settings))
+        found[str(subject)] = partial(_of_row, subject)
     return found
+
+
+def _of_row(subject: OfLibrary) -> Subject:
+    return of_cell(rnnc.cells[subject.row.cell](**subject.settings))
 
 
 def failures(subject: Subject) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def of_core(name: str) -> Any:
 
 
 SUBJECTS: dict[str, Callable[[], Any]] = {"chain": matrix.chain, "layers": matrix.layers}
-SUBJECTS |= {name: lambda name=name: of_core(name) for name in CORE}
+SUBJECTS |= {name: partial(of_core, name) for name in CORE}
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
