@@ -107,12 +107,17 @@ def jvp(subject: Subject) -> None:
 
 
 def grad(subject: Subject) -> None:
-    found = func.grad(subject.loss)(subject.params, *subject.inputs)
-    watched = subject.watched
-    loss = subject.of_tensors(*watched).square().sum()
-    wanted = torch.autograd.grad(loss, watched[: len(subject.params)])
-    for d, true in zip(found.values(), wanted, strict=True):
-        close(d, true)
+    at, function = subject.first
+    x = subject.watched[at]
+    (wanted,) = torch.autograd.grad(function(x).square().sum(), x)
+    close(func.grad(lambda x: function(x).square().sum())(x.detach()), wanted)
+    if subject.params:
+        found = func.grad(subject.loss)(subject.params, *subject.inputs)
+        watched = subject.watched
+        loss = subject.of_tensors(*watched).square().sum()
+        true = torch.autograd.grad(loss, watched[: len(subject.params)])
+        for d, d_true in zip(found.values(), true, strict=True):
+            close(d, d_true)
 
 
 def vmap(subject: Subject) -> None:
@@ -153,12 +158,13 @@ def jacfwd(subject: Subject) -> None:
 
 def compiled(subject: Subject) -> None:
     torch._dynamo.reset()
-    xs = subject.inputs if len(subject.inputs) > 1 else subject.inputs[0]
+    inputs = subject.watched[len(subject.params) :]
+    xs = tuple(inputs) if len(inputs) > 1 else inputs[0]
     graph: Any = torch.compile(subject.module, fullgraph=True, backend="aot_eager")
-    params = list(subject.module.parameters())
-    found, wanted = ([_all(m(xs)), params] for m in (graph, subject.module))
-    close(found[0], wanted[0])
-    ds = (torch.autograd.grad(y.square().sum(), params) for y in (found[0], wanted[0]))
+    watched = [*subject.module.parameters(), *(x for x in inputs if x.requires_grad)]
+    found, wanted = (_all(module(xs)) for module in (graph, subject.module))
+    close(found, wanted)
+    ds = (torch.autograd.grad(y.square().sum(), watched) for y in (found, wanted))
     for d, true in zip(*ds, strict=True):
         close(d, true)
     torch._dynamo.reset()
