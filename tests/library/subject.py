@@ -137,7 +137,8 @@ class Subject:
     def names(self) -> tuple[str, ...]:
         """Of all that the cell reads."""
         cell = self.cell
-        return tuple(part.name for part in (*cell.params, *cell.states, *cell.inputs))
+        names = [param.name for param in cell.params] + [state.name for state in cell.states]
+        return (*names, *(x.name for x in cell.inputs))
 
     def without(self, outputs: Sequence[str]) -> Outcome:
         """What the program makes of the numbers where these outputs are not used."""

@@ -47,7 +47,8 @@ def test_gradients_are_slopes_of_the_equations(subject: Subject) -> None:
     others = [y.name for y in cell.outputs[1:]]
     found = subject.found if not others else subject.without(others)
     gradients = {**found.d_params, **found.d_carry, **found.d_xs}
-    draws, checked = np.random.default_rng(subject.row.id), set()
+    draws = np.random.default_rng(subject.row.id)
+    checked: set[str] = set()
     first = n.d_ys[cell.outputs[0].name]
 
     def values(drawn: Arrays) -> Arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -58,7 +59,8 @@ def test_second_derivatives_are_slopes_of_gradients(subject: Subject) -> None:
             own | {name: own[name] + sign * WIDTH * d for name, d in along.items()}
             for own, along in zip((n.params, n.carry, n.xs), moving, strict=True)
         ]
-        return by_program(subject.program, Numbers(*moved, n.d_ys, n.d_carry))
+        params, carry, xs = moved
+        return by_program(subject.program, Numbers(params, carry, xs, n.d_ys, n.d_carry))
 
     ahead, behind = gradients(1), gradients(-1)
     for part in ("d_params", "d_carry", "d_xs"):
@@ -86,9 +88,10 @@ def test_steps_and_chunks_are_the_whole(subject: Subject, cuts: str) -> None:
         })  # fmt: skip
         done.append(part)
         carry, _, _ = subject.program.forward(n.params, part.carry, _given(part.xs))
-    parts, d_carry = [], n.d_carry
+    parts: list[Outcome] = []
+    d_carry: Mapping[str, Array] = n.d_carry
     for part in reversed(done):
-        parts.insert(0, by_program(subject.program, replace(part, d_carry=d_carry)))
+        parts.insert(0, by_program(subject.program, replace(part, d_carry=dict(d_carry))))
         d_carry = parts[0].d_carry
     joined = Outcome(
         parts[-1].carry,
@@ -137,7 +140,7 @@ def test_resets_and_lengths_are_separate_runs(subject: Subject) -> None:
     wanted = Outcome(
         beside(reset[1].carry, short.carry),
         rows("ys"),
-        {name: sum(part.d_params[name] for part in (*reset, short)) for name in short.d_params},
+        {name: np.sum([p.d_params[name] for p in (*reset, short)], 0) for name in short.d_params},
         beside(reset[0].d_carry, short.d_carry),
         rows("d_xs"),
     )
