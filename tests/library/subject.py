@@ -40,6 +40,7 @@ def _parts(array: Array, *order: int) -> Array:
 
 FUNCTIONS: Mapping[str, Any] = {
     "T": lambda array: np.swapaxes(array, -1, -2), "log": np.log, "parts": _parts,
+    "re": np.real, "im": np.imag,
     "stack": lambda *arrays, axis=0: np.stack(arrays, axis), "swapaxes": np.swapaxes,
 }  # fmt: skip
 
@@ -116,6 +117,8 @@ class Subject:
             values[tensor.name] = (
                 draws.uniform(0.5, 1.5, shape) if positive else draws.normal(0.0, spread, shape)
             )
+            if tensor.mark == "c":
+                values[tensor.name] = values[tensor.name] + 1j * draws.normal(0.0, spread, shape)
         return values
 
     @cached_property
@@ -148,7 +151,11 @@ class Subject:
 
     def ours(self, name: str, drawn: Arrays) -> Array:
         """What the catalogue's numbers are under one of the cell's names."""
-        text = self.row.takes.get(name, name)
+        whole, _, part = name.rpartition(".")
+        if part in ("re", "im") and name not in self.row.takes:
+            text = f"{part}({self.row.takes.get(whole, whole)})"
+        else:
+            text = self.row.takes.get(name, name)
         value = eval(text, {"__builtins__": {}}, {**FUNCTIONS, **self.sizes, **drawn})
         return np.asarray(value)
 

@@ -1,7 +1,8 @@
 """Every standard cell beside the catalogue's entry that it is, and what its names are there.
 
 `Row("CIFG", 69, {"W": "stack(Wf, Wg, Wo)", ...})`: parameter W of ours is what this expression of
-the catalogue's names gives. Parameters, states and inputs that are not listed have the same name.
+the catalogue's names gives. Parameters, states and inputs that are not listed have the same name;
+the parts of a complex one, `L.re` and `L.im`, are those of what is listed for it.
 """
 
 from collections.abc import Mapping
@@ -191,6 +192,8 @@ TABLE = (
         "h' = (1-z)*h + z*(W@x + b)": "h' = (1-z)*h + z*(W@x)"}, why="ours has no biases"),
     Row("HGRN", 99, {"W": "stack(Wf, Wi, Wg)", "b": "bf", "bound": "lb"}),
     Row("RGLRU", 100, {"W": "stack(Wa, Wx)", "b": "stack(ba, bx)"}),
+    Row("LRU", 101, {"theta": "th", "gamma": "g", "C": "Cm", "D": "Dm"}, {"hidden": "N"}),
+    Row("S4D", 102, {"rate": "lr", "turn": "li", "C": "Cm", "dt": "ld", "D": "Dm"}),
     Row("DampedEMA", 105, {"alpha": "al", "delta": "de", "beta": "be", "eta": "et"}),
     Row("Mamba", 106, {"A": "Al", "D": "Dm"}),
     Row("Mamba2", 107, {"log_a": "al", "D": "Dm"}),

@@ -56,6 +56,8 @@ def test_gradients_are_slopes_of_the_equations(subject: Subject) -> None:
 
     for name, value in subject.drawn.items():
         direction = draws.standard_normal(value.shape)
+        if np.iscomplexobj(value):
+            direction = direction + 1j * draws.standard_normal(value.shape)
         ahead, behind = (
             {**subject.drawn, name: value + step * direction} for step in (NUDGE, -NUDGE)
         )
