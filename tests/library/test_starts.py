@@ -24,6 +24,14 @@ STARTS: Mapping[tuple[str, str], Callable[[Mapping[str, Array]], Array]] = {
     ("Mamba", "A"): lambda p: np.log(1.0 + np.arange(p["A"].shape[1])) + 0 * p["A"],
     ("LMU", "A"): lambda p: np.eye(len(p["A"])) + _legendre(len(p["A"]))[0] / 100,
     ("LMU", "B"): lambda p: _legendre(len(p["B"]))[1] / 100,
+    # The radii are such that as many lie in every ring of one area; what is scaled with them is
+    # sqrt(1 - |eigenvalue|^2).
+    ("LRU", "nu"): lambda p: np.log(-0.5 * np.log((np.arange(len(p["nu"])) + 0.5) / len(p["nu"]))),
+    ("LRU", "gamma"): lambda p: 0.5 * np.log(1 - np.exp(-2 * np.exp(p["nu"]))),
+    ("S4D", "rate"): lambda p: np.full_like(p["rate"], np.log(0.5)),
+    ("S4D", "turn"): lambda p: np.pi * np.arange(len(p["turn"])),
+    ("S4D", "B.re"): lambda p: np.ones_like(p["B.re"]),
+    ("S4D", "B.im"): lambda p: np.zeros_like(p["B.im"]),
 }
 
 
