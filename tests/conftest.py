@@ -15,7 +15,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from rnnc.runtime.backends import has_cuda
+if "PYTEST_XDIST_WORKER" in os.environ:  # before NumPy is: a process for each processor is enough
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from rnnc.runtime.backends import has_cuda  # noqa: E402
 
 os.environ.setdefault("RNNC_BACKEND", "numpy")
 if not has_cuda():
