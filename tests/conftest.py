@@ -19,7 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before NumPy is: a process for each p
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from rnnc.runtime.backends import has_cuda  # noqa: E402
+from rnnc.runtime.backends import has_cuda
 
 os.environ.setdefault("RNNC_BACKEND", "numpy")
 if not has_cuda():
