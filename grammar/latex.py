@@ -319,6 +319,9 @@ class _Names:
         if name == "complex" and len(plain) == 2:
             re, im = self.text(plain[0]), self._within(plain[1], LEVELS["*"])
             return f"{re} + \\mathrm{{i}}\\, {im}", LEVELS["+"]
+        if name == "conv2d" and len(plain) == 2:
+            a, b = (self._within(part, LEVELS["@"]) for part in plain)
+            return f"{a} \\ast {b}", LEVELS["*"]
         if name == "where" and len(plain) == 3:
             test, a, b = map(self.text, plain)
             rows = f"{a} & \\text{{if }} {test} \\\\ {b} & \\text{{else}}"

@@ -276,7 +276,7 @@ class NotSupportedYet(Problem):
 
         y = fft(x)
 
-    Random draws, `fft` and `conv2d` are such.
+    Random draws, `fft` and `ifft` are such.
     """
 
     code = "not-supported-yet"

@@ -17,6 +17,7 @@ from . import (
     arrange,
     complex_functions,
     gradients,
+    images,
     inner_gradient,
     matrices,
     products,
@@ -194,6 +195,8 @@ _declare("eye", "n", "the identity matrix [n, n]", arrange.eye)
 _declare("tril", "M", "zeros above the diagonal", arrange.tril)
 _declare("triu", "M", "zeros below the diagonal", arrange.triu)
 _declare("solve", "A b", "the x of A @ x = b: [n, n], [n] or [n, m]", matrices.solve)
+_declare("conv2d", "K X", "[C, D, k, k], [D, h, w] -> [C, h, w]: cross-correlation, zeros around",
+         images.conv2d)  # fmt: skip
 _declare("matrix_exp", "A", "the exponential of a square matrix", matrices.matrix_exp)
 
 # -- of a step in a stream ---------------------------------------------------------------------
@@ -206,5 +209,4 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("dropout", "bernoulli", "normal"), "random draws"),
     "training": "the training flag",
     **dict.fromkeys(("fft", "ifft"), "Fourier transforms"),
-    "conv2d": "convolution",
 }

@@ -133,6 +133,8 @@ def _sums(order: list[Node], step: set[Node], after: dict[Node, Node]) -> dict[N
         stacked = tuple(after[a] for a in node.args)
         if node in step and node.op.name in LINEAR:
             sums[node] = rebuild(node, tuple(sums[a] for a in node.args))
+        elif any(_repeats(a, step) for a in node.args):
+            sums[node] = apply("accumulate", node)
         elif node in step and node.op.name in SUMMING and _over_time(stacked):
             sums[node] = apply(node.op, *stacked, attr=SUMMING[node.op.name](node.attr))
         elif node.op.name == "at":
@@ -142,6 +144,26 @@ def _sums(order: list[Node], step: set[Node], after: dict[Node, Node]) -> dict[N
         else:
             sums[node] = apply("accumulate", node)
     return sums
+
+
+def _repeats(node: Node, step: set[Node]) -> bool:
+    """Whether a value of the step has some other value many times over, as a convolution's places.
+
+    For all t it would be as many times what is kept; a step has it in the cache.
+    """
+    while node.op.view and node.args:
+        node = node.args[0]
+    if node.op.name != "concat" or node not in step:
+        return False
+    sources = {_source(piece) for piece in node.args}
+    return elements(node) > SHRINKING * sum(map(elements, sources))
+
+
+def _source(node: Node) -> Node:
+    """The value that `node` is a part of, or that it has with zeros around."""
+    while node.args and (node.op.view or node.op.name in ("at", "pad")):
+        node = node.args[0]
+    return node
 
 
 def _over_time(operands: tuple[Node, ...]) -> bool:

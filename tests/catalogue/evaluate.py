@@ -53,6 +53,19 @@ def _round_straight_through(v: Any) -> Any:
     return np.rint(np.real(v)) + 1j * np.imag(v) if np.iscomplexobj(v) else np.rint(v)
 
 
+def _convolution(kernel: Array, image: Array) -> Array:
+    """Place by place: the sum of the kernel times what lies around, with zeros beyond the edges."""
+    k = kernel.shape[-1] // 2
+    wide = np.pad(image, ((0, 0), (k, k), (k, k)))
+    _, height, width = image.shape
+    found = np.zeros((len(kernel), height, width))
+    for row in range(height):
+        for column in range(width):
+            around = wide[:, row : row + 2 * k + 1, column : column + 2 * k + 1]
+            found[:, row, column] = np.sum(kernel * around, axis=(1, 2, 3))
+    return found
+
+
 def _split(v: Array, parts: int) -> Sequence[Array]:
     return np.split(v, parts)
 
@@ -62,6 +75,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "LN": _layer_norm,
     "absv": np.abs,
     "antiW": _skew_minus_identity,
+    "conv": _convolution,
     "conj": np.conj,
     "cos": np.cos,
     "cplx": lambda a, b: a + 1j * b,

@@ -16,8 +16,6 @@ from tests.catalogue.entry import Entry, Tensor
 # What each entry needs that the language refuses for now, by id: a word of the entry's source.
 REFUSED: Mapping[int, str] = {
     29: "fft",
-    63: "conv2d",
-    85: "conv2d",
 }
 
 # The catalogue's function, and the language's of the same meaning.

@@ -58,6 +58,7 @@ def right(expression: str) -> str:
         ("x - dt * grad(x @ s @ x + dt, s)",
          "x_{t} - \\mathrm{dt}_{t}\\, \\nabla_{s_{t-1}}\\, "
          "\\left(x_{t}\\, s_{t-1}\\, x_{t} + \\mathrm{dt}_{t}\\right)"),
+        ("conv2d(s, x + h) + x", "s_{t-1} \\ast \\left(x_{t} + h_{t-1}\\right) + x_{t}"),
         ("matrix_exp(s - s.T) @ h", "e^{s_{t-1} - s_{t-1}^{\\top}}\\, h_{t-1}"),
         ("solve(s, x + h) * 2", "s_{t-1}^{-1}\\, \\left(x_{t} + h_{t-1}\\right) \\cdot 2"),
         ("solve(s.T, s @ h)",

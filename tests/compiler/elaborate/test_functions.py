@@ -42,6 +42,11 @@ def _selu(a: Any) -> Any:
     return 1.0507009873554805 * np.where(a > 0, a, 1.6732632423543772 * np.expm1(a))
 
 
+def convolution(kernel: Any, image: Any) -> Any:
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(image, 1), kernel.shape)
+    return np.einsum("ijkl,kl->ij", windows, kernel)
+
+
 CASES: dict[str, Callable[..., Any]] = {
     "sigmoid(v)": lambda v, **_: 1 / (1 + np.exp(-v)),
     "tanh(m)": lambda m, **_: np.tanh(m),
@@ -130,6 +135,7 @@ CASES: dict[str, Callable[..., Any]] = {
     "diag(v)": lambda v, **_: np.diag(v),
     "diagonal(q)": lambda q, **_: np.diagonal(q),
     "diagonal(c[:, :, 0:3])": lambda c, **_: np.diagonal(c[:, :, 0:3], axis1=-2, axis2=-1),
+    "conv2d(reshape(q, [1, 1, 3, 3]), c[0:1])": lambda q, c, **_: convolution(q, c[0])[None],
     "solve(q, m)": lambda q, m, **_: np.linalg.solve(q, m),
     "solve(q + q.T, q[0])": lambda q, **_: np.linalg.solve(q + q.T, q[0]),
     "matrix_exp(q)": lambda q, **_: exponential(q),
