@@ -34,7 +34,7 @@ def _solve_pullback(ct: Any, y: Any, a: Any, b: Any) -> tuple[Any, Any]:
     turned = a.then("transpose", attr=(*range(rank - 2), rank - 1, rank - 2))
     d_b = turned.then("solve", ct)
     summed = "".join(sorted((d_b.type.axes | y.type.axes) - a.type.axes))
-    lead, (row, column, inner) = ascii_lowercase[: rank - 2], ascii_lowercase[rank - 2 : rank + 1]
+    lead, row, column, inner = ascii_lowercase[: rank - 2], *ascii_lowercase[rank - 2 : rank + 1]
     spec = f"{lead}{row}{column},{lead}{inner}{column}->{lead}{row}{inner}"
     return -d_b.then("einsum", y, attr=(spec, summed)), d_b
 
