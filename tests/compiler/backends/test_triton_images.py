@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from rnnc.compiler.library import load
 from rnnc.compiler.mapping import ALTERNATING, Mapping
 from tests.compiler.backends.triton_runs import Pair, by_triton, programs_of
 from tests.compiler.hand_built import Numbers
 from tests.compiler.run_scans import by_oracle
+from tests.compiler.topics import LIBRARIES
 from tests.tolerance import Bound, assert_within
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.torch
 
-IMAGES = load(Path(__file__).parents[1] / "images.rnn")
+IMAGES = LIBRARIES["images"]
 SIZES = {"ConvLSTM": (1, 2, 3, 2), "Deep": (2, 3, 2), "Kernel": (2, 3)}
 
 

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from rnnc.compiler.ir import Cell
-from rnnc.compiler.library import load, loads
+from rnnc.compiler.library import loads
 from rnnc.compiler.mapping import ALTERNATING, Mapping
 from rnnc.compiler.pipeline import Goal, compile_cell
 from tests.compiler.backends.triton_runs import Pair, by_triton, programs_of
 from tests.compiler.hand_built import Numbers
 from tests.compiler.run_scans import by_oracle
+from tests.compiler.topics import cell_of, names_of
 from tests.tolerance import Bound, assert_within
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.torch
 
-MATRICES = load(Path(__file__).parents[1] / "matrices.rnn")
-SIZES = {"ByState": (3, 2)}
+MATRICES = names_of("matrices")
 IN_LOOP = ("ByState", "Turning")
 LOOP = Mapping("loop", rows=4)
 RUNS = [(name, ALTERNATING) for name in MATRICES]
 RUNS += [(name, LOOP) for name in MATRICES if name not in IN_LOOP]  # no kernel solves equations
 BOUNDS = {"float64": Bound(1e-12, 1e-11), "float32": Bound(1e-5, 3e-5)}
-
-
-def cell_of(name: str) -> Cell:
-    return MATRICES[name](*SIZES.get(name, (4,)))
 
 
 @pytest.mark.parametrize("dtype", BOUNDS)

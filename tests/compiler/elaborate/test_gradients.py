@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,20 +9,19 @@ import pytest
 
 import rnnc
 from rnnc.compiler import oracle
-from rnnc.compiler.ir import Cell
 from rnnc.compiler.library import loads
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.compiler.tangent import tangent
 from rnnc.runtime.program import Program
 from tests.compiler.hand_built import Array, Numbers
 from tests.compiler.run_scans import by_oracle
+from tests.compiler.topics import LIBRARIES, cell_of, names_of, path_of
 from tests.runtime.run_program import by_program
 from tests.tolerance import Bound, assert_within
 
 BOUND = Bound(1e-13, 1e-12)
 STEPS, ROWS = 6, 3
-PATH = Path(__file__).parents[1] / "gradients.rnn"
-GRADIENTS = loads(PATH.read_text(encoding="utf-8"))
+GRADIENTS = LIBRARIES["gradients"]
 
 # Slope of each surrogate, as the documentation has it.
 SLOPES: dict[str, Any] = {
@@ -77,7 +75,7 @@ def test_a_clipped_cotangent_is_clipped_at_every_step_and_row() -> None:
 
 
 def test_cutting_a_sequence_into_calls_clips_the_same() -> None:
-    net = rnnc.Recur(rnnc.load(PATH).Clipped(4), dtype="float64", seed=1)
+    net = rnnc.Recur(rnnc.load(path_of("gradients")).Clipped(4), dtype="float64", seed=1)
     draws = np.random.default_rng(0)
     xs, d_ys = draws.standard_normal((2, 6, 2, 4))
     net.scan(xs)
@@ -108,20 +106,18 @@ def test_the_value_goes_forward_and_the_derivative_back() -> None:
     np.testing.assert_allclose(found.d_carry["h"], d_h, rtol=1e-12)
 
 
-def cells() -> dict[str, Cell]:
-    return {name: GRADIENTS[name](3) for name in GRADIENTS}
-
-
-@pytest.mark.parametrize("name", cells())
+@pytest.mark.parametrize("name", names_of("gradients"))
 def test_programs_of_tangents_and_second_derivatives_are_the_oracles(name: str) -> None:
-    whole = tangent(cells()[name])
+    whole = tangent(cell_of(name))
     n = Numbers.draw(whole, STEPS, ROWS)
     assert_within(by_program(Program(whole, "float64"), n), by_oracle(whole, n), BOUND)
 
 
 def test_a_tangent_is_not_clipped() -> None:
     cell = GRADIENTS.Clipped(3)
-    plain = PATH.read_text(encoding="utf-8").replace("clip_gradient(h, -0.1, 0.2)", "h")
+    plain = (
+        path_of("gradients").read_text(encoding="utf-8").replace("clip_gradient(h, -0.1, 0.2)", "h")
+    )
     whole, wanted = tangent(cell), tangent(loads(plain).Clipped(3))
     n = Numbers.draw(whole, STEPS, ROWS)
     for found, expected in zip(

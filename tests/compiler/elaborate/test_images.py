@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from rnnc.compiler.ir import Cell
-from rnnc.compiler.library import load, loads
+from rnnc.compiler.library import loads
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.compiler.tangent import tangent
 from rnnc.runtime.program import Program
 from tests.compiler.elaborate.sources import value
 from tests.compiler.hand_built import Array, Numbers
 from tests.compiler.run_scans import by_oracle
+from tests.compiler.topics import cell_of, names_of
 from tests.runtime.run_program import by_program
 from tests.tolerance import Bound, assert_within
 
-IMAGES = load(Path(__file__).parents[1] / "images.rnn")
-SIZES = {"ConvLSTM": (2, 3, 4, 5), "Deep": (2, 3, 4), "Kernel": (3, 5)}
 BOUND = Bound(1e-12, 1e-11)
-
-
-def cell_of(name: str) -> Cell:
-    return IMAGES[name](*SIZES[name])
 
 
 def by_loops(kernel: Array, image: Array) -> Array:
@@ -76,7 +68,7 @@ def test_values_and_gradients_are_torchs(kernel: tuple[int, ...], image: tuple[i
     np.testing.assert_allclose(value(of(count, "X"), given), x.grad.numpy(), atol=1e-12)
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("name", names_of("images"))
 def test_programs_are_the_oracles(name: str) -> None:
     for cell in (cell_of(name), tangent(cell_of(name))):
         n = Numbers.draw(cell, steps=4, rows=3)

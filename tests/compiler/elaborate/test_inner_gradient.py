@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rnnc.compiler.ir import Cell
-from rnnc.compiler.library import load, loads
+from rnnc.compiler.library import loads
 from rnnc.compiler.tangent import tangent
 from rnnc.runtime.program import Program
 from tests.compiler.elaborate.sources import body, codes_of_body, run, value
 from tests.compiler.hand_built import Array, Numbers
 from tests.compiler.run_scans import by_oracle
+from tests.compiler.topics import SIZES, cell_of, names_of, path_of
 from tests.runtime.run_program import by_program
 from tests.tolerance import Bound, assert_within
 
-INNER = load(Path(__file__).parents[1] / "inner_gradients.rnn")
-SIZES = {"TTTLinear": (3, 4, 2), "TTTMLP": (3, 4), "Titans": (3, 4, 2)}
+INNER = names_of("inner_gradients")
 NUDGE = 1e-6
 BOUND = Bound(1e-12, 1e-11)
-
-
-def cell_of(name: str) -> Cell:
-    return INNER[name](*SIZES.get(name, (3,)))
 
 
 def by_differences(expression: str, name: str, arrays: dict[str, Array]) -> Array:
@@ -155,11 +149,11 @@ EXPLICIT = {
 
 @pytest.mark.parametrize("name", EXPLICIT)
 def test_it_equals_the_gradient_written_out(name: str) -> None:
-    source = (Path(__file__).parents[1] / "inner_gradients.rnn").read_text(encoding="utf-8")
+    source = path_of("inner_gradients").read_text(encoding="utf-8")
     assert source.count(EXPLICIT[name][0]) >= 1
     cell, written = cell_of(name), loads(source.replace(*EXPLICIT[name]))[name]
     n = Numbers.draw(cell, steps=4, rows=3)
-    wanted = by_oracle(written(*SIZES.get(name, (3,))), n)
+    wanted = by_oracle(written(*SIZES.get(name, (4,))), n)
     assert_within(by_program(Program(cell, "float64"), n), wanted, BOUND)
 
 

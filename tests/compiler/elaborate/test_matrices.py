@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ import pytest
 
 from rnnc.compiler import library
 from rnnc.compiler.derive import jvp
-from rnnc.compiler.ir import Cell, leaf
-from rnnc.compiler.library import load
+from rnnc.compiler.ir import leaf
 from rnnc.compiler.oracle import evaluate
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.compiler.shapes import Type
@@ -22,18 +20,14 @@ from tests.compiler.backends.allowed_source import findings
 from tests.compiler.elaborate.sources import value
 from tests.compiler.hand_built import Array, Numbers
 from tests.compiler.run_scans import by_oracle
+from tests.compiler.topics import cell_of, names_of
 from tests.exponential import exponential
 from tests.runtime.run_program import by_program
 from tests.tolerance import Bound, assert_within
 
-MATRICES = load(Path(__file__).parents[1] / "matrices.rnn")
-SIZES = {"ByState": (3, 2)}
+MATRICES = names_of("matrices")
 BOUND = Bound(1e-12, 1e-11)
 NUDGE = 1e-6
-
-
-def cell_of(name: str) -> Cell:
-    return MATRICES[name](*SIZES.get(name, (4,)))
 
 
 def drawn(n: int, norm: float, seed: int, *, skew: bool = False) -> Array:
