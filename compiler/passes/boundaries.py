@@ -21,7 +21,8 @@ PLACED = "placed"  # the mask of resets to values of the caller's, which are inp
 OVER_TIME = frozenset("TB")
 
 # What a padded step computes on. Its results are discarded, but 0 * inf is NaN in a derivative,
-# and 1 is where norms, logarithms, roots and quotients of an input are finite.
+# and 1 is where norms, logarithms, roots and quotients of an input are finite. With another 1 on
+# its diagonal a matrix has an inverse, too.
 PADDING = 1.0
 
 
@@ -63,8 +64,7 @@ def boundaries(scan: Scan, masks: tuple[str, ...]) -> Scan:
     if "valid" in now:
         for sequence in scan.inputs:
             x = apply("at", sequence)
-            fill = const(PADDING if x.type.kind == "real" else 0.0, x.type.shape, x.type.kind)
-            entering[x] = _choose(now["valid"], x, fill)
+            entering[x] = _choose(now["valid"], x, _filling(x))
     found = substitute(scan.roots(), entering)
     carries, outs = [], []
     held: dict[Node, Node] = {}  # what a step makes of a state -> the same, held when padded
@@ -85,6 +85,16 @@ def boundaries(scan: Scan, masks: tuple[str, ...]) -> Scan:
         outs.append(Value(out.name, apply("stack", value)))
     inputs = (*scan.inputs, *given.values(), *places.values())
     return replace(scan, inputs=inputs, carries=tuple(carries), outs=tuple(outs))
+
+
+def _filling(x: Node) -> Node:
+    """What an input is in a padded step."""
+    shape = tuple(int(dim) for dim in x.type.shape)
+    fill = const(PADDING if x.type.kind == "real" else 0.0, shape, x.type.kind)
+    if x.type.kind != "real" or len(shape) < 2 or shape[-1] != shape[-2]:
+        return fill
+    row, column = (apply("iota", attr=(shape, len(shape) - at)) for at in (2, 1))
+    return row.then("eq", column).then("where", 2 * PADDING, fill)
 
 
 def placed_name(state: str) -> str:

@@ -18,7 +18,7 @@ from rnnc.compiler.tangent import tangent
 from rnnc.runtime.program import Program
 from tests.compiler.backends.allowed_source import findings
 from tests.compiler.elaborate.sources import value
-from tests.compiler.hand_built import Array, Numbers
+from tests.compiler.hand_built import Array, Numbers, draw_masks
 from tests.compiler.run_scans import by_oracle
 from tests.compiler.topics import cell_of, names_of
 from tests.exponential import exponential
@@ -163,3 +163,16 @@ def test_a_singular_matrix_is_nan_in_its_own_row() -> None:
     ys = by_program(Program(cell, "float64"), n).ys["h'"]
     np.testing.assert_array_equal(ys[0, 0], n.carry["h"][0] / [2.0, 4.0])
     np.testing.assert_array_equal(np.isnan(ys[:, :, 0]), [[False, True, True]] * 2)
+
+
+def test_padding_has_an_inverse() -> None:
+    """What a step is given past a row's length must not make its gradients NaN."""
+    text = """
+    cell C(n): (h[n], A[n, n]) -> (h', h') {
+        param w[n]
+        h' = solve(A, w * h + 1) + matrix_exp(A) @ w
+    }
+    """
+    cell = library.loads(text).C(3)
+    n, masks = Numbers.draw(cell, steps=4, rows=3), draw_masks(("valid",), 4, 3)
+    assert_within(by_program(Program(cell, "float64"), n, masks), by_oracle(cell, n, masks), BOUND)
