@@ -23,18 +23,19 @@ def clip_gradient(site: Site, value: Operand, low: Operand, high: Operand) -> Va
     """The value; what comes back for it, element by element, is kept between two bounds.
 
     Raises:
-        BadArgument: it is the same for every row and step, or the bounds are the wrong way round.
+        BadArgument: it is the same for every row and step, or 0 is not within the bounds.
     """
     for operand in (value, low, high):
         need_kind(site, operand, "real")
-    a, b = low.value, high.value
-    if is_known(a) and is_known(b) and a > b:
-        raise BadArgument(
-            f"'{site.name}' needs a lower bound that is not above the upper one",
-            low.span,
-            f"this is {describe(a)}",
-            related=[(high.span, f"this is {describe(b)}")],
-        )
+    for bound, lies in ((low, "at most"), (high, "at least")):
+        amount = bound.value
+        if is_known(amount) and (amount > 0 if bound is low else amount < 0):
+            raise BadArgument(
+                f"this bound of '{site.name}' must be {lies} 0",
+                bound.span,
+                f"this is {describe(amount)}",
+                notes=["where nothing comes back, nothing must be made of it"],
+            )
     if is_known(value.value):
         return value.value
     node = tensor(site, value)
