@@ -274,9 +274,9 @@ class OutsideStep(Problem):
 class NotSupportedYet(Problem):
     """The language has this, and this version of the compiler does not.
 
-        y = fft(x)
+        y = dropout(x, 0.5)
 
-    Random draws, `fft` and `ifft` are such.
+    Random draws are such.
     """
 
     code = "not-supported-yet"

@@ -16,6 +16,7 @@ from ..ops.gradient import SLOPES
 from . import (
     arrange,
     complex_functions,
+    fourier,
     gradients,
     images,
     inner_gradient,
@@ -77,7 +78,7 @@ FUNCTIONS: dict[str, Function] = {}
 _TAKE_COMPLEX = frozenset({
     "real", "imag", "conj", "abs", "exp", "sqrt", "rsqrt", "square", "identity", "where",
     "stop_gradient", "sum", "mean", "cumsum", "cumprod", "concat", "split", "reshape", "broadcast",
-    "roll", "flip", "outer", "einsum", "diag", "diagonal", "tril", "triu", "delay",
+    "roll", "flip", "outer", "einsum", "diag", "diagonal", "tril", "triu", "delay", "fft", "ifft",
 })  # fmt: skip
 
 
@@ -195,6 +196,8 @@ _declare("eye", "n", "the identity matrix [n, n]", arrange.eye)
 _declare("tril", "M", "zeros above the diagonal", arrange.tril)
 _declare("triu", "M", "zeros below the diagonal", arrange.triu)
 _declare("solve", "A b", "the x of A @ x = b: [n, n], [n] or [n, m]", matrices.solve)
+_declare("fft", "x", "discrete Fourier transform along the last axis; complex", fourier.fft)
+_declare("ifft", "x", "its inverse", fourier.ifft)
 _declare("conv2d", "K X", "[C, D, k, k], [D, h, w] -> [C, h, w]: cross-correlation, zeros around",
          images.conv2d)  # fmt: skip
 _declare("matrix_exp", "A", "the exponential of a square matrix", matrices.matrix_exp)
@@ -208,5 +211,4 @@ _declare("delay", "x k", "x, k steps ago; 0 where that is before the start", str
 REFUSED: dict[str, str] = {
     **dict.fromkeys(("dropout", "bernoulli", "normal"), "random draws"),
     "training": "the training flag",
-    **dict.fromkeys(("fft", "ifft"), "Fourier transforms"),
 }

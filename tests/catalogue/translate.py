@@ -13,11 +13,6 @@ from dataclasses import dataclass, field
 
 from tests.catalogue.entry import Entry, Tensor
 
-# What each entry needs that the language refuses for now, by id: a word of the entry's source.
-REFUSED: Mapping[int, str] = {
-    29: "fft",
-}
-
 # The catalogue's function, and the language's of the same meaning.
 _SPELLING: Mapping[str, str] = {
     "absv": "abs",

@@ -92,6 +92,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "diagonal(q)": lambda q, **_: np.diagonal(q),
     "tril(c)": lambda c, **_: np.tril(c),
     "triu(m)": lambda m, **_: np.triu(m),
+    "fft(m)": lambda m, **_: np.fft.fft(m),
+    "fft(v)": lambda v, **_: np.fft.fft(v),
+    "ifft(c)": lambda c, **_: np.fft.ifft(c),
 }
 
 

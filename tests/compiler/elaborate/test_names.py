@@ -60,7 +60,10 @@ def test_a_refused_word_may_be_a_name_of_ones_own() -> None:
 
 def test_every_refused_word_of_a_file_is_listed() -> None:
     text = "cell T(n): ((), x[n]) -> ((), y) {{\ny = {}\n}}\n"
-    first, second = text.format("fft + fft * ifft(x)"), text.format("dropout(x, fft(x))")
+    first, second = (
+        text.format("normal + normal * training(x)"),
+        text.format("dropout(x, normal(x))"),
+    )
     both = first + second.replace("T", "U")
     assert codes(both, 3) == ["not-supported-yet"] * 4
 
