@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .ir import Cell, Node, Param, State, Value, leaf, relabel
+from .ir import Beside, Cell, Node, Param, State, Value, leaf, relabel
 from .rewrite import substitute
 from .shapes import TypeProblem
 
@@ -38,6 +38,7 @@ def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
     paths = paths or [str(at) for at in range(len(cells))]
     params: list[Param] = []
     states: list[State] = []
+    beside: list[Beside] = []
     named: list[Value] = []
     inputs = tuple(Value(x.name, leaf("input", x.name, x.node.type)) for x in cells[0].inputs)
     feeding: tuple[Value, ...] = inputs
@@ -52,6 +53,10 @@ def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
         for state in cell.states:
             node = leaf("carry", f"{path}.{state.name}", state.node.type, state.node.span)
             mapping[state.node] = node
+        for each in cell.beside:
+            name = f"{path}.{each.name}"
+            mapping[each.node] = leaf("input", name, each.node.type, each.node.span)
+            beside.append(replace(each, name=name, node=mapping[each.node]))
         roots = [o.node for o in cell.outputs]
         roots += [node for s in cell.states for node in (s.new, s.initial)]
         roots += [value.node for value in cell.named]
@@ -78,6 +83,7 @@ def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
         outputs=feeding,
         input_is_tuple=cells[0].input_is_tuple,
         output_is_tuple=cells[-1].output_is_tuple,
+        beside=tuple(beside),
         named=tuple(named),
         origin=_chained(cells) if numbered else None,
     )

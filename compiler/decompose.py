@@ -109,6 +109,7 @@ def _depths(cell: Cell, paths: Sequence[str]) -> dict[Node, int]:
     """Node -> the last link of which it reads a parameter or a state; -1 for none."""
     depths: dict[Node, int] = {}
     leaves = {p.name: p.node for p in cell.params} | {s.name: s.node for s in cell.states}
+    leaves |= {x.name: x.node for x in cell.beside}
     for name, node in leaves.items():
         depths[node] = paths.index(name.partition(".")[0])
     for node in toposort(_roots(cell)):
@@ -143,12 +144,14 @@ def _link(cell: Cell, path: str, before: Node | None, after: Node | None) -> Cel
 
     params = [p for p in cell.params if own(p.name)]
     states = [s for s in cell.states if own(s.name)]
+    beside = [x for x in cell.beside if own(x.name)]
     inputs = cell.inputs
     mapping: dict[Node, Node] = {}
     if before is not None:
         inputs = (Value("x", leaf("input", "x", before.type)),)
         mapping[before] = inputs[0].node
     leaves = {p.name: p.node for p in params} | {s.name: s.node for s in states}
+    leaves |= {x.name: x.node for x in beside}
     for name, node in leaves.items():
         mapping[node] = leaf(node.op.name, name.removeprefix(prefix), node.type, node.span)
     outputs = cell.outputs if after is None else (Value(OUTPUT, after),)
@@ -174,5 +177,8 @@ def _link(cell: Cell, path: str, before: Node | None, after: Node | None) -> Cel
         span=cell.span,
         input_is_tuple=before is None and cell.input_is_tuple,
         output_is_tuple=after is None and cell.output_is_tuple,
+        beside=tuple(
+            replace(x, name=x.name.removeprefix(prefix), node=mapping[x.node]) for x in beside
+        ),
         named=tuple(Value(v.name.removeprefix(prefix), found[v.node]) for v in named),
     )

@@ -93,6 +93,7 @@ class _Widening:
             states=tuple(map(self._state, member.states)),
             inputs=tuple(inputs),
             outputs=tuple(Value(y.name, self._wide(y.node)) for y in member.outputs),
+            beside=tuple(replace(x, node=self.found.get(x.node, x.node)) for x in member.beside),
             named=tuple(Value(v.name, self.found[v.node]) for v in member.named),
             ensemble=Ensemble(member, int(self.count)),
             origin=self._origin(),
@@ -102,6 +103,7 @@ class _Widening:
         """What each member has of its own."""
         yield from (param.node for param in self.member.params)
         yield from (state.node for state in self.member.states)
+        yield from (x.node for x in self.member.beside if x.source != "training")
         if not self.shared_inputs:
             yield from (x.node for x in self.member.inputs)
 

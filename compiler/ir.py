@@ -26,7 +26,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..grammar.source import Span
 from .ops import OPS, Op
@@ -86,7 +86,8 @@ class Node:
 LEAVES = frozenset({"param", "input", "carry"})  # the ops of what a graph is given
 
 TANGENT = ":"  # in the names of what belongs to a derivative in forward mode, and in no others
-HIDDEN = "@"  # in the names of states that the compiler adds, `t@0`, `x@2`, and in no others
+HIDDEN = "@"  # in the names of what the compiler adds, `t@0`, `x@2`, and in no others
+CLOCK = f"t{HIDDEN}0"  # the state that counts steps
 VALID = "mask.valid"  # the input that says which steps of a row count; any other mask names few
 
 _shared: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
@@ -218,6 +219,22 @@ class Value:
     node: Node
 
 
+Source: TypeAlias = Literal["training", "uniform", "normal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a step reads beside its inputs: whether the net trains, or a random draw.
+
+    `node` is a leaf "input", axes {B}: a truth value; or numbers of (0, 1], or of the standard
+    normal distribution, drawn anew for each element, row and step.
+    """
+
+    name: str
+    node: Node
+    source: Source
+
+
 @dataclass(frozen=True, slots=True)
 class Ensemble:
     """Several of one cell, along the first trailing axis of what each has of its own."""
@@ -240,6 +257,7 @@ class Cell:
     span: Span | None = None
     input_is_tuple: bool = False  # `(a, b)` in the header, against a lone `x`
     output_is_tuple: bool = False
+    beside: tuple[Beside, ...] = ()  # see `mode`: in training and out of it, they are gone
     named: tuple[Value, ...] = ()  # what equations call values, in their order; by path
     origin: Made | None = None  # what makes it again; None where it was built by hand
     ensemble: Ensemble | None = None  # what it has several of; None of any other cell

@@ -16,6 +16,7 @@ from .backends import Module
 from .backends.to_numpy import to_numpy
 from .ir import Cell, Plan, Scan, Scans
 from .mapping import Extent, Mapping
+from .mode import in_mode
 from .passes.boundaries import boundaries
 from .passes.classify import Recurrence, classify
 from .passes.differentiate import differentiate
@@ -91,8 +92,8 @@ def each(step: Callable[[Scan], Scan]) -> Callable[[Scans, Goal], Scans]:
     return run
 
 
-def _scan(cell: Cell, _goal: Goal) -> Scans:
-    return Scans(scan(cell))
+def _scan(cell: Cell, goal: Goal) -> Scans:
+    return Scans(scan(in_mode(cell, training=goal.record)))
 
 
 def _boundaries(scans: Scans, goal: Goal) -> Scans:

@@ -56,6 +56,7 @@ def tangent(cell: Cell) -> Cell:
             *cell.outputs,
             *(Value(prefix + o.name, _tangent(found, o.node)) for o in cell.outputs),
         ),
+        beside=cell.beside,
         span=cell.span,
         input_is_tuple=True,
         output_is_tuple=True,

@@ -11,8 +11,9 @@ what such a text says (see `text_reader`).
                 "step t" ["backwards"] ["carry" NAMES] {equation | result}
                 ["after" {equation | result}]
     sizes     = "sizes" {SIZE "=" INTEGER}                                  names for sizes in types
-    declared  = ("param" | "const" | "input" | "state" | "carry") NAME ":" type ["=" INITIALISER
+    declared  = DECLARATION NAME ":" type ["=" INITIALISER
                 ["for each of" SHAPE]]                                      members of an ensemble
+    DECLARATION = "param" | "const" | "input" | "beside" | "state" | "carry"
     result    = ("init" | "initial" | "state" | "carry" | "output" | "out") NAME "=" operand
     equation  = NAME ":" type "=" expr ["#" LINE ":" COLUMN]
     expr      = operand INFIX operand | NAME "[t]" | operand "[" {FROM ":" TO} "]"
@@ -104,7 +105,8 @@ def excerpt(node: Node, depth: int = 2) -> str:
 def _cell_lines(cell: Cell, comments: bool) -> Iterator[str]:
     order = toposort(roots(cell))
     leaves = [p.node for p in cell.params] + [s.node for s in cell.states]
-    writer = _Writer(order, leaves + [x.node for x in cell.inputs], comments)
+    leaves += [x.node for x in (*cell.inputs, *cell.beside)]
+    writer = _Writer(order, leaves, comments)
     inputs = _tuple(cell.inputs, cell.input_is_tuple)
     yield f"cell {cell.name}: {inputs} -> {_tuple(cell.outputs, cell.output_is_tuple)}"
     if cell.settings:
@@ -122,6 +124,8 @@ def _cell_lines(cell: Cell, comments: bool) -> Iterator[str]:
         yield f"state {writer.declared(state.node)}"
     for x in cell.inputs:
         yield f"input {writer.declared(x.node)}"
+    for x in cell.beside:
+        yield f"beside {writer.declared(x.node)} = {x.source}"
     yield "step"
     yield from map(writer.equation, writer.equations(order))
     for param in cell.params:

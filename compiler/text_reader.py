@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 from .ir import (
+    Beside,
     Carry,
     Cell,
     Init,
@@ -18,6 +19,7 @@ from .ir import (
     Param,
     Scan,
     Scans,
+    Source,
     State,
     Value,
     apply,
@@ -108,10 +110,16 @@ class _Reader:
         )
         xs = tuple(Value(x, self.nodes[x]) for x in self.declared.get("input", ()))
         ys = tuple(Value(y, self.results["output", y]) for y in _names(outputs))
+        beside = tuple(self.beside(x) for x in self.declared.get("beside", ()))
         return Cell(
-            name, self.settings, tuple(params), states, xs, ys,
+            name, self.settings, tuple(params), states, xs, ys, beside=beside,
             input_is_tuple=inputs.startswith("("), output_is_tuple=outputs.startswith("("),
         )  # fmt: skip
+
+    def beside(self, name: str) -> Beside:
+        source = self.inits[name].name
+        assert source in get_args(Source), "what stands beside inputs is drawn, or a mode"
+        return Beside(name, self.nodes[name], source)  # type: ignore[arg-type]
 
     def scan(self, name: str) -> Scan:
         self.read()
@@ -157,7 +165,7 @@ class _Reader:
         self, word: str, name: str, type_: str, init: str | None, args: str | None,
         members: str | None,
     ) -> None:  # fmt: skip
-        op = {"const": "param", "state": "carry"}.get(word, word)
+        op = {"const": "param", "state": "carry", "beside": "input"}.get(word, word)
         node = leaf(op, name, self.type(type_))
         if word == "param" and name in self.shared and self.shared[name].type == node.type:
             node = self.shared[name]
@@ -167,7 +175,8 @@ class _Reader:
             numbers = tuple(self.literal(a) for a in args.split(", ")) if args else ()
             counts = tuple(map(int, members.split(","))) if members else ()
             self.inits[name] = Init(init, numbers, members=counts)
-            self.order.append(name)
+            if op == "param":
+                self.order.append(name)
 
     def equation(self, name: str, type_: str, expr: str) -> None:
         node = self.expr(expr)

@@ -60,7 +60,13 @@ FUNCTIONS = {"sigmoid": "\\sigma", "tanh": "\\tanh", "exp": "\\exp", "log": "\\l
 AROUND = {"sqrt": "\\sqrt{%s}", "rsqrt": "\\frac{1}{\\sqrt{%s}}", "abs": "\\left|%s\\right|",
           "norm": "\\left\\|%s\\right\\|", "conj": "\\overline{%s}"}  # fmt: skip
 SILENT = ("identity", "reshape", "broadcast")
-CONSTANTS = {"inf": "\\infty", "pi": "\\pi", "t": "t"}
+CONSTANTS = {
+    "inf": "\\infty",
+    "pi": "\\pi",
+    "t": "t",
+    "training": "\\mathrm{training}",
+    "sequence": "\\mathrm{sequence}",
+}
 
 
 def equations(

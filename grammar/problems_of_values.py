@@ -264,19 +264,9 @@ class OutsideStep(Problem):
 
         fn phase(w) = sin(w * t)       # write fn phase(w, t), and call phase(w, t)
 
-    `t` and `delay` have values in the equations of a cell only. Sizes, options and initial values
-    are the same in every step, and the value of a function depends on its arguments alone.
+    `t`, `delay`, `training` and random draws have values in the equations of a cell only. Sizes,
+    options and initial values are the same in every step, and the value of a function depends on
+    its arguments alone. `where(training, a, b)` chooses by the mode.
     """
 
     code = "outside-step"
-
-
-class NotSupportedYet(Problem):
-    """The language has this, and this version of the compiler does not.
-
-        y = dropout(x, 0.5)
-
-    Random draws are such.
-    """
-
-    code = "not-supported-yet"

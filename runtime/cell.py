@@ -103,11 +103,14 @@ class BoundCell:
             return self._given
         return initialise(self.cell, self.seed if seed is None else seed, np.dtype("float64"))
 
-    def starting_with(self, params: Mapping[str, AnyArray], program: Program) -> BoundCell:
+    def starting_with(
+        self, params: Mapping[str, AnyArray], program: Program, seed: int | None = None
+    ) -> BoundCell:
         """The same cell with these parameters, as `program` computes; compiled ones are shared."""
         other = BoundCell(
-            self.cell, dtype=program.dtype, backend=program.backend.wish, params=params,
-            label=self.label, templates=self.templates,
+            self.cell, seed=self.seed if seed is None else seed, dtype=program.dtype,
+            backend=program.backend.wish, params=params, label=self.label,
+            templates=self.templates,
         )  # fmt: skip
         other._programs = self._programs
         return other

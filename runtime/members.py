@@ -44,6 +44,8 @@ def net_at(path: str, member: Any, options: Options) -> Recur:
         bound, backend=options.backend or "auto", dtype=options.dtype,
         exact=options.exact, fast=options.fast, batch_first=options.batch_first,
     )  # fmt: skip
+    net._path = f"{path}."
+    net._seed = net._seed if options.seed is None else options.seed
     if options.seed is not None or not brings_parameters(member):
         net.load_params(drawn_at(path, bound, options.seed))
     return net

@@ -10,12 +10,14 @@ the device, or tensors; what is returned are tensors.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from ..compiler.backends import Module
 from ..compiler.backends.to_numpy import to_numpy
 from ..compiler.initial import initial, initial_pullback
 from ..compiler.ir import Cell, Node
+from ..compiler.mode import in_mode
 from ..compiler.passes.boundaries import PLACED, placed_name
 from ..compiler.passes.schedule import schedule
 from ..compiler.passes.simplify import simplify
@@ -24,6 +26,7 @@ from .arguments import Arguments, Named, Sequences
 from .arrays import AnyArray, Arrays, copied, namespace
 from .backends import Backend, choose
 from .checks import check_dtype, check_flag
+from .draws import drawn, key_of, site_of
 from .errors import SettingError
 from .folding import folds_of, run_folded
 from .memory import Room, out_of_memory
@@ -33,6 +36,8 @@ from .runner import Runner
 from .tape import Cotangents, Tape
 from .tensors import TorchArrays
 from .variants import Variant, Variants
+
+TRAINING = "training"  # in the variant of a tape, where the mode of its call matters
 
 
 class Program:
@@ -73,6 +78,18 @@ class Program:
             trial=self._trial,
         )  # fmt: skip
         self._start: tuple[Module, Module] | None = None
+        self._modes: dict[bool, Program] = {}
+
+    def in_mode(self, *, training: bool) -> Program:
+        """What runs the cell in training, or out of it; itself where that is the same."""
+        if not self.cell.beside:
+            return self
+        if training not in self._modes:
+            self._modes[training] = Program(
+                in_mode(self.cell, training=training), self.dtype, exact=self.exact,
+                fast=self.fast, backend=self.backend,
+            )  # fmt: skip
+        return self._modes[training]
 
     @property
     def recurrence(self) -> Any:
@@ -82,8 +99,11 @@ class Program:
     def variant(
         self, masks: tuple[str, ...] = (), *, record: bool = True, batch: int | None = None
     ) -> Programs:
-        """The programs for calls with these masks and rows; generated when first asked for."""
-        return self._variant(masks, batch, record).programs
+        """The programs for calls with these masks and rows; generated when first asked for.
+
+        Where the mode matters, those of training record, and those out of it do not.
+        """
+        return self.in_mode(training=record)._variant(masks, batch, record).programs
 
     def _variant(self, masks: tuple[str, ...], batch: int | None, record: bool) -> Variant:
         return self._only or self._variants.find(masks, batch, record=record)
@@ -134,10 +154,20 @@ class Program:
 
     # -- running ---------------------------------------------------------------------------------
 
+    def _draws(
+        self, seed: int, path: str, step: int, steps: int, batch: int
+    ) -> tuple[AnyArray, ...]:
+        """What a call in training draws, [T, B, ...] each."""
+        draws = (x for x in self.cell.beside if x.source != "training")
+        sequence = step, steps, batch
+        found = (drawn(x, key_of(seed, site_of(path + x.name)), *sequence) for x in draws)
+        return tuple(map(self.arrays.own, found))
+
     def forward(
         self, params: Named, carry: Named, xs: Sequences, *, starts: Any = None,
         lengths: Any = None, boundaries: Any = None, placed: Places | None = None,
-        record: bool = True,
+        record: bool = True, training: bool | None = None, step: int = 0, seed: int = 0,
+        path: str = "",
     ) -> tuple[dict[str, AnyArray], Sequences, Tape | None]:  # fmt: skip
         """Apply the cell along time.
 
@@ -151,6 +181,10 @@ class Program:
                 or real[T, B], what it is multiplied by there: 0 cuts, 1 passes.
             placed: rows that start a step at values of their own, [T, B, ...] by state name.
             record: whether to keep what `backward` reads.
+            training: the mode of a cell that depends on it; as `record` by default.
+            step, seed, path: what draws depend on beside their rows and elements: the number of
+                the first step in its stream, the stream's seed, and where in a larger net the cell
+                stands, `"0."`.
         Returns:
             The last carry, the outputs [T, B, ...] (a tuple where there are several), and the
             tape, or None.
@@ -161,6 +195,17 @@ class Program:
         read = self._arguments
         given = read.inputs(xs)
         steps, batch = given[0].shape[:2]
+        if self.cell.beside:
+            in_training = record if training is None else training
+            program = self.in_mode(training=in_training)
+            drawn = self._draws(seed, path, step, steps, batch) if in_training else ()
+            last, ys, tape = program.forward(
+                params, carry, (*given, *drawn) if program.cell.input_is_tuple else given[0],
+                starts=starts, lengths=lengths, boundaries=boundaries, placed=placed, record=record,
+            )  # fmt: skip
+            if tape is not None and in_training:
+                tape = replace(tape, variant=(*tape.variant, TRAINING))
+            return last, ys, tape
         self._room.check(given, steps, batch)
         masks, valid = read.masks(steps, batch, starts, lengths, boundaries)
         given = read.converted(given, valid)
@@ -209,6 +254,11 @@ class Program:
         self, params: Named, tape: Tape, d_ys: Sequences, d_carry: Named | None = None
     ) -> Cotangents:
         """As `backward`, with the cotangents of the places that a call was given."""
+        if self.cell.beside:
+            in_training = TRAINING in tape.variant
+            plain = replace(tape, variant=tuple(m for m in tape.variant if m != TRAINING))
+            back_in_mode = self.in_mode(training=in_training).run_back(params, plain, d_ys, d_carry)
+            return replace(back_in_mode, inputs=back_in_mode.inputs[: len(self.cell.inputs)])
         read = self._arguments
         cotangents = read.cotangents(d_ys, tape.steps, tape.batch)
         last = read.last_cotangents(d_carry, tape.batch)

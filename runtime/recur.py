@@ -76,7 +76,8 @@ class Recur(Net):
             backend: "numpy" or "triton"; "auto" is Triton where a CUDA device can run it. On
                 Triton the net's arrays are tensors, and it takes tensors and NumPy's arrays.
             dtype: "float32", the default, or "float64"; on Triton also "bfloat16" or "float16".
-            seed: what the parameters are drawn from; the cell's own by default, which is 0.
+            seed: what the parameters are drawn from, and what the cell draws in training; the
+                cell's own by default, which is 0.
             exact: give the same bits however a sequence is cut into calls; slower.
             fast: allow faster, less exact activations and products.
             history: remember the last so many steps only; all since the last boundary by default.
@@ -98,6 +99,8 @@ class Recur(Net):
         self._program = bound.program(width, backend=backend, exact=exact, fast=fast)
         self._arrays = self._program.arrays
         self._params = Settled(bound.draw(self._arrays, seed))
+        self._seed = bound.seed if seed is None else int(seed)
+        self._path = ""  # in a net of several
         self._inputs = Inputs(bound.cell, self._arrays, batch_first=batch_first)
         self._limit = HISTORY_LIMIT
         self._window = window
@@ -159,6 +162,7 @@ class Recur(Net):
             at.entering(self._program, self._params, call.batch),
             xs if self._cell.input_is_tuple else xs[0],
             **masks.by_name(),
+            **self._mode(),
             record=recording,
         )
         ys = returned if program.cell.output_is_tuple else (returned,)
@@ -231,7 +235,15 @@ class Recur(Net):
         masks = at.masks(self._cell, call, self._arrays, **said)
         carry = at.entering(self._program, self._params, call.batch)
         xs = call.sequences if self._cell.input_is_tuple else call.sequences[0]
-        return self._bound.tracing(self._program).run(self._params, carry, xs, **masks.by_name())
+        run = self._bound.tracing(self._program).run
+        return run(self._params, carry, xs, **masks.by_name(), **self._mode())
+
+    def _mode(self) -> dict[str, Any]:
+        """What a call depends on beside its inputs."""
+        return {
+            "training": self._training, "step": self._at.step, "seed": self._seed,
+            "path": self._path,
+        }  # fmt: skip
 
     # -- running back ----------------------------------------------------------------------------
 
@@ -421,7 +433,7 @@ class Recur(Net):
     @property
     def cell(self) -> BoundCell:
         """The cell with the present parameters, a function that keeps no state."""
-        return self._bound.starting_with(self._params, self._program)
+        return self._bound.starting_with(self._params, self._program, self._seed)
 
     def _part(self) -> None:
         self._at = replace(self._at, history=self._at.history.copied())

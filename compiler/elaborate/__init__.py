@@ -83,6 +83,7 @@ def _cell(definition: CellDefinition, settings: Mapping[str, values.Value], run:
         span=definition.name_span,
         input_is_tuple=isinstance(instance.input, tuple) or isinstance(inputs[0], Complex),
         output_is_tuple=isinstance(step.output, tuple) or len(outputs) > 1,
+        beside=tuple(run.beside.values()),
         named=tuple(run.named),
     )
 

@@ -35,7 +35,7 @@ from ...grammar.syntax import (
 )
 from ...grammar.walk import names_in, statements_in
 from .environment import Bound, Environment, Frame, Sort
-from .functions import FUNCTIONS, REFUSED
+from .functions import FUNCTIONS
 from .hints import did_you_mean
 from .modules import CellDefinition, Module
 from .parameters import INITIALISERS
@@ -161,7 +161,7 @@ class BodyNames:
 
     def check_hiding(self, name: str, span: Span) -> None:
         """Warn of a name that hides a built-in one."""
-        if any(name in words for words in (FUNCTIONS, CONSTANTS, WORDS, REFUSED)):
+        if any(name in words for words in (FUNCTIONS, CONSTANTS, WORDS)):
             self.problems.add(HidesBuiltin(f"'{name}' hides the built-in '{name}'", span))
 
     def _set_state(self, state: Primed) -> None:
@@ -199,7 +199,7 @@ class BodyNames:
                         self.reads.check(expression.arguments, AN_INITIAL_VALUE)
                     return
                 if isinstance(expression, Name) and not own and word not in self.reads.later:
-                    known = word in CONSTANTS or word in WORDS or word in REFUSED
+                    known = word in CONSTANTS or word in WORDS
                     if not known and not of_state:
                         self.problems.add(
                             BadInitialiser(

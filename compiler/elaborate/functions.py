@@ -16,6 +16,7 @@ from ..ops.gradient import SLOPES
 from . import (
     arrange,
     complex_functions,
+    draws,
     fourier,
     gradients,
     images,
@@ -38,7 +39,7 @@ class Parameter:
     """An argument of a function; with a default it may be left out."""
 
     name: str
-    default: Known | Function | None = None
+    default: Known | Function | str | None = None  # a word stands for itself
     many: bool = False  # takes every positional argument that is left
 
 
@@ -69,6 +70,8 @@ def _parameter_text(parameter: Parameter) -> str:
         return f"{parameter.name}={'true' if parameter.default else 'false'}"
     if isinstance(parameter.default, Function):
         return f"{parameter.name}={parameter.default.name}"
+    if isinstance(parameter.default, str):
+        return f"{parameter.name}={parameter.default}"
     return f"{parameter.name}={parameter.default!r}"
 
 
@@ -88,7 +91,7 @@ def _declare(
     documentation: str,
     build: Callable[..., Value] | None = None,
     over: Over = "elements",
-    **defaults: Known | Function,
+    **defaults: Known | Function | str,
 ) -> None:
     """Add a function. `arguments` is "x axis": `parts*` takes many, `defaults` makes optional."""
     parameters = tuple(
@@ -205,10 +208,8 @@ _declare("matrix_exp", "A", "the exponential of a square matrix", matrices.matri
 # -- of a step in a stream ---------------------------------------------------------------------
 
 _declare("delay", "x k", "x, k steps ago; 0 where that is before the start", stream.delay)
-
-
-# Words of the language that this version refuses, each with what it is.
-REFUSED: dict[str, str] = {
-    **dict.fromkeys(("dropout", "bernoulli", "normal"), "random draws"),
-    "training": "the training flag",
-}
+_declare("dropout", "x p per", "0 with probability p, else x / (1 - p), in training; x out of it",
+         draws.dropout, per="step")  # fmt: skip
+_declare("bernoulli", "p shape", "1 with probability p, else 0, in training; p out of it",
+         draws.bernoulli)  # fmt: skip
+_declare("normal", "shape", "of mean 0 and variance 1, in training; 0 out of it", draws.normal)

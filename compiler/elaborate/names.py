@@ -2,7 +2,7 @@
 
 In: a module, its definitions filled in. Out: problems: names that nothing defines, that are read
 too early or defined twice, states that are not set once, cells and functions that contain
-themselves; words that this version refuses; and warnings. What depends on sizes, such as which
+themselves; and warnings. What depends on sizes, such as which
 branch of an `if` is taken, is left to the elaboration.
 """
 

@@ -16,13 +16,12 @@ from ...grammar.problems_of_names import (
     UnknownName,
     UseBeforeDefinition,
 )
-from ...grammar.problems_of_values import BecomesZero, NotSupportedYet, OutsideStep
+from ...grammar.problems_of_values import BecomesZero, OutsideStep
 from ...grammar.source import Span
 from ...grammar.syntax import (
     Bind,
     Call,
     Const,
-    Keyword,
     Name,
     Number,
     Param,
@@ -33,7 +32,7 @@ from ...grammar.syntax import (
 )
 from ...grammar.walk import expressions_in, names_in, parts_of, statements_in, walk
 from .environment import Environment
-from .functions import FUNCTIONS, REFUSED
+from .functions import FUNCTIONS
 from .hints import closest, did_you_mean, look_alike, meant_by, states_meant_by
 from .modules import CellDefinition, Module
 from .scope import CONSTANTS
@@ -58,7 +57,6 @@ class ReadNames:
         self.defining: Bind | None = None  # the equation that is being read
         self.in_function = False  # whose body is no step
         self._place = ""  # what is being read, where it is none
-        self._refused: dict[str, Problem] = {}
 
     def check(self, roots: Iterable[Syntax], place: str = "") -> None:
         """Check that every name which is read has a value.
@@ -70,7 +68,6 @@ class ReadNames:
         todo = list(roots)[::-1]
         while todo:
             node = todo.pop()
-            parts = parts_of(node)
             match node:
                 case Number(value=0.0) if _is_tiny(node.text):
                     headline = f"{node.text} is too small for a float64 and becomes 0"
@@ -80,16 +77,12 @@ class ReadNames:
                 case Primed():
                     self._check_new_state(node)
                 case Call(function=function):
-                    if self._check_function(function) in REFUSED:
-                        parts = [part for part in parts if not isinstance(part, Keyword)]
-            todo += reversed(parts)
+                    self._check_function(function)
+            todo += reversed(parts_of(node))
 
     def _check_name(self, name: Name) -> None:
         word = name.id
         if self._is_known(name):
-            return
-        if word in REFUSED and word not in self.later:
-            self._refuse(name)
             return
         self.problems.add(
             self._too_early(name)
@@ -134,22 +127,6 @@ class ReadNames:
                     hints=[advice] if self.in_function else [],
                 )
             )
-
-    def _refuse(self, name: Name) -> None:
-        """Say that this version lacks a word; of its further uses, only where they are."""
-        if name.id in self._refused:
-            problem = self._refused[name.id]
-            if len(problem.related) < MOST_RELATED:
-                problem.related += ((name.span, "and here"),)
-            return
-        problem = NotSupportedYet(
-            f"'{name.id}' is not supported yet",
-            name.span,
-            REFUSED[name.id],
-            notes=["the word is part of the language, and this version does not compile it"],
-        )
-        self._refused[name.id] = problem
-        self.problems.add(problem)
 
     def _too_early(self, name: Name) -> Problem | None:
         """The problem with a name that the body does bind, but not for this place."""
@@ -250,14 +227,11 @@ class ReadNames:
             NotAState(f"'{state.id}' is no state", state.span, notes=notes, hints=advice)
         )
 
-    def _check_function(self, function: Name) -> str:
-        """Check the name of a call. Returns it where it is refused, else nothing."""
+    def _check_function(self, function: Name) -> None:
+        """Check the name of a call."""
         word = function.id
         if self._is_known(function):
-            return ""
-        if word in REFUSED and word not in self.later:
-            self._refuse(function)
-            return word
+            return
         self.problems.add(
             self._too_early(function)
             or UnknownFunction(
@@ -266,7 +240,6 @@ class ReadNames:
                 hints=self._meant_function(function),
             )
         )
-        return ""
 
     def _meant_function(self, function: Name) -> list[str]:
         """A hint with what an unknown function was meant to be."""

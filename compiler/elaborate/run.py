@@ -11,7 +11,7 @@ from ...grammar.problems import Collector
 from ...grammar.problems_of_values import BadSize, ShapeMismatch, UnrolledTooLarge
 from ...grammar.source import Span
 from .. import ir
-from ..ir import Node, Param, State, apply, label, leaf, toposort
+from ..ir import Beside, Node, Param, State, apply, label, leaf, toposort
 from ..shapes import Shape, Type, TypeProblem, size
 from .modules import FunctionDefinition
 from .values import Complex, Tensor, Value, part_names, parts_of, sizes_note
@@ -39,6 +39,7 @@ class Run:
     owned: set[Node] = field(default_factory=set)  # the nodes that depend on a leaf of the cell
     worth: dict[Span, Value] = field(default_factory=dict)  # of each name, where it was bound last
     hidden: dict[str, State] = field(default_factory=dict)  # by path: what no header lists
+    beside: dict[str, Beside] = field(default_factory=dict)  # by path: draws, and the mode
     delayed: dict[tuple[str, Node], str] = field(default_factory=dict)  # what its states are called
     named: list[ir.Value] = field(default_factory=list)  # what equations of cells call values
 

@@ -1,4 +1,4 @@
-"""What a step reads of the stream that it is a step of: its number, and what earlier steps had.
+"""What a step reads of its stream: its number, and what earlier steps had; and the words for it.
 
 In: where that is read. Out: nodes of hidden states, which the run keeps beside those of headers.
 """
@@ -10,20 +10,18 @@ from dataclasses import dataclass
 
 from ...grammar.limits import MOST_DELAY
 from ...grammar.problems_of_values import BadSize
-from ..ir import HIDDEN, Node, State, const, label
+from ..ir import CLOCK, HIDDEN, Node, State, const, label
 from ..shapes import Type
-from . import arguments
+from . import arguments, draws
 from .tensors import Site, tensor
 from .values import Operand, Tensor, Value, parts_of, tensor_of
-
-STEP = frozenset("B")
 
 
 def step_index(site: Site) -> Node:
     """`t`: how many steps there were since the last reset. Nothing is differentiated along it."""
-    hidden, name = site.run.hidden, f"{site.path}t{HIDDEN}0"
+    hidden, name = site.run.hidden, f"{site.path}{CLOCK}"
     if name not in hidden:
-        node = site.run.leaf("carry", name, Type((), axes=STEP), site.span)
+        node = site.run.leaf("carry", name, Type((), axes=draws.STEP), site.span)
         number = site.apply("stop_gradient", node)
         hidden[name] = State(name, node, site.apply("add", number, const(1.0)), const(0.0))
     return label(site.apply("stop_gradient", hidden[name].node), "t")
@@ -52,7 +50,7 @@ def _delayed(site: Site, node: Node, text: str, steps: int) -> Node:
         key = f"{name}{HIDDEN}{at}"
         if key not in run.hidden:
             before = run.hidden[f"{name}{HIDDEN}{at - 1}"].node if at > 1 else node
-            place = Type(node.type.shape, axes=STEP)
+            place = Type(node.type.shape, axes=draws.STEP)
             held = run.leaf("carry", key, place, site.span)
             run.hidden[key] = State(key, held, before, const(0.0, node.type.shape))
     return run.hidden[f"{name}{HIDDEN}{steps}"].node
@@ -82,5 +80,9 @@ class Word:
 
 WORDS: Mapping[str, Word] = {
     "t": Word("how many steps there were since the last reset", step_index),
+    "training": Word("whether the net is in training mode", draws.training),
+    "sequence": Word("what draws last for: dropout(x, p, per=sequence)", lambda _: "sequence"),
 }
-OF_STEP = frozenset({*WORDS, "delay"})  # the words that have no value anywhere else
+OF_STEP = frozenset(
+    {"t", "delay", "training", "dropout", "bernoulli", "normal"}
+)  # the words that have no value anywhere else

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ..dependence import affine_nodes, is_contraction, is_diagonal
-from ..ir import Carry, Node, Scan
+from ..ir import Carry, Node, Scan, toposort
 
 KINDS = {
     "NONE": "nothing is carried from step to step",
@@ -22,7 +22,7 @@ KINDS = {
     "NL-DENSE": "nonlinear, mixed by a weight matrix",
 }
 
-Role: TypeAlias = Literal["loop", "delay", "follower", "clock"]
+Role: TypeAlias = Literal["loop", "delay", "follower", "clock", "latch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class CarryFacts:
 
     A delay is overwritten without reading the loop: a sequence, shifted by a step. A follower
     reads the loop, which never reads it back: all of its values can be computed after the loop. A
-    clock, such as the number of the step, grows by the same number in every step.
+    clock, such as the number of the step, grows by the same number in every step. A latch takes a
+    value that reads no state, and keeps it.
     """
 
     name: str
@@ -86,7 +87,7 @@ def classify(scan: Scan) -> Recurrence:
     """
     order = list(scan)
     reads = _reads(scan, order)
-    roles = _roles(reads, {c.name for c in scan.carries if _is_clock(c)})
+    roles = _roles(reads, scan.carries)
     loop = [c for c in scan.carries if roles[c.name] == "loop"]
     serial = _depending(order, [c.node for c in loop])
     linear = affine_nodes(order, serial)
@@ -95,7 +96,7 @@ def classify(scan: Scan) -> Recurrence:
     reductions = _longest(order, serial, nexts, _is_reduction)
 
     moving = _depending(
-        order, [c.node for c in scan.carries if roles[c.name] not in ("delay", "clock")]
+        order, [c.node for c in scan.carries if roles[c.name] not in ("delay", "clock", "latch")]
     )
     outputs = _longest(order, moving, [o.node for o in scan.outs], _is_weight_product)
     facts = tuple(
@@ -140,12 +141,21 @@ def _is_clock(carry: Carry) -> bool:
     return moving is carry.node
 
 
-def _roles(reads: Mapping[str, list[str]], clocks: set[str]) -> dict[str, Role]:
+def _is_latch(carry: Carry, reads: Mapping[str, list[str]]) -> bool:
+    """Whether a carry becomes a value that reads no carry, or stays as it is."""
+    next_ = carry.next
+    if next_.op.name != "where" or next_.args[2] is not carry.node:
+        return next_ is carry.node
+    return reads[carry.name] == [carry.name] and carry.node not in toposort([next_.args[1]])
+
+
+def _roles(reads: Mapping[str, list[str]], carries: Iterable[Carry]) -> dict[str, Role]:
+    apart: dict[str, Role] = {c.name: "clock" for c in carries if _is_clock(c)}
+    apart |= {c.name: "latch" for c in carries if _is_latch(c, reads)}
     reached = {name: _reached(name, reads) for name in reads}
-    loop = {name for name in reads if name in reached[name]} - clocks
-    return {name: "clock" if name in clocks else "loop" if name in loop
-            else "follower" if reached[name] & loop else "delay"
-            for name in reads}  # fmt: skip
+    loop = {name for name in reads if name in reached[name]} - apart.keys()
+    return {name: "loop" if name in loop else "follower" if reached[name] & loop else "delay"
+            for name in reads} | apart  # fmt: skip
 
 
 def _reached(name: str, reads: Mapping[str, list[str]]) -> set[str]:

@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 
 from ..compiler import oracle
-from ..compiler.ir import Cell, toposort
+from ..compiler.ir import CLOCK, Cell, toposort
+from ..compiler.mode import in_mode
 from ..runtime.arrays import Array
 from ..runtime.inputs import table_rows
 from ..runtime.params import initialise
@@ -56,6 +57,7 @@ class _Point:
     xs: Arrays
     d_ys: Arrays
     d_carry: Arrays
+    fixed: frozenset[str] = frozenset()  # the names of what has no derivative
 
     def moved(self, by: Mapping[str, Arrays], step: float) -> _Point:
         """The point `step` times the direction `by` further on."""
@@ -80,9 +82,10 @@ def check_gradients(cell: Cell) -> GradientCheck:
     """
     if not cell.inputs:
         return GradientCheck(note="not checked: the cell has no input")
+    fixed, cell = _fixed(cell), in_mode(cell, training=True)
     program = Program(cell, "float64", backend="numpy")
     for positive in (False, True):
-        point = _point(cell, program, positive)
+        point = replace(_point(cell, program, positive), fixed=fixed)
         if _is_finite(oracle.run(cell, point.params, point.carry, point.xs)):
             return _compare(cell, program, point)
     return GradientCheck(note="not checked: the cell's values are not finite at random inputs")
@@ -162,6 +165,9 @@ def _along(
         kind: {name: np.asarray(rng.standard_normal(value.shape)) for name, value in arrays.items()}
         for kind, arrays in found.items()
     }
+    for arrays in by.values():
+        for name in point.fixed & arrays.keys():
+            arrays[name] = np.zeros_like(arrays[name])
     slope = sum(
         float(np.sum(value * by[kind][name]))
         for kind, arrays in found.items()
@@ -178,6 +184,12 @@ def _along(
         if best <= TRUNCATION:
             break
     return float(best)
+
+
+def _fixed(cell: Cell) -> frozenset[str]:
+    """Draws, and the numbers of steps: nothing is differentiated along them."""
+    clocks = (s.name for s in cell.states if s.name.rpartition(".")[2] == CLOCK)
+    return frozenset({*(x.name for x in cell.beside), *clocks})
 
 
 def _weighted(carry: Arrays, ys: Arrays, point: _Point) -> float:

@@ -7,6 +7,7 @@ part of the type that it must have.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, get_args, get_type_hints
@@ -22,6 +23,7 @@ from .structure import MOST_MEMBERS, cells_in, printable, read_structure, told
 FORMAT: Final = 1  # of what is said here; it grows where an older rnnc would misread it
 LARGEST_COUNT: Final = 2**64  # that a stream is said to have run
 MOST_ROWS: Final = 2**31
+SEEDS: Final = r"([0-9]{1,20}(,[0-9]{1,20})*)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def _sources(said: Any) -> Sources:
 def _settings(said: Any) -> Settings:
     found = {}
     for name, hint in get_type_hints(Settings).items():
-        value = said[name]
+        value = said.get(name, "") if name == "seeds" else said[name]
         if type(value) not in (get_args(hint) or (hint,)):
             raise ValueError(f"{name} is {value!r}")
         found[name] = value
@@ -109,6 +111,7 @@ def _settings(said: Any) -> Settings:
     wrong += [] if settings.dtype in DTYPES else ["dtype"]
     wrong += [] if settings.backend in ("auto", *BACKENDS) else ["backend"]
     wrong += [] if settings.label.isprintable() else ["label"]
+    wrong += [] if re.fullmatch(SEEDS, settings.seeds) else ["seeds"]
     if wrong:
         raise ValueError(f"{wrong[0]} is {found[wrong[0]]!r}")
     return settings

@@ -48,6 +48,7 @@ def snapshot_of(net: Net) -> Snapshot:
         batch_first=bool(net._inputs.batch_first),
         training=net.training, step=net._at.step,
         batch=like.batch if like else None, batched=bool(like and like.batched),
+        seeds=_seeds(nets),
     )  # fmt: skip
 
     def hosted(by_path: Mapping[str, AnyArray]) -> dict[str, Array]:
@@ -93,12 +94,14 @@ def resumed(snapshot: Snapshot, backend: str | None = None) -> AnyNet:
     arrays, like = net._arrays, None
     if said.batch is not None:
         like = Call((), 0, said.batch, said.batched, single=False, batch_first=said.batch_first)
+    seeds = map(int, said.seeds.split(",") if said.seeds else ())
     for path, inner in _nets(net).items():
         state, resets = None, snapshot.flags.get(joined("resets", path))
         if snapshot.state is not None and inner._cell.states:
             own = beneath(snapshot.state, path) if path else snapshot.state
             state = {name: arrays.own(array, state=True) for name, array in own.items()}
         inner._training = said.training
+        inner._seed = next(seeds, inner._seed)
         inner._at = Standing(
             state,
             like if inner._cell.states else None,
@@ -108,6 +111,13 @@ def resumed(snapshot: Snapshot, backend: str | None = None) -> AnyNet:
     for path, both in _bidirectional(net).items():
         both._begun = snapshot.flags.get(joined("begun", path))
     return net
+
+
+def _seeds(nets: Mapping[str, Recur]) -> str:
+    """What they draw from, if any does: 64 bits of each seed count."""
+    if not any(inner._cell.beside for inner in nets.values()):
+        return ""
+    return ",".join(str(inner._seed % 2**64) for inner in nets.values())
 
 
 def _nets(net: AnyNet) -> dict[str, Recur]:

@@ -90,6 +90,7 @@ class Settings:
     step: int  # steps run so far
     batch: int | None  # rows of the state; None where it fits any number
     batched: bool
+    seeds: str = ""  # "0,7": what each net draws from, in their order; "" where none draws
 
 
 @dataclass(frozen=True, slots=True)

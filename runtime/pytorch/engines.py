@@ -13,6 +13,7 @@ import torch
 
 from ...compiler import library
 from ...compiler.ir import Cell
+from ...compiler.mode import in_mode
 from ...compiler.origin import Made
 from ..backends import BACKENDS
 from ..cell import BoundCell
@@ -43,6 +44,16 @@ class Engines:
     options: Options
     _found: dict[tuple[torch.dtype, torch.device], Engine] = field(default_factory=dict)
     _readers: dict[Any, Inputs] = field(default_factory=dict)
+    _modes: dict[bool, Engines] = field(default_factory=dict)
+
+    def in_mode(self, *, training: bool) -> Engines:
+        """Those of the cell in training, or out of it."""
+        if not self.cell.beside:
+            return self
+        if training not in self._modes:
+            cell = in_mode(self.cell, training=training)
+            self._modes[training] = Engines(cell, self.options)
+        return self._modes[training]
 
     def at(self, dtype: torch.dtype, device: torch.device, what: str) -> Engine:
         """What runs for parameters like these, of what a message calls `what`.

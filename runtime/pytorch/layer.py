@@ -34,7 +34,7 @@ class Layer(torch.nn.Module):
 
     def forward(
         self, xs: Any, state: Mapping[str, Tensor] | None = None, *, starts: Any = None,
-        lengths: Any = None, boundaries: Any = None,
+        lengths: Any = None, boundaries: Any = None, seed: Any = None,
     ) -> tuple[Any, State]:  # fmt: skip
         """A sequence: xs `[T, ...]` or `[T, B, ...]` -> ys, and the state after it.
 
@@ -45,21 +45,25 @@ class Layer(torch.nn.Module):
                 default. It may have a gradient.
             starts, lengths, boundaries: as for `rnnc.Recur.scan`; a period of `boundaries` counts
                 the steps of this call, and cuts before its first step where a state is given.
+            seed: what random draws of the cells depend on in training mode, an integer or a tensor
+                of one; by default each call takes a new one from torch's generator.
         Returns:
             Outputs (a tuple where there are several), and the state after the last step, by path.
         Raises:
             ShapeError, DTypeError, NamesError, RangeError: naming the argument.
         """
         if not isinstance(xs, PackedSequence):
-            return self._over(xs, state, starts, lengths, boundaries)
+            return self._over(xs, state, starts, lengths, boundaries, seed)
         if lengths is not None:
             raise SettingError("a PackedSequence has lengths of its own: pass no lengths=")
         rows, lengths = padded(xs)
         rows = rows.swapaxes(0, 1) if self.batch_first else rows
-        ys, last = self._over(rows, state, starts, lengths, boundaries)
+        ys, last = self._over(rows, state, starts, lengths, boundaries, seed)
         return packed_as(xs, ys, lengths, batch_first=self.batch_first), last
 
-    def step(self, x: Any, state: Mapping[str, Tensor] | None = None) -> tuple[Any, State]:
+    def step(
+        self, x: Any, state: Mapping[str, Tensor] | None = None, *, seed: Any = None
+    ) -> tuple[Any, State]:
         """One step: x `[...]` or `[B, ...]` -> y, and the state after it.
 
         Raises:
@@ -103,7 +107,7 @@ class Layer(torch.nn.Module):
         return net.report(steps=steps, rows=rows)
 
     def _over(
-        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any
+        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any, seed: Any
     ) -> tuple[Any, State]:
         """A sequence in the module's axes."""
         raise NotImplementedError

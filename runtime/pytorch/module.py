@@ -21,6 +21,7 @@ from ..fitting import Fit, fit_of
 from ..inputs import Call as Sizes
 from ..interop.reading import numbers
 from ..recur import Recur as Net
+from .draws import sites_of
 from .engine import Tensor
 from .engines import Options
 from .layer import Layer
@@ -75,19 +76,33 @@ class Recur(Layer):
             raise SettingError(f"device={device!r} cannot be used here: {error}") from None
         self.batch_first = bool(batch_first)
         self._runner = Runner(bound.cell, options, f"{bound}")
+        self._sites = sites_of(bound.cell, "")
         self._paths = [param.name for param in bound.cell.params]
         plant(self, bound.cell, tensors)
         self._prepare()
 
     # -- running -----------------------------------------------------------------------------------
 
-    def step(self, x: Any, state: Mapping[str, Tensor] | None = None) -> tuple[Any, State]:
+    def step(
+        self, x: Any, state: Mapping[str, Tensor] | None = None, *, seed: Any = None
+    ) -> tuple[Any, State]:
         parts = x if isinstance(x, tuple) else (x,)
         for part in parts:
             check_tensor(part, "x")
         wide = tuple(part[None] for part in parts) if isinstance(x, tuple) else x[None]
         values = self._values()
-        ys, last = self._runner.run(values, wide, state, None, None, None, batch_first=False)
+        ys, last = self._runner.run(
+            values,
+            wide,
+            state,
+            None,
+            None,
+            None,
+            batch_first=False,
+            training=self.training,
+            seed=seed,
+            sites=self._sites,
+        )
         return tuple(y[0] for y in ys) if isinstance(ys, tuple) else ys[0], last
 
     def initial_state(self, batch: int | None = None) -> State:
@@ -111,11 +126,12 @@ class Recur(Layer):
         return net if self.training else net.eval()
 
     def _over(
-        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any
+        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any, seed: Any
     ) -> tuple[Any, State]:
         return self._runner.run(
-            self._values(), xs, state, starts, lengths, boundaries, batch_first=self.batch_first
-        )
+            self._values(), xs, state, starts, lengths, boundaries, batch_first=self.batch_first,
+            training=self.training, seed=seed, sites=self._sites,
+        )  # fmt: skip
 
     def _values(self) -> list[Tensor]:
         """The parameters as they are in this call."""

@@ -18,6 +18,7 @@ from ..errors import DTypeError, ShapeError
 from ..inputs import Call as Sizes
 from ..inputs import Inputs
 from ..truncation import read_boundaries, read_lengths, read_mask
+from .draws import draws
 from .engine import Call, Engine, Masks, Tensor
 from .engines import Engines, Options
 from .functions import applied
@@ -50,11 +51,13 @@ class Runner:
     def prepare(self, like: Tensor) -> None:
         """Have an engine for parameters like this: none can be made while a graph is."""
         try:
-            engine = self._engines.at(like.dtype, like.device, self.label)
+            for training in (False, True):
+                engines = self._engines.in_mode(training=training)
+                engine = engines.at(like.dtype, like.device, self.label)
+                if engine.begins is None:
+                    _ = engine.start
         except Error:  # said when it is called
             return
-        if engine.begins is None:
-            _ = engine.start
 
     def run(
         self,
@@ -66,15 +69,20 @@ class Runner:
         boundaries: Any,
         *,
         batch_first: bool,
+        training: bool = False,
+        seed: Any = None,
+        sites: Sequence[int] = (),
     ) -> tuple[Any, State]:
         """Sequences [T, B, ...] in the user's axes -> outputs, and the state by name."""
         real = [p for p in params if p.is_floating_point()]
         given = self._inputs(xs)
         like = real[0] if real else given[0]
-        engine = self._engines.at(like.dtype, like.device, self.label)
+        engine = self._engines.in_mode(training=training).at(like.dtype, like.device, self.label)
         given, out_dtype = _as_wanted(given, like)
         sizes = self._sizes(given, like, batch_first)
         inputs = [sizes.arranged(x) for x in given]
+        if training:
+            inputs += draws(self.cell, like, inputs[0].shape[:2], seed, sites)
         carry = self._carry(state, engine, params, sizes, like)
         flat = [*params, *carry, *inputs]
         if torch.compiler.is_compiling():
@@ -105,7 +113,8 @@ class Runner:
 
     def initial(self, params: Sequence[Tensor], like: Tensor, batch: int | None) -> State:
         """Every state before the first step, [B, ...] or [...]."""
-        engine = self._engines.at(like.dtype, like.device, self.label)
+        engines = self._engines.in_mode(training=False)
+        engine = engines.at(like.dtype, like.device, self.label)
         carry = beginning(engine, params, 1 if batch is None else batch, like)
         pairs = zip(self.states, carry, strict=True)
         return {name: value[0] if batch is None else value for name, value in pairs}

@@ -100,21 +100,21 @@ class Stack(Layered):
         net = stack_of(nets, options, dropout, self._residual, None)
         return net if self.training else net.eval()
 
-    def step(self, x: Any, state: Any = None) -> tuple[Any, State]:
+    def step(self, x: Any, state: Any = None, *, seed: Any = None) -> tuple[Any, State]:
         states, last = self._states_apart(state), {}
         for at, (path, layer) in enumerate(self._parts.items()):
-            y, last[path] = layer.step(self._dropped(x, at, single=True), states[path])
+            y, last[path] = layer.step(self._dropped(x, at, single=True), states[path], seed=seed)
             x = y + x if at in self._residual else y
         return x, above(last)
 
     def _over(
-        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any
+        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any, seed: Any
     ) -> tuple[Any, State]:
         states, last = self._states_apart(state), {}
         for at, (path, layer) in enumerate(self._parts.items()):
             ys, last[path] = layer(
                 self._dropped(xs, at), states[path], starts=starts, lengths=lengths,
-                boundaries=boundaries,
+                boundaries=boundaries, seed=seed,
             )  # fmt: skip
             xs = ys + self._cleared(xs, lengths) if at in self._residual else ys
         return xs, above(last)

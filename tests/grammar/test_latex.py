@@ -33,6 +33,10 @@ def right(expression: str) -> str:
         ("W @ h'", "W\\, h_{t}"),
         ("t * x", "t\\, x_{t}"),
         ("delay(x, 2)", "x_{t-2}"),
+        ("where(training, x, h)", "\\begin{cases} x_{t} & \\text{if } \\mathrm{training} \\\\ "
+         "h_{t-1} & \\text{else} \\end{cases}"),
+        ("dropout(x, 0.5, per=sequence)", "\\operatorname{dropout}(x_{t}, 0.5, \\mathrm{per} = "
+         "\\mathrm{sequence})"),
         ("delay(h, 2)", "h_{t-3}"),
         ("delay(h', 1)", "h_{t-1}"),
         ("delay(x + h, 1)", "\\operatorname{delay}(x_{t} + h_{t-1}, 1)"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from rnnc.compiler import library
-from rnnc.compiler.elaborate.functions import REFUSED
 from rnnc.grammar.problems import Problems
 from tests.compiler.elaborate.sources import codes, codes_of_body
 
@@ -43,29 +42,12 @@ def test_branches_that_are_not_taken_are_checked_too() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("word", sorted(REFUSED))
-def test_a_word_that_is_not_supported_yet_is_refused_by_name(word: str) -> None:
-    for use in (f"{word}(x, 2)", f"x + {word}"):
-        text = f"cell T(n): ((), x[n]) -> ((), y) {{\ny = {use}\n}}"
-        assert codes(text, 3) == ["not-supported-yet"]
-
-
-def test_a_refused_word_may_be_a_name_of_ones_own() -> None:
+def test_a_word_of_steps_may_be_a_name_of_ones_own() -> None:
     text = (
         "fn delay(a, k) = k * a\ncell T(n): ((), (x[n], t[])) -> ((), y) {\n"
         "param solve[n]\ny = delay(solve * x, t)\n}"
     )
     assert not codes(text, 3)
-
-
-def test_every_refused_word_of_a_file_is_listed() -> None:
-    text = "cell T(n): ((), x[n]) -> ((), y) {{\ny = {}\n}}\n"
-    first, second = (
-        text.format("normal + normal * training(x)"),
-        text.format("dropout(x, normal(x))"),
-    )
-    both = first + second.replace("T", "U")
-    assert codes(both, 3) == ["not-supported-yet"] * 4
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def test_names_in_scope_are_offered_with_their_shapes(here: str) -> None:
         "sum": ("built-in function", FUNCTIONS["sum"].signature),
         "pi": ("number", "3.141592653589793"),
         "t": ("value of a step", ""),
+        "training": ("value of a step", ""),
     }
     before, at = BODY.format(here=""), here
     texts = completions_at(*typed(before, BODY.format(here=at)))[1]

@@ -1,0 +1,129 @@
+"""Random draws, and the mode that they are made in.
+
+In: what is drawn, and where that is written. Out: nodes that choose, in training, what is drawn,
+and out of it the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...grammar.problems_of_values import BadArgument, ShapeMismatch
+from ..ir import HIDDEN, Beside, Node, Source, State, const
+from ..shapes import Kind, Shape, Type
+from . import arguments
+from .tensors import Site, fit, fits, need_kind, tensor
+from .values import Operand, describe, is_known, shape_of, sizes_note
+
+STEP = frozenset("B")
+
+
+def training(site: Site) -> Node:
+    """`training`: whether the net is in training mode."""
+    return _beside(site, f"{site.path}training{HIDDEN}0", "training", (), "bool")
+
+
+def dropout(site: Site, value: Operand, rate: Operand, per: Operand) -> Node:
+    """`dropout(x, p)`: in training, elements are 0 with probability p, and x / (1 - p) else."""
+    node, shape = tensor(site, value), shape_of(value.value)
+    if not is_known(rate.value):
+        raise arguments.known_only_later("the rate of 'dropout'", rate.span, rate.value)
+    _check_probability(site, rate)
+    drawn = _uniform(site, shape, _is_per_sequence(site, per))
+    share = float(rate.value)
+    trains = fit(site, training(site), shape)
+    drops = site.apply("and", trains, site.apply("le", drawn, const(share, shape)))
+    # The value is read once, so that it can be all that a link of a chain reads; and what is
+    # dropped is 0 even if it is infinite.
+    kept = site.apply("where", drops, const(0.0, shape), node)
+    scale = const(1 / (1 - share) if share < 1 else 1.0, shape)
+    return site.apply("mul", kept, site.apply("where", trains, scale, const(1.0, shape)))
+
+
+def bernoulli(site: Site, probability: Operand, shape: Operand) -> Node:
+    """`bernoulli(p, [n])`: in training, 1 with probability p, and 0 else; p out of it."""
+    dims = tuple(arguments.sizes(site, shape))
+    need_kind(site, probability, "real")
+    if is_known(probability.value):
+        _check_probability(site, probability)
+    if not fits(probability.value, dims):
+        raise ShapeMismatch(
+            "the probability does not broadcast to this shape",
+            probability.span,
+            f"this is {describe(probability.value)}",
+            related=[(shape.span, f"this is [{', '.join(str(int(d)) for d in dims)}]")],
+            notes=sizes_note(shape_of(probability.value), dims),
+        )
+    mean = fit(site, probability.value, dims)
+    mean = mean if is_known(probability.value) else site.apply("stop_gradient", mean)
+    happens = site.apply("le", _uniform(site, dims, False), mean)
+    ones, zeros = const(1.0, dims), const(0.0, dims)
+    return _in_training(site, site.apply("where", happens, ones, zeros), mean)
+
+
+def normal(site: Site, shape: Operand) -> Node:
+    """`normal([n])`: in training, numbers of mean 0 and variance 1; 0 out of it."""
+    dims = tuple(arguments.sizes(site, shape))
+    drawn = _beside(site, _numbered(site), "normal", dims)
+    return _in_training(site, drawn, const(0.0, dims))
+
+
+def _uniform(site: Site, shape: Shape, per_sequence: bool) -> Node:
+    """Numbers of (0, 1], drawn for each step or for each sequence.
+
+    Those of a sequence are kept in a state, which is 0 as long as nothing is drawn.
+    """
+    name = _numbered(site)
+    drawn = _beside(site, name, "uniform", shape)
+    if not per_sequence:
+        return drawn
+    place = Type(shape, axes=STEP)
+    key = f"{site.path}held{name[len(site.path) + len(site.name) :]}"
+    held = site.run.leaf("carry", key, place, site.span)
+    begins = site.apply("eq", held, const(0.0, shape))
+    now = site.apply("where", begins, drawn, held)
+    site.run.hidden[key] = State(key, held, _in_training(site, now, held), const(0.0, shape))
+    return now
+
+
+def _in_training(site: Site, drawn: Node, otherwise: Node) -> Node:
+    shape = tuple(drawn.type.shape)
+    return site.apply("where", fit(site, training(site), shape), drawn, otherwise)
+
+
+def _numbered(site: Site) -> str:
+    """The name of one more draw of this kind."""
+    stem = f"{site.path}{site.name}{HIDDEN}"
+    count = sum(name.startswith(stem) for name in site.run.beside)
+    return f"{stem}{count}"
+
+
+def _beside(
+    site: Site, name: str, source: Source, shape: Sequence[int], kind: Kind = "real"
+) -> Node:
+    """What a step reads beside its inputs, by its name."""
+    beside = site.run.beside
+    if name not in beside:
+        node = site.run.leaf("input", name, Type(tuple(shape), kind, STEP), site.span)
+        beside[name] = Beside(name, node, source)
+    return beside[name].node
+
+
+def _check_probability(site: Site, given: Operand) -> None:
+    if isinstance(given.value, bool) or not 0 <= given.value <= 1:  # type: ignore[operator]
+        raise BadArgument(
+            f"a probability of '{site.name}' is a number from 0 to 1",
+            given.span,
+            f"this is {describe(given.value)}",
+        )
+
+
+def _is_per_sequence(site: Site, per: Operand) -> bool:
+    if per.value in ("step", "sequence"):
+        return per.value == "sequence"
+    raise BadArgument(
+        f"'{site.name}' draws anew in every step, or once for a sequence",
+        per.span,
+        f"this is {describe(per.value)}",
+        hints=["write 'per=sequence', or leave it out"],
+    )

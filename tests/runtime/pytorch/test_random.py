@@ -1,0 +1,138 @@
+"""Random draws in modules: torch's generator or a seed, in graphs as out of them."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnc
+from tests.runtime.test_random import CELLS, ROWS, STEPS, sequence
+
+torch = pytest.importorskip("torch", reason="needs torch")
+
+import rnnc.torch  # noqa: E402
+
+pytestmark = [
+    pytest.mark.torch,
+    # torch's own doing, in Dynamo
+    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
+]
+
+
+def module_of(name: str = "Noisy", **options: Any) -> Any:
+    return rnnc.torch.Recur(getattr(CELLS, name)(4), dtype=torch.float64, **options)
+
+
+def xs_of(steps: int = STEPS) -> Any:
+    return torch.from_numpy(sequence(steps))
+
+
+@pytest.mark.parametrize("name", ["Noisy", "Drop"])
+def test_with_a_seed_values_and_gradients_are_those_of_the_net(name: str) -> None:
+    net = rnnc.Recur(getattr(CELLS, name)(4), dtype="float64", backend="numpy", seed=12)
+    module = rnnc.torch.Recur(net)
+    xs = xs_of().requires_grad_()
+    ys, _ = module(xs, seed=12)
+    ys = ys[0] if isinstance(ys, tuple) else ys
+    wanted = net.scan(xs.detach().numpy())
+    wanted = wanted[0] if isinstance(wanted, tuple) else wanted
+    np.testing.assert_allclose(ys.detach(), wanted, rtol=0, atol=1e-13)
+    ys.sum().backward()
+    d_ys = np.ones_like(wanted)
+    grads = net.backward((d_ys, None) if name == "Noisy" else d_ys)
+    np.testing.assert_allclose(xs.grad, grads.inputs, rtol=0, atol=1e-12)
+    for path, param in module.named_parameters():
+        gradient = np.zeros(param.shape) if param.grad is None else param.grad
+        np.testing.assert_allclose(gradient, grads.params[path], rtol=0, atol=1e-12)
+
+
+def test_without_one_each_call_takes_another_from_the_generator() -> None:
+    module, xs = module_of("Drawn"), xs_of()
+    torch.manual_seed(0)
+    first, second = module(xs)[0], module(xs)[0]
+    torch.manual_seed(0)
+    again = module(xs)[0]
+    for a, b, c in zip(first, second, again, strict=True):
+        assert not torch.equal(a, b)
+        assert torch.equal(a, c)
+
+
+def test_out_of_training_nothing_is_drawn() -> None:
+    module, xs = module_of("Drawn").eval(), xs_of()
+    state = torch.get_rng_state()
+    a, b, c = module(xs)[0]
+    assert torch.equal(a, xs)
+    assert torch.equal(b, torch.full_like(xs, 0.3))
+    assert not c.any()
+    assert torch.equal(torch.get_rng_state(), state)
+    y, _ = module_of("Modes").eval()(xs)
+    assert torch.equal(y, -xs)
+
+
+def test_a_cell_that_draws_nothing_takes_no_seed() -> None:
+    module = module_of("Modes")
+    state = torch.get_rng_state()
+    module(xs_of())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_steps_draw_and_copies_and_pickles_do() -> None:
+    module, xs = module_of("Drop"), xs_of()
+    y, _ = module.step(xs[0], seed=3)
+    for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert torch.equal(other.step(xs[0], seed=3)[0], y)
+
+
+def test_a_stack_draws_as_the_net_of_layers() -> None:
+    stack = rnnc.Stack(CELLS.Two(4), dtype="float64", backend="numpy", seed=4)
+    module = rnnc.torch.Stack(CELLS.Two(4), dtype="float64", seed=4)
+    xs = xs_of()
+    ys, _ = module(xs, seed=4)
+    np.testing.assert_allclose(ys.detach(), stack.scan(xs.numpy()), rtol=0, atol=1e-13)
+
+
+def test_gradients_hold_with_a_seed() -> None:
+    module, xs = module_of("Drop"), xs_of(3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: module(x, seed=5)[0], (xs,))
+
+
+@pytest.mark.parametrize("name", ["Drop", "Modes"])
+def test_graphs_draw_too(name: str) -> None:
+    module, xs = module_of(name), xs_of()
+    torch.compiler.reset()
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+    for _ in range(2):
+        torch.testing.assert_close(compiled(xs, seed=7)[0], module(xs, seed=7)[0])
+    if name == "Drop":
+        assert not torch.equal(compiled(xs)[0], compiled(xs)[0])
+    module.eval()
+    torch.testing.assert_close(compiled(xs)[0], module(xs)[0])
+
+
+def test_an_export_keeps_its_mode() -> None:
+    xs = xs_of()
+    module = module_of("Drop").eval()
+    exported = torch.export.export(module, (xs,))
+    torch.testing.assert_close(exported.module()(xs)[0], module(xs)[0])
+
+
+def test_vmap_says_how_members_draw() -> None:
+    module = module_of("Drop")
+    many = torch.stack([xs_of()] * 2)
+
+    def ys(xs: Any) -> Any:
+        return module(xs)[0]
+
+    with pytest.raises(RuntimeError, match="randomness"):
+        torch.func.vmap(ys)(many)
+    same = torch.func.vmap(ys, randomness="same")(many)
+    assert torch.equal(same[0], same[1])
+    apart = torch.func.vmap(ys, randomness="different")(many)
+    assert not torch.equal(apart[0], apart[1])
+    given = torch.func.vmap(lambda xs: module(xs, seed=1)[0])(many)
+    torch.testing.assert_close(given[0], module(many[0], seed=1)[0])
+    assert many.shape[2] == ROWS
