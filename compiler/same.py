@@ -36,7 +36,7 @@ def _cell_form(cell: Cell) -> Form:
     nodes = [p.node for p in cell.params]
     nodes += [p.init.value for p in cell.params if p.init.value is not None]
     nodes += [n for s in cell.states for n in (s.node, s.initial, s.new)]
-    nodes += [v.node for v in (*cell.inputs, *cell.beside, *cell.outputs)]
+    nodes += [v.node for v in (*cell.inputs, *cell.outputs)] + [x.node for x in cell.beside]
     beside = [(x.name, x.source) for x in cell.beside]
     settings = {name: str(value) for name, value in cell.settings.items()}
     return (cell.name, settings, tuples, params, states, values, beside), nodes

@@ -105,7 +105,7 @@ def excerpt(node: Node, depth: int = 2) -> str:
 def _cell_lines(cell: Cell, comments: bool) -> Iterator[str]:
     order = toposort(roots(cell))
     leaves = [p.node for p in cell.params] + [s.node for s in cell.states]
-    leaves += [x.node for x in (*cell.inputs, *cell.beside)]
+    leaves += [x.node for x in cell.inputs] + [each.node for each in cell.beside]
     writer = _Writer(order, leaves, comments)
     inputs = _tuple(cell.inputs, cell.input_is_tuple)
     yield f"cell {cell.name}: {inputs} -> {_tuple(cell.outputs, cell.output_is_tuple)}"
@@ -124,8 +124,8 @@ def _cell_lines(cell: Cell, comments: bool) -> Iterator[str]:
         yield f"state {writer.declared(state.node)}"
     for x in cell.inputs:
         yield f"input {writer.declared(x.node)}"
-    for x in cell.beside:
-        yield f"beside {writer.declared(x.node)} = {x.source}"
+    for each in cell.beside:
+        yield f"beside {writer.declared(each.node)} = {each.source}"
     yield "step"
     yield from map(writer.equation, writer.equations(order))
     for param in cell.params:

@@ -38,7 +38,7 @@ def verify_cell(cell: Cell) -> None:
     order = toposort(roots(cell))
     params = {p.node: p.name for p in cell.params}
     states = {s.node: s.name for s in cell.states}
-    inputs = {x.node: x.name for x in (*cell.inputs, *cell.beside)}
+    inputs = {x.node: x.name for x in cell.inputs} | {x.node: x.name for x in cell.beside}
     _check_nodes(where, order, params | states | inputs)
     _check_leaves(where, params, states, inputs)
     _check_unique(where, "output", (y.name for y in cell.outputs))

@@ -81,6 +81,16 @@ def check_count(value: Any, what: str) -> int:
     return count
 
 
+def check_whole(value: Any, what: str) -> int:
+    """An integer, of Python's or NumPy's; or a `SettingError`."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise SettingError(f"{what} is an integer, got {value!r}")
+
+
 def check_names(given: Any, names: Iterable[str], what: str, *, all_needed: bool) -> None:
     """Raise a `NamesError` that lists every unknown and every missing name at once.
 

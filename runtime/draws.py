@@ -69,7 +69,8 @@ def drawn(what: Beside, key: tuple[Any, Any], step: int, steps: int, batch: int)
     rows, blocks = np.arange(batch), np.arange(blocks_of(what))
     lead = low[:, None, None], high[:, None, None], rows[:, None], blocks
     counter = [np.broadcast_to(each, (steps, batch, len(blocks))) for each in lead]
-    return numbers(what, np.stack(philox(counter, key), -1))
+    found: Array = numbers(what, np.stack(philox(counter, key), -1))
+    return found
 
 
 def blocks_of(what: Beside) -> int:

@@ -25,7 +25,7 @@ from ..compiler.pipeline import Programs
 from .arguments import Arguments, Named, Sequences
 from .arrays import AnyArray, Arrays, copied, namespace
 from .backends import Backend, choose
-from .checks import check_dtype, check_flag
+from .checks import check_dtype, check_flag, check_whole
 from .draws import drawn, key_of, site_of
 from .errors import SettingError
 from .folding import folds_of, run_folded
@@ -189,14 +189,17 @@ class Program:
             The last carry, the outputs [T, B, ...] (a tuple where there are several), and the
             tape, or None.
         Raises:
-            NamesError, ShapeError, DTypeError, RangeError: what was passed does not fit.
+            NamesError, ShapeError, DTypeError, RangeError, SettingError: what was passed does not
+            fit.
             OutOfMemoryError.
         """
         read = self._arguments
         given = read.inputs(xs)
         steps, batch = given[0].shape[:2]
         if self.cell.beside:
-            in_training = record if training is None else training
+            in_training = bool(record if training is None else training)
+            check_flag(record if training is None else training, "training")
+            step, seed = check_whole(step, "step"), check_whole(seed, "seed")
             program = self.in_mode(training=in_training)
             drawn = self._draws(seed, path, step, steps, batch) if in_training else ()
             last, ys, tape = program.forward(

@@ -253,8 +253,8 @@ def _of_the_language(before: str) -> Iterator[Completion]:
         )
     for name, value in CONSTANTS.items():
         yield Completion(name, "number", f"{value!r}")
-    for name, word in WORDS.items():
-        yield Completion(name, "value of a step", "", word.documentation)
+    for name, value_of_step in WORDS.items():
+        yield Completion(name, "value of a step", "", value_of_step.documentation)
     starts = re.fullmatch(r"\s*(.*[;{]\s*)?", before) is not None
     within = (*LITERALS, *OPERATORS, "else", "in")
     words = (*DECLARATIONS, *STATEMENTS, "else") if starts else within

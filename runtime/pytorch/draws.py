@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ...compiler.ir import Beside, Cell
+from ..checks import check_whole
 from ..draws import blocks_of, key_of, numbers, philox, site_of
 from .engine import Tensor
 
@@ -38,6 +39,8 @@ def draws(
     """
     if not sites:
         return []
+    if not torch.compiler.is_compiling() and not (seed is None or isinstance(seed, Tensor)):
+        seed = check_whole(seed, "seed")
     if seed is None:
         seed = torch.randint(LARGEST, (), device="cpu").to(like.device)
     steps, rows = lead

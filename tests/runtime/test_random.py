@@ -18,6 +18,7 @@ from rnnc.compiler.text import read, show
 from rnnc.compiler.verify import verify
 from rnnc.grammar.problems import Problems
 from rnnc.runtime.draws import drawn, key_of, site_of
+from rnnc.runtime.errors import SettingError
 from rnnc.runtime.program import Program
 from rnnc.runtime.validation import compare
 
@@ -225,6 +226,7 @@ def test_calls_in_both_modes_run_back_each_in_its_own() -> None:
     carry = program.initial(params, ROWS)
     for training in (True, False):
         _, ys, tape = program.forward(params, carry, xs, training=training)
+        assert tape is not None
         _, _, d_xs = program.backward(params, tape, np.ones_like(ys))
         assert d_xs.shape == xs.shape
         # Nothing flows back to inputs that are dropped.
@@ -359,3 +361,19 @@ def test_kernels_draw_the_bits_that_numpy_does() -> None:
     nets = [net_of("Drawn", dtype="float32", backend=backend) for backend in ("numpy", "triton")]
     for mine, other in zip(*(net.scan(xs) for net in nets), strict=True):
         np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"seed": 0.5}, "seed is an integer, got 0.5"),
+        ({"seed": None}, "seed is an integer, got None"),
+        ({"step": "1"}, "step is an integer, got '1'"),
+        ({"step": True}, "step is an integer, got True"),
+        ({"training": 2}, "training"),
+    ],
+)
+def test_what_is_no_seed_step_or_mode_is_told(given: dict[str, Any], words: str) -> None:
+    program = rnnc.compile(CELLS.Drawn(4), backend="numpy")
+    with pytest.raises(SettingError, match=words):
+        program.forward({}, {}, np.ones((1, 1, 4)), **given)

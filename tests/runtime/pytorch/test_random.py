@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import rnnc
+from rnnc.runtime.errors import SettingError
 from tests.runtime.test_random import CELLS, ROWS, STEPS, sequence
 
 torch = pytest.importorskip("torch", reason="needs torch")
@@ -136,3 +137,8 @@ def test_vmap_says_how_members_draw() -> None:
     given = torch.func.vmap(lambda xs: module(xs, seed=1)[0])(many)
     torch.testing.assert_close(given[0], module(many[0], seed=1)[0])
     assert many.shape[2] == ROWS
+
+
+def test_what_is_no_seed_is_told() -> None:
+    with pytest.raises(SettingError, match=r"seed is an integer, got 1\.5"):
+        module_of("Drop")(xs_of(), seed=1.5)
