@@ -13,7 +13,7 @@ from ..ir import HIDDEN, Beside, Node, Source, State, const
 from ..shapes import Kind, Shape, Type
 from . import arguments
 from .tensors import Site, fit, fits, need_kind, tensor
-from .values import Operand, describe, is_known, shape_of, sizes_note
+from .values import Operand, Value, describe, is_known, shape_of, sizes_note
 
 STEP = frozenset("B")
 
@@ -31,7 +31,7 @@ def dropout(site: Site, value: Operand, rate: Operand, per: Operand) -> Node:
     _check_probability(site, rate)
     drawn = _uniform(site, shape, _is_per_sequence(site, per))
     share = float(rate.value)
-    trains = fit(site, training(site), shape)
+    trains = _fit(site, training(site), shape)
     drops = site.apply("and", trains, site.apply("le", drawn, const(share, shape)))
     # The value is read once, so that it can be all that a link of a chain reads; and what is
     # dropped is 0 even if it is infinite.
@@ -54,7 +54,7 @@ def bernoulli(site: Site, probability: Operand, shape: Operand) -> Node:
             related=[(shape.span, f"this is [{', '.join(str(int(d)) for d in dims)}]")],
             notes=sizes_note(shape_of(probability.value), dims),
         )
-    mean = fit(site, probability.value, dims)
+    mean = _fit(site, probability.value, dims)
     mean = mean if is_known(probability.value) else site.apply("stop_gradient", mean)
     happens = site.apply("le", _uniform(site, dims, False), mean)
     ones, zeros = const(1.0, dims), const(0.0, dims)
@@ -88,7 +88,14 @@ def _uniform(site: Site, shape: Shape, per_sequence: bool) -> Node:
 
 def _in_training(site: Site, drawn: Node, otherwise: Node) -> Node:
     shape = tuple(drawn.type.shape)
-    return site.apply("where", fit(site, training(site), shape), drawn, otherwise)
+    return site.apply("where", _fit(site, training(site), shape), drawn, otherwise)
+
+
+def _fit(site: Site, value: Value, shape: Shape) -> Node:
+    """A real value with this shape."""
+    node = fit(site, value, shape)
+    assert isinstance(node, Node), "its kind was checked"
+    return node
 
 
 def _numbered(site: Site) -> str:
