@@ -27,7 +27,7 @@ class Row:
 
 
 # Entries that the language says, and no standard cell is: their words are younger than the library.
-UNWRITTEN = frozenset({25, 26, 28, 29, 63, 72, 85, 91, 101, 102, 104, 126})
+UNWRITTEN = frozenset({25, 26, 28, 29, 63, 72, 85, 91, 104, 126})
 
 # The catalogue's letter for each size of ours, unless a row's settings say a number.
 LETTERS = {
