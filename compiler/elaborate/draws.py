@@ -12,7 +12,7 @@ from ...grammar.problems_of_values import BadArgument, ShapeMismatch
 from ..ir import HIDDEN, Beside, Node, Source, State, const
 from ..shapes import Kind, Shape, Type
 from . import arguments
-from .tensors import Site, fit, fits, need_kind, tensor
+from .tensors import Site, fit, fits, need_kind, real_tensor
 from .values import Operand, Value, describe, is_known, shape_of, sizes_note
 
 STEP = frozenset("B")
@@ -25,7 +25,7 @@ def training(site: Site) -> Node:
 
 def dropout(site: Site, value: Operand, rate: Operand, per: Operand) -> Node:
     """`dropout(x, p)`: in training, elements are 0 with probability p, and x / (1 - p) else."""
-    node, shape = tensor(site, value), shape_of(value.value)
+    node, shape = real_tensor(site, value), shape_of(value.value)
     if not is_known(rate.value):
         raise arguments.known_only_later("the rate of 'dropout'", rate.span, rate.value)
     _check_probability(site, rate)
