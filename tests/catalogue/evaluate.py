@@ -115,6 +115,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "structW": _structured,
     "tanh": np.tanh,
     "transp": np.transpose,
+    "triu": np.triu,
     "where": np.where,
 }
 

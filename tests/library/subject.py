@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 import rnnc
 from rnnc.compiler import oracle
-from rnnc.compiler.ir import Cell
+from rnnc.compiler.ir import Cell, State
 from rnnc.compiler.oracle import Masks
 from rnnc.runtime.program import Program
 from tests.catalogue.entry import Entry, entries
 from tests.catalogue.evaluate import evaluate
 from tests.compiler.hand_built import Numbers
 from tests.compiler.run_scans import NO_MASKS, Outcome, by_oracle
-from tests.compiler.test_catalogue import DENOMINATORS, sizes_of
+from tests.compiler.test_catalogue import DENOMINATORS, PERIODS, sizes_of
 from tests.library.table import LETTERS, TABLE, Row
 from tests.runtime.run_program import by_program, rounded
 from tests.tolerance import FLOAT32, Bound, adaptive_bound, assert_within, excesses
@@ -33,14 +33,15 @@ STEPS, ROWS = 5, 2
 ENTRIES = {entry.id: entry for entry in entries()}
 
 
-def _parts(array: Array, *order: int) -> Array:
-    """The first axis as a stack of as many parts as are named, in this order."""
-    return np.stack(np.split(array, len(order)))[list(order)]
+def _parts(array: Array, *order: int, axis: int = 0) -> Array:
+    """An axis as a stack of as many parts as are named, in this order."""
+    parts = np.split(array, len(order), axis)
+    return np.stack([parts[part] for part in order], axis)
 
 
 FUNCTIONS: Mapping[str, Any] = {
     "T": lambda array: np.swapaxes(array, -1, -2), "log": np.log, "parts": _parts,
-    "re": np.real, "im": np.imag,
+    "re": np.real, "im": np.imag, "sqrt": np.sqrt, "concat": lambda *arrays: np.concatenate(arrays),
     "stack": lambda *arrays, axis=0: np.stack(arrays, axis), "swapaxes": np.swapaxes,
 }  # fmt: skip
 
@@ -117,6 +118,8 @@ class Subject:
             values[tensor.name] = (
                 draws.uniform(0.5, 1.5, shape) if positive else draws.normal(0.0, spread, shape)
             )
+            if PERIODS.get(entry.id) == tensor.name:
+                values[tensor.name] = draws.integers(1, 4, shape).astype(float)
             if tensor.mark == "c":
                 values[tensor.name] = values[tensor.name] + 1j * draws.normal(0.0, spread, shape)
         return values
@@ -140,8 +143,12 @@ class Subject:
     def names(self) -> tuple[str, ...]:
         """Of all that the cell reads."""
         cell = self.cell
-        names = [param.name for param in cell.params] + [state.name for state in cell.states]
-        return (*names, *(x.name for x in cell.inputs))
+        return tuple(part.name for part in (*cell.params, *self.states, *cell.inputs))
+
+    @cached_property
+    def states(self) -> tuple[State, ...]:
+        """Those of the header. What the compiler adds starts at 0, and nothing is asked of it."""
+        return tuple(state for state in self.cell.states if not state.hidden)
 
     def without(self, outputs: Sequence[str]) -> Outcome:
         """What the program makes of the numbers where these outputs are not used."""
@@ -169,11 +176,13 @@ class Subject:
 
         params, carry, xs = (
             {part.name: self.ours(part.name, given) for part in parts}
-            for parts in (cell.params, cell.states, cell.inputs)
+            for parts in (cell.params, self.states, cell.inputs)
         )
         shapes = {y.name: (STEPS, ROWS, *y.node.type.shape) for y in cell.outputs}
         d_ys = {name: draws.standard_normal(shape) for name, shape in shapes.items()}
-        return Numbers(params, carry, xs, d_ys, {name: like(a) for name, a in carry.items()})
+        d_carry = {name: like(a) for name, a in carry.items()}
+        hidden = {s.name: np.zeros((ROWS, *s.node.type.shape)) for s in cell.states if s.hidden}
+        return Numbers(params, carry | hidden, xs, d_ys, d_carry | hidden)
 
     def evaluate(self, drawn: Arrays | None = None) -> tuple[Arrays, Array]:
         """The entry's last states by our names, and its outputs, in float64, row by row."""
@@ -187,7 +196,7 @@ class Subject:
             carries.append(last)
             ys.append(outputs)
         last = {s.name: np.stack([carry[s.name] for carry in carries]) for s in entry.states}
-        carry = {state.name: self.ours(state.name, last) for state in self.cell.states}
+        carry = {state.name: self.ours(state.name, last) for state in self.states}
         return carry, np.stack(ys, axis=1)
 
 

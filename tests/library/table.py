@@ -26,20 +26,20 @@ class Row:
         return f"{self.id}-{self.cell}" + f"({options})" * bool(options)
 
 
-# Entries that the language says, and no standard cell is: their words are younger than the library.
-UNWRITTEN = frozenset({25, 26, 28, 29, 63, 72, 85, 91, 104, 126})
-
 # The catalogue's letter for each size of ours, unless a row's settings say a number.
 LETTERS = {
     "inputs": "I", "hidden": "H", "outputs": "O", "key": "K", "value": "Vd", "state": "N",
     "memory": "N", "factors": "M", "features": "M", "context": "H", "rank": "R", "depth": "L",
-    "unfolds": "L", "inner": "L", "tau": "D", "steps": "G",
+    "unfolds": "L", "inner": "L", "tau": "D", "steps": "G", "waves": "K", "channels": "Ci",
+    "height": "hh", "width": "ww", "kernel": "k",
 }  # fmt: skip
 
 IFGO = {"W": "stack(Wi, Wf, Wg, Wo)", "U": "stack(Ui, Uf, Ug, Uo)", "b": "stack(bi, bf, bg, bo)"}
 INNER = {f"lstm.{name}": gates for name, gates in IFGO.items()}
 RZN = {"W": "stack(Wr, Wz, Wn)", "U": "stack(Ur, Uz, Un)", "b": "stack(br, bz, bn)"}
 PEEPHOLES = {"p": "stack(pi, pf, po)"}
+STEPS = "parts({}, 0, 2, 1, 3, axis=1)"  # what gates have at each step
+IMAGES = {"W": "concat(Wi, Wf, Wg, Wo)", "U": "concat(Ui, Uf, Ug, Uo)"}
 MATRIX = {"S": "T(S)"}  # ours is [value, key]
 
 TABLE = (
@@ -69,12 +69,22 @@ TABLE = (
     Row("MultiplicativeRNN", 22),
     Row("MIRNN", 23, {"alpha": "al", "beta1": "b1", "beta2": "b2"}),
     Row("MomentumRNN", 24),
+    Row("ClockworkRNN", 25, {"period": "T"}, says={
+        "g = tanh(W@x + mask(Mt, U)@h + b)": "g = tanh(W@x + mask(T >= row(T).T, U)@h + b)"},
+        why="the mask is that of the periods"),
+    Row("SuRNN", 26, {"bias": "gb", "height": "al", "omega": "om", "phase": "ph"}),
     Row("RHN", 27, {
         "W": "stack(Wh, Wt, Wc)", "U": "stack(Uh, Ut, Uc, axis=1)", "b": "bh", "bt": "bt",
         "bc": "bc"}, {"coupled": False}),
     Row("RHN", 27, {"W": "stack(Wh, Wt)", "U": "stack(Uh, Ut, axis=1)", "b": "bh", "bt": "bt"},
         says={"    s = tanh(ph)*sig(pt) + s*sig(pc)": "    s = (tanh(ph) - s)*sig(pt) + s"},
         why="the coupled form"),
+    Row("ExpRNN", 28, {"A": "Aq"}),
+    Row("ExpRNN", 28, {"A": "Aq"}, {"cayley": True}, {
+        "h' = modrelu(expm_skew(Aq)@h + W@x, b)":
+        "S = antiW(triu(Aq), 0)\nh' = modrelu(solve(eye(H) + S, eye(H) - S)@h + W@x, b)"},
+        why="the transform of scoRNN"),
+    Row("URNN", 29, {"turn": "stack(d1, d2, d3)", "r": "stack(r1, r2)"}),
     Row("FastWeightsRNN", 30, {"gain": "g"}),
     Row("GatedFeedbackRNN", 31, {
         "U": "swapaxes(U, 0, 1)", "Wg": "wg[:, 0]", "Vg": "wg[:, 1]", "Ug": "swapaxes(ug, 0, 1)"}),
@@ -129,6 +139,7 @@ TABLE = (
     Row("TRNN", 60, {"W": "stack(W, V)"}),
     Row("TLSTM", 62, {
         "W": "stack(Wz, Wf, Wo)", "U": "stack(Uz, Uf, Uo)", "b": "stack(bz, bf, bo)", "p": "xp"}),
+    Row("ConvGRU", 63, {"W": "concat(Wr, Wz, Wn)", "U": "concat(Ur, Uz, Un)"}, {"features": "C"}),
     Row("M2RNN", 65, MATRIX | {"U": "T(U)", "b": "bf[0]"}),
     Row("LSTM", 66, IFGO),
     Row("OriginalLSTM", 67, {
@@ -143,6 +154,12 @@ TABLE = (
     Row("LayerNormLSTM", 71, {
         "W": "parts(W, 0, 2, 1, 3)", "U": "parts(U, 0, 2, 1, 3)", "b": "parts(b, 0, 2, 1, 3)",
         "gain": "stack(parts(g1, 0, 2, 1, 3), parts(g2, 0, 2, 1, 3))", "gc": "g3", "bc": "b3"}),
+    Row("BatchNormLSTM", 72, {
+        "W": "parts(W, 0, 2, 1, 3)", "U": "parts(U, 0, 2, 1, 3)", "b": "parts(b, 0, 2, 1, 3)",
+        "gain": "stack(parts(g1, 0, 2, 1, 3), parts(g2, 0, 2, 1, 3))", "gc": "g3", "bc": "b3",
+        "mean_x": STEPS.format("mx"), "dev_x": f"sqrt({STEPS.format('vx')} + 1e-5)",
+        "mean_h": STEPS.format("mh"), "dev_h": f"sqrt({STEPS.format('vh')} + 1e-5)",
+        "mean_c": "mc", "dev_c": "sqrt(vc + 1e-5)"}, {"steps": 5}),
     Row("MultiplicativeLSTM", 73, IFGO | {"U": "stack(Vi, Vf, Vg, Vo)", "dm": "cm"}),
     Row("JANET", 74, {
         "h": "c", "W": "stack(Wf, Wg)", "U": "stack(Uf, Ug)", "b": "stack(bf, bg)"}),
@@ -170,6 +187,24 @@ TABLE = (
     Row("PhasedLSTM", 83, INNER | {
         "lstm.p": "stack(pi, pf, po)", "log_tau": "log(tau)", "log_ron": "log(ron)",
         "shift": "sh"}),
+    Row("ConvLSTM", 85, IMAGES | PEEPHOLES, {"features": "C", "bias": False}),
+    Row("ConvLSTM", 85, IMAGES, {"features": "C", "bias": False, "peephole": False}, {
+        "i = sig(conv(Wi, x) + conv(Ui, h) + pi*c)": "i = sig(conv(Wi, x) + conv(Ui, h))",
+        "f = sig(conv(Wf, x) + conv(Uf, h) + pf*c)": "f = sig(conv(Wf, x) + conv(Uf, h))",
+        "o = sig(conv(Wo, x) + conv(Uo, h) + po*c')": "o = sig(conv(Wo, x) + conv(Uo, h))"},
+        why="as in Keras and Flax"),
+    Row("ConvLSTM", 85, IMAGES | {
+        "b": "stack(pi[:, 0, 0], pf[:, 0, 0], pi[:, 0, 1], po[:, 0, 0])"},
+        {"features": "C", "peephole": False}, {
+        "i = sig(conv(Wi, x) + conv(Ui, h) + pi*c)":
+        "i = sig(conv(Wi, x) + conv(Ui, h) + pi[:, :1, :1])",
+        "f = sig(conv(Wf, x) + conv(Uf, h) + pf*c)":
+        "f = sig(conv(Wf, x) + conv(Uf, h) + pf[:, :1, :1])",
+        "c' = f*c + i*tanh(conv(Wg, x) + conv(Ug, h))":
+        "c' = f*c + i*tanh(conv(Wg, x) + conv(Ug, h) + pi[:, :1, 1:2])",
+        "o = sig(conv(Wo, x) + conv(Uo, h) + po*c')":
+        "o = sig(conv(Wo, x) + conv(Uo, h) + po[:, :1, :1])"},
+        why="the entry has no biases: numbers of the peepholes stand for them"),
     Row("DepthGatedLSTM", 86, IFGO | {
         "W": "stack(Wi, Wf, Wg, Wo, Wd)", "b": "stack(bi, bf, bg, bo, bd)", "p": "stack(wd, wb)",
         "below": "cb"}),
@@ -181,6 +216,8 @@ TABLE = (
     Row("NestedLSTM", 90, IFGO | {
         "inner.W": "stack(Ai, Af, Ag, Ao)", "inner.U": "stack(Bi, Bf, Bg, Bo)",
         "inner.b": "stack(ei, ef, eg, eo)"}),
+    Row("SkipLSTM", 91, INNER | {"u": "u[..., 0]", "w": "wp[0]", "b": "bp[0]"},
+        recurrence=("NL-DENSE", 1), why="u is a number, and w the weights of a sum"),
     Row("ZoneoutLSTM", 93, INNER | {"keep_h": "zh", "keep_c": "zc"}),
     Row("RecurrentDropoutLSTM", 94, IFGO | {"mask": "dm"}),
     Row("QRNN", 95, {
@@ -197,6 +234,7 @@ TABLE = (
     Row("RGLRU", 100, {"W": "stack(Wa, Wx)", "b": "stack(ba, bx)"}),
     Row("LRU", 101, {"theta": "th", "gamma": "g", "C": "Cm", "D": "Dm"}, {"hidden": "N"}),
     Row("S4D", 102, {"rate": "lr", "turn": "li", "C": "Cm", "dt": "ld", "D": "Dm"}),
+    Row("S4", 104, {"A": "Am", "C": "Cm", "D": "Dm"}),
     Row("DampedEMA", 105, {"alpha": "al", "delta": "de", "beta": "be", "eta": "et"}),
     Row("Mamba", 106, {"A": "Al", "D": "Dm"}),
     Row("Mamba2", 107, {"log_a": "al", "D": "Dm"}),
@@ -217,6 +255,7 @@ TABLE = (
     Row("RWKV6", 120, MATRIX | {"p": "xp", "w": "w0"}),
     Row("MLSTM", 122, {"C": "T(Cm)"}),
     Row("Titans", 124, MATRIX | {"M": "T(M)", "w": "stack(wt, we, wa)"}),
+    Row("LIF", 126),
 )  # fmt: skip
 
 # Standard cells that are in no entry of the catalogue: they have no state.

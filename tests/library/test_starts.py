@@ -32,7 +32,27 @@ STARTS: Mapping[tuple[str, str], Callable[[Mapping[str, Array]], Array]] = {
     ("S4D", "turn"): lambda p: np.pi * np.arange(len(p["turn"])),
     ("S4D", "B.re"): lambda p: np.ones_like(p["B.re"]),
     ("S4D", "B.im"): lambda p: np.zeros_like(p["B.im"]),
+    ("ClockworkRNN", "period"): lambda p: 2.0 ** np.arange(len(p["period"])),  # of as many modules
+    ("SuRNN", "omega"): lambda p: 2 * np.pi / np.geomspace(64, 2, len(p["omega"])),
+    ("ExpRNN", "A"): lambda p: _in_pairs(np.pi * (2 * (0.618034 * _places(p["A"]) % 1) - 1)),
+    ("BatchNormLSTM", "gain"): lambda p: np.full_like(p["gain"], 0.1),
+    ("SkipLSTM", "b"): lambda _: np.array(1.0),
+    ("S4", "A"): lambda p: -np.tril(np.outer(_roots(p), _roots(p)), -1) - np.diag(_places(p["A"])),
+    ("S4", "B"): lambda p: _roots(p),
 }
+
+
+def _places(array: Array) -> Array:
+    return np.arange(len(array)) + 1.0
+
+
+def _roots(params: Mapping[str, Array]) -> Array:
+    return np.sqrt(2 * _places(params["B"]) - 1)
+
+
+def _in_pairs(angles: Array) -> Array:
+    """What turns units 0 and 1 by the second angle, 2 and 3 by the fourth, and so on."""
+    return np.diag(np.where(np.arange(len(angles) - 1) % 2 == 0, angles[1:], 0), 1)
 
 
 def _legendre(n: int) -> tuple[Array, Array]:
