@@ -49,7 +49,6 @@ def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
         for param in cell.params:
             name = f"{path}.{param.name}"
             mapping[param.node] = leaf("param", name, param.node.type, param.node.span)
-            params.append(replace(param, name=name, node=mapping[param.node]))
         for state in cell.states:
             node = leaf("carry", f"{path}.{state.name}", state.node.type, state.node.span)
             mapping[state.node] = node
@@ -60,7 +59,9 @@ def compose(cells: Sequence[Cell], paths: Sequence[str] | None = None) -> Cell:
         roots = [o.node for o in cell.outputs]
         roots += [node for s in cell.states for node in (s.new, s.initial)]
         roots += [value.node for value in cell.named]
+        roots += [param.init.value for param in cell.params if param.init.value is not None]
         found = substitute(roots, mapping)
+        params += [param.moved(f"{path}.{param.name}", found) for param in cell.params]
         states += [
             State(f"{path}.{s.name}", mapping[s.node], found[s.new], found[s.initial])
             for s in cell.states

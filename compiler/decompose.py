@@ -128,12 +128,17 @@ def _border(cell: Cell, paths: Sequence[str], depths: dict[Node, int], at: int) 
     read = [node for s in later for node in (s.new, s.initial)]
     read += [out.node for out in cell.outputs]
     read += [arg for node in toposort(_roots(cell)) if depths[node] > at for arg in node.args]
-    crossing = {n for n in read if depths[n] <= at and n.op.name != "const"}
+    crossing = {n for n in read if depths[n] <= at and not _is_nobodys(n, depths)}
     if len(crossing) != 1:
         return None
     (value,) = crossing
     is_a_value = "B" in value.type.axes and value.type.kind == "real" and value.op.name != "input"
     return value if is_a_value and depths[value] == at else None
+
+
+def _is_nobodys(node: Node, depths: dict[Node, int]) -> bool:
+    """Whether it reads no leaf, as numbers and eye(3): every link has its own."""
+    return depths[node] < 0 and not node.type.axes
 
 
 def _link(cell: Cell, path: str, before: Node | None, after: Node | None) -> Cell:
@@ -159,10 +164,9 @@ def _link(cell: Cell, path: str, before: Node | None, after: Node | None) -> Cel
     roots = [out.node for out in outputs]
     roots += [node for s in states for node in (s.new, s.initial)]
     roots += [value.node for value in named]
+    roots += [p.init.value for p in params if p.init.value is not None]
     found = substitute(roots, mapping)
-    new_params = [
-        replace(p, name=p.name.removeprefix(prefix), node=mapping[p.node]) for p in params
-    ]
+    new_params = [p.moved(p.name.removeprefix(prefix), found) for p in params]
     new_states = [
         State(s.name.removeprefix(prefix), mapping[s.node], found[s.new], found[s.initial])
         for s in states

@@ -179,7 +179,7 @@ class Init:
 
     name: str
     args: tuple[float, ...] = ()
-    value: Node | None = None  # an expression of sizes and options, for `param a[H] = expr`
+    value: Node | None = None  # an expression of sizes, options and the cell's other parameters
     members: Shape = ()  # the first axes, of ensembles: along them every tensor is drawn by itself
 
     def __str__(self) -> str:
@@ -194,6 +194,11 @@ class Param:
     node: Node
     init: Init
     trained: bool = True
+
+    def moved(self, name: str, found: Mapping[Node, Node]) -> Param:
+        """The same under another name, where nodes have become others; its own among them."""
+        value = self.init.value and found[self.init.value]
+        return replace(self, name=name, node=found[self.node], init=replace(self.init, value=value))
 
 
 @dataclass(frozen=True, slots=True)

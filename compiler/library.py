@@ -35,7 +35,8 @@ from .ensemble import ensembled
 from .files import FileError, Kept
 from .ir import Cell
 from .loading import MOST_LISTED, Loader, is_standard, standard, standard_texts
-from .origin import Chained, Ensembled, Linked, Made, Origin, Plain, Sources
+from .modifiers import MODIFIERS, ModifierError, modified
+from .origin import Chained, Ensembled, Linked, Made, Modified, Origin, Plain, Sources
 from .shapes import Dim
 
 TEXT: Final = "<string>"  # the name of a source that was loaded from no file
@@ -226,7 +227,7 @@ def remade(made: Made) -> Cell:
     """The cell that was made from these sources with these settings, from nothing else.
 
     Raises:
-        Problems, CallError, NoSuchCellError, TypeProblem: this rnnc cannot make it.
+        Problems, CallError, NoSuchCellError, ModifierError, TypeProblem: this rnnc cannot make it.
     """
     return all_remade([made])[0]
 
@@ -255,6 +256,10 @@ def all_remade(each: Sequence[Made]) -> list[Cell]:
                 return compose([again(member) for member in members])
             case Ensembled(member, count, shared):
                 return ensembled(again(member), count, shared_inputs=shared)
+            case Modified(member, modifier, arguments):
+                if modifier not in MODIFIERS:
+                    raise ModifierError(f"there is no modifier {visible(modifier)!r}")
+                return modified(again(member), modifier, (), arguments)
         return _remade_of_sources(made)
 
     return [again(made) for made in each]
@@ -269,6 +274,8 @@ def _identity(made: Made) -> Hashable:
             return tuple(map(_identity, members))
         case Ensembled(member, count, shared):
             return _identity(member), count, shared
+        case Modified(member, modifier, arguments):
+            return _identity(member), modifier, repr(arguments)
     return _identity(made.whole), made.path
 
 

@@ -1,7 +1,7 @@
 """Where a cell came from: the texts and settings that make it again, as plain data.
 
-In: what `library`, `compose`, `ensemble` and `links_of` knew when they made a cell. Out: values
-that can be compared, pickled and written into a file; `library.remade` makes the cell of one.
+In: what `library`, `compose`, `ensemble`, `modifiers` and `links_of` knew when they made a cell.
+Out: values that can be compared, pickled and written into a file; `library.remade` makes the cell.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ MOST_MEMBERS: Final = 4096  # of an ensemble, those of its members among them
 DEEPEST: Final = 8  # ensembles within each other
 
 Plain: TypeAlias = int | float | bool | str  # a function by its name
+Given: TypeAlias = Plain | tuple[str, ...]  # to a modifier; paths of parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,16 @@ class Linked:
     path: str
 
 
-Made: TypeAlias = Origin | Chained | Ensembled | Linked
+@dataclass(frozen=True, slots=True)
+class Modified:
+    """What a modifier makes of a cell."""
+
+    member: Made
+    modifier: str
+    arguments: Mapping[str, Given]
+
+
+Made: TypeAlias = Origin | Chained | Ensembled | Linked | Modified
 
 
 def excess(made: Made) -> str | None:
@@ -83,4 +93,6 @@ def _extent(made: Made) -> tuple[int, int]:
             return made.count * within, deeper + 1
         case Linked():
             return _extent(made.whole)
+        case Modified():
+            return _extent(made.member)
     return 1, 0

@@ -236,7 +236,7 @@ class Builder:
         return syntax.Call(_name(pieces[0]), arguments, span=_span(pieces))
 
     def keyword(self, pieces: list[Any]) -> syntax.Keyword:
-        name, _, value = pieces
+        name, _, value = self._strings(pieces)
         return syntax.Keyword(name.text, value, name_span=name.span, span=_span(pieces))
 
     def group(self, pieces: list[Any]) -> syntax.Group:

@@ -56,6 +56,18 @@ class TupleMismatch(Problem):
     code = "tuple-mismatch"
 
 
+class CannotModify(Problem):
+    """A modifier does not fit the cell that it stands around, or an argument the modifier.
+
+        zoneout(LSTM(n, n), g=0.1)     # the states of LSTM are h and c
+
+    States are named as in the header of the cell, parameters by their paths: `on=U`, `on="0.U"`.
+    `docs/modifiers.md` says what each modifier takes, and which part of a cell it looks for.
+    """
+
+    code = "cannot-modify"
+
+
 class CarryMismatch(Problem):
     """The right of `->` does not list every state, in order.
 

@@ -218,7 +218,8 @@ class Link(Syntax):
 
     label: str | None
     cell: Name
-    arguments: tuple[Argument | Keyword | Link, ...]  # a Link only within repeat(n, LSTM(h, h))
+    arguments: tuple[Argument | Keyword | Link, ...]  # a Link only within repeat(n, LSTM(h, h));
+    # within residual(LSTM(h, h)) it is a Call, as who reads it knows the modifiers
 
 
 @dataclass(frozen=True, slots=True)

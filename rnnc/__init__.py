@@ -16,6 +16,7 @@ from .compiler.version import VERSION
 TYPE_CHECKING = False  # `typing` itself would take longer than this file
 if TYPE_CHECKING:
     from . import interop as interop
+    from . import modifiers as modifiers
     from .compiler.knobs import options as options
     from .grammar.problems import Error as Error
     from .grammar.problems import Problem as Problem
@@ -79,6 +80,7 @@ __all__ = [
     "load_net",
     "loads",
     "members",
+    "modifiers",
     "options",
     "squared_error",
 ]
@@ -87,6 +89,7 @@ __all__ = [
 _HOMES = {
     "compiler.knobs": ("options",),
     "interop": ("interop",),
+    "modifiers": ("modifiers",),
     "grammar.problems": ("Error", "Problem", "Problems"),
     "notebook": ("load_ipython_extension",),
     "runtime.bidirectional": ("Bidirectional",),

@@ -72,6 +72,11 @@ class BoundCell:
         self._observing: dict[Program, Program] = {}
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether its parameters start as its seed draws them."""
+        return self._given is None
+
+    @property
     def params(self) -> Mapping[str, AnyArray]:
         """The parameters and consts it starts with, read-only, by path."""
         program = self.program()

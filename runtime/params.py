@@ -15,12 +15,12 @@ import functools
 import hashlib
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..compiler.ir import Cell, Init, Param
+from ..compiler.ir import Cell, Node, Param, toposort
 from ..compiler.oracle import evaluate
 from .arrays import AnyArray, Array, Arrays
 from .checks import check_names, describe
@@ -29,9 +29,13 @@ from .errors import SettingError, ShapeError
 Draw = Callable[[np.random.Generator, tuple[int, ...], tuple[float, ...]], Array]
 
 
-def initialise(cell: Cell, seed: int, dtype: np.dtype[Any]) -> dict[str, Array]:
+def initialise(
+    cell: Cell, seed: int, dtype: np.dtype[Any], given: Mapping[str, Array] | None = None
+) -> dict[str, Array]:
     """Every parameter and const of `cell`, read-only, by path.
 
+    Args:
+        given: values of some, in place of what would be drawn.
     Raises:
         SettingError: the seed is no integer, or an initialiser cannot fill a tensor.
     """
@@ -39,9 +43,17 @@ def initialise(cell: Cell, seed: int, dtype: np.dtype[Any]) -> dict[str, Array]:
         number = operator.index(seed)
     except TypeError:
         raise SettingError(f"seed is an integer, got {seed!r}") from None
+    known = given or {}
+    values: dict[Node, Array] = {}
+    for param in cell.params:
+        if param.name in known:
+            values[param.node] = known[param.name]
+        elif param.init.value is None:
+            values[param.node] = _draw(cell, param, number)
+    values |= _expressions([p for p in cell.params if p.node not in values], values)
     found = {}
     for param in cell.params:
-        found[param.name] = np.array(_draw(cell, param, number), dtype, order="C")
+        found[param.name] = np.array(values[param.node], dtype, order="C")
         found[param.name].setflags(write=False)
     return found
 
@@ -59,9 +71,7 @@ def member_seed(seed: int, at: int) -> int:
 
 
 def _draw(cell: Cell, param: Param, seed: int) -> Array:
-    shape, members = tuple(int(dim) for dim in param.node.type.shape), param.init.members
-    if param.init.name == "expr":
-        return _expression(param.init, shape)
+    shape, members = _shape(param), param.init.members
     found = np.empty(shape)
     for place in np.ndindex(members):
         own = functools.reduce(member_seed, place, seed)
@@ -97,10 +107,28 @@ def torch_fan(cell: Cell, param: Param) -> int:
     return next((int(shape[-1]) for shape in shapes if shape), 1)
 
 
-def _expression(init: Init, shape: tuple[int, ...]) -> Array:
-    """An expression of sizes and options: its nodes read nothing but numbers."""
-    assert init.value is not None, "an expression has a node"
-    return np.array(np.broadcast_to(evaluate([init.value], {})[init.value], shape), float)
+def _expressions(params: Sequence[Param], values: Mapping[Node, Array]) -> dict[Node, Array]:
+    """What parameters start with that are expressions of numbers and of each other."""
+    found: dict[Node, Array] = {}
+    waiting = list(params)
+    while waiting:
+        later = []
+        for param in waiting:
+            assert param.init.value is not None, "an expression has a node"
+            given = {**values, **found}
+            read = [n for n in toposort([param.init.value]) if n.op.name == "param"]
+            if all(node in given for node in read):
+                start = evaluate([param.init.value], given)[param.init.value]
+                found[param.node] = np.array(np.broadcast_to(start, _shape(param)), float)
+            else:
+                later.append(param)
+        assert len(later) < len(waiting), "parameters start as expressions of each other"
+        waiting = later
+    return found
+
+
+def _shape(param: Param) -> tuple[int, ...]:
+    return tuple(int(dim) for dim in param.node.type.shape)
 
 
 # -- the initialisers -----------------------------------------------------------------------------

@@ -8,18 +8,19 @@ the one before. `tensors.py` is where nodes are made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 
 from ...grammar.problems import Collector
 from ...grammar.source import Span
-from ..ir import Cell, State, Value
-from . import links, tuples, values
-from .header import Named
+from ..ir import Cell
+from . import links, values
 from .modules import CellDefinition as CellDefinition
 from .modules import FunctionDefinition as FunctionDefinition
 from .modules import Module as Module
 from .run import Run, TooManyOperations
-from .values import Bad, Complex, Slot, Tensor, Work, part_names, parts_of, tensor_of
+from .standing import Standing, standing
+from .values import Bad, Work
 from .work import finish
 
 
@@ -51,52 +52,17 @@ def _cell(definition: CellDefinition, settings: Mapping[str, values.Value], run:
     instance = yield links.instance_of(definition, settings, run)
     if isinstance(instance, Bad):
         return None
-    slots = tuples.flatten(instance.carry)
-    carry = [_leaf(run, "carry", slot) for slot in slots]
-    inputs = [_leaf(run, "input", slot) for slot in tuples.flatten(instance.input)]
-    step = yield instance.step(
-        run,
-        "",
-        tuples.rebuild(instance.carry, iter(carry)),
-        tuples.rebuild(instance.input, iter(inputs)),
-        True,
-    )
-    new, initial = tuples.flatten(step.carry), tuples.flatten(step.initial)
-    outputs = [each for output in tuples.flatten(step.output) for each in _values(output)]
-    if run.problems.errors:
+    found = yield standing(instance, run)
+    if isinstance(found, Bad):
         return None
-    return Cell(
+    assert isinstance(found, Standing)
+    return replace(
+        found.cell,
         name=definition.name,
         settings={name: _plain(value) for name, value in settings.items()},
-        params=tuple(run.params.values()),
-        states=(
-            *(
-                State(node.attr, node, after, start)
-                for tensors in zip(carry, new, initial, strict=True)
-                for node, after, start in zip(*map(parts_of, tensors), strict=True)
-            ),
-            *run.hidden.values(),
-        ),
-        inputs=tuple(Value(node.attr, node) for tensor in inputs for node in parts_of(tensor)),
-        outputs=tuple(outputs),
         documentation=definition.declaration.documentation,
         span=definition.name_span,
-        input_is_tuple=isinstance(instance.input, tuple) or isinstance(inputs[0], Complex),
-        output_is_tuple=isinstance(step.output, tuple) or len(outputs) > 1,
-        beside=tuple(run.beside.values()),
-        named=tuple(run.named),
     )
-
-
-def _leaf(run: Run, op: str, slot: Slot) -> Tensor:
-    names = part_names(slot.name, slot.is_complex)
-    return tensor_of(run.leaf(op, name, slot.type, slot.span) for name in names)
-
-
-def _values(output: Named) -> Iterator[Value]:
-    if isinstance(output.value, Tensor):
-        names = part_names(output.name, isinstance(output.value, Complex))
-        yield from map(Value, names, parts_of(output.value))
 
 
 def _plain(value: values.Value) -> object:

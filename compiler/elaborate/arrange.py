@@ -11,7 +11,7 @@ from ...grammar.problems_of_values import (
     RankMismatch,
     ShapeMismatch,
 )
-from ..ir import Node, apply
+from ..matrices import identity
 from ..shapes import Dim, Shape, size
 from . import arguments
 from .products import diagonal as diagonal_of
@@ -196,12 +196,6 @@ def eye(site: Site, n: Operand) -> Value:
     """The identity matrix."""
     length = int(arguments.positive(n, "the size of a matrix"))
     return site.run.adopt(identity(length), site.span)
-
-
-def identity(n: int) -> Node:
-    """The identity matrix, as the nodes it is made of."""
-    row, column = (apply("iota", attr=((n, n), axis)) for axis in (0, 1))
-    return row.then("eq", column).then("where", 1.0, 0.0)
 
 
 def tril(site: Site, value: Operand) -> Value:

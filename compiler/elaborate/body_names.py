@@ -16,7 +16,7 @@ from ...grammar.problems_of_names import (
     StateSetTwice,
     UnknownCell,
 )
-from ...grammar.problems_of_values import BadInitialiser
+from ...grammar.problems_of_values import BadInitialiser, CannotModify
 from ...grammar.source import Span
 from ...grammar.syntax import (
     Argument,
@@ -34,6 +34,8 @@ from ...grammar.syntax import (
     Use,
 )
 from ...grammar.walk import names_in, statements_in
+from ..modifiers import MODIFIERS
+from . import modified
 from .environment import Bound, Environment, Frame, Sort
 from .functions import FUNCTIONS
 from .hints import did_you_mean
@@ -235,6 +237,9 @@ class BodyNames:
         todo = list(links)[::-1]
         while todo:
             link = todo.pop()
+            if modified.is_modifier(link, self.module):
+                todo += self._check_modifier(link)
+                continue
             if not (link.cell.id == "repeat" and "repeat" not in self.module.definitions):
                 self._check_cell(link.cell)
             for argument in link.arguments:
@@ -242,6 +247,25 @@ class BodyNames:
                     todo.append(argument)
                 else:
                     self.reads.check([argument], "a size or an option")
+
+    def _check_modifier(self, link: Link) -> list[Link]:
+        """Check the arguments of a modifier; the link that it stands around, if there is one."""
+        inner = modified.within(link)
+        for _, argument, kind in modified.arguments_of(link):
+            if kind is not None and not kind.is_named and not isinstance(argument, Link):
+                self.reads.check([argument], "an argument of a modifier")
+        if inner is None:
+            modifier = MODIFIERS[link.cell.id]
+            takes_more = modifier.parameters or modifier.each_state
+            self.problems.add(
+                CannotModify(
+                    f"'{modifier.name}' stands around a cell",
+                    link.span,
+                    notes=[f"it is '{modifier.signature}'"],
+                    hints=[f"write '{modifier.name}(LSTM(n, n){', ...' if takes_more else ''})'"],
+                )
+            )
+        return [inner] if inner else []
 
     def _check_cell(self, cell: Name) -> None:
         name = cell.id
@@ -255,7 +279,11 @@ class BodyNames:
         elif name in FUNCTIONS or name in self.module.definitions:
             advice = [f"a function is no cell; 'Dense(n, n, act = {name})' applies one"]
         else:
-            advice = [] if self.problems.is_full else did_you_mean(name, [*known, *std_names()])
+            advice = (
+                []
+                if self.problems.is_full
+                else did_you_mean(name, [*known, *std_names(), *MODIFIERS])
+            )
         self.problems.add(UnknownCell(f"there is no cell '{name}' here", cell.span, hints=advice))
 
 

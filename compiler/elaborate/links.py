@@ -1,7 +1,7 @@
 """Links of chains and of `use`: the cells they name, with sizes bound.
 
-In: `LSTM(n, 2 * n)`, `out: Dense(n, v)`, `repeat(3, LSTM(n, n))` and the scope they stand in. Out:
-instances, or BAD, once their problems are recorded.
+In: `LSTM(n, 2 * n)`, `out: Dense(n, v)`, `repeat(3, LSTM(n, n))`, `residual(LSTM(n, n))` and the
+scope they stand in. Out: instances, or BAD, once their problems are recorded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ...grammar.limits import DEEPEST_CELL
 from ...grammar.problems import Problem
 from ...grammar.problems_of_values import BadArgument, UnrolledTooLarge
 from ...grammar.syntax import Argument, Call, ChainDeclaration, Keyword, Link
-from . import expressions, settings
+from . import expressions, modified, settings
 from .arguments import positive
 from .cells import Chain, Declared, Instance, Member, Used, settings_scope
 from .modules import CellDefinition
@@ -38,11 +38,15 @@ def instance_of(definition: CellDefinition, values: Mapping[str, Value], run: Ru
 
 def use(links: Sequence[Link], scope: Scope, path: str) -> Work:
     """The sub-cell that `use` makes of its links."""
-    if len(links) == 1 and not _is_repeat(links[0], scope):
-        instance = yield _linked(links[0], scope)
-    else:
-        instance = yield chain_of(links, scope, "the chain")
+    instance = yield _whole(links, scope)
     return BAD if isinstance(instance, Bad) else Used(instance, path)
+
+
+def _whole(links: Sequence[Link], scope: Scope) -> Work:
+    """One instance of some links: the one that there is, or their chain."""
+    if len(links) == 1 and not _is_repeat(links[0], scope):
+        return (yield _linked(links[0], scope))
+    return (yield chain_of(links, scope, "the chain"))
 
 
 def chain_of(links: Sequence[Link], scope: Scope, name: str) -> Work:
@@ -101,6 +105,8 @@ def _linked(link: Link, scope: Scope) -> Work:
     """The instance of one link; BAD if it has problems, which are recorded."""
     run = scope.run
     run.step(link.span, STEPS_OF_A_LINK)
+    if modified.is_modifier(link, scope.module):
+        return (yield _modified(link, scope))
     definition = scope.module.definitions.get(link.cell.id)
     assert isinstance(definition, CellDefinition), "`names.py` has refused another name"
     if run.depth == DEEPEST_CELL:
@@ -127,5 +133,22 @@ def _linked(link: Link, scope: Scope) -> Work:
     values = yield settings.bind(definition, positional, named, link.span, scope)
     run.depth += 1
     instance = yield instance_of(definition, values, run)
+    run.depth -= 1
+    return instance
+
+
+def _modified(link: Link, scope: Scope) -> Work:
+    """The instance that a modifier makes of the link it stands around."""
+    inner, run = modified.within(link), scope.run
+    assert inner is not None, "`names.py` has refused a modifier around nothing"
+    if run.depth == DEEPEST_CELL:
+        run.problems.add(
+            UnrolledTooLarge(f"cells are nested more than {DEEPEST_CELL} deep", link.cell.span)
+        )
+        return BAD
+    run.depth += 1
+    instance = yield _whole([inner], scope)
+    if not isinstance(instance, Bad):
+        instance = yield modified.around(link, instance, scope)
     run.depth -= 1
     return instance

@@ -5,7 +5,7 @@ In: a module. Out: a problem for each circle, at the place that closes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ...grammar.problems import Collector
 from ...grammar.problems_of_names import RecursiveCell, RecursiveFunction
@@ -18,6 +18,8 @@ from ...grammar.syntax import (
     Syntax,
 )
 from ...grammar.walk import expressions_in, statements_in, walk
+from ..modifiers import MODIFIERS
+from .modified import within
 from .modules import CellDefinition, Definition, Module
 
 MOST_NAMED = 6  # members of one circle
@@ -58,13 +60,22 @@ def _mentioned(
             roots += expressions_in(statement)
     if isinstance(declaration, FunctionDeclaration):
         roots.append(declaration.result)
-    for node in walk(roots):
+    for node in _with_modified(walk(roots)):
         match node:
             case Link(cell=name) | Call(function=name) | (Name() as name):
                 target = own.get(name.id)
                 same_kind = isinstance(target, CellDefinition) == isinstance(node, Link)
                 if target is not None and same_kind:
                     yield name, target
+
+
+def _with_modified(nodes: Iterable[Syntax]) -> Iterator[Syntax]:
+    """The nodes, and the links that modifiers stand around, which are written as calls."""
+    for node in nodes:
+        yield node
+        while isinstance(node, Link) and node.cell.id in MODIFIERS and (inner := within(node)):
+            yield inner
+            node = inner
 
 
 def _report(name: Name, circle: list[Definition], problems: Collector) -> None:

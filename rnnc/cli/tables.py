@@ -143,10 +143,11 @@ def kinds() -> dict[str, type[Error]]:
     from ..compiler.files import FileError
     from ..compiler.knobs import OptionError
     from ..compiler.library import CallError, NoSuchCellError
+    from ..compiler.modifiers import ModifierError
     from ..runtime.errors import ERRORS
 
     others = (
-        CallError, NoSuchCellError, FileError, OptionError,
+        CallError, ModifierError, NoSuchCellError, FileError, OptionError,
         UsageError, UnknownSettingError, OpenSizesError, DataError, OutputError,
         GradientError, UnknownCodeError,
         InternalError,

@@ -23,6 +23,7 @@ from ..compiler.elaborate.settings import settings_of
 from ..compiler.elaborate.stream import WORDS
 from ..compiler.files import read_text
 from ..compiler.loading import standard
+from ..compiler.modifiers import MODIFIERS
 from ..grammar.parse import parse_what_can_be
 from ..grammar.problems import Collector, Error
 from ..grammar.source import Source, Span
@@ -159,6 +160,10 @@ def _cells(analysis: Analysis) -> Iterator[Completion]:
         if isinstance(definition, CellDefinition):
             yield _definition(definition)
     yield Completion("repeat", "keyword", KEYWORDS["repeat"])
+    for modifier in MODIFIERS.values():
+        if modifier.name not in analysis.module.definitions:
+            detail, more = modifier.signature, modifier.documentation
+            yield Completion(modifier.name, "function", detail, more)
 
 
 def _definition(definition: Definition) -> Completion:

@@ -16,13 +16,14 @@ from ..compiler.elaborate.functions import FUNCTIONS
 from ..compiler.elaborate.parameters import INITIALISERS
 from ..compiler.elaborate.scope import CONSTANTS
 from ..compiler.elaborate.stream import WORDS
+from ..compiler.modifiers import MODIFIERS
 from ..grammar.words import RESERVED
 from .keywords import LITERALS, OPERATORS
 
 DECLARES = frozenset({"cell", "fn"})  # the next word is a name that is declared
 VALUES = CONSTANTS.keys() | WORDS.keys() | set(LITERALS)
 CONTROL = RESERVED.difference(OPERATORS, LITERALS)
-BUILT_IN = frozenset(FUNCTIONS) | frozenset(INITIALISERS)
+BUILT_IN = frozenset(FUNCTIONS) | frozenset(INITIALISERS) | frozenset(MODIFIERS)
 
 SIGNS = r"->|>>|\.\.|[<>=!]=|[-+*/%@^<>=.]"
 PUNCTUATION = r"[()\[\]{},:;]"

@@ -19,6 +19,7 @@ from ..compiler.elaborate.scope import CONSTANTS
 from ..compiler.elaborate.stream import WORDS
 from ..compiler.elaborate.values import Complex, Tensor, Value, kind_of, parts_of
 from ..compiler.ir import Node, toposort
+from ..compiler.modifiers import MODIFIERS
 from ..compiler.shapes import Dim
 from ..grammar.source import Span
 from .analysis import Analysis, Elaborated
@@ -54,6 +55,9 @@ def _parts(analysis: Analysis, meaning: Meaning) -> Sequence[str]:
             return [code(f"{name} = {CONSTANTS[name]!r}"), "a number of the language"]
         case "value of a step":
             return [code(name), plain(WORDS[name].documentation)]
+        case "modifier":
+            modifier = MODIFIERS[name]
+            return [code(modifier.signature), plain(modifier.documentation), modifier.source]
         case "initialiser":
             numbers = ", ".join(INITIALISERS[name].numbers)
             call = f"{name}({numbers})" if numbers else name

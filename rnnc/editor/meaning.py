@@ -20,6 +20,7 @@ from ..compiler.elaborate.parameters import INITIALISERS
 from ..compiler.elaborate.scope import CONSTANTS
 from ..compiler.elaborate.stream import WORDS
 from ..compiler.elaborate.values import Value
+from ..compiler.modifiers import MODIFIERS
 from ..grammar.source import Source, Span
 from ..grammar.syntax import Import
 from .analysis import Analysis, Elaborated
@@ -29,7 +30,7 @@ Sort: TypeAlias = (
     Bindable
     | Literal[
         "new state", "cell", "function", "built-in function", "number", "initialiser", "keyword",
-        "value of a step",
+        "value of a step", "modifier",
         "file",
     ]
 )  # fmt: skip
@@ -102,6 +103,8 @@ def _looked_up(analysis: Analysis, name: str, span: Span) -> Meaning | None:
         return Meaning(name, span, "built-in function", None, FUNCTIONS[name])
     if name in WORDS:
         return Meaning(name, span, "value of a step")
+    if name in MODIFIERS:
+        return Meaning(name, span, "modifier")
     return Meaning(name, span, "number") if name in CONSTANTS else None
 
 

@@ -12,6 +12,10 @@ a list, a chain of cells is a list of them, and there are several of one cell, a
 
     {"ensemble": cell, "members": 16, "shared_inputs": true}
     {"link": path, "of": cell}
+
+and one that a modifier made of another:
+
+    {"modifier": "zoneout", "arguments": {"h": 0.1}, "cell": cell}
 """
 
 from __future__ import annotations
@@ -21,7 +25,17 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Any, Final
 
-from ...compiler.origin import Chained, Ensembled, Linked, Made, Origin, Sources, excess
+from ...compiler.origin import (
+    Chained,
+    Ensembled,
+    Given,
+    Linked,
+    Made,
+    Modified,
+    Origin,
+    Sources,
+    excess,
+)
 from ..dropout import read_dropout
 from ..fitting import MERGES
 from ..layers import is_path
@@ -61,6 +75,9 @@ def _told_cell(made: Made, sources: list[Sources]) -> Any:
             return {"ensemble": inner, "members": count, "shared_inputs": shared}
         case Linked(whole, path):
             return {"link": path, "of": _told_cell(whole, sources)}
+        case Modified(member, modifier, arguments):
+            inner = _told_cell(member, sources)
+            return {"modifier": modifier, "arguments": dict(arguments), "cell": inner}
     if made.sources not in sources:
         sources.append(made.sources)
     at = sources.index(made.sources)
@@ -151,6 +168,8 @@ def _cell(said: Any, sources: Sequence[Sources]) -> Made:
         if type(path) is not str or not is_path(path):
             raise ValueError(f"a link {path!r}")
         return Linked(_cell(said["of"], sources), path)
+    if "modifier" in said:
+        return _modified(said, sources)
     name, settings, at = said["name"], said["settings"], said["sources"]
     if type(name) is not str or type(at) is not int or not 0 <= at < len(sources):
         raise ValueError(f"a cell {name!r} of sources {at!r}")
@@ -169,4 +188,22 @@ def _ensemble(said: Any, sources: Sequence[Sources]) -> Ensembled:
     wrong = excess(found)
     if wrong is not None:
         raise ValueError(wrong)
+    return found
+
+
+def _modified(said: Any, sources: Sequence[Sources]) -> Modified:
+    name, arguments = said["modifier"], said["arguments"]
+    if type(name) is not str or not isinstance(arguments, dict):
+        raise ValueError(f"a modifier {name!r} with {arguments!r}")
+    given = {argument: _given(value) for argument, value in arguments.items()}
+    return Modified(_cell(said["cell"], sources), name, given)
+
+
+def _given(value: Any) -> Given:
+    """An argument of a modifier, whatever it means there."""
+    if isinstance(value, list) and all(type(path) is str for path in value):
+        return tuple(value)
+    if type(value) not in (int, float, str, bool):
+        raise ValueError(f"an argument {value!r} of a modifier")
+    found: Given = value
     return found

@@ -33,6 +33,12 @@ cell Delayed(n) = Dense(n, n) >> Last(n) >> GRU(n, n)
 cell Half(n): ((), x[n]) -> ((), y) { y = x / 2 }
 cell Halved(n) = GRU(n, n) >> Half(n) >> Dense(n, n)
 
+cell Turned(n): (h[n], x[n]) -> (h', h') {
+    param U[n, n]
+    h' = matrix_exp(U - U.T) @ h + eye(n) @ x
+}
+cell BothTurned(n) = Turned(n) >> Turned(n)
+
 cell Copies(n, depth) = encoder: repeat(depth, GRU(n, n)) >> repeat(depth, Inner(n))
 """
 LIBRARY = loads(SOURCE)
@@ -42,6 +48,7 @@ CHAINS = {
     "Delayed": (LIBRARY.Delayed(3), ["0", "1", "2"]),
     "Halved": (LIBRARY.Halved(3), ["0", "2"]),
     "Copies": (LIBRARY.Copies(3, 2), ["encoder", "2", "3"]),
+    "what both read and neither owns": (LIBRARY.BothTurned(3), ["0", "1"]),
     "one link": (compose([LIBRARY.Inner(3)]), ["0"]),
 }
 

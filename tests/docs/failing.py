@@ -14,6 +14,7 @@ CALLS: Final[dict[str, str]] = {
     "bad-checkpoint": """\
 Path("weights.pt").write_bytes(b"PK\\3\\4...")
 rnnc.load_net("weights.pt")""",
+    "bad-modifier": "rnnc.modifiers.clip_state(rnnc.cells.LSTM(3, 4), hh=1.0)",
     "bad-option": "with rnnc.options(verify=7):\n    rnnc.compile(rnnc.GRUCell(3, 4))",
     "bad-setting": 'rnnc.GRU(3, 4, dtype="float31")',
     "chain-mismatch": "rnnc.Chain(rnnc.LSTM(3, 4), rnnc.Dense(5, 2))",

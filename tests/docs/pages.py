@@ -22,6 +22,7 @@ from rnnc.cli.tables import kinds
 from rnnc.compiler import library
 from rnnc.compiler.elaborate.functions import FUNCTIONS, Function
 from rnnc.compiler.formula import OPERANDS, slopes
+from rnnc.compiler.modifiers import MODIFIERS
 from rnnc.compiler.ops import OPS
 from rnnc.grammar import std_file, std_index
 from rnnc.grammar.problems import PROBLEMS, Error, Problem, Problems
@@ -123,6 +124,24 @@ def _address(paper: str) -> str:
     kind, _, rest = paper.partition(":")
     hosts = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
     return hosts[kind] + rest if kind in hosts else f"https://{paper}"
+
+
+# -- modifiers.md ----------------------------------------------------------------------------------
+
+
+def modifiers_page() -> str:
+    """The page as it is, with its table as the modifiers are."""
+    page = (ROOT / "docs" / "modifiers.md").read_text(encoding="utf-8")
+    before, _, rest = page.partition(f"{_MODIFIERS}\n")
+    after = rest.partition("\n\n")[2]
+    table = _table(
+        ("modifier", "what it does", "source"),
+        [(_code(m.signature), m.documentation, m.source) for m in MODIFIERS.values()],
+    )
+    return f"{before}{_MODIFIERS}\n{table.strip()}\n\n{after}"
+
+
+_MODIFIERS = "<!-- Made of compiler/modifiers by `pytest tests/docs --update-golden`. -->"
 
 
 # -- errors.md -------------------------------------------------------------------------------------

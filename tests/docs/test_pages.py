@@ -18,12 +18,18 @@ from tests.docs.pages import (
     errors_page,
     failure,
     functions_page,
+    modifiers_page,
 )
 
 
 @pytest.mark.parametrize(
     ("name", "page"),
-    [("functions.md", functions_page), ("errors.md", errors_page), ("cells.md", cells_page)],
+    [
+        ("functions.md", functions_page),
+        ("modifiers.md", modifiers_page),
+        ("errors.md", errors_page),
+        ("cells.md", cells_page),
+    ],
 )
 def test_a_page_is_as_its_tables(
     name: str, page: Callable[[], str], request: pytest.FixtureRequest

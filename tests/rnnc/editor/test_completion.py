@@ -9,6 +9,7 @@ import pytest
 from rnnc import grammar
 from rnnc.compiler.elaborate.functions import FUNCTIONS
 from rnnc.compiler.elaborate.parameters import INITIALISERS
+from rnnc.compiler.modifiers import MODIFIERS
 from rnnc.editor.completion import Completion, completions_at
 from tests.rnnc.editor.opened import opened, typed
 
@@ -98,7 +99,7 @@ def test_an_import_offers_the_files_beside_and_what_is_in_them(tmp_path: Path) -
 )
 def test_where_a_cell_must_stand_cells_are_offered(line: str) -> None:
     text = BODY.format(here=line) if line.startswith(" ") else BODY.format(here="") + line
-    assert set(offered(text)) == {"LSTM", "Own", "repeat"}
+    assert set(offered(text)) == {"LSTM", "Own", "repeat", *MODIFIERS}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+"""The products of a cell: of a weight matrix with an input, or with a state.
+
+In: a cell. Out: its products, found by what they are made of and never by a name. A weight matrix
+is made of parameters and has an axis of its own in the product, over which its rows go; the other
+operand is different in every row of the batch, so it follows from an input or a state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..dependence import is_contraction
+from ..ir import Cell, Node, toposort
+from .record import ModifierError
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One of them. `weight` is the path of the first parameter that its matrix is made of."""
+
+    node: Node
+    weight: str
+    operand: Node
+    reads_state: bool
+
+
+def products_of(cell: Cell) -> list[Product]:
+    """The products in the order of their computation."""
+    made_of: dict[Node, str] = {param.node: param.name for param in cell.params}
+    states = {state.node for state in cell.states if not state.hidden}
+    moving = set(states)
+    found = []
+    roots = [*(s.new for s in cell.states), *(y.node for y in cell.outputs)]
+    for node in toposort(roots):
+        first = next((made_of[arg] for arg in node.args if arg in made_of), None)
+        if first is not None:
+            made_of.setdefault(node, first)
+        if any(arg in moving for arg in node.args):
+            moving.add(node)
+        at = _weight_at(node, made_of)
+        if at is not None:
+            operand = node.args[1 - at]
+            found.append(Product(node, made_of[node.args[at]], operand, operand in moving))
+    return found
+
+
+def _weight_at(node: Node, made_of: dict[Node, str]) -> int | None:
+    """Which operand of a product is the weight matrix; None if `node` is no such product."""
+    if not is_contraction(node):
+        return None
+    letters = node.attr[0].split("->")[0].split(",")
+    for at, weight in enumerate(node.args):
+        own = set(letters[at]) - set(letters[1 - at])
+        is_weight = weight in made_of and not weight.type.axes
+        if own and is_weight and node.args[1 - at].type.axes:
+            return at
+    return None
+
+
+def some_products(cell: Cell, name: str, *, of_states: bool = False) -> Sequence[Product]:
+    """The products of a cell, or those with states alone.
+
+    Raises:
+        ModifierError: there is none.
+    """
+    found = [each for each in products_of(cell) if each.reads_state or not of_states]
+    if not found:
+        what = "a state" if of_states else "an input or a state"
+        raise ModifierError(
+            f"{name} looks for products of a weight matrix with {what}, such as "
+            f"{'U @ h' if of_states else 'W @ x'}, and {cell.name} has none"
+        )
+    return found

@@ -1,0 +1,188 @@
+"""What a modifier is: a record, from which the language, Python and the documentation take it.
+
+In: what stands in brackets behind the cell. Out: arguments by name as plain data, or a
+`ModifierError` that says which one is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ...grammar.problems import Error
+from ..ir import Cell, Param
+from ..origin import Given
+from .kinds import PATHS, Kind
+
+MOST_LISTED = 8  # names of one message
+
+
+class ModifierError(Error, ValueError):
+    """A modifier does not fit the cell, or an argument does not fit the modifier.
+
+    `rnnc.modifiers.zoneout(cell, h=0.1)` speaks of a state by its name, `weight_norm(cell, on="U")`
+    of a parameter by its path; `cell.cell.states` and `cell.params` have them. Some modifiers look
+    for a part of a cell, such as a product of a weight matrix with a state, and say so where it
+    has none. `docs/modifiers.md` has all of them.
+    """
+
+    code: ClassVar[str] = "bad-modifier"
+
+    def __init__(
+        self,
+        message: str,
+        argument: str | int | None = None,
+        *,
+        word: str = "",
+        known: Collection[str] = (),
+    ) -> None:
+        """Say what does not fit.
+
+        Args:
+            argument: the one at fault, by its name, or by its place if it has none.
+            word: a name that there is not.
+            known: the names that there are.
+        """
+        super().__init__(message)
+        self.argument = argument
+        self.word = word
+        self.known = tuple(known)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """An argument of a modifier; with a default it may be left out."""
+
+    name: str
+    kind: Kind
+    default: Given | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Modifier:
+    """A function of cells to cells.
+
+    With `each_state` it takes a value for every state, `zoneout(cell, 0.1)`, for some by name,
+    `zoneout(cell, h=0.1)`, or both; `change` then gets them all by name. Hidden states have none;
+    both parts of a complex one have that of its name.
+    """
+
+    name: str
+    documentation: str
+    source: str
+    change: Callable[[Cell, Mapping[str, Any]], Cell]
+    parameters: tuple[Parameter, ...] = ()
+    each_state: Parameter | None = None
+
+    @property
+    def signature(self) -> str:
+        """`layer_norm(cell, eps=1e-05)`, `zoneout(cell, probability, STATE=probability)`."""
+        if self.each_state:
+            name = self.each_state.name
+            return f"{self.name}(cell, {name}, STATE={name})"
+        texts = (
+            each.name if each.default is None else f"{each.name}={each.default}"
+            for each in self.parameters
+        )
+        return f"{self.name}({', '.join(['cell', *texts])})"
+
+    def kind_of(self, argument: str | int) -> Kind | None:
+        """What kind an argument is of, by its name or its place; None if it takes no such."""
+        if self.each_state:
+            takes = argument == 0 or isinstance(argument, str)
+            return self.each_state.kind if takes else None
+        if isinstance(argument, int):
+            return dict(enumerate(each.kind for each in self.parameters)).get(argument)
+        return {each.name: each.kind for each in self.parameters}.get(argument)
+
+    def bind(
+        self, cell: Cell, positional: Sequence[Any], named: Mapping[str, Any]
+    ) -> dict[str, Given]:
+        """The arguments by name.
+
+        Raises:
+            ModifierError: one is missing, unknown, given twice or of another kind.
+        """
+        if self.each_state:
+            return self._by_state(self.each_state.kind, cell, positional, named)
+        given: dict[str, Any] = {}
+        for at, value in enumerate(positional):
+            if at >= len(self.parameters):
+                raise ModifierError(f"this is too much for {self.signature}", at)
+            name = self.parameters[at].name
+            given[name] = self._accepted(name, self.parameters[at].kind, value, at)
+        known = [each.name for each in self.parameters]
+        for name, value in named.items():
+            kind = self.kind_of(name)
+            if kind is None:
+                message = f"{self.name} takes no {name!r}: it is {self.signature}"
+                raise ModifierError(message, name, word=name, known=known)
+            if name in given:
+                raise ModifierError(f"{name} is given twice", name)
+            given[name] = self._accepted(name, kind, value, name)
+        for each in self.parameters:
+            if each.name not in given:
+                if each.default is None:
+                    raise ModifierError(f"{self.name} needs {each.name}, {each.kind.noun}")
+                given[each.name] = each.default
+            if each.kind is PATHS:
+                at_fault = each.name if each.name in named else known.index(each.name)
+                params_at(cell, given[each.name], at_fault)
+        return {name: given[name] for name in known}
+
+    def _by_state(
+        self, kind: Kind, cell: Cell, positional: Sequence[Any], named: Mapping[str, Any]
+    ) -> dict[str, Given]:
+        states = [state.name for state in cell.states if not state.hidden]
+        if not states:
+            raise ModifierError(f"{self.name} changes states, and {cell.name} has none")
+        if len(positional) > 1:
+            raise ModifierError(f"this is too much for {self.signature}", 1)
+        if not positional and not named:
+            raise ModifierError(f"{self.name} needs {kind.noun}, for all states or by their names")
+        given: dict[str, Given] = {}
+        for at, value in enumerate(positional):
+            given |= dict.fromkeys(states, self._accepted("the first", kind, value, at))
+        for name, value in named.items():
+            meant = [s for s in states if s in (name, f"{name}.re", f"{name}.im")]
+            if not meant:
+                message = f"{cell.name} has no state {name!r}, only {listed(states)}"
+                raise ModifierError(message, name, word=name, known=states)
+            given |= dict.fromkeys(meant, self._accepted(name, kind, value, name))
+        return given
+
+    def _accepted(self, name: str, kind: Kind, value: Any, at: str | int) -> Given:
+        found = kind.accept(value)
+        if found is None:
+            raise ModifierError(f"{name} of {self.name} is {kind.noun}, not {_shown(value)}", at)
+        return found
+
+
+def params_at(
+    cell: Cell, paths: Sequence[str], argument: str | int | None = None
+) -> tuple[Param, ...]:
+    """The parameters at these paths.
+
+    Raises:
+        ModifierError: there is no such parameter, or one is named twice.
+    """
+    trained = {param.name: param for param in cell.params if param.trained}
+    for path in paths:
+        if path not in trained:
+            has = f"only {listed(trained)}" if trained else "nor any other"
+            message = f"{cell.name} has no parameter {path!r}, {has}"
+            raise ModifierError(message, argument, word=path, known=tuple(trained))
+        if list(paths).count(path) > 1:
+            raise ModifierError(f"{path} is named twice", argument)
+    return tuple(trained[path] for path in paths)
+
+
+def listed(names: Collection[str]) -> str:
+    """`h, c`; of many the first ones."""
+    shown = [*names][:MOST_LISTED]
+    return ", ".join([*shown, *["..."] * (len(names) > len(shown))])
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, int | float | str) else type(value).__name__

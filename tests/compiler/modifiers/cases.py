@@ -1,0 +1,87 @@
+"""Modified cells beside the same cells written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import rnnc
+from rnnc.compiler import library
+from rnnc.compiler.ir import Cell
+from rnnc.compiler.modifiers import modified
+from rnnc.runtime.cell import BoundCell
+
+HERE = Path(__file__).parent
+PLAIN = library.load(HERE / "plain.rnn")
+BY_HAND = library.load(HERE / "by_hand.rnn")
+SIZE = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """A modifier, the cell it changes, and its arguments, as Python and the language have them."""
+
+    modifier: str
+    of: str  # a cell of `plain.rnn`, or a standard one
+    written: str = ""
+    positional: tuple[Any, ...] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        return (SIZE,) * (1 if self.of in PLAIN else 2)
+
+    @cached_property
+    def plain(self) -> Cell:
+        return (PLAIN if self.of in PLAIN else library.std())[self.of](*self.sizes)
+
+    @cached_property
+    def cell(self) -> Cell:
+        return modified(self.plain, self.modifier, self.positional, self.named)
+
+    @cached_property
+    def bound(self) -> BoundCell:
+        """The same from Python."""
+        make = getattr(rnnc.modifiers, self.modifier)
+        bound: BoundCell = make(self.plain, *self.positional, **self.named)
+        return bound
+
+    @cached_property
+    def text(self) -> str:
+        """A chain of the modified cell alone, in the language."""
+        arguments = ", ".join(["n"] * len(self.sizes))
+        more = f", {self.written}" if self.written else ""
+        return f"{self.modifier}({self.of}({arguments}){more})"
+
+
+CASES = {
+    "clip_state": Case("clip_state", "Pair", "0.5, c=0.3", (0.5,), {"c": 0.3}),
+    "clip_state_of_one": Case("clip_state", "Pair", "c=0.3", (), {"c": 0.3}),
+    "residual": Case("residual", "Pair"),
+    "clip_recurrent_gradient": Case(
+        "clip_recurrent_gradient", "Pair", "h=0.1, c=0.2", (), {"h": 0.1, "c": 0.2}
+    ),
+    "weight_norm": Case("weight_norm", "Pair", "on=[W, U]", (), {"on": ["W", "U"]}),
+    "skew": Case("skew", "Pair", "U", ("U",)),
+    "orthogonal": Case("orthogonal", "Pair", "on=U", (), {"on": "U"}),
+    "orthogonal_by_cayley": Case(
+        "orthogonal", "Pair", "on=U, via=cayley", ("U",), {"via": "cayley"}
+    ),
+    "orthogonal_of_gates": Case("orthogonal", "LSTM", 'on="U"', ("U",)),
+    "low_rank": Case("low_rank", "Pair", "on=[W, U], rank=n / 2", (("W", "U"), 2)),
+    "low_rank_of_gates": Case("low_rank", "LSTM", "U, 2", ("U", 2)),
+    "block_diagonal": Case(
+        "block_diagonal", "Pair", "on=U, blocks=2", (), {"on": "U", "blocks": 2}
+    ),
+    "block_diagonal_of_gates": Case("block_diagonal", "LSTM", "U, 2", ("U", 2)),
+    "layer_norm": Case("layer_norm", "LSTM"),
+    "rms_norm": Case("rms_norm", "LSTM"),
+    "multiplicative_integration": Case("multiplicative_integration", "LSTM"),
+    "multiplicative_integration_of_gates": Case("multiplicative_integration", "GRU"),
+    "clip_state_of_a_diagonal": Case("clip_state", "Diagonal", "h=0.5", (), {"h": 0.5}),
+    "clip_state_of_complex": Case("clip_state", "Rotating", "s=0.5", (), {"s": 0.5}),
+    "weight_norm_of_a_counted": Case("weight_norm", "Counted", "U", ("U",)),
+}
