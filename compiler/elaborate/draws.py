@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...grammar.problems_of_values import BadArgument, ShapeMismatch
-from ..ir import HIDDEN, Beside, Node, Source, State, const
+from ..draws import dropped, for_a_sequence, held_name
+from ..ir import HIDDEN, Beside, Node, Source, const
 from ..shapes import Kind, Shape, Type
 from . import arguments
 from .tensors import Site, fit, fits, need_kind, real_tensor
@@ -30,14 +31,8 @@ def dropout(site: Site, value: Operand, rate: Operand, per: Operand) -> Node:
         raise arguments.known_only_later("the rate of 'dropout'", rate.span, rate.value)
     _check_probability(site, rate)
     drawn = _uniform(site, shape, _is_per_sequence(site, per))
-    share = float(rate.value)
     trains = _fit(site, training(site), shape)
-    drops = site.apply("and", trains, site.apply("le", drawn, const(share, shape)))
-    # The value is read once, so that it can be all that a link of a chain reads; and what is
-    # dropped is 0 even if it is infinite.
-    kept = site.apply("where", drops, const(0.0, shape), node)
-    scale = const(1 / (1 - share) if share < 1 else 1.0, shape)
-    return site.apply("mul", kept, site.apply("where", trains, scale, const(1.0, shape)))
+    return dropped(site.apply, node, float(rate.value), drawn, trains)
 
 
 def bernoulli(site: Site, probability: Operand, shape: Operand) -> Node:
@@ -78,11 +73,10 @@ def _uniform(site: Site, shape: Shape, per_sequence: bool) -> Node:
     if not per_sequence:
         return drawn
     place = Type(shape, axes=STEP)
-    key = f"{site.path}held{name[len(site.path) + len(site.name) :]}"
-    held = site.run.leaf("carry", key, place, site.span)
-    begins = site.apply("eq", held, const(0.0, shape))
-    now = site.apply("where", begins, drawn, held)
-    site.run.hidden[key] = State(key, held, _in_training(site, now, held), const(0.0, shape))
+    held = site.run.leaf("carry", site.path + held_name(name), place, site.span)
+    trains = _fit(site, training(site), shape)
+    now, state = for_a_sequence(site.apply, drawn, held, trains)
+    site.run.hidden[state.name] = state
     return now
 
 

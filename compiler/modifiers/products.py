@@ -21,7 +21,7 @@ class Product:
 
     node: Node
     weight: str
-    operand: Node
+    at: int  # which operand is not the matrix
     reads_state: bool
 
 
@@ -40,8 +40,8 @@ def products_of(cell: Cell) -> list[Product]:
             moving.add(node)
         at = _weight_at(node, made_of)
         if at is not None:
-            operand = node.args[1 - at]
-            found.append(Product(node, made_of[node.args[at]], operand, operand in moving))
+            reads_state = node.args[1 - at] in moving
+            found.append(Product(node, made_of[node.args[at]], 1 - at, reads_state))
     return found
 
 

@@ -65,7 +65,8 @@ class Names:
     """What a cell calls its parts, and names that it has not given yet."""
 
     def __init__(self, cell: Cell) -> None:
-        parts = (*cell.params, *cell.states, *cell.inputs, *cell.outputs, *cell.named)
+        values = (*cell.inputs, *cell.outputs, *cell.named, *cell.beside)
+        parts = (*cell.params, *cell.states, *values)
         self.taken = {part.name for part in parts}
 
     def param(self, name: str, shape: Shape, init: Init) -> Param:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ from typing import Any
 import rnnc
 from rnnc.compiler import library
 from rnnc.compiler.ir import Cell
+from rnnc.compiler.mode import in_mode
 from rnnc.compiler.modifiers import modified
 from rnnc.runtime.cell import BoundCell
+from tests.compiler.hand_built import Numbers
+from tests.compiler.run_scans import Outcome
 
 HERE = Path(__file__).parent
 PLAIN = library.load(HERE / "plain.rnn")
@@ -84,4 +87,50 @@ CASES = {
     "clip_state_of_a_diagonal": Case("clip_state", "Diagonal", "h=0.5", (), {"h": 0.5}),
     "clip_state_of_complex": Case("clip_state", "Rotating", "s=0.5", (), {"s": 0.5}),
     "weight_norm_of_a_counted": Case("weight_norm", "Counted", "U", ("U",)),
+    "zoneout": Case("zoneout", "Pair", "0.5, h=0.1", (0.5,), {"h": 0.1}),
+    "zoneout_of_a_diagonal": Case("zoneout", "Diagonal", "h=0.3", (), {"h": 0.3}),
+    "zoneout_of_complex": Case("zoneout", "Rotating", "s=0.3", (), {"s": 0.3}),
+    "recurrent_dropout": Case("recurrent_dropout", "Pair", "0.3", (0.3,)),
+    "recurrent_dropout_of_gates": Case(
+        "recurrent_dropout", "LSTM", "p=0.3, per=sequence", (0.3,), {"per": "sequence"}
+    ),
+    "drop_connect": Case("drop_connect", "Pair", "on=[U, b], p=0.3", (["U", "b"], 0.3)),
 }
+
+
+def modes_of(cell: Cell) -> list[Cell]:
+    """The cell in training and out of it; itself where it draws nothing."""
+    return [in_mode(cell, training=trains) for trains in (True, False)] if cell.beside else [cell]
+
+
+def trained(cell: Cell) -> Cell:
+    """The cell in training, with its draws among its inputs."""
+    return modes_of(cell)[0]
+
+
+def numbers_like(n: Numbers, cell: Cell, other: Cell) -> Numbers:
+    """What `other` reads where `cell` reads `n`: their draws and hidden states have other names."""
+
+    def called(group: str) -> dict[str, str]:
+        pairs = zip(getattr(cell, group), getattr(other, group), strict=True)
+        return {mine.name: theirs.name for mine, theirs in pairs}
+
+    states, inputs = called("states"), called("inputs")
+    return replace(
+        n,
+        carry={states[name]: array for name, array in n.carry.items()},
+        d_carry={states[name]: array for name, array in n.d_carry.items()},
+        xs={inputs[name]: array for name, array in n.xs.items()},
+    )
+
+
+def outcome_like(outcome: Outcome, cell: Cell, other: Cell) -> Outcome:
+    """The outcome of `cell` under the names of `other`."""
+    states = {a.name: b.name for a, b in zip(cell.states, other.states, strict=True)}
+    inputs = {a.name: b.name for a, b in zip(cell.inputs, other.inputs, strict=True)}
+    return replace(
+        outcome,
+        carry={states[name]: array for name, array in outcome.carry.items()},
+        d_carry={states[name]: array for name, array in outcome.d_carry.items()},
+        d_xs={inputs[name]: array for name, array in outcome.d_xs.items()},
+    )

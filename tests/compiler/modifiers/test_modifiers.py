@@ -24,7 +24,18 @@ from rnnc.runtime.params import initialise
 from rnnc.runtime.program import compile
 from tests.compiler.hand_built import Numbers, draw_masks
 from tests.compiler.members import member_of, together
-from tests.compiler.modifiers.cases import BY_HAND, CASES, HERE, PLAIN, SIZE, Case
+from tests.compiler.modifiers.cases import (
+    BY_HAND,
+    CASES,
+    HERE,
+    PLAIN,
+    SIZE,
+    Case,
+    modes_of,
+    numbers_like,
+    outcome_like,
+    trained,
+)
 from tests.compiler.run_scans import by_oracle
 from tests.runtime.run_program import by_program
 from tests.tolerance import Bound, assert_within
@@ -44,12 +55,16 @@ def test_every_modifier_is_written_by_hand() -> None:
 @each_case
 @pytest.mark.parametrize("masks", [(), MASKS], ids="+".join)
 def test_values_and_gradients_are_those_written_by_hand(name: str, masks: tuple[str, ...]) -> None:
-    hand, cell = BY_HAND[f"by_{name}"](SIZE), CASES[name].cell
-    n = Numbers.draw(hand, steps=5, rows=3)
-    drawn = draw_masks(masks, n.steps, n.rows)
-    found, wanted = (by_program(compile(c, "numpy", "float64"), n, drawn) for c in (cell, hand))
-    assert_within(found, wanted, WRITTEN_OUT)
-    assert_within(found, by_oracle(hand, n, drawn), WRITTEN_OUT)
+    hands, cells = modes_of(BY_HAND[f"by_{name}"](SIZE)), modes_of(CASES[name].cell)
+    for hand, cell in zip(hands, cells, strict=True):
+        n = Numbers.draw(hand, steps=5, rows=3)
+        drawn = draw_masks(masks, n.steps, n.rows)
+        wanted = by_program(compile(hand, "numpy", "float64"), n, drawn)
+        mine = numbers_like(n, hand, cell)
+        found = by_program(compile(cell, "numpy", "float64"), mine, drawn)
+        found = outcome_like(found, cell, hand)
+        assert_within(found, wanted, WRITTEN_OUT)
+        assert_within(found, by_oracle(hand, n, drawn), WRITTEN_OUT)
 
 
 @each_case
@@ -61,7 +76,7 @@ def test_it_has_the_parameters_that_one_would_write(name: str) -> None:
 
 
 def kind_of(cell: Cell) -> Recurrence:
-    return classify(simplify(scan(cell)))
+    return classify(simplify(scan(trained(cell))))
 
 
 @each_case
@@ -73,6 +88,7 @@ def test_a_diagonal_cell_stays_diagonal() -> None:
     plain = PLAIN.Diagonal(SIZE)
     assert kind_of(plain).kind == "LIN-DIAG"
     assert kind_of(modified(plain, "residual", (), {})).kind == "LIN-DIAG"
+    assert kind_of(modified(plain, "zoneout", (0.1,), {})).kind == "LIN-DIAG"
     for bounded in ("clip_state", "clip_recurrent_gradient"):  # the way back is part of the kind
         assert kind_of(modified(plain, bounded, (1.0,), {})).kind == "NL-DIAG"
 
@@ -147,33 +163,34 @@ def test_a_sub_cell_that_is_called_twice_shares_its_parameters(name: str) -> Non
     source = (HERE / "by_hand.rnn").read_text(encoding="utf-8")
     text = f"cell Written(n): {body.replace('CELL', f'by_{name}(n)')}"
     wanted = library.loads(f"{source}\n{text}").Written(SIZE)
-    n = Numbers.draw(wanted)
-    hidden = zip(wanted.states, found.states, strict=True)
-    renamed = {mine.name: theirs.name for theirs, mine in hidden}
     assert {p.name for p in found.params} == {p.name for p in wanted.params}
-    mine = replace(
-        n,
-        carry={name: n.carry[old] for name, old in renamed.items()},
-        d_carry={name: n.d_carry[old] for name, old in renamed.items()},
-    )
-    outcome = by_program(compile(found, "numpy", "float64"), mine)
-    outcome = replace(
-        outcome,
-        carry={renamed[name]: a for name, a in outcome.carry.items()},
-        d_carry={renamed[name]: a for name, a in outcome.d_carry.items()},
-    )
-    assert_within(outcome, by_oracle(wanted, n), WRITTEN_OUT)
+    mine, hand = trained(found), trained(wanted)
+    n = Numbers.draw(hand)
+    outcome = by_program(compile(mine, "numpy", "float64"), numbers_like(n, hand, mine))
+    assert_within(outcome_like(outcome, mine, hand), by_oracle(hand, n), WRITTEN_OUT)
 
 
 @each_case
 def test_its_ensemble_is_its_members_apart(name: str) -> None:
     cell = CASES[name].cell
-    whole = ensembled(cell, 3)
+    alone = compile(trained(cell), "numpy", "float64")
+    whole = trained(ensembled(cell, 3))
     n = Numbers.draw(whole, steps=4, rows=2)
     found = by_program(compile(whole, "numpy", "float64"), n)
-    alone = compile(cell, "numpy", "float64")
-    runs = [by_program(alone, member_of(n, at, shared_inputs=True)) for at in range(3)]
-    assert_within(found, together(runs, shared_inputs=True), SEPARATE_RUNS)
+    draws = [x.name for x in cell.beside]
+
+    def member(at: int) -> Numbers:
+        own, shared = (member_of(n, at, shared_inputs=shared) for shared in (False, True))
+        return replace(shared, xs=shared.xs | {x: own.xs[x] for x in draws if x in own.xs})
+
+    runs = [by_program(alone, member(at)) for at in range(3)]
+    wanted = together(runs, shared_inputs=True)
+    inputs = {x.name for x in cell.inputs}
+    found, wanted = (
+        replace(each, d_xs={x: d for x, d in each.d_xs.items() if x in inputs})
+        for each in (found, wanted)
+    )
+    assert_within(found, wanted, SEPARATE_RUNS)
 
 
 @each_case
@@ -202,9 +219,10 @@ def test_modifiers_nest(name: str) -> None:
     outer = modified(case.cell, "clip_state", (0.7,), {})
     for cell in (inner, outer):
         verify(cell)
-        n = Numbers.draw(cell)
-        found = by_program(compile(cell, "numpy", "float64"), n)
-        assert_within(found, by_oracle(cell, n), WRITTEN_OUT)
+        for each in modes_of(cell):
+            n = Numbers.draw(each)
+            found = by_program(compile(each, "numpy", "float64"), n)
+            assert_within(found, by_oracle(each, n), WRITTEN_OUT)
         assert cell.origin is not None and same(library.remade(cell.origin), cell)
 
 
@@ -276,6 +294,10 @@ WRONG = {
     "many matrices": ("Many", "orthogonal", ("W",), {}, "at most 64 matrices, not 65"),
     "too high a rank": ("Pair", "low_rank", ("U", 9), {}, "no rank is more than 4"),
     "a rank of 0": ("Pair", "low_rank", ("U", 0), {}, "is a positive integer, not 0"),
+    "a probability above 1": ("Pair", "zoneout", (1.5,), {}, "a number from 0 to 1, not 1.5"),
+    "no probability": ("Pair", "recurrent_dropout", (), {}, "needs p, a number from 0 to 1"),
+    "another time": ("Pair", "recurrent_dropout", (0.1, "row"), {}, "step or sequence, not 'row'"),
+    "no product with a state": ("Dense", "recurrent_dropout", (0.1,), {}, "with a state, such as"),
     "uneven blocks": ("Pair", "block_diagonal", ("U", 3), {}, "that is not 3 blocks"),
     "another way": ("Pair", "orthogonal", ("U", "qr"), {}, "is exp or cayley, not 'qr'"),
     "no product": ("Diagonal", "layer_norm", (), {}, "looks for products of a weight matrix"),

@@ -1,0 +1,169 @@
+"""Modifiers that draw: states that stay, and states and weights that are dropped, in training.
+
+In: a cell. Out: a cell with draws of its own, which out of training are their means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..draws import dropped, for_a_sequence, held_name
+from ..ir import (
+    HIDDEN,
+    LEAVES,
+    Beside,
+    Cell,
+    Node,
+    State,
+    Value,
+    apply,
+    const,
+    label,
+    leaf,
+    rebuild,
+)
+from ..shapes import Shape, Type
+from .kinds import PATHS, PROBABILITY, one_of
+from .products import some_products
+from .record import Modifier, Parameter, params_at
+from .rewriting import Names, rebuilt, remade
+
+STEP = frozenset("B")
+_TRAINING = f"training{HIDDEN}0"
+_PART = re.compile(r"\.(re|im)$")  # of a complex state
+
+
+class _Draws:
+    """What a modifier draws for a cell, under names that the cell has not."""
+
+    def __init__(self, cell: Cell, modifier: str) -> None:
+        self.cell = cell
+        self.modifier = modifier
+        self.names = Names(cell)
+        self.beside = list(cell.beside)
+        self.held: list[State] = []
+
+    def trains(self, shape: Shape) -> Node:
+        """Whether the net trains, in this shape."""
+        known = next((each for each in self.beside if each.source == "training"), None)
+        if known is None:
+            node = leaf("input", _TRAINING, Type((), "bool", STEP))
+            known = Beside(self.names.free(_TRAINING), node, "training")
+            self.beside.append(known)
+        if not shape:
+            return known.node
+        one = apply("reshape", known.node, attr=(1,) * len(shape))
+        return one if one.type.shape == tuple(shape) else apply("broadcast", one, attr=tuple(shape))
+
+    def uniform(self, shape: Shape, *, per_sequence: bool = False) -> Node:
+        """Numbers of (0, 1] for each step, or for each sequence."""
+        name = self.names.free(f"{self.modifier}{HIDDEN}0")
+        drawn = leaf("input", name, Type(tuple(shape), axes=STEP))
+        self.beside.append(Beside(name, drawn, "uniform"))
+        if not per_sequence:
+            return drawn
+        held = leaf("carry", self.names.free(held_name(name)), drawn.type)
+        now, state = for_a_sequence(apply, drawn, held, self.trains(shape))
+        self.held.append(state)
+        return now
+
+    def dropped(self, node: Node, rate: float, *, per_sequence: bool) -> Node:
+        """The node with elements dropped."""
+        shape = tuple(node.type.shape)
+        drawn = self.uniform(shape, per_sequence=per_sequence)
+        return dropped(apply, node, rate, drawn, self.trains(shape))
+
+    def beneath(self, cell: Cell) -> Cell:
+        """The cell with what was drawn for it."""
+        return replace(cell, beside=tuple(self.beside), states=(*cell.states, *self.held))
+
+
+def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
+    """Units of states keep their old values. Other states read the new ones; outputs do not."""
+    draws, drawn = _Draws(cell, "zoneout"), {}
+    zoned: dict[Node, Node] = {}
+    states = []
+    for state in cell.states:
+        new = state.new
+        if state.name in rates:
+            shape, rate = tuple(state.node.type.shape), rates[state.name]
+            unit = _PART.sub("", state.name), shape
+            drawn[unit] = drawn.get(unit) or draws.uniform(shape)
+            stays = apply("le", drawn[unit], const(rate, shape))
+            picked = apply("where", stays, state.node, new)
+            mean = state.node * rate + new * (1 - rate)
+            new = apply("where", draws.trains(shape), picked, mean)
+            if state.new.op.name not in (*LEAVES, "const"):
+                zoned.setdefault(state.new, label(new, state.new.label or f"{state.name}'"))
+        states.append(replace(state, new=new))
+    found = rebuilt(cell, zoned)
+    outputs = tuple(Value(y.name, found[y.node]) for y in cell.outputs)
+    named = tuple(Value(v.name, zoned.get(v.node, v.node)) for v in cell.named)
+    return draws.beneath(replace(cell, states=tuple(states), outputs=outputs, named=named))
+
+
+def recurrent_dropout(cell: Cell, given: Mapping[str, Any]) -> Cell:
+    """U @ h -> U @ dropout(h, p), for every product of a weight matrix with a state."""
+    products = {
+        each.node: each for each in some_products(cell, "recurrent_dropout", of_states=True)
+    }
+    draws = _Draws(cell, "recurrent_dropout")
+    masked: dict[Node, Node] = {}
+
+    def change(old: Node, new: Node) -> Node:
+        if old not in products:
+            return new
+        args, at = list(new.args), products[old].at
+        if args[at] not in masked:
+            masked[args[at]] = draws.dropped(
+                args[at], given["p"], per_sequence=given["per"] == "sequence"
+            )
+        args[at] = masked[args[at]]
+        return rebuild(new, tuple(args))
+
+    return draws.beneath(remade(cell, rebuilt(cell, {}, change)))
+
+
+def drop_connect(cell: Cell, given: Mapping[str, Any]) -> Cell:
+    """U -> dropout(U, p, per=sequence). What states and parameters start with reads U itself."""
+    draws = _Draws(cell, "drop_connect")
+    masked = {
+        param.node: draws.dropped(param.node, given["p"], per_sequence=True)
+        for param in params_at(cell, given["on"])
+    }
+    changed = remade(cell, rebuilt(cell, masked))
+    states = (
+        replace(new, initial=old.initial)
+        for new, old in zip(changed.states, cell.states, strict=True)
+    )
+    return draws.beneath(replace(changed, params=cell.params, states=tuple(states)))
+
+
+MODIFIERS = (
+    Modifier(
+        "zoneout",
+        "in training each unit of a state keeps its old value with this probability, drawn at "
+        "every step; out of it, it is the mean of both",
+        "Krueger et al. 2017, arXiv:1606.01305",
+        zoneout,
+        each_state=Parameter("p", PROBABILITY),
+    ),
+    Modifier(
+        "recurrent_dropout",
+        "in every product of a weight matrix with a state, U @ h, elements of h are dropped: "
+        "drawn at each step, or once for a sequence",
+        "Gal & Ghahramani 2016, arXiv:1512.05287; Semeniuta et al. 2016, arXiv:1603.05118",
+        recurrent_dropout,
+        (Parameter("p", PROBABILITY), Parameter("per", one_of("step", "sequence"), "step")),
+    ),
+    Modifier(
+        "drop_connect",
+        "elements of U are dropped, drawn once for each sequence",
+        "Wan et al. 2013, proceedings.mlr.press/v28/wan13",
+        drop_connect,
+        (Parameter("on", PATHS), Parameter("p", PROBABILITY)),
+    ),
+)
