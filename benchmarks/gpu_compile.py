@@ -1,9 +1,9 @@
 """What Triton's compiler makes of the time loops: registers, memory, instructions; without a GPU.
 
-`python -m benchmarks.gpu_compile` (`--help` lists the options). Each program is compiled for sm_90
-in the first mapping of the cost model that does not spill; what is in its time loop is what a warp
-executes for one step. Beside it stand probes: kernels that were written by hand before the backend
-was, compiled with the same tools, and never run either.
+`python -m benchmarks.gpu_compile` (`--help` lists the options; `--all` takes every standard cell).
+Each program is compiled for sm_90 in the first mapping of the cost model that does not spill; what
+is in its time loop is what a warp executes for one step. Beside it stand probes: kernels that were
+written by hand before the backend was, compiled with the same tools, and never run either.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,6 +94,15 @@ SUBJECTS: Final = (
 )  # fmt: skip
 
 
+def every_cell() -> tuple[Subject, ...]:
+    """All standard cells, at sizes that nets have."""
+    from rnnc.compiler import library
+    from rnnc.compiler.summary import sample_sizes
+
+    std = library.std()
+    return tuple(Subject(name, name, tuple(sample_sizes(std[name]).values())) for name in std)
+
+
 def measured(subject: Subject, numbers: Numbers) -> Iterator[dict[str, Any]]:
     """The forward and the backward program of a cell: what was taken, and what it takes."""
     from rnnc.compiler.mapping import Extent
@@ -168,9 +177,11 @@ def row_of_probe(probe: Probe) -> list[str]:
     return ["  probe", "bfloat16", probe.what, *figures, *[""] * 5]
 
 
-def rows_of(found: list[dict[str, Any]]) -> Iterator[list[str]]:
+def rows_of(
+    found: list[dict[str, Any]], subjects: Sequence[Subject] = SUBJECTS
+) -> Iterator[list[str]]:
     """All lines: of each subject and way, the programs and then the probes."""
-    for subject in SUBJECTS:
+    for subject in subjects:
         for way, probes in (("forward", subject.forward), ("backward", subject.backward)):
             mine = [f for f in found if (f["subject"], f["way"]) == (subject.name, way)]
             yield from map(row_of, mine)
@@ -195,6 +206,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_compile", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE")
     parser.add_argument("--quick", action="store_true", help="bfloat16 only")
+    parser.add_argument("--all", action="store_true", help="every standard cell, without probes")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some cells: LSTM, 'GRU 64'")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
@@ -207,17 +219,17 @@ def main() -> int:
             print(error, file=sys.stderr)
             return CANNOT_COMPILE
         print_machine()
-        found = [
-            line
-            for subject in SUBJECTS
-            if not options.only or any(subject.name.startswith(name) for name in options.only)
-            for numbers in ALL_NUMBERS[: 1 if options.quick else None]
-            for line in measured(subject, numbers)
-        ]
-    print(table(HEADERS, list(rows_of(found))))
+        subjects = every_cell() if options.all else SUBJECTS
+        found = list[dict[str, Any]]()
+        for subject in subjects:
+            if options.only and not any(subject.name.startswith(name) for name in options.only):
+                continue
+            for numbers in ALL_NUMBERS[: 1 if options.quick else None]:
+                found += measured(subject, numbers)
+            if options.json:  # each time: a run of hours that is cut short leaves what it has
+                write(options.json, found)
+    print(table(HEADERS, list(rows_of(found, subjects))))
     print("\n" + FOOTNOTE)
-    if options.json:
-        write(options.json, found)
     return 0
 
 

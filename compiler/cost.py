@@ -85,7 +85,7 @@ class Sizes:
         """`hidden`, `hidden/heads` or `4`.
 
         Within a sub-cell a size has the sub-cell's name for it; the cell's own is the one of the
-        same value.
+        same value, or what it gave.
         """
         text = "".join(dim.text.split()) if isinstance(dim, Dim) else str(dim)
         if text.isdigit() or self.settings.get(text) == dim:
@@ -93,8 +93,10 @@ class Sizes:
         same = [name for name, value in self.settings.items() if value == dim]
         if same:
             return same[0]
-        own = set(re.findall(r"[^\W\d]\w*", text)) <= self.settings.keys() - {text}
-        return text if own else str(int(dim))
+        if set(re.findall(r"[^\W\d]\w*", text)) <= self.settings.keys() - {text}:
+            return text
+        outer = dim.outer if isinstance(dim, Dim) else None
+        return str(int(dim)) if outer is None else self.name(outer)
 
     def shape(self, shape: Shape) -> str:
         """`[4,hidden,inputs]`."""
@@ -106,10 +108,11 @@ class Sizes:
         for dim in dims:
             value *= int(dim)
             name = self.name(dim)
-            if name.isdigit():
-                factor *= int(dim)
-            else:
-                names.append(name if name.isidentifier() else f"({name})")
+            for part in name.split("*") if re.fullmatch(r"[\w*]+", name) else [f"({name})"]:
+                if part.isdigit():
+                    factor *= int(part)
+                else:
+                    names.append(part)
         return Count(value, Counter({tuple(sorted(names)): factor}))
 
     def total(self, shapes: Iterable[Shape]) -> Count:

@@ -18,7 +18,8 @@ from .ir import Cell, Plan, Scan, Scans
 from .mapping import Extent, Mapping
 from .mode import in_mode
 from .passes.boundaries import boundaries
-from .passes.classify import Recurrence, classify
+from .passes.classify import Recurrence as Recurrence
+from .passes.classify import classify
 from .passes.differentiate import differentiate
 from .passes.disjoint import disjoint
 from .passes.erase import erase

@@ -20,13 +20,18 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 class Dim(int):
-    """A size that remembers the expression it came from, for messages and printing only."""
+    """A size that remembers the expression it came from, for messages and printing only.
+
+    `outer` is what the cell around gave for it, where it is a size of a sub-cell.
+    """
 
     text: str
+    outer: Dim | None
 
-    def __new__(cls, value: int, text: str = "") -> Dim:
+    def __new__(cls, value: int, text: str = "", outer: Dim | None = None) -> Dim:
         self = super().__new__(cls, value)
         self.text = text or str(int(value))
+        self.outer = outer
         return self
 
     @property

@@ -212,7 +212,7 @@ def _checked(setting: Setting, given: Operand) -> Value:
                     given.span,
                     f"this is {describe(value)}",
                 )
-            return Dim(arguments.positive(given, what), setting.name)
+            return Dim(arguments.positive(given, what), setting.name, arguments.dim(given))
         case "float":
             if is_known(value) and not isinstance(value, bool):
                 return float(value)

@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..compiler.cost import Cost, Count, Sizes
+from ..compiler.cost import Count, Sizes
 from ..compiler.elaborate.witnesses import elaborate_at_witnesses
-from ..compiler.ir import Cell, Scans
+from ..compiler.ir import Cell
 from ..compiler.library import Library, Template
-from ..compiler.passes.classify import Recurrence
-from ..compiler.pipeline import Goal, stages
+from ..compiler.summary import Summary, summarised
 from ..grammar.problems import Collector, Error, Problem
 from .environment import note_cache
 from .errors import GradientError
@@ -33,12 +32,7 @@ FLOAT32 = 4  # bytes
 class Checked:
     """What the command says of one cell."""
 
-    template: Template
-    cell: Cell  # at the sizes that are set, and small ones for the others
-    is_open: bool  # whether there are others
-    cost: Cost
-    formulas: bool  # whether the formulas of `cost` hold at any size
-    recurrence: Recurrence
+    summary: Summary
     gradient: GradientCheck
 
 
@@ -125,29 +119,8 @@ def _cells(found: Library) -> list[Template]:
 
 def _checked(template: Template, settings: Settings) -> Checked:
     given = own_settings(settings, template)
-    cells = elaborate_at_witnesses(template.definition, given, Collector())
-    cell, other = cells[0], cells[-1]
-    sizes = Sizes(cell)
-    cost = sizes.cost()
-    pairs = zip(cost.counts(), Sizes(other).cost().counts(), strict=True)
-    known = Sizes(other).known()
-    return Checked(
-        template,
-        cell,
-        other is not cell,
-        cost,
-        all(count.at(known) == at_other.value for count, at_other in pairs),
-        _recurrence(cell),
-        check_gradients(_small(template, given, cell)),
-    )
-
-
-def _recurrence(cell: Cell) -> Recurrence:
-    """What kind of recurrence a cell is, without what comes after that is known."""
-    passes = stages(cell, Goal(record=False))
-    scans: Scans = next(stage.value for stage in passes if stage.pass_.name == "classify")
-    found: Recurrence = scans.facts["recurrence"]
-    return found
+    summary = summarised(template, given)
+    return Checked(summary, check_gradients(_small(template, given, summary.cell)))
 
 
 def _small(template: Template, given: Settings, cell: Cell) -> Cell:
@@ -165,7 +138,9 @@ def _small(template: Template, given: Settings, cell: Cell) -> Cell:
 
 
 def _gradient_error(checked: Checked) -> GradientError:
-    return GradientError(f"{checked.template.signature}: {_gradient_words(checked.gradient)}")
+    return GradientError(
+        f"{checked.summary.template.signature}: {_gradient_words(checked.gradient)}"
+    )
 
 
 # -- text ----------------------------------------------------------------------------------------
@@ -173,7 +148,8 @@ def _gradient_error(checked: Checked) -> GradientError:
 
 def _lines(checked: Checked) -> list[str]:
     """What the command prints of a cell."""
-    cell, template, cost = checked.cell, checked.template, checked.cost
+    summary = checked.summary
+    cell, template, cost = summary.cell, summary.template, summary.cost
     sizes = Sizes(cell)
     trained = [f"{p.name}{sizes.shape(p.node.type.shape)}" for p in cell.params if p.trained]
     consts = [f"{p.name}{sizes.shape(p.node.type.shape)}" for p in cell.params if not p.trained]
@@ -186,18 +162,18 @@ def _lines(checked: Checked) -> list[str]:
         ("input", "  ".join(inputs) or "none"),
         ("output", "  ".join(outputs) or "none"),
         ("parameters", "  ".join(trained) or "none"),
-        ("", f"{_count_text(checked, cost.parameters)} numbers" if trained else ""),
+        ("", f"{_count_text(summary, cost.parameters)} numbers" if trained else ""),
         ("constants", "  ".join(consts)),
-        ("recurrence", checked.recurrence.words),
-        ("cost", f"{_count_text(checked, cost.flops)} FLOPs a step and row, forward"),
-        ("", f"{_count_text(checked, traffic[0])} bytes a step and row, in and out (float32)"),
-        ("", f"{_count_text(checked, traffic[1])} bytes of weights a step, for all rows"),
+        ("recurrence", summary.recurrence.words),
+        ("cost", f"{_count_text(summary, cost.flops)} FLOPs a step and row, forward"),
+        ("", f"{_count_text(summary, traffic[0])} bytes a step and row, in and out (float32)"),
+        ("", f"{_count_text(summary, traffic[1])} bytes of weights a step, for all rows"),
         ("gradient", _gradient_words(checked.gradient)),
     ]
     head = template.signature
-    if checked.is_open and not checked.formulas:
+    if summary.is_open and not summary.holds:
         head += f", counted at {_settings_text(cell.settings)}"
-    elif not checked.is_open and cell.settings:
+    elif not summary.is_open and cell.settings:
         head += f" at {_settings_text(cell.settings)}"
     lines = [head, *(f"  {line}" for line in template.documentation.splitlines())]
     return lines + [f"  {name:<11} {text}" for name, text in rows if text]
@@ -207,8 +183,8 @@ def _value_text(sizes: Sizes, name: str, node: Any) -> str:
     return name + sizes.shape(node.type.shape) + (": int" if node.type.kind == "int" else "")
 
 
-def _count_text(checked: Checked, count: Count) -> str:
-    return str(count) if checked.is_open and checked.formulas else f"{count.value:,}"
+def _count_text(summary: Summary, count: Count) -> str:
+    return str(count) if summary.is_open and summary.holds else f"{count.value:,}"
 
 
 def _settings_text(settings: Mapping[str, Any]) -> str:
@@ -235,7 +211,8 @@ def _gradient_words(found: GradientCheck) -> str:
 
 
 def _as_data(checked: Checked) -> dict[str, Any]:
-    cell, cost = checked.cell, checked.cost
+    summary = checked.summary
+    cell, template, cost = summary.cell, summary.template, summary.cost
     sizes = Sizes(cell)
 
     def shape(node: Any) -> dict[str, Any]:
@@ -246,14 +223,14 @@ def _as_data(checked: Checked) -> dict[str, Any]:
         }
 
     def count(found: Count) -> dict[str, Any]:
-        return {"value": found.value, "formula": str(found) if checked.formulas else None}
+        return {"value": found.value, "formula": str(found) if summary.holds else None}
 
     return {
-        "name": checked.template.name,
-        "signature": checked.template.signature,
-        "documentation": checked.template.documentation,
+        "name": template.name,
+        "signature": template.signature,
+        "documentation": template.documentation,
         "settings": dict(cell.settings),
-        "settings_are_examples": checked.is_open,
+        "settings_are_examples": summary.is_open,
         "states": [{"name": s.name, **shape(s.node)} for s in cell.states],
         "inputs": [{"name": x.name, **shape(x.node)} for x in cell.inputs],
         "outputs": [{"name": y.name, **shape(y.node)} for y in cell.outputs],
@@ -261,7 +238,7 @@ def _as_data(checked: Checked) -> dict[str, Any]:
             {"name": p.name, **shape(p.node), "trained": p.trained, "initial": str(p.init)}
             for p in cell.params
         ],
-        "recurrence": asdict(checked.recurrence),
+        "recurrence": asdict(summary.recurrence),
         "cost": {
             "parameters": count(cost.parameters),
             "flops": count(cost.flops),

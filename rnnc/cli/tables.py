@@ -1,11 +1,9 @@
-"""`rnnc ops`, `rnnc passes`, `rnnc cells`, `rnnc explain`: what there is.
+"""`rnnc ops`, `rnnc passes`, `rnnc explain`: what there is.
 
 In: the compiler's own tables. Out: those tables, as text or as JSON.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from ..grammar.problems import PROBLEMS, Error, Problem
 from .errors import (
@@ -72,33 +70,6 @@ def passes(*, as_json: bool) -> int:
         rows.append((f"{number:>2} {step.name}", step.why, needs))
     out_table(rows)
     return FINE
-
-
-def cells(*, as_json: bool) -> int:
-    """The standard cells."""
-    from ..grammar import std_index
-
-    found = std_index()
-    if as_json:
-        out_json({"ok": True, "cells": found})
-        return FINE
-    for at, cell in enumerate(found):
-        out(("\n" if at else "") + cell["signature"])
-        for line in cell["documentation"].splitlines():
-            out(f"  {line}")
-        out(f"  {_kind_of(cell)}")
-    return FINE
-
-
-def _kind_of(cell: dict[str, Any]) -> str:
-    """Of its recurrence and how many parameters, in a line."""
-    recurrence, parameters = cell["recurrence"], cell["parameters"]
-    said = [recurrence["kind"]] if recurrence else []
-    if recurrence and recurrence["serial_products"]:
-        count = recurrence["serial_products"]
-        said.append(f"{count} serial product{'s' * (count > 1)}")
-    said += [f"{parameters} parameters"] if parameters else []
-    return ", ".join(said)
 
 
 def explain(code: str | None, *, as_json: bool) -> int:

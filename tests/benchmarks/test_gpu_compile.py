@@ -14,6 +14,7 @@ import pytest
 import rnnc
 from benchmarks import gpu_compile
 from benchmarks.gpu_compile import CANNOT_COMPILE, HEADERS, SUBJECTS, rows_of
+from rnnc.grammar import std_names
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -47,6 +48,13 @@ def test_a_program_without_a_loop_has_a_line() -> None:
 def test_the_subjects_are_cells() -> None:
     for subject in SUBJECTS:
         assert rnnc.cells[subject.cell](*subject.sizes).cell.states
+
+
+def test_all_are_the_standard_cells_at_sizes_that_fit_them() -> None:
+    subjects = gpu_compile.every_cell()
+    assert [subject.name for subject in subjects] == [*std_names()]
+    for subject in subjects:
+        assert rnnc.cells[subject.cell](*subject.sizes).cell.name == subject.name
 
 
 @pytest.mark.torch

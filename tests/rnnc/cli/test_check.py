@@ -107,8 +107,7 @@ def test_standard_cells_pass(capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-# HyperLSTM's small LSTM reads inputs + hidden numbers, which is no size with a name.
-@pytest.mark.parametrize("name", sorted({*std_names()} - {"HyperLSTM"}))
+@pytest.mark.parametrize("name", std_names())
 def test_the_formulas_of_cost_hold_at_other_sizes(name: str) -> None:
     template = library.std()[name]
     names = [setting.name for setting in template.settings if setting.default is None]
@@ -139,10 +138,25 @@ def test_a_sub_cells_sizes_are_named_by_the_cell_around_it(
     text = "import Dense, RNN from std\ncell Two(a, b) = RNN(a, b) >> Dense(b, 2 * a)\n"
     cell = checked(tmp_path / "two.rnn", text, capsys)["cells"][0]
     assert cell["parameters"][0]["sizes"] == ["b", "a"]
-    assert cell["cost"]["parameters"]["formula"] is None  # 2 * a is called `outputs` in Dense
+    assert cell["parameters"][3]["sizes"] == ["2*a", "b"]  # Dense calls the first one `outputs`
+    assert cell["cost"]["parameters"]["formula"] == "3*a*b + b^2 + 2*a + b"
     assert cell["cost"]["parameters"]["value"] == (7 * 5 + 7 * 7 + 7) + (10 * 7 + 10)
+
+
+def test_a_formula_that_does_not_hold_is_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = """
+    cell Twice(n): (s[2 * n], x[n]) -> (s', s') { param w[2 * n]; s' = w * s + concat(x, x) }
+    cell Two(a): (s[6 * a], x[3 * a]) -> (s', s') {
+        use twice = Twice(3 * a)
+        (s', _) = twice(s, x)
+    }
+    """
+    cell = checked(tmp_path / "two.rnn", text, capsys)["cells"][1]
+    assert cell["cost"]["parameters"] == {"value": 30, "formula": None}  # 2 * n is 2 * (3 * a)
     main(["check", str(tmp_path / "two.rnn")])
-    assert capsys.readouterr().out.startswith("Two(a, b), counted at a = 5, b = 7\n")
+    assert "\nTwo(a), counted at a = 5\n" in capsys.readouterr().out
 
 
 def test_every_bad_source_gets_its_diagnostics(capsys: pytest.CaptureFixture[str]) -> None:

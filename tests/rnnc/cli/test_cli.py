@@ -219,13 +219,6 @@ def test_passes_lists_the_pipeline_in_its_order(capsys: pytest.CaptureFixture[st
         assert step.why in line
 
 
-def test_cells_lists_the_standard_cells(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["cells"]) == FINE
-    shown = capsys.readouterr().out
-    assert "LSTM(inputs, hidden, bias = true)" in shown
-    assert "Hochreiter & Schmidhuber 1997" in shown
-
-
 def errors(kind: type[rnnc.Error] = rnnc.Error) -> Iterator[type[rnnc.Error]]:
     """Every kind of error that rnnc raises, those that only hold others left out."""
     for inner in kind.__subclasses__():

@@ -1,0 +1,107 @@
+"""`rnnc cells`: what the standard cells are, without compiling them."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rnnc
+from rnnc.cli import main
+from rnnc.cli.cells import paper
+from rnnc.cli.statuses import FINE, WRONG
+from rnnc.grammar import std_names
+
+HOME = Path(rnnc.__file__).parents[1]  # of the package under test, installed or not
+SECONDS = 1.0  # of a processor; here it takes 0.2
+
+
+def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert main(["cells", *arguments, "--json"]) == FINE
+    return json.loads(capsys.readouterr().out)["cells"]
+
+
+def test_every_standard_cell_has_a_line_with_its_class_count_and_paper(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["cells"]) == FINE
+    _, _, *lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [*std_names()]
+    (lstm,) = [line for line in lines if line.startswith("  LSTM ")]
+    assert lstm.split()[1:3] == ["NL-DENSE", "33,024"]
+    assert "Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735 " in lstm
+    assert lstm.endswith(" 4*hidden^2 + 4*hidden*inputs + 4*hidden")
+
+
+def test_the_formula_of_every_cell_gives_its_number(capsys: pytest.CaptureFixture[str]) -> None:
+    for cell in document(capsys):
+        defaults = {n: int(v) for n, v in cell["options"].items() if v.isdigit()}
+        python = cell["parameters"].replace("^", "**")
+        value = eval(python, {"__builtins__": {}}, defaults | cell["sizes"])
+        assert value == cell["count"], cell["name"]
+
+
+@pytest.mark.parametrize("name", ["GRU", "HyperLSTM", "LeakyRNN", "SLSTM", "DeltaProduct"])
+def test_the_number_is_that_of_the_arrays_of_a_net(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (cell,) = document(capsys, name)
+    net = rnnc.Recur(rnnc.cells[name](**cell["sizes"]))
+    assert sum(array.size for array in net.params.values()) == cell["count"]
+
+
+def test_every_standard_cell_names_its_paper(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not [cell["name"] for cell in document(capsys) if not paper(cell["documentation"])]
+
+
+@pytest.mark.parametrize(
+    ("comment", "found"),
+    [
+        ("Cho et al. 2014, arXiv:1406.1078; here: A 2016.", "Cho et al. 2014, arXiv:1406.1078"),
+        ("Yu 2018, arXiv:1901.02358. Libraries start in 2019, too.", "Yu 2018, arXiv:1901.02358"),
+        ("Mean 2, of 3.\n2025, arXiv:2503.06175.", "2025, arXiv:2503.06175"),
+        ("Units that leak.", ""),
+    ],
+)  # fmt: skip
+def test_the_paper_is_the_first_source_of_the_comment(comment: str, found: str) -> None:
+    assert paper(comment) == found
+
+
+def test_one_cell_is_shown_with_its_comment_options_and_state(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["cells", "PeepholeLSTM"]) == FINE
+    shown = capsys.readouterr().out
+    assert shown.startswith("PeepholeLSTM(inputs, hidden, new_peephole = true)\n  LSTM whose gates")
+    for line in (
+        "options     new_peephole = true", "state       h[hidden]  c[hidden]",
+        "parameters  4*hidden^2 + 4*hidden*inputs + 7*hidden",
+        "            33,216 at inputs = 64, hidden = 64", "recurrence  NL-DENSE: nonlinear",
+        "papers      www.jmlr.org/papers/v3/gers02a.html",
+    ):  # fmt: skip
+        assert f"\n  {line}" in shown
+
+
+def test_a_cell_that_is_not_there_is_an_error_with_a_near_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["cells", "LTSM"]) == WRONG
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "error[no-such-cell]: std has no cell 'LTSM'; did you mean LSTM?" in captured.err
+
+
+def test_the_list_is_there_within_a_second() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, "-m", "rnnc", "cells"], check=True, stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(HOME)},
+    )  # fmt: skip
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime - before.ru_utime < SECONDS
