@@ -173,7 +173,9 @@ class _Names:
             return
         test = self.text(choice.condition)
         yield from self.block(choice.body, f"{when}\\quad \\text{{if }} {test}")
+        timed = self.own - self.static
         yield from self.block(choice.orelse, f"{when}\\quad \\text{{if not }} {test}")
+        self.static -= timed  # what varies along time on one side is written so beneath
 
     def _target(self, target: Pattern, inside: bool = False) -> str:
         if isinstance(target, TuplePattern):

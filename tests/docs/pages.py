@@ -7,11 +7,10 @@ In: the functions, ops and errors there are, and the bad sources of the tests. O
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import chdir
 from pathlib import Path
 
@@ -24,15 +23,15 @@ from rnnc.compiler.elaborate.functions import FUNCTIONS, Function
 from rnnc.compiler.formula import OPERANDS, slopes
 from rnnc.compiler.modifiers import MODIFIERS
 from rnnc.compiler.ops import OPS
-from rnnc.grammar import std_file, std_index
 from rnnc.grammar.problems import PROBLEMS, Error, Problem, Problems
 from tests.docs.failing import CALLS, COMMANDS, NO_EXAMPLE
+from tests.docs.markdown import block, literal, made_by, table
 
 ROOT = Path(__file__).parents[2]
 HOME = Path(rnnc.__file__).parents[1]
 BAD = [ROOT / "tests" / floor / "bad" for floor in ("grammar", "compiler")]
 MOST_PROBLEMS = 2  # shown of one source
-MADE = "<!-- Made by tests/docs/pages.py: `pytest tests/docs --update-golden` writes it. -->\n"
+MADE = made_by("pages")
 
 
 # -- functions.md ----------------------------------------------------------------------------------
@@ -52,28 +51,28 @@ def functions_page() -> str:
         "in\n[`compiler/ops`](../compiler/ops/pointwise.py); `y` is the result. Conventions at "
         "kinks and ties are in\n[`semantics.md`](semantics.md#derivatives-at-kinks-and-ties).\n",
         "## Operators\n",
-        _table(
+        table(
             ("operator", "derivative by a", "by b"),
-            [(_code(op.doc.split(",")[0]), *map(_code, slopes(op))) for op in operators],
+            [(literal(op.doc.split(",")[0]), *map(literal, slopes(op))) for op in operators],
         ),
         "Comparisons, `and`, `or` and `not` give truth values, whose derivative is 0. `@` is the "
         "product of matrices,\n`.T` swaps the last two axes: see [Expressions]"
         "(language.md#expressions).\n",
         "## Of each element\n",
-        _table(("function", "what it is", "derivative"), map(_elementwise, elementwise)),
+        table(("function", "what it is", "derivative"), map(_elementwise, elementwise)),
         "## Of complex values\n",
         "Arithmetic, `^` with an integer, `@`, `.T` and indices take them, and these functions:\n",
-        _code(" ".join(name for name, f in FUNCTIONS.items() if f.takes_complex)) + "\n",
+        literal(" ".join(name for name, f in FUNCTIONS.items() if f.takes_complex)) + "\n",
         "All else is of real values: see [Complex numbers](language.md#complex-numbers).\n",
         "## Over an axis, and of whole tensors\n",
         "Their derivatives follow from what they sum, pick or move. `axis=-1` is the last axis.\n",
-        _table(("function", "what it is"), map(_described, rest)),
+        table(("function", "what it is"), map(_described, rest)),
         "## Written in the language\n",
         "Their derivatives are those of their parts. Those over an axis are written for the last "
         "one, and work over any.\n",
-        _table(("function", "what it is"), map(_described, written)),
+        table(("function", "what it is"), map(_described, written)),
         "These are their definitions, all of [`grammar/prelude.rnn`](../grammar/prelude.rnn):\n",
-        _block(prelude),
+        block(prelude),
     ]
     return "\n".join(parts)
 
@@ -81,49 +80,11 @@ def functions_page() -> str:
 def _elementwise(function: Function) -> tuple[str, str, str]:
     names = [f"by {name}: " for name in OPERANDS] if len(function.parameters) > 1 else [""]
     rules = zip(names, slopes(OPS[function.name]), strict=False)
-    return (*_described(function), ", ".join(f"{name}{_code(rule)}" for name, rule in rules))
+    return (*_described(function), ", ".join(f"{name}{literal(rule)}" for name, rule in rules))
 
 
 def _described(function: Function) -> tuple[str, str]:
-    return _code(function.signature), function.documentation.replace("|", "\\|")
-
-
-# -- cells.md --------------------------------------------------------------------------------------
-
-
-def cells_page() -> str:
-    """Every standard cell: how it is called, what it is, what kind of recurrence, its papers."""
-    rows = []
-    for cell in std_index():
-        source = f"../grammar/cells/{std_file(cell['name']).name}"
-        what, *_ = re.split(r"(?<=\.)\s", cell["documentation"])
-        papers = " ".join(f"[{_short(paper)}]({_address(paper)})" for paper in cell["papers"])
-        kind, products = cell["recurrence"]["kind"], cell["recurrence"]["serial_products"]
-        call = f"[`{cell['signature']}`]({source})"
-        rows.append((call, " ".join(what.split()), kind, str(products), papers))
-    parts = [
-        MADE,
-        "# The standard cells\n",
-        "`rnnc.cells.LSTM(3, 16)` is one of them, and `import LSTM from std` takes it into a file. "
-        "`rnnc cells` prints\nthem with their number of parameters, `rnnc check std` all there "
-        "is to know. Options have a default; variants\nof a cell are its options. Each is written "
-        "in the file behind its name, with its paper and what popular libraries\ndo in another "
-        "way. The class is what the compiler finds: LIN is linear in the state, NL is not; DIAG "
-        "is each element\nby itself, DENSE is mixed by weights, STRUCT mixed without; then how "
-        "many products with weights follow each other in a step.\n",
-        _table(("cell", "what it is", "class", "products", "papers"), rows),
-    ]
-    return "\n".join(parts)
-
-
-def _short(paper: str) -> str:
-    return paper if len(paper) < 30 else paper.split("/")[0]
-
-
-def _address(paper: str) -> str:
-    kind, _, rest = paper.partition(":")
-    hosts = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
-    return hosts[kind] + rest if kind in hosts else f"https://{paper}"
+    return literal(function.signature), function.documentation.replace("|", "\\|")
 
 
 # -- modifiers.md ----------------------------------------------------------------------------------
@@ -164,14 +125,14 @@ def errors_page() -> str:
 
 def _example(code: str, kind: type[Error]) -> Iterator[str]:
     if code in CALLS:
-        yield _block(CALLS[code])
-        yield _block(f"{kind.__name__}: {failure(CALLS[code])}")
+        yield block(CALLS[code])
+        yield block(f"{kind.__name__}: {failure(CALLS[code])}")
     elif code in COMMANDS:
-        yield _block(f"$ {COMMANDS[code]}\n{answer(COMMANDS[code])}")
+        yield block(f"$ {COMMANDS[code]}\n{answer(COMMANDS[code])}")
     elif code not in NO_EXAMPLE:
         source, text = bad_source(code)
-        yield _block(source)
-        yield _block(text)
+        yield block(source)
+        yield block(text)
 
 
 def failure(call: str) -> Error:
@@ -217,22 +178,6 @@ def _problems(path: Path) -> Sequence[Problem]:
             return library.load(path.name).check()
         except Problems as problems:
             return problems.problems
-
-
-# -- Markdown --------------------------------------------------------------------------------------
-
-
-def _code(text: str) -> str:
-    return f"`{text}`"
-
-
-def _block(text: str) -> str:
-    return f"```\n{text.rstrip()}\n```\n"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def codes_without_example() -> set[str]:

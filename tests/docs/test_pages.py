@@ -13,7 +13,6 @@ from tests.docs.failing import CALLS, COMMANDS, NO_EXAMPLE
 from tests.docs.pages import (
     ROOT,
     answer,
-    cells_page,
     codes_without_example,
     errors_page,
     failure,
@@ -28,7 +27,6 @@ from tests.docs.pages import (
         ("functions.md", functions_page),
         ("modifiers.md", modifiers_page),
         ("errors.md", errors_page),
-        ("cells.md", cells_page),
     ],
 )
 def test_a_page_is_as_its_tables(

@@ -99,6 +99,13 @@ def test_options_stand_for_themselves_where_they_are_known() -> None:
     assert lines(body, known | {"act": "identity"}) == ["y_{t} &= x_{t}"]
 
 
+def test_what_depends_on_time_in_one_branch_has_a_time_beneath() -> None:
+    for first, second in (("x", "b"), ("b", "x")):
+        found = lines(f"if bias {{ y = {first} }} else {{ y = {second} }}; z = y")
+        assert found[-1] == "z_{t} &= y_{t}"
+    assert lines("if bias { y = b } else { y = 2 * b }; z = y")[-1] == "z &= y"
+
+
 def test_loops_patterns_and_sub_cells() -> None:
     found = lines(
         "use c = LSTM(n, n) >> out: Dense(n, n)\n a, b2 = s\n ((h', _), y) = c((h, x), x)\n"
