@@ -19,6 +19,7 @@ SETTINGS = {
     "02_char_lm.py": "--updates 20 --hidden 8 --rows 4 --chunk 8",
     "04_ddp.py": "--updates 50 --hidden 4 --batch 8 --steps 4",
     "05_torch_training.py": "--epochs 4 --hidden 24",
+    "06_compare_cells.py": "--cells RNN GRU --steps 150 --length 6 --hidden 16 --rate 0.02",
 }
 
 
@@ -103,3 +104,14 @@ def test_a_cell_trains_in_pytorch_beside_an_lstm(runs: Runs) -> None:
     assert [name for name, _ in found] == ["Glance", "nn.LSTM"]
     assert all(float(right) > 50 for _, right in found)  # one in ten would be by chance
     assert (runs.folder / "digits.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_cells_are_compared_on_two_tasks_and_one_learns_to_add(runs: Runs) -> None:
+    printed = runs.printed("06_compare_cells.py")
+    baselines = [float(found) for found in re.findall(r"([\d.]+) without memory", printed)]
+    assert baselines == [0.1667, 0.6498]  # 1 / 6, and 5 log(8) / (6 + 10)
+    losses = re.findall(r"(\w+): ([\d.]+) in the end, ([\d,]+) parameters", printed)
+    assert [name for name, *_ in losses] == ["RNN", "GRU"] * 2
+    assert [count for *_, count in losses] == ["321", "977", "585", "1,497"]
+    assert float(losses[1][1]) < baselines[0] / 2
+    assert (runs.folder / "compare_cells.png").read_bytes().startswith(b"\x89PNG")
