@@ -16,11 +16,11 @@ from tests.docs.gallery import ROOT, families, index, mathematics, page, usage
 FOLDER = ROOT / "docs" / "cells"
 # What GitHub's Markdown typesets, of all that LaTeX has.
 COMMANDS = {
-    "aligned", "alpha", "begin", "beta", "cases", "cdot", "colon", "cos", "delta", "dots", "end",
-    "epsilon", "eta", "exp", "frac", "gamma", "ge", "gg", "infty", "le", "left", "log", "mathrm",
-    "max", "min", "mod", "mu", "ne", "neg", "nu", "odot", "otimes", "phi", "quad", "right",
-    "sigma", "sin", "sqrt", "tanh", "tau", "text", "theta", "times", "top", "vee", "wedge",
-    "zeta",
+    "aligned", "alpha", "ast", "begin", "beta", "cases", "cdot", "colon", "cos", "delta", "dots",
+    "end", "epsilon", "eta", "exp", "frac", "gamma", "ge", "gg", "infty", "le", "left", "log",
+    "mathrm", "max", "min", "mod", "mu", "ne", "neg", "nu", "odot", "omega", "otimes", "overline",
+    "phi", "pi", "quad", "right", "sigma", "sin", "sqrt", "tanh", "tau", "text", "theta", "times",
+    "top", "vee", "wedge", "zeta",
 }  # fmt: skip
 
 
