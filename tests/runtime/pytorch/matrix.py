@@ -24,6 +24,7 @@ from torch import func
 
 import rnnc
 import rnnc.torch
+from tests.compiler.test_catalogue import MADE_UP
 from tests.library.subject import SUBJECTS
 from tests.library.subject import Subject as OfLibrary
 
@@ -33,6 +34,8 @@ TOLERANCE: Final = 1e-10
 
 class Subject:
     """A module as a function of its parameters and inputs, in float64."""
+
+    made_up = False  # its derivatives: no difference of values is near them
 
     def __init__(self, module: Any, *inputs: Any) -> None:
         self.module = module.double()
@@ -195,6 +198,7 @@ ROWS_OF_THE_MATRIX: Mapping[str, Callable[[Subject], None]] = {
     "compile, fullgraph": compiled,
     "export": exported,
 }
+DIFFERENCES = frozenset({"gradcheck", "gradcheck forward", "gradgradcheck"})
 
 
 def inputs_of(module: Any) -> tuple[Any, ...]:
@@ -239,13 +243,17 @@ def library() -> dict[str, Callable[[], Subject]]:
 
 
 def _of_row(subject: OfLibrary) -> Subject:
-    return of_cell(rnnc.cells[subject.row.cell](**subject.settings))
+    found = of_cell(rnnc.cells[subject.row.cell](**subject.settings))
+    found.made_up = subject.row.id in MADE_UP
+    return found
 
 
 def failures(subject: Subject) -> list[str]:
     """The rows that do not hold, and why."""
     found = []
     for name, check in ROWS_OF_THE_MATRIX.items():
+        if subject.made_up and name in DIFFERENCES:
+            continue
         try:
             check(subject)
         except Exception as failure:  # whatever PyTorch has to say: one line
@@ -272,9 +280,11 @@ def main() -> int:
     for name, make in library().items():
         if options.names and not any(part in name for part in options.names):
             continue
-        wrong = failures(make())
+        subject = make()
+        wrong = failures(subject)
         failed += bool(wrong)
-        say(f"{name}: {'; '.join(wrong) or 'all eleven'}")
+        right = "all but differences" if subject.made_up else "all eleven"
+        say(f"{name}: {'; '.join(wrong) or right}")
     say(f"{failed} failed; {time.monotonic() - begun:.0f} s")
     if options.log:
         options.log.write_text("\n".join(lines) + "\n", "utf-8")
