@@ -142,8 +142,8 @@ class Subject:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Of all that the cell reads."""
-        cell = self.cell
-        return tuple(part.name for part in (*cell.params, *self.states, *cell.inputs))
+        names = [param.name for param in self.cell.params] + [state.name for state in self.states]
+        return (*names, *(x.name for x in self.cell.inputs))
 
     @cached_property
     def states(self) -> tuple[State, ...]:

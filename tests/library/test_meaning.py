@@ -56,7 +56,7 @@ def test_gradients_are_slopes_of_the_equations(subject: Subject) -> None:
         direction = draws.standard_normal(value.shape)
         if np.iscomplexobj(value):
             direction = direction + 1j * draws.standard_normal(value.shape)
-        nudged = [subject.drawn | {name: value + step * direction} for step in steps_of(subject)]
+        nudged = [{**subject.drawn, name: value + step * direction} for step in steps_of(subject)]
         moved = {own: slope_of(subject, [subject.ours(own, drawn) for drawn in nudged])
                  for own in subject.names}  # fmt: skip
         moved = {own: move for own, move in moved.items() if np.any(move)}

@@ -47,7 +47,7 @@ def _places(array: Array) -> Array:
 
 
 def _roots(params: Mapping[str, Array]) -> Array:
-    return np.sqrt(2 * _places(params["B"]) - 1)
+    return np.asarray(np.sqrt(2 * _places(params["B"]) - 1))
 
 
 def _in_pairs(angles: Array) -> Array:
