@@ -95,11 +95,11 @@ def modifiers_page() -> str:
     page = (ROOT / "docs" / "modifiers.md").read_text(encoding="utf-8")
     before, _, rest = page.partition(f"{_MODIFIERS}\n")
     after = rest.partition("\n\n")[2]
-    table = _table(
+    found = table(
         ("modifier", "what it does", "source"),
-        [(_code(m.signature), m.documentation, m.source) for m in MODIFIERS.values()],
+        [(literal(m.signature), m.documentation, m.source) for m in MODIFIERS.values()],
     )
-    return f"{before}{_MODIFIERS}\n{table.strip()}\n\n{after}"
+    return f"{before}{_MODIFIERS}\n{found.strip()}\n\n{after}"
 
 
 _MODIFIERS = "<!-- Made of compiler/modifiers by `pytest tests/docs --update-golden`. -->"
