@@ -91,6 +91,7 @@ def _with_origin(link: Cell, path: str, whole: Made | None, count: int) -> Cell:
 def _paths(cell: Cell) -> list[str]:
     """The first part of every name, in the chain's order; nothing if a name has one part."""
     names = [*(param.name for param in cell.params), *(state.name for state in cell.states)]
+    names += [each.name for each in cell.beside]
     if any("." not in name for name in names):
         return []
     owning = _firsts(names)

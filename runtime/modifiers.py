@@ -51,7 +51,6 @@ class ModifierOfCells:
         return BoundCell(
             found, seed=bound.seed, dtype=bound.dtype, backend=bound.backend,
             params=_taken_over(bound, found), label=f"{name}({', '.join([bound.label, *given])})",
-            templates=bound.templates,
         )  # fmt: skip
 
     def __repr__(self) -> str:

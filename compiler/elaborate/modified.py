@@ -148,8 +148,8 @@ class ModifiedCell(Instance):
             return self._step(defaultdict(lambda: BAD), initial)
         given = [node for tensor in tensors for node in parts_of(tensor)]
         count = len(given) - len(cell.inputs)
-        leaves = [*cell.states[:count], *cell.inputs]
-        mapping = {part.node: value for part, value in zip(leaves, given, strict=True)}
+        leaves = [*(s.node for s in cell.states[:count]), *(x.node for x in cell.inputs)]
+        mapping = dict(zip(leaves, given, strict=True))
         for param in cell.params:  # a cell that is called twice shares them
             known = run.params.get(path + param.name)
             mapping[param.node] = known.node if known else self._leaf(run, path, param)

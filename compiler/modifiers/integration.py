@@ -108,7 +108,9 @@ def _terms(node: Node, terms: Mapping[Node, tuple[_Term, ...]]) -> tuple[_Term, 
 def _by_kind(
     terms: Iterable[_Term], products: Mapping[Node, Product]
 ) -> tuple[list[_Term], list[_Term], list[_Term]]:
-    inputs, states, others = [], [], []
+    inputs: list[_Term] = []
+    states: list[_Term] = []
+    others: list[_Term] = []
     for term in terms:
         product = products.get(term.base)
         kind = others if product is None else states if product.reads_state else inputs

@@ -32,7 +32,6 @@ from .record import Modifier, Parameter, params_at
 from .rewriting import Names, rebuilt, remade
 
 STEP = frozenset("B")
-_TRAINING = f"training{HIDDEN}0"
 _PART = re.compile(r"\.(re|im)$")  # of a complex state
 
 
@@ -46,39 +45,44 @@ class _Draws:
         self.beside = list(cell.beside)
         self.held: list[State] = []
 
-    def trains(self, shape: Shape) -> Node:
-        """Whether the net trains, in this shape."""
-        known = next((each for each in self.beside if each.source == "training"), None)
+    def trains(self, path: str, shape: Shape) -> Node:
+        """Whether the net trains, in this shape. Every link of a chain has a word of its own."""
+        name = f"{path}training{HIDDEN}0"
+        known = next((each.node for each in self.beside if each.name == name), None)
         if known is None:
-            node = leaf("input", _TRAINING, Type((), "bool", STEP))
-            known = Beside(self.names.free(_TRAINING), node, "training")
-            self.beside.append(known)
+            known = leaf("input", name, Type((), "bool", STEP))
+            self.beside.append(Beside(name, known, "training"))
         if not shape:
-            return known.node
-        one = apply("reshape", known.node, attr=(1,) * len(shape))
+            return known
+        one = apply("reshape", known, attr=(1,) * len(shape))
         return one if one.type.shape == tuple(shape) else apply("broadcast", one, attr=tuple(shape))
 
-    def uniform(self, shape: Shape, *, per_sequence: bool = False) -> Node:
+    def uniform(self, path: str, shape: Shape, *, per_sequence: bool = False) -> Node:
         """Numbers of (0, 1] for each step, or for each sequence."""
-        name = self.names.free(f"{self.modifier}{HIDDEN}0")
+        name = self.names.free(f"{path}{self.modifier}{HIDDEN}0")
         drawn = leaf("input", name, Type(tuple(shape), axes=STEP))
         self.beside.append(Beside(name, drawn, "uniform"))
         if not per_sequence:
             return drawn
-        held = leaf("carry", self.names.free(held_name(name)), drawn.type)
-        now, state = for_a_sequence(apply, drawn, held, self.trains(shape))
+        held = leaf("carry", self.names.free(path + held_name(name)), drawn.type)
+        now, state = for_a_sequence(apply, drawn, held, self.trains(path, shape))
         self.held.append(state)
         return now
 
-    def dropped(self, node: Node, rate: float, *, per_sequence: bool) -> Node:
+    def dropped(self, path: str, node: Node, rate: float, *, per_sequence: bool) -> Node:
         """The node with elements dropped."""
         shape = tuple(node.type.shape)
-        drawn = self.uniform(shape, per_sequence=per_sequence)
-        return dropped(apply, node, rate, drawn, self.trains(shape))
+        drawn = self.uniform(path, shape, per_sequence=per_sequence)
+        return dropped(apply, node, rate, drawn, self.trains(path, shape))
 
     def beneath(self, cell: Cell) -> Cell:
         """The cell with what was drawn for it."""
         return replace(cell, beside=tuple(self.beside), states=(*cell.states, *self.held))
+
+
+def _path(name: str) -> str:
+    """`0.` of `0.h`: what stands before the names of the same cell."""
+    return name[: name.rfind(".") + 1]
 
 
 def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
@@ -90,12 +94,13 @@ def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
         new = state.new
         if state.name in rates:
             shape, rate = tuple(state.node.type.shape), rates[state.name]
-            unit = _PART.sub("", state.name), shape
-            drawn[unit] = drawn.get(unit) or draws.uniform(shape)
-            stays = apply("le", drawn[unit], const(rate, shape))
+            unit = _PART.sub("", state.name)
+            if (unit, shape) not in drawn:
+                drawn[unit, shape] = draws.uniform(_path(unit), shape)
+            stays = apply("le", drawn[unit, shape], const(rate, shape))
             picked = apply("where", stays, state.node, new)
             mean = state.node * rate + new * (1 - rate)
-            new = apply("where", draws.trains(shape), picked, mean)
+            new = apply("where", draws.trains(_path(unit), shape), picked, mean)
             if state.new.op.name not in (*LEAVES, "const"):
                 zoned.setdefault(state.new, label(new, state.new.label or f"{state.name}'"))
         states.append(replace(state, new=new))
@@ -118,9 +123,8 @@ def recurrent_dropout(cell: Cell, given: Mapping[str, Any]) -> Cell:
             return new
         args, at = list(new.args), products[old].at
         if args[at] not in masked:
-            masked[args[at]] = draws.dropped(
-                args[at], given["p"], per_sequence=given["per"] == "sequence"
-            )
+            path, held = _path(products[old].weight), given["per"] == "sequence"
+            masked[args[at]] = draws.dropped(path, args[at], given["p"], per_sequence=held)
         args[at] = masked[args[at]]
         return rebuild(new, tuple(args))
 
@@ -131,7 +135,7 @@ def drop_connect(cell: Cell, given: Mapping[str, Any]) -> Cell:
     """U -> dropout(U, p, per=sequence). What states and parameters start with reads U itself."""
     draws = _Draws(cell, "drop_connect")
     masked = {
-        param.node: draws.dropped(param.node, given["p"], per_sequence=True)
+        param.node: draws.dropped(_path(param.name), param.node, given["p"], per_sequence=True)
         for param in params_at(cell, given["on"])
     }
     changed = remade(cell, rebuilt(cell, masked))

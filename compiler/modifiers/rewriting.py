@@ -65,9 +65,9 @@ class Names:
     """What a cell calls its parts, and names that it has not given yet."""
 
     def __init__(self, cell: Cell) -> None:
-        values = (*cell.inputs, *cell.outputs, *cell.named, *cell.beside)
-        parts = (*cell.params, *cell.states, *values)
-        self.taken = {part.name for part in parts}
+        self.taken = {value.name for value in (*cell.inputs, *cell.outputs, *cell.named)}
+        self.taken |= {param.name for param in cell.params} | {s.name for s in cell.states}
+        self.taken |= {each.name for each in cell.beside}
 
     def param(self, name: str, shape: Shape, init: Init) -> Param:
         """A new parameter, with a number behind its name where that is taken."""

@@ -47,12 +47,14 @@ def weight_norm(cell: Cell, given: Mapping[str, Any]) -> Cell:
     """U -> U_g * U / norm(U), by row; U_g begins as the norms, so that the cell is as it was."""
 
     def make(param: Param, names: Names) -> Made:
-        matrix = param.node
+        matrix, init = param.node, param.init
+        if init.name == "zeros" or (init.name, init.args) == ("constant", (0.0,)):
+            raise ModifierError(f"{param.name} starts as zeros, which have no direction", "on")
         squares = apply("sum", matrix * matrix, attr=matrix.type.rank - 1)
         # A row of zeros has no direction: it stays 0, and nothing is divided by.
         norms = squares.then("gt", 0.0).then("where", squares, 1.0).then("sqrt")
         start = squares.then("sqrt")
-        init = replace(param.init, name="expr", args=(), value=start)
+        init = replace(init, name="expr", args=(), value=start)
         gain = names.param(f"{param.name}_g", tuple(norms.type.shape), init)
         return matrix * along_last(matrix, gain.node / norms), (param, gain)
 

@@ -49,6 +49,12 @@ def test_a_cell_prints_as_it_was_made() -> None:
     assert str(outer) == "weight_norm(clip_state(LSTM(3, 4), 0.5, c=2), on=['W', 'U'])"
 
 
+def test_no_equations_are_shown_that_are_not_its_own() -> None:
+    cell = rnnc.modifiers.residual(rnnc.cells.GRU(3, 3))
+    assert cell._repr_latex_() is None
+    assert "residual(GRU(3, 3))" in cell._repr_html_() and r"\tanh" not in cell._repr_html_()
+
+
 def test_seed_dtype_and_backend_are_those_of_the_cell() -> None:
     cell = rnnc.cells.LSTM(3, 4, seed=7, dtype="float64")
     found = rnnc.modifiers.weight_norm(cell, "U")
@@ -106,10 +112,32 @@ def test_it_stands_in_stacks_chains_and_ensembles(name: str, tmp_path: Path) -> 
     many.eval()  # in training, members draw for themselves
     np.testing.assert_allclose(many.scan(XS), np.stack(apart, 2), rtol=1e-12, atol=1e-12)
     many.train()
-    for at, net in enumerate((stack, chain, many)):
+    nets: tuple[Any, ...] = (stack, chain, many)
+    for at, net in enumerate(nets):
         net.save(tmp_path / f"{at}")
-        other = rnnc.load_net(tmp_path / f"{at}")
+        other: Any = rnnc.load_net(tmp_path / f"{at}")
         assert np.array_equal(other.scan(XS), net.scan(XS))
+
+
+LINK_BY_LINK = {
+    "zoneout": (0.3,),
+    "clip_state": (0.3,),
+    "recurrent_dropout": (0.3, "sequence"),
+    "drop_connect": (["0.U", "1.U"], 0.3),
+    "weight_norm": (["0.U", "1.U"],),
+    "layer_norm": (),
+}
+
+
+@pytest.mark.parametrize("name", LINK_BY_LINK)
+def test_a_modified_chain_is_a_stack_of_its_links(name: str) -> None:
+    chain = rnnc.Chain(rnnc.cells.LSTM(SIZE, 3), rnnc.cells.GRU(3, SIZE), dtype="float64")
+    whole = getattr(rnnc.modifiers, name)(chain, *LINK_BY_LINK[name])
+    net, stack = net_of(whole), rnnc.Stack(whole, dtype="float64")
+    assert set(stack.params) == set(net.params)
+    for each in (net, stack):
+        each.eval()
+    np.testing.assert_allclose(stack.scan(XS), net.scan(XS), rtol=1e-12, atol=1e-12)
 
 
 def test_what_is_near_is_named() -> None:
@@ -119,7 +147,7 @@ def test_what_is_near_is_named() -> None:
         plain = rnnc.loads("cell C(n): ((), x[n]) -> ((), y) { param Wx[n, n]; y = Wx @ x }")
         rnnc.modifiers.weight_norm(plain.C(3), on="Wxx")
     with pytest.raises(ChainError):
-        rnnc.modifiers.residual(3)
+        rnnc.modifiers.residual(3)  # type: ignore[arg-type]
 
 
 def test_a_function_of_python_is_no_cell_to_modify() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -274,7 +275,7 @@ def test_an_orthogonal_matrix_is_one() -> None:
         )
 
 
-WRONG = {
+WRONG: dict[str, tuple[str, str, tuple[Any, ...], dict[str, Any], str]] = {
     "no such state": ("Pair", "clip_state", (), {"hh": 1.0}, "no state 'hh', only h, c"),
     "no state": ("Dense", "clip_state", (1.0,), {}, "changes states, and Dense has none"),
     "a state by the compiler": ("Counted", "clip_state", (), {"t@0": 1.0}, "no state 't@0'"),
@@ -290,6 +291,7 @@ WRONG = {
     "no list of paths": ("Pair", "skew", (3,), {}, "the path of a parameter"),
     "an unknown argument": ("Pair", "skew", ("U",), {"of": 1}, "skew takes no 'of'"),
     "a vector": ("Pair", "weight_norm", ("b",), {}, "b is no matrix"),
+    "zeros": ("LSTM", "weight_norm", ("b",), {}, "b starts as zeros, which have no direction"),
     "no square": ("Wide", "orthogonal", ("W",), {}, "W is real[8,n]"),
     "many matrices": ("Many", "orthogonal", ("W",), {}, "at most 64 matrices, not 65"),
     "too high a rank": ("Pair", "low_rank", ("U", 9), {}, "no rank is more than 4"),
