@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnc.compiler.ir import Cell, Node
+from rnnc.compiler.ir import CLOCK, Cell, Node
 from rnnc.compiler.mode import in_mode
 from rnnc.compiler.modifiers import MODIFIERS, ModifierError, modified
 from rnnc.compiler.verify import verify
@@ -22,6 +22,7 @@ from rnnc.runtime.program import compile
 from tests.central_differences import assert_agree_with_differences
 from tests.compiler.hand_built import Array, Numbers
 from tests.compiler.run_scans import by_oracle
+from tests.compiler.test_catalogue import MADE_UP
 from tests.library.subject import SUBJECTS, Subject
 from tests.runtime.run_program import by_program
 from tests.tolerance import Bound, assert_within
@@ -71,8 +72,10 @@ def numbers_for(cell: Cell, n: Numbers) -> Numbers:
         def value(name: str, node: Node) -> Array:
             shape = (*lead, *map(int, node.type.shape))
             old = known.get(name)
-            if old is None or old.shape != shape or not old.any(-1 if shape else None).all():
-                return draws.uniform(0.2, 1, shape)  # a row of zeros has no direction
+            if old is None or old.shape != shape:
+                return draws.uniform(0.2, 1, shape)
+            if node.op.name == "param":  # a row of zeros has no direction
+                return np.where(np.any(old, -1, keepdims=bool(shape)), old, 0.5)
             return old
 
         return {part.name: value(part.name, part.node) for part in parts}
@@ -97,7 +100,9 @@ def check(subject: Subject, name: str) -> bool:
     n = numbers_for(cell, subject.numbers())
     found = by_program(compile(cell, "numpy", "float64"), n)
     assert_within(found, by_oracle(cell, n), FLOAT64)
-    assert_agree_with_differences(cell, n, found)
+    if subject.row.id not in MADE_UP:
+        timeless = {state: d for state, d in found.d_carry.items() if not state.endswith(CLOCK)}
+        assert_agree_with_differences(cell, n, replace(found, d_carry=timeless))
     return True
 
 
