@@ -153,12 +153,12 @@ def _index(axes: Order, rows: str) -> str:
 
 def _part(f: Frame, node: Node, axes: Order, rows: str) -> str:
     """Some rows of a node, or what all of them are."""
-    if node.op.name == "const" or "B" not in f.view(node).axes:
+    if node.op.name == "const":
         return f.operand(node, axes)
     if node in f.spared:
         return f.text(facing(f.spared[node], axes))
     view = facing(f.view(node), axes)
-    return f.text(view) + _index(view.axes, rows)
+    return f.text(view) + (_index(view.axes, rows) if "B" in f.view(node).axes else "")
 
 
 # -- before and after it ---------------------------------------------------------------------------
