@@ -88,7 +88,7 @@ def _path(name: str) -> str:
 def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
     """Units of states keep their old values. Other states read the new ones; outputs do not."""
     draws, drawn = _Draws(cell, "zoneout"), {}
-    zoned: dict[Node, Node] = {}
+    becomes: dict[Node, Node] = {}  # a new value -> what the next step reads in its place
     states = []
     for state in cell.states:
         new = state.new
@@ -101,12 +101,15 @@ def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
             picked = apply("where", stays, state.node, new)
             mean = state.node * rate + new * (1 - rate)
             new = apply("where", draws.trains(_path(unit), shape), picked, mean)
-            if state.new.op.name not in (*LEAVES, "const"):
-                zoned.setdefault(state.new, label(new, state.new.label or f"{state.name}'"))
+            new = label(new, state.new.label or f"{state.name}'")
+        if not state.hidden:
+            becomes.setdefault(state.new, new)
         states.append(replace(state, new=new))
-    found = rebuilt(cell, zoned)
+    # An input or an old value that becomes a state is itself where an output is made of it.
+    within = {old: new for old, new in becomes.items() if old.op.name not in (*LEAVES, "const")}
+    found = {**rebuilt(cell, within), **becomes}
     outputs = tuple(Value(y.name, found[y.node]) for y in cell.outputs)
-    named = tuple(Value(v.name, zoned.get(v.node, v.node)) for v in cell.named)
+    named = tuple(Value(v.name, becomes.get(v.node, v.node)) for v in cell.named)
     return draws.beneath(replace(cell, states=tuple(states), outputs=outputs, named=named))
 
 

@@ -19,7 +19,10 @@ def clip_state(cell: Cell, bounds: Mapping[str, float]) -> Cell:
         if state.name in bounds and state.new.op.name not in (*LEAVES, "const"):
             changing.setdefault(state.new, bounds[state.name])
 
+    unbounded: dict[Node, Node] = {}
+
     def change(old: Node, new: Node) -> Node:
+        unbounded[old] = new
         return _clipped(new, changing[old]) if old in changing else new
 
     found = rebuilt(cell, {}, change)
@@ -28,7 +31,7 @@ def clip_state(cell: Cell, bounds: Mapping[str, float]) -> Cell:
         new = found[state.new]
         bound = bounds.get(state.name)
         if bound is not None and changing.get(state.new) != bound:
-            new = _clipped(new, bound)
+            new = _clipped(unbounded[state.new], bound)
         states.append(replace(state, new=new, initial=found[state.initial]))
     return replace(remade(cell, found), states=tuple(states))
 
