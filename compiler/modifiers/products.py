@@ -1,8 +1,8 @@
 """The products of a cell: of a weight matrix with an input, or with a state.
 
 In: a cell. Out: its products, found by what they are made of and never by a name. A weight matrix
-is made of parameters and has an axis of its own in the product, over which its rows go; the other
-operand is different in every row of the batch, so it follows from an input or a state.
+is made of parameters, and of no input or state, though it may be of draws; it has an axis of its
+own in the product, over which its rows go. The other operand differs from row to row of the batch.
 """
 
 from __future__ import annotations
@@ -27,22 +27,44 @@ class Product:
 
 def products_of(cell: Cell) -> list[Product]:
     """The products in the order of their computation."""
-    made_of: dict[Node, str] = {param.node: param.name for param in cell.params}
+    order = toposort([*(s.new for s in cell.states), *(y.node for y in cell.outputs)])
+    inputs = {x.node for x in cell.inputs}
     states = {state.node for state in cell.states if not state.hidden}
-    moving = set(states)
+    counts = {state.node for state in cell.states if state.hidden} - _held(cell, order)
+    moving = _following(cell, order, states)
+    varying = _following(cell, order, inputs | states | counts)
+    made_of: dict[Node, str] = {param.node: param.name for param in cell.params}
     found = []
-    roots = [*(s.new for s in cell.states), *(y.node for y in cell.outputs)]
-    for node in toposort(roots):
+    for node in order:
         first = next((made_of[arg] for arg in node.args if arg in made_of), None)
-        if first is not None:
+        if first is not None and node not in varying:
             made_of.setdefault(node, first)
-        if any(arg in moving for arg in node.args):
-            moving.add(node)
         at = _weight_at(node, made_of)
         if at is not None:
             reads_state = node.args[1 - at] in moving
             found.append(Product(node, made_of[node.args[at]], 1 - at, reads_state))
     return found
+
+
+def _following(cell: Cell, order: Sequence[Node], sources: set[Node]) -> set[Node]:
+    """What follows from any of `sources`, in this step or through hidden states in later ones."""
+    found = set(sources)
+    while True:
+        for node in order:
+            if any(arg in found for arg in node.args):
+                found.add(node)
+        later = {s.node for s in cell.states if s.hidden and s.new in found} - found
+        if not later:
+            return found
+        found |= later
+
+
+def _held(cell: Cell, order: Sequence[Node]) -> set[Node]:
+    """The hidden states that keep draws, and nothing of an input or a state."""
+    drawn = _following(cell, order, {each.node for each in cell.beside})
+    read = {x.node for x in cell.inputs} | {s.node for s in cell.states if not s.hidden}
+    others = _following(cell, order, read)
+    return {s.node for s in cell.states if s.hidden and s.node in drawn - others}
 
 
 def _weight_at(node: Node, made_of: dict[Node, str]) -> int | None:
@@ -52,8 +74,8 @@ def _weight_at(node: Node, made_of: dict[Node, str]) -> int | None:
     letters = node.attr[0].split("->")[0].split(",")
     for at, weight in enumerate(node.args):
         own = set(letters[at]) - set(letters[1 - at])
-        is_weight = weight in made_of and not weight.type.axes
-        if own and is_weight and node.args[1 - at].type.axes:
+        other = node.args[1 - at]
+        if own and weight in made_of and other not in made_of and other.type.axes:
             return at
     return None
 
