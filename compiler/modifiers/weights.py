@@ -36,7 +36,8 @@ def on_weights(cell: Cell, paths: tuple[str, ...], make: Callable[[Param, Names]
     found = rebuilt(cell, {param.node: node for param, (node, _) in made.items()})
     params: list[Param] = []
     for param in cell.params:
-        params += made[param][1] if param in made else [started(param, found)]
+        parts = made[param][1] if param in made else (param,)
+        params += (started(each, found) if each is param else each for each in parts)
     return remade(cell, found, params)
 
 
