@@ -5,7 +5,6 @@ In: a cell. Out: a cell with draws of its own, which out of training are their m
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -28,11 +27,10 @@ from ..ir import (
 from ..shapes import Shape, Type
 from .kinds import PATHS, PROBABILITY, one_of
 from .products import some_products
-from .record import Modifier, Parameter, params_at
+from .record import Modifier, Parameter, params_at, unit_of
 from .rewriting import Names, rebuilt, remade
 
 STEP = frozenset("B")
-_PART = re.compile(r"\.(re|im)$")  # of a complex state
 
 
 class _Draws:
@@ -94,7 +92,7 @@ def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
         new = state.new
         if state.name in rates:
             shape, rate = tuple(state.node.type.shape), rates[state.name]
-            unit = _PART.sub("", state.name)
+            unit = unit_of(cell, state.name)
             if (unit, shape) not in drawn:
                 drawn[unit, shape] = draws.uniform(_path(unit), shape)
             stays = apply("le", drawn[unit, shape], const(rate, shape))

@@ -16,6 +16,7 @@ from ..origin import Given
 from .kinds import PATHS, Kind
 
 MOST_LISTED = 8  # names of one message
+_PARTS = {"re", "im"}
 
 
 class ModifierError(Error, ValueError):
@@ -145,7 +146,7 @@ class Modifier:
         for at, value in enumerate(positional):
             given |= dict.fromkeys(states, self._accepted("the first", kind, value, at))
         for name, value in named.items():
-            meant = [s for s in states if s in (name, f"{name}.re", f"{name}.im")]
+            meant = [s for s in states if name in (s, unit_of(cell, s))]
             if not meant:
                 message = f"{cell.name} has no state {name!r}, only {listed(states)}"
                 raise ModifierError(message, name, word=name, known=states)
@@ -176,6 +177,25 @@ def params_at(
         if list(paths).count(path) > 1:
             raise ModifierError(f"{path} is named twice", argument)
     return tuple(trained[path] for path in paths)
+
+
+def unit_of(cell: Cell, state: str) -> str:
+    """`s` of `s.re`, a part of a complex state; the name itself of any other state.
+
+    The real states `re` and `im` of a link of a chain are called alike: there the first part is a
+    number, or has more beneath it.
+    """
+    stem, _, part = state.rpartition(".")
+    if not stem or part not in _PARTS or stem.rpartition(".")[2].isdecimal():
+        return state
+    groups = (cell.params, cell.states, cell.beside, cell.named)
+    beneath = {
+        each.name.removeprefix(f"{stem}.").rstrip("'")
+        for group in groups
+        for each in group
+        if each.name.startswith(f"{stem}.")
+    }
+    return stem if beneath <= _PARTS else state
 
 
 def listed(names: Collection[str]) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from rnnc.compiler import library
 from rnnc.compiler.ir import Cell
-from rnnc.compiler.modifiers import modified
+from rnnc.compiler.modifiers import ModifierError, modified
 from rnnc.runtime.program import compile
 from tests.compiler.hand_built import Numbers
 from tests.compiler.modifiers.cases import modes_of
@@ -65,3 +65,31 @@ def test_states_with_one_new_value_have_bounds_of_their_own(bounds: dict[str, fl
     found = run(modified(plain, "clip_state", (), bounds), 50.0)
     for name, bound in bounds.items():
         assert (found.carry[name] == bound).all()
+
+
+LINKS = """
+    cell Complex(n): (s[n]: complex, x[n]) -> (s', y) {
+        param L[n]: complex
+        s' = L * s + x
+        y  = real(s')
+    }
+    cell Real(n): ((re[n], im[n]), x[n]) -> ((re', im'), re') {
+        param b[n]
+        re' = x + b + im
+        im' = 0.5 * re
+    }
+    cell Chain(n) = Real(n) >> last: Real(n) >> Complex(n) >> s: Complex(n)
+"""
+
+
+def test_links_with_real_states_named_as_parts_are_no_complex_units() -> None:
+    """Each real state has a draw of its own, and both parts of a complex one have the same."""
+    chain = library.loads(LINKS).Chain(2)
+    zoned = modified(chain, "zoneout", (0.3,), {})
+    draws = [each.name.partition(".")[0] for each in zoned.beside if each.source == "uniform"]
+    assert draws == ["0", "0", "last", "last", "2", "s"]
+    assert {each.name.partition(".")[0] for each in zoned.beside} == {"0", "last", "2", "s"}
+    for name in ("0", "last"):
+        with pytest.raises(ModifierError, match="has no state"):
+            modified(chain, "zoneout", (), {name: 0.3})
+    assert modified(chain, "zoneout", (), {"2.s": 0.3, "s.s": 0.3}).beside
