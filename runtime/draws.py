@@ -86,7 +86,8 @@ def numbers(what: Beside, words: Any) -> Any:
     found = (whole.double() if is_tensor(whole) else whole) * 2.0**-24
     if what.source == "normal":
         found = _normal(found[..., 0::2], found[..., 1::2])
-    return found.reshape(*lead, -1)[..., : size(shape)].reshape(*lead, *shape)
+    count = math.prod(found.shape[2:])  # -1 would say nothing where there are no steps or rows
+    return found.reshape(*lead, count)[..., : size(shape)].reshape(*lead, *shape)
 
 
 def _normal(first: Any, second: Any) -> Any:

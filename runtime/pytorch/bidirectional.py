@@ -71,7 +71,9 @@ class Bidirectional(Layered):
         self.backwards = recur_at(f"{path}backward", backward, options)
         self._width = merged_width(merge, self.forwards._fit, self.backwards._fit)
 
-    def step(self, x: Any, state: Any = None, *, seed: Any = None) -> tuple[Any, State]:
+    def step(
+        self, x: Any, state: Any = None, *, seed: Any = None, path: str = ""
+    ) -> tuple[Any, State]:
         raise ShapeError(f"{self._fit.label} has no single step: it reads a whole sequence")
 
     def to_net(self, *, backend: str | None = None, dtype: Any = None) -> Net:
@@ -85,8 +87,9 @@ class Bidirectional(Layered):
         return net if self.training else net.eval()
 
     def _over(
-        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any, seed: Any
-    ) -> tuple[Any, State]:
+        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any, seed: Any,
+        path: str,
+    ) -> tuple[Any, State]:  # fmt: skip
         states = self._states_apart(state)
         ahead, first = self.forwards(
             xs,
@@ -95,6 +98,7 @@ class Bidirectional(Layered):
             lengths=lengths,
             boundaries=boundaries,
             seed=seed,
+            path=f"{path}forward.",
         )  # which has found whatever is wrong
         sizes = self._sizes(xs, single=False)
         masks = plain_masks(sizes, xs, starts, lengths, boundaries, begins=False)
@@ -109,6 +113,7 @@ class Bidirectional(Layered):
         behind, second = self.backwards(
             around(xs), states["backwards"], starts=mask_around(masks.starts), lengths=lengths,
             boundaries=mask_around(masks.boundaries), seed=seed,
+            path=f"{path}backward.",
         )  # fmt: skip
         return self._merged(ahead, around(behind)), above({"forwards": first, "backwards": second})
 

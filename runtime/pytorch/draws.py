@@ -1,6 +1,6 @@
 """Random draws of a cell as tensors: torch's operations, so that graphs hold them too.
 
-In: a cell, sizes, a seed. Out: one tensor for each draw, the numbers of `runtime/draws.py`.
+In: a cell, sizes, a seed, a path. Out: one tensor for each draw, the numbers of `runtime/draws.py`.
 """
 
 from __future__ import annotations
@@ -10,42 +10,50 @@ from typing import Any
 
 import torch
 
-from ...compiler.ir import Beside, Cell
-from ..checks import check_whole
+from ...compiler.ir import Cell
+from ..checks import check_whole, describe
 from ..draws import blocks_of, key_of, numbers, philox, site_of
+from ..errors import SettingError
 from .engine import Tensor
 
 LARGEST = 2**63 - 1
 
 
-def sites_of(cell: Cell, path: str) -> tuple[int, ...]:
-    """The sites of a cell's draws that stands at a path: "0." in a module of several."""
-    return tuple(site_of(path + each.name) for each in _drawn(cell))
+# Dynamo does not look into zlib: it takes the number as it is, for names are constants to it.
+_site = torch.compiler.assume_constant_result(site_of)
 
 
-def _drawn(cell: Cell) -> list[Beside]:
-    return [each for each in cell.beside if each.source != "training"]
+def check_seed(seed: Any) -> None:
+    """Raise a `SettingError` unless it is None, an integer or a tensor of one."""
+    if isinstance(seed, Tensor):
+        kind = seed.dtype
+        if seed.ndim or kind.is_floating_point or kind.is_complex or kind == torch.bool:
+            raise SettingError(
+                f"seed is an integer or a tensor of one, got {describe(seed.shape)} of {kind}"
+            )
+    elif seed is not None and not torch.compiler.is_compiling():
+        check_whole(seed, "seed")
 
 
-def draws(
-    cell: Cell, like: Tensor, lead: Sequence[int], seed: Any, sites: Sequence[int]
-) -> list[Tensor]:
+def draws(cell: Cell, like: Tensor, lead: Sequence[int], seed: Any, path: str) -> list[Tensor]:
     """What a sequence draws, [T, B, ...] each.
 
     Args:
         lead: T and B.
         seed: an integer; None takes one from torch's generator, once for the whole call.
-        sites: of its draws, in their order.
+        path: where in a larger module the cell stands, "0.".
     """
-    if not sites:
+    drawn = [each for each in cell.beside if each.source != "training"]
+    if not drawn:
         return []
-    if not torch.compiler.is_compiling() and not (seed is None or isinstance(seed, Tensor)):
-        seed = check_whole(seed, "seed")
     if seed is None:
-        seed = torch.randint(LARGEST, (), device="cpu").to(like.device)
+        seed = torch.randint(LARGEST, (), device="cpu")
+    if isinstance(seed, Tensor):
+        seed = seed.to(like.device, torch.int64)
     steps, rows = lead
     found = []
-    for each, site in zip(_drawn(cell), sites, strict=True):
+    for each in drawn:
+        site = _site(f"{path}{each.name}")
         axes = steps, 1, rows, blocks_of(each)
         low, high, row, block = (
             torch.arange(count, device=like.device).reshape([-1, *[1] * behind])

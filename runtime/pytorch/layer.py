@@ -19,6 +19,7 @@ from ..interop.layers import AnyNet
 from ..members import Options
 from ..passing import above, beneath
 from ..reporting import USUAL
+from .draws import check_seed
 from .engine import Tensor
 from .packed import packed_as, padded
 from .runner import Runner, State
@@ -34,7 +35,7 @@ class Layer(torch.nn.Module):
 
     def forward(
         self, xs: Any, state: Mapping[str, Tensor] | None = None, *, starts: Any = None,
-        lengths: Any = None, boundaries: Any = None, seed: Any = None,
+        lengths: Any = None, boundaries: Any = None, seed: Any = None, path: str = "",
     ) -> tuple[Any, State]:  # fmt: skip
         """A sequence: xs `[T, ...]` or `[T, B, ...]` -> ys, and the state after it.
 
@@ -47,23 +48,26 @@ class Layer(torch.nn.Module):
                 the steps of this call, and cuts before its first step where a state is given.
             seed: what random draws of the cells depend on in training mode, an integer or a tensor
                 of one; by default each call takes a new one from torch's generator.
+            path: where in a larger module this one stands, `"0."`: draws depend on it, too.
         Returns:
             Outputs (a tuple where there are several), and the state after the last step, by path.
         Raises:
-            ShapeError, DTypeError, NamesError, RangeError: naming the argument.
+            ShapeError, DTypeError, NamesError, RangeError, SettingError: naming the argument.
         """
+        check_seed(seed)
         if not isinstance(xs, PackedSequence):
-            return self._over(xs, state, starts, lengths, boundaries, seed)
+            return self._over(xs, state, starts, lengths, boundaries, seed, path)
         if lengths is not None:
             raise SettingError("a PackedSequence has lengths of its own: pass no lengths=")
         rows, lengths = padded(xs)
         rows = rows.swapaxes(0, 1) if self.batch_first else rows
-        ys, last = self._over(rows, state, starts, lengths, boundaries, seed)
+        ys, last = self._over(rows, state, starts, lengths, boundaries, seed, path)
         return packed_as(xs, ys, lengths, batch_first=self.batch_first), last
 
     def step(
-        self, x: Any, state: Mapping[str, Tensor] | None = None, *, seed: Any = None
-    ) -> tuple[Any, State]:
+        self, x: Any, state: Mapping[str, Tensor] | None = None, *, seed: Any = None,
+        path: str = "",
+    ) -> tuple[Any, State]:  # fmt: skip
         """One step: x `[...]` or `[B, ...]` -> y, and the state after it.
 
         Raises:
@@ -107,8 +111,9 @@ class Layer(torch.nn.Module):
         return net.report(steps=steps, rows=rows)
 
     def _over(
-        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any, seed: Any
-    ) -> tuple[Any, State]:
+        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any, seed: Any,
+        path: str,
+    ) -> tuple[Any, State]:  # fmt: skip
         """A sequence in the module's axes."""
         raise NotImplementedError
 

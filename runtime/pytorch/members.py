@@ -15,7 +15,6 @@ from ..chain import bound_of, common
 from ..errors import SettingError
 from ..fitting import check_single
 from ..members import brings_parameters, drawn_at
-from .draws import sites_of
 from .layer import Layer
 from .module import Recur
 
@@ -57,12 +56,10 @@ def recur_at(path: str, member: Any, options: Options) -> Recur:
     if options.seed is not None or not brings_parameters(member):
         drawn = drawn_at(path, bound, options.seed)
         bound = BoundCell(bound.cell, params=drawn, label=bound.label, templates=bound.templates)
-    made = Recur(
+    return Recur(
         bound, backend=options.backend or "auto", dtype=options.dtype or None, exact=options.exact,
         fast=options.fast, batch_first=options.batch_first, device=options.device,
     )  # fmt: skip
-    made._sites = sites_of(bound.cell, f"{path}.")
-    return made
 
 
 def check_axes(member: Layer, options: Options) -> None:

@@ -21,7 +21,7 @@ from ..fitting import Fit, fit_of
 from ..inputs import Call as Sizes
 from ..interop.reading import numbers
 from ..recur import Recur as Net
-from .draws import sites_of
+from .draws import check_seed
 from .engine import Tensor
 from .engines import Options
 from .layer import Layer
@@ -76,7 +76,6 @@ class Recur(Layer):
             raise SettingError(f"device={device!r} cannot be used here: {error}") from None
         self.batch_first = bool(batch_first)
         self._runner = Runner(bound.cell, options, f"{bound}")
-        self._sites = sites_of(bound.cell, "")
         self._paths = [param.name for param in bound.cell.params]
         plant(self, bound.cell, tensors)
         self._prepare()
@@ -84,8 +83,10 @@ class Recur(Layer):
     # -- running -----------------------------------------------------------------------------------
 
     def step(
-        self, x: Any, state: Mapping[str, Tensor] | None = None, *, seed: Any = None
-    ) -> tuple[Any, State]:
+        self, x: Any, state: Mapping[str, Tensor] | None = None, *, seed: Any = None,
+        path: str = "",
+    ) -> tuple[Any, State]:  # fmt: skip
+        check_seed(seed)
         parts = x if isinstance(x, tuple) else (x,)
         for part in parts:
             check_tensor(part, "x")
@@ -101,7 +102,7 @@ class Recur(Layer):
             batch_first=False,
             training=self.training,
             seed=seed,
-            sites=self._sites,
+            path=path,
         )
         return tuple(y[0] for y in ys) if isinstance(ys, tuple) else ys[0], last
 
@@ -126,11 +127,12 @@ class Recur(Layer):
         return net if self.training else net.eval()
 
     def _over(
-        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any, seed: Any
-    ) -> tuple[Any, State]:
+        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any, seed: Any,
+        path: str,
+    ) -> tuple[Any, State]:  # fmt: skip
         return self._runner.run(
             self._values(), xs, state, starts, lengths, boundaries, batch_first=self.batch_first,
-            training=self.training, seed=seed, sites=self._sites,
+            training=self.training, seed=seed, path=path,
         )  # fmt: skip
 
     def _values(self) -> list[Tensor]:

@@ -71,7 +71,7 @@ class Runner:
         batch_first: bool,
         training: bool = False,
         seed: Any = None,
-        sites: Sequence[int] = (),
+        path: str = "",
     ) -> tuple[Any, State]:
         """Sequences [T, B, ...] in the user's axes -> outputs, and the state by name."""
         real = [p for p in params if p.is_floating_point()]
@@ -82,7 +82,7 @@ class Runner:
         sizes = self._sizes(given, like, batch_first)
         inputs = [sizes.arranged(x) for x in given]
         if training:
-            inputs += draws(self.cell, like, inputs[0].shape[:2], seed, sites)
+            inputs += draws(self.cell, like, inputs[0].shape[:2], seed, path)
         carry = self._carry(state, engine, params, sizes, like)
         flat = [*params, *carry, *inputs]
         if torch.compiler.is_compiling():

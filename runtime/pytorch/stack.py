@@ -100,21 +100,26 @@ class Stack(Layered):
         net = stack_of(nets, options, dropout, self._residual, None)
         return net if self.training else net.eval()
 
-    def step(self, x: Any, state: Any = None, *, seed: Any = None) -> tuple[Any, State]:
+    def step(
+        self, x: Any, state: Any = None, *, seed: Any = None, path: str = ""
+    ) -> tuple[Any, State]:
         states, last = self._states_apart(state), {}
-        for at, (path, layer) in enumerate(self._parts.items()):
-            y, last[path] = layer.step(self._dropped(x, at, single=True), states[path], seed=seed)
+        for at, (name, layer) in enumerate(self._parts.items()):
+            y, last[name] = layer.step(
+                self._dropped(x, at, single=True), states[name], seed=seed, path=f"{path}{name}."
+            )
             x = y + x if at in self._residual else y
         return x, above(last)
 
     def _over(
-        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any, seed: Any
-    ) -> tuple[Any, State]:
+        self, xs: Any, state: Any, starts: Any, lengths: Any, boundaries: Any, seed: Any,
+        path: str,
+    ) -> tuple[Any, State]:  # fmt: skip
         states, last = self._states_apart(state), {}
-        for at, (path, layer) in enumerate(self._parts.items()):
-            ys, last[path] = layer(
-                self._dropped(xs, at), states[path], starts=starts, lengths=lengths,
-                boundaries=boundaries, seed=seed,
+        for at, (name, layer) in enumerate(self._parts.items()):
+            ys, last[name] = layer(
+                self._dropped(xs, at), states[name], starts=starts, lengths=lengths,
+                boundaries=boundaries, seed=seed, path=f"{path}{name}.",
             )  # fmt: skip
             xs = ys + self._cleared(xs, lengths) if at in self._residual else ys
         return xs, above(last)

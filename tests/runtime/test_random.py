@@ -46,6 +46,12 @@ cell Drop(n): (h[n], x[n]) -> (h', h') {
     param W[n, n], U[n, n]
     h' = tanh(W @ dropout(x, 0.3) + U @ dropout(h, 0.2, per=sequence))
 }
+cell Mask(n): ((), x[n]) -> ((), y) {
+    y = dropout(x, 0.25)
+}
+cell Plain(n): ((), x[n]) -> ((), y) {
+    y = 2 * x
+}
 cell Two(n) = Drop(n) >> top: Drop(n)
 """
 CELLS = rnnc.loads(TEXT)
@@ -122,6 +128,14 @@ def test_a_row_draws_the_same_whatever_stands_beside_it() -> None:
     whole, _ = net_of().scan(xs)
     one, _ = net_of().scan(xs[:, :1])
     np.testing.assert_allclose(one, whole[:, :1], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["Noisy", "Drop", "Drawn"])
+@pytest.mark.parametrize(("steps", "rows"), [(0, ROWS), (STEPS, 0), (0, 0)])
+def test_a_sequence_of_no_steps_or_rows_draws_nothing(name: str, steps: int, rows: int) -> None:
+    ys = net_of(name).scan(sequence(steps, rows))
+    for y in ys if isinstance(ys, tuple) else (ys,):
+        assert y.shape[:2] == (steps, rows)
 
 
 def test_a_reset_does_not_rewind_the_stream() -> None:

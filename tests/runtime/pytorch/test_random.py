@@ -139,6 +139,73 @@ def test_vmap_says_how_members_draw() -> None:
     assert many.shape[2] == ROWS
 
 
-def test_what_is_no_seed_is_told() -> None:
-    with pytest.raises(SettingError, match=r"seed is an integer, got 1\.5"):
-        module_of("Drop")(xs_of(), seed=1.5)
+def test_modules_taken_as_they_are_draw_apart() -> None:
+    xs = torch.ones((STEPS, ROWS, 4), dtype=torch.float64)
+    module = module_of("Mask")
+    for layers in ([module_of("Mask"), module_of("Mask")], [module, module]):
+        stack = rnnc.torch.Stack(layers)
+        both, _ = stack(xs, seed=1)
+        first, _ = module(xs, seed=1, path="0.")
+        second, _ = module(xs, seed=1, path="1.")
+        assert not torch.equal(first, second)
+        torch.testing.assert_close(both, first * second)
+        y, _ = stack.step(xs[0], seed=1)
+        torch.testing.assert_close(y, both[0])
+
+
+def test_directions_and_layers_of_layers_draw_apart() -> None:
+    xs = torch.ones((STEPS, ROWS, 4), dtype=torch.float64)
+    module = module_of("Mask")
+    both = rnnc.torch.Bidirectional(module, module_of("Mask"))
+    ahead, behind = both(xs, seed=1)[0].split(4, -1)
+    assert not torch.equal(ahead, behind.flip(0))
+    torch.testing.assert_close(ahead, module(xs, seed=1, path="forward.")[0])
+    torch.testing.assert_close(behind.flip(0), module(xs, seed=1, path="backward.")[0])
+    nested, _ = rnnc.torch.Stack([both])(xs, seed=1)[0].split(4, -1)
+    torch.testing.assert_close(nested, module(xs, seed=1, path="0.forward.")[0])
+
+
+def test_layers_draw_apart_in_graphs_too() -> None:
+    stack, xs = rnnc.torch.Stack([module_of("Mask"), module_of("Mask")]), xs_of()
+    torch.compiler.reset()
+    compiled = torch.compile(stack, backend="aot_eager", fullgraph=True)
+    for seed in (7, torch.tensor(7)):
+        torch.testing.assert_close(compiled(xs, seed=seed)[0], stack(xs, seed=7)[0])
+
+
+@pytest.mark.parametrize(("steps", "rows"), [(0, ROWS), (STEPS, 0)])
+def test_no_steps_or_rows_draw_nothing(steps: int, rows: int) -> None:
+    xs = torch.ones((steps, rows, 4), dtype=torch.float64)
+    assert module_of("Drop")(xs)[0].shape == (steps, rows, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+def test_a_seed_may_be_a_tensor_of_an_integer(dtype: Any) -> None:
+    module, xs = module_of("Drop"), xs_of()
+    seed = torch.tensor(11, dtype=dtype)
+    assert torch.equal(module(xs, seed=seed)[0], module(xs, seed=11)[0])
+    assert torch.equal(module.step(xs[0], seed=seed)[0], module.step(xs[0], seed=11)[0])
+
+
+@pytest.mark.parametrize(
+    ("seed", "words"),
+    [
+        (1.5, r"seed is an integer, got 1\.5"),
+        ("x", "seed is an integer, got 'x'"),
+        (True, "seed is an integer, got True"),
+        (torch.tensor([1, 2]), r"or a tensor of one, got \[2\] of torch\.int64"),
+        (torch.arange(3), r"or a tensor of one, got \[3\] of torch\.int64"),
+        (torch.tensor(1.5), r"or a tensor of one, got \[\] of torch\.float32"),
+        (torch.tensor(True), r"or a tensor of one, got \[\] of torch\.bool"),
+    ],
+)
+@pytest.mark.parametrize("name", ["Drop", "Modes", "Plain"])
+def test_what_is_no_seed_is_told_whether_or_not_it_is_read(
+    name: str, seed: Any, words: str
+) -> None:
+    module, xs = module_of(name), xs_of()
+    for each in (module, module_of(name).eval(), rnnc.torch.Stack([module])):
+        with pytest.raises(SettingError, match=words):
+            each(xs, seed=seed)
+        with pytest.raises(SettingError, match=words):
+            each.step(xs[0], seed=seed)
