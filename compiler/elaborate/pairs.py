@@ -54,7 +54,8 @@ def conjugate(do: Apply, z: Complex) -> Complex:
 def power(do: Apply, z: Complex, exponent: int) -> Complex:
     """`z` to an integer power, by squares."""
     if exponent < 0:
-        return _quotient(do, const(1.0, z.type.shape), power(do, z, -exponent))
+        # Of the inverse: a power that overflows has no inverse, one that underflows is 0.
+        return power(do, _quotient(do, const(1.0, z.type.shape), z), -exponent)
     result: Tensor = const(1.0, z.type.shape)
     while exponent:
         if exponent % 2:

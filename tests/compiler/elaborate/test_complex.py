@@ -117,6 +117,12 @@ def test_absolute_values_and_quotients_survive_squares_that_do_not() -> None:
     assert np.isnan(value("abs(z)", {"z": np.array([complex(0, np.nan)])}))
 
 
+def test_a_negative_power_that_is_too_small_is_0() -> None:
+    z = np.array([1e200 + 1e200j, -1e200j, 2j])
+    np.testing.assert_allclose(value("z ^ -3", {"z": z}), [0, 0, 0.125j], rtol=1e-15)
+    assert value("z ^ -60", {"z": np.array([1e6 + 1e6j])}) == 0
+
+
 def test_roots_are_cut_along_the_negative_numbers() -> None:
     z = np.array([-4 + 0j, -4 - 1e-30j, 0j, 4, 2j, -2j])
     np.testing.assert_allclose(value("sqrt(z)", {"z": z}), np.sqrt(z), rtol=1e-15)
