@@ -84,12 +84,14 @@ class Program:
         """What runs the cell in training, or out of it; itself where that is the same."""
         if not self.cell.beside:
             return self
-        if training not in self._modes:
-            self._modes[training] = Program(
+        found = self._modes.get(training)
+        if found is None:
+            made = Program(
                 in_mode(self.cell, training=training), self.dtype, exact=self.exact,
                 fast=self.fast, backend=self.backend,
             )  # fmt: skip
-        return self._modes[training]
+            found = self._modes.setdefault(training, made)  # another thread's, if that was first
+        return found
 
     @property
     def recurrence(self) -> Any:
@@ -193,13 +195,15 @@ class Program:
             fit.
             OutOfMemoryError.
         """
+        check_flag(record, "record")
+        if training is not None:
+            check_flag(training, "training")
+        step, seed = check_whole(step, "step"), check_whole(seed, "seed")
         read = self._arguments
         given = read.inputs(xs)
         steps, batch = given[0].shape[:2]
         if self.cell.beside:
             in_training = bool(record if training is None else training)
-            check_flag(record if training is None else training, "training")
-            step, seed = check_whole(step, "step"), check_whole(seed, "seed")
             program = self.in_mode(training=in_training)
             drawn = self._draws(seed, path, step, steps, batch) if in_training else ()
             last, ys, tape = program.forward(

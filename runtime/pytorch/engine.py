@@ -141,17 +141,18 @@ class Engine:
 
     def members(self, count: int) -> Engine:
         """Of so many of the cell, each with parameters, states and inputs of its own."""
-        found = self._members.pop(count, None)
-        if found is None:
-            of = self.program
-            cell = ensembled(of.cell, count, shared_inputs=False)
-            found = engine_of(
-                Program(cell, of.dtype, exact=of.exact, fast=of.fast, backend=of.backend)
-            )
-            if len(self._members) == MOST_COUNTS:
-                self._members.pop(next(iter(self._members)), None)  # the one longest not in use
-        self._members[count] = found
-        return found
+        with _MAKING:  # nothing is compiled before it runs
+            found = self._members.pop(count, None)
+            if found is None:
+                of = self.program
+                cell = ensembled(of.cell, count, shared_inputs=False)
+                found = engine_of(
+                    Program(cell, of.dtype, exact=of.exact, fast=of.fast, backend=of.backend)
+                )
+                if len(self._members) == MOST_COUNTS:
+                    del self._members[next(iter(self._members))]  # the one longest not in use
+            self._members[count] = found
+            return found
 
     @cached_property
     def member_places(self) -> tuple[int, ...]:

@@ -50,10 +50,11 @@ class Engines:
         """Those of the cell in training, or out of it."""
         if not self.cell.beside:
             return self
-        if training not in self._modes:
-            cell = in_mode(self.cell, training=training)
-            self._modes[training] = Engines(cell, self.options)
-        return self._modes[training]
+        found = self._modes.get(training)
+        if found is None:
+            made = Engines(in_mode(self.cell, training=training), self.options)
+            found = self._modes.setdefault(training, made)  # another thread's, if that was first
+        return found
 
     def at(self, dtype: torch.dtype, device: torch.device, what: str) -> Engine:
         """What runs for parameters like these, of what a message calls `what`.
@@ -78,8 +79,7 @@ class Engines:
         program = bound.program(
             width, backend=backend, exact=self.options.exact, fast=self.options.fast
         )
-        found = self._found[dtype, device] = engine_of(program)
-        return found
+        return self._found.setdefault((dtype, device), engine_of(program))
 
     def reader(
         self, dtype: torch.dtype, device: torch.device, what: str, *, batch_first: bool
@@ -89,7 +89,8 @@ class Engines:
         found = self._readers.get(key)
         if found is None:
             arrays = TorchArrays(width_of(dtype), device, what)
-            found = self._readers[key] = Inputs(self.cell, arrays, batch_first=batch_first)
+            made = Inputs(self.cell, arrays, batch_first=batch_first)
+            found = self._readers.setdefault(key, made)
         return found
 
     def __deepcopy__(self, _memo: Any) -> Engines:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 import rnnc
+from rnnc.compiler.ir import Cell
 from rnnc.compiler.mode import in_mode
 from rnnc.compiler.same import same
 from rnnc.compiler.tangent import tangent
@@ -384,10 +387,30 @@ def test_kernels_draw_the_bits_that_numpy_does() -> None:
         ({"seed": None}, "seed is an integer, got None"),
         ({"step": "1"}, "step is an integer, got '1'"),
         ({"step": True}, "step is an integer, got True"),
-        ({"training": 2}, "training"),
+        ({"training": 2}, "training is True or False, got 2"),
+        ({"training": np.array([1, 2])}, "training is True or False"),
+        ({"record": 1}, "record is True or False, got 1"),
     ],
 )
 def test_what_is_no_seed_step_or_mode_is_told(given: dict[str, Any], words: str) -> None:
-    program = rnnc.compile(CELLS.Drawn(4), backend="numpy")
-    with pytest.raises(SettingError, match=words):
-        program.forward({}, {}, np.ones((1, 1, 4)), **given)
+    for name in ("Drawn", "Modes", "Plain"):
+        program = rnnc.compile(getattr(CELLS, name)(4), backend="numpy")
+        with pytest.raises(SettingError, match=words):
+            program.forward({}, {}, np.ones((1, 1, 4)), **given)
+
+
+def test_threads_that_ask_at_once_get_one_program_of_a_mode(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = rnnc.compile(CELLS.Drop(4), backend="numpy")
+    both = threading.Barrier(2, timeout=30)
+
+    def slowly(cell: Cell, *, training: bool) -> Cell:
+        both.wait()
+        return in_mode(cell, training=training)
+
+    monkeypatch.setattr("rnnc.runtime.program.in_mode", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(program.in_mode, training=True) for _ in range(2)]
+        first, second = (each.result() for each in asked)
+    assert first is second is program.in_mode(training=True)

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnnc
+from rnnc.compiler.ensemble import ensembled
+from rnnc.compiler.ir import Cell
+from rnnc.compiler.mode import in_mode
 from rnnc.runtime.errors import SettingError
 from tests.runtime.test_random import CELLS, ROWS, STEPS, sequence
 
 torch = pytest.importorskip("torch", reason="needs torch")
 
 import rnnc.torch  # noqa: E402
+from rnnc.runtime.pytorch.engine import engine_of  # noqa: E402
+from rnnc.runtime.pytorch.engines import Engines, Options  # noqa: E402
 
 pytestmark = [
     pytest.mark.torch,
@@ -209,3 +217,36 @@ def test_what_is_no_seed_is_told_whether_or_not_it_is_read(
             each(xs, seed=seed)
         with pytest.raises(SettingError, match=words):
             each.step(xs[0], seed=seed)
+
+
+def test_threads_that_ask_at_once_get_the_engines_of_one_mode(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engines = Engines(CELLS.Drop(4).cell, Options())
+    both = threading.Barrier(2, timeout=30)
+
+    def slowly(cell: Cell, *, training: bool) -> Cell:
+        both.wait()
+        return in_mode(cell, training=training)
+
+    monkeypatch.setattr("rnnc.runtime.pytorch.engines.in_mode", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(engines.in_mode, training=True) for _ in range(2)]
+        first, second = (each.result() for each in asked)
+    assert first is second is engines.in_mode(training=True)
+
+
+def test_threads_that_ask_at_once_make_an_ensemble_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_of(rnnc.compile(CELLS.Plain(3), backend="numpy"))
+    made = []
+
+    def slowly(cell: Cell, count: int, **options: Any) -> Cell:
+        made.append(count)
+        time.sleep(0.1)
+        return ensembled(cell, count, **options)
+
+    monkeypatch.setattr("rnnc.runtime.pytorch.engine.ensembled", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(engine.members, [2] * 4))
+    assert made == [2]
+    assert all(each is engine.members(2) for each in found)
