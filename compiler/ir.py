@@ -84,10 +84,12 @@ class Node:
 
 
 LEAVES = frozenset({"param", "input", "carry"})  # the ops of what a graph is given
+STEP = frozenset("B")  # the axes of what a step reads and makes
 
 TANGENT = ":"  # in the names of what belongs to a derivative in forward mode, and in no others
 HIDDEN = "@"  # in the names of what the compiler adds, `t@0`, `x@2`, and in no others
 CLOCK = f"t{HIDDEN}0"  # the state that counts steps
+TRAINING = f"training{HIDDEN}0"  # the input that says whether the net trains
 VALID = "mask.valid"  # the input that says which steps of a row count; any other mask names few
 
 _shared: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()

@@ -10,18 +10,16 @@ from collections.abc import Sequence
 
 from ...grammar.problems_of_values import BadArgument, ShapeMismatch
 from ..draws import dropped, for_a_sequence, held_name
-from ..ir import HIDDEN, Beside, Node, Source, const
+from ..ir import HIDDEN, STEP, TRAINING, Beside, Node, Source, const
 from ..shapes import Kind, Shape, Type
 from . import arguments
 from .tensors import Site, fit, fits, need_kind, real_tensor
 from .values import Operand, Value, describe, is_known, shape_of, sizes_note
 
-STEP = frozenset("B")
-
 
 def training(site: Site) -> Node:
     """`training`: whether the net is in training mode."""
-    return _beside(site, f"{site.path}training{HIDDEN}0", "training", (), "bool")
+    return _beside(site, f"{site.path}{TRAINING}", "training", (), "bool")
 
 
 def dropout(site: Site, value: Operand, rate: Operand, per: Operand) -> Node:

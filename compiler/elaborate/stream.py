@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ...grammar.limits import MOST_DELAY
 from ...grammar.problems_of_values import BadSize
-from ..ir import CLOCK, HIDDEN, Node, State, const, label
+from ..ir import CLOCK, HIDDEN, STEP, Node, State, const, label
 from ..shapes import Type
 from . import arguments, draws
 from .tensors import Site, tensor
@@ -21,7 +21,7 @@ def step_index(site: Site) -> Node:
     """`t`: how many steps there were since the last reset. Nothing is differentiated along it."""
     hidden, name = site.run.hidden, f"{site.path}{CLOCK}"
     if name not in hidden:
-        node = site.run.leaf("carry", name, Type((), axes=draws.STEP), site.span)
+        node = site.run.leaf("carry", name, Type((), axes=STEP), site.span)
         number = site.apply("stop_gradient", node)
         hidden[name] = State(name, node, site.apply("add", number, const(1.0)), const(0.0))
     return label(site.apply("stop_gradient", hidden[name].node), "t")
@@ -50,7 +50,7 @@ def _delayed(site: Site, node: Node, text: str, steps: int) -> Node:
         key = f"{name}{HIDDEN}{at}"
         if key not in run.hidden:
             before = run.hidden[f"{name}{HIDDEN}{at - 1}"].node if at > 1 else node
-            place = Type(node.type.shape, axes=draws.STEP)
+            place = Type(node.type.shape, axes=STEP)
             held = run.leaf("carry", key, place, site.span)
             run.hidden[key] = State(key, held, before, const(0.0, node.type.shape))
     return run.hidden[f"{name}{HIDDEN}{steps}"].node

@@ -6,10 +6,9 @@ step reads with `at(x)` and whose outputs are `stack(y)`.
 
 from __future__ import annotations
 
-from ..ir import Carry, Cell, Node, Scan, Value, apply, leaf
+from ..ir import STEP, Carry, Cell, Node, Scan, Value, apply, leaf
 from ..rewrite import substitute
 
-STEP = frozenset("B")  # what a step's values vary over
 SEQUENCE = frozenset("TB")
 
 
