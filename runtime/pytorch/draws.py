@@ -5,7 +5,7 @@ In: a cell, sizes, a seed, a path. Out: one tensor for each draw, the numbers of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ LARGEST = 2**63 - 1
 
 
 # Dynamo does not look into zlib: it takes the number as it is, for names are constants to it.
-_site = torch.compiler.assume_constant_result(site_of)
+_site: Callable[[str], int] = torch.compiler.assume_constant_result(site_of)  # type: ignore[no-untyped-call]
 
 
 def check_seed(seed: Any) -> None:
