@@ -13,6 +13,8 @@ from ..draws import dropped, for_a_sequence, held_name
 from ..ir import (
     HIDDEN,
     LEAVES,
+    STEP,
+    TRAINING,
     Beside,
     Cell,
     Node,
@@ -30,8 +32,6 @@ from .products import some_products
 from .record import Modifier, Parameter, params_at, unit_of
 from .rewriting import Names, rebuilt, remade
 
-STEP = frozenset("B")
-
 
 class _Draws:
     """What a modifier draws for a cell, under names that the cell has not."""
@@ -45,7 +45,7 @@ class _Draws:
 
     def trains(self, path: str, shape: Shape) -> Node:
         """Whether the net trains, in this shape. Every link of a chain has a word of its own."""
-        name = f"{path}training{HIDDEN}0"
+        name = f"{path}{TRAINING}"
         known = next((each.node for each in self.beside if each.name == name), None)
         if known is None:
             known = leaf("input", name, Type((), "bool", STEP))

@@ -70,10 +70,11 @@ def run_far(module: Module, launch: Launch, blocks: int) -> dict[str, int]:
 
     kernel = next(k for k in module.kernels if k.name == launch.kernel)
     function = load(module.source).__globals__[kernel.name]
+    given_arrays = {n: a for n, a in launch.arguments.items() if isinstance(a, Passed)}
+    pool = torch.zeros(len(given_arrays), 8, dtype=torch.uint8)  # near each other in memory
     arrays = {
-        name: torch.zeros(1, dtype=getattr(torch, passed.dtype))
-        for name, passed in launch.arguments.items()
-        if isinstance(passed, Passed)
+        name: place.view(getattr(torch, passed.dtype))
+        for place, (name, passed) in zip(pool, given_arrays.items(), strict=True)
     }
     given: dict[str, Any] = {"REAL": tl.float32, "NARROW": tl.float32, "FED": tl.float32}
     turn = STEP - CLOCK if "clock" in arrays else STEP
