@@ -5,7 +5,7 @@ In: a cell, sizes, a seed, a path. Out: one tensor for each draw, the numbers of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,8 +19,13 @@ from .engine import Tensor
 LARGEST = 2**63 - 1
 
 
-# Dynamo does not look into zlib: it takes the number as it is, for names are constants to it.
-_site: Callable[[str], int] = torch.compiler.assume_constant_result(site_of)  # type: ignore[no-untyped-call]
+def _site(name: str) -> int:
+    return site_of(name)
+
+
+# Dynamo does not look into zlib: it takes the number as it is, for names are constants to it. This
+# is all that `torch.compiler.assume_constant_result` does, but that imports Dynamo.
+_site._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def check_seed(seed: Any) -> None:
