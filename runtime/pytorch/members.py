@@ -14,21 +14,16 @@ from ..cell import BoundCell
 from ..chain import bound_of, common
 from ..errors import SettingError
 from ..fitting import check_single
+from ..members import Options as OfNets
 from ..members import brings_parameters, drawn_at
 from .layer import Layer
 from .module import Recur
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(OfNets):
     """What all modules of one have in common; as `Recur` takes them."""
 
-    backend: str | None = None
-    dtype: Any = None
-    seed: int | None = None
-    exact: bool = False
-    fast: bool = False
-    batch_first: bool = False
     device: Any = None
 
     def completed(self, members: Iterable[Any]) -> Options:
