@@ -99,6 +99,8 @@ def check_names(given: Any, names: Iterable[str], what: str, *, all_needed: bool
     if not isinstance(given, Mapping):
         raise DTypeError(f"{what} takes a dict of arrays by name, not {type(given).__name__}")
     wanted = list(names)
+    if len(given) == len(wanted) and all(map(given.__contains__, wanted)):
+        return
     unknown = [str(name) for name in given if name not in wanted]
     missing = [n for n in wanted if n not in given and HIDDEN not in n] if all_needed else []
     if unknown or missing:

@@ -76,6 +76,7 @@ class Inputs:
         self.cell = cell
         self.arrays = arrays
         self.batch_first = batch_first
+        self._shapes = [tuple(map(int, value.node.type.shape)) for value in cell.inputs]
         leaves = [*(value.node for value in cell.inputs), *(s.node for s in cell.states)]
         self._room = Room(cell, arrays)
         self.row_bytes = arrays.element.itemsize * sum(size(node.type.shape) for node in leaves)
@@ -100,11 +101,10 @@ class Inputs:
             raise ShapeError(f"{self.cell.name} reads no input: nothing says how many steps to run")
         arrays = self._given(given)
         ranks = []
-        for value, array in zip(self.cell.inputs, arrays, strict=True):
+        for value, array, shape in zip(self.cell.inputs, arrays, self._shapes, strict=True):
             if kind(array) in "OV":
                 held = "records" if kind(array) == "V" else "Python objects"
                 raise DTypeError(f"{value.name} holds {held}, not numbers")
-            shape = tuple(int(dim) for dim in value.node.type.shape)
             lead = array.ndim - len(shape)
             at = 0 if single else 1
             if lead not in (at, at + 1) or array.shape[lead:] != shape:

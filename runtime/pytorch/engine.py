@@ -302,10 +302,12 @@ class Engine:
         """A tensor as the program's arrays are."""
         if not isinstance(given, Tensor):
             return given
-        plain = given.detach().resolve_neg()
-        if plain._is_zerotensor():  # zeros that forward mode has no memory for
-            plain = torch.zeros(plain.shape, dtype=plain.dtype, device=plain.device)
-        return plain.numpy() if self.program.backend.name == "numpy" else plain
+        plain = given
+        if given._is_zerotensor():  # zeros that forward mode has no memory for
+            plain = torch.zeros(given.shape, dtype=given.dtype, device=given.device)
+        if self.program.backend.name == "numpy":
+            return plain.numpy(force=True)
+        return plain.detach().resolve_neg()
 
     def tensor(self, array: Any) -> Tensor:
         return array if isinstance(array, Tensor) else torch.from_numpy(array)

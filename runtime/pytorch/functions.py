@@ -15,7 +15,6 @@ Pearlmutter 1994, Fast exact multiplication by the Hessian.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -58,7 +57,19 @@ def is_transformed() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
-class Run(torch.autograd.Function):
+class Function(torch.autograd.Function):
+    """One that takes a call and its tensors by position, which PyTorch need not find out."""
+
+    @classmethod
+    def apply(cls, call: Call, *given: Tensor) -> Any:
+        """As PyTorch's own, which binds arguments to a signature for as long as a step takes."""
+        if is_transformed():
+            return super().apply(call, *given)  # type: ignore[no-untyped-call]
+        plain = map(torch._C._functorch.unwrap_if_dead, given)
+        return super(torch.autograd.Function, cls).apply(call, *plain)
+
+
+class Run(Function):
     """Outputs and last states, from all tensors of a call."""
 
     @staticmethod
@@ -73,7 +84,7 @@ class Run(torch.autograd.Function):
         if call.tape is not None and not is_transformed():  # PyTorch's to free, and to offload
             ctx.kept, call.tape = call.tape, None
             kept = [call.engine.tensor(array) for array in ctx.kept.arrays.values()]
-            ctx.kept = replace(ctx.kept, arrays=dict.fromkeys(ctx.kept.arrays))
+            ctx.kept.arrays.update(dict.fromkeys(ctx.kept.arrays))
         # The outputs too: the tape may hold them, and what is written into one is to be noticed.
         ctx.save_for_backward(*flat, *output, *kept)
         ctx.save_for_forward(*flat)
@@ -108,7 +119,7 @@ class Run(torch.autograd.Function):
         return axis.one_by_one(flat, lambda each: run(call.again(), each))
 
 
-class RunBack(torch.autograd.Function):
+class RunBack(Function):
     """The cotangents of the real tensors of a call, from those of its outs."""
 
     @staticmethod
@@ -157,10 +168,6 @@ class RunBack(torch.autograd.Function):
             given,
             lambda each: run_back(call if is_one_call else call.again(), *_halves(call, each)),
         )
-
-
-for _function in (Run, RunBack):  # torch asks for it in every call, which takes as long as a step
-    _function.forward.__signature__ = inspect.signature(_function.forward)  # type: ignore[attr-defined]
 
 
 def _halves(call: Call, given: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:

@@ -35,7 +35,7 @@ class Runner:
     def __init__(self, cell: Cell, options: Options, label: str) -> None:
         self._engines = Engines(cell, options)
         self.label = label
-        self.states = [state.name for state in cell.states]
+        self.states = {s.name: tuple(map(int, s.node.type.shape)) for s in cell.states}
 
     @property
     def cell(self) -> Cell:
@@ -81,7 +81,7 @@ class Runner:
         given, out_dtype = _as_wanted(given, like)
         sizes = self._sizes(given, like, batch_first)
         inputs = [sizes.arranged(x) for x in given]
-        if training:
+        if training and self.cell.beside:
             inputs += draws(self.cell, like, inputs[0].shape[:2], seed, path)
         carry = self._carry(state, engine, params, sizes, like)
         flat = [*params, *carry, *inputs]
@@ -163,30 +163,26 @@ class Runner:
             return beginning(engine, params, sizes.batch, like)
         if not torch.compiler.is_compiling():
             check_names(state, self.states, f"the state of {self.label}", all_needed=True)
-            for named in self.cell.states:
-                if named.name not in state:  # the compiler added it
-                    continue
-                shape = tuple(map(int, named.node.type.shape))
-                wanted = (sizes.batch, *shape) if sizes.batched else shape
-                check_tensor(state[named.name], f"state {named.name}")
-                if tuple(state[named.name].shape) != wanted:
+            held = engine.state_dtype, like.device
+            for name, value in state.items():
+                wanted = (sizes.batch, *self.states[name]) if sizes.batched else self.states[name]
+                check_tensor(value, f"state {name}")
+                if value.shape != wanted:
                     raise ShapeError(
-                        f"state {named.name} is {describe(state[named.name].shape)}, it must be "
-                        f"{describe(wanted)}"
+                        f"state {name} is {describe(value.shape)}, it must be {describe(wanted)}"
                     )
-                found = state[named.name].dtype, state[named.name].device
-                if found != (engine.state_dtype, like.device):
+                if (value.dtype, value.device) != held:
                     raise DTypeError(
-                        f"state {named.name} is {found[0]} on {found[1]}, and {self.label} keeps "
-                        f"{engine.state_dtype} on {like.device}"
+                        f"state {name} is {value.dtype} on {value.device}, and {self.label} keeps "
+                        f"{held[0]} on {held[1]}"
                     )
         return [
-            like.new_zeros((sizes.batch, *named.node.type.shape), dtype=engine.state_dtype)
-            if named.name not in state
-            else state[named.name]
+            like.new_zeros((sizes.batch, *shape), dtype=engine.state_dtype)
+            if name not in state  # the compiler added it
+            else state[name]
             if sizes.batched
-            else state[named.name][None]
-            for named in self.cell.states
+            else state[name][None]
+            for name, shape in self.states.items()
         ]
 
     def _call(

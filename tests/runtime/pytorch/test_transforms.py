@@ -170,3 +170,15 @@ def test_several_inputs_and_outputs_under_transforms() -> None:
     few = [each[:2, :1].clone().requires_grad_() for each in x[:2]]
     assert torch.autograd.gradcheck(of, few, check_forward_ad=True)
     assert torch.autograd.gradgradcheck(of, few)
+
+
+def test_a_tensor_that_outlived_its_transform_is_read() -> None:
+    module, kept = module_of("LSTM"), []
+    xs = inputs_of(module)
+
+    def loss(x: Any) -> Any:
+        kept.append(x * 1)
+        return x.sum()
+
+    torch.func.grad(loss)(xs)
+    close(module(kept[0])[0], module(xs)[0].detach())
