@@ -11,7 +11,7 @@ only the newest of the histories that share buffers may be extended.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -124,10 +124,11 @@ class History:
     calls: TimeBuffer = NO_CALLS
     dropped: int = 0  # steps that have left the window
     connected: bool = False
+    steps: int = field(init=False)  # of all segments; asked for many times a call
 
-    @property
-    def steps(self) -> int:
-        return sum([len(segment.buffer) for segment in self.segments])
+    def __post_init__(self) -> None:
+        steps = sum([len(segment.buffer) for segment in self.segments])
+        object.__setattr__(self, "steps", steps)
 
     @property
     def nbytes(self) -> int:

@@ -8,7 +8,7 @@ cell's order: the program converts them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..compiler.ir import Cell, toposort
@@ -49,7 +49,10 @@ class Call:
         """Some of its steps, as a call of their own."""
         of_time = (slice(None), steps) if self.swapped else (steps,)
         count = len(range(*steps.indices(self.steps)))
-        return replace(self, arrays=tuple(a[of_time] for a in self.arrays), steps=count)
+        arrays = tuple([a[of_time] for a in self.arrays])
+        return Call(
+            arrays, count, self.batch, self.batched, self.single, self.batch_first, self.in_numpy
+        )
 
     def arranged(self, array: AnyArray) -> AnyArray:
         """The user's axes -> [T, B, ...]."""

@@ -194,7 +194,8 @@ class _Emission:
         into = f.text(target)
         if any(len(g) != 1 for g in groups):
             into += f".reshape({', '.join(self._product_of(g) for g in groups)})"
-        f.out(f"np.matmul({left}, {right}, {into})")
+        function = "np.matmul" if set(p.contracted) - {"T", "B"} else "summed"
+        f.out(f"{function}({left}, {right}, {into})")
         f.settle(self.node, target)
 
     def _time_last(self, left: str, right: str) -> None:

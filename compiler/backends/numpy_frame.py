@@ -83,7 +83,7 @@ class Frame:
         self._constant: set[Node] = set()
         self._numbers: dict[tuple[str, str], str] = {}
         self._named: dict[tuple[str, str], str] = {}  # (array, expression) -> name
-        self._either: dict[str, tuple[View, View]] = {}  # a name -> what it may be a name of
+        self._either: dict[str, tuple[View, ...]] = {}  # a name -> what it may be a name of
         self._rows_at_once: dict[tuple[str, bool, str], tuple[str, str]] = {}
 
     # -- statements ------------------------------------------------------------------------------
@@ -116,9 +116,8 @@ class Frame:
             self._constant.add(node)
 
     def place_either(self, node: Node, view: View, *places: View) -> None:
-        """`node` lies in one of two places, and `view` is of the name for it."""
-        one, other = places
-        self._either[view.base] = (one, other)
+        """`node` lies in one of some places, or on its own; `view` is of the name for it."""
+        self._either[view.base] = places
         self.place(node, view)
 
     def bases(self, view: View) -> set[str]:

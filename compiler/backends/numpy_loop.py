@@ -13,7 +13,7 @@ from .numpy_frame import BLOCK, STEP, TAIL, Frame, dtype_of
 from .numpy_layout import dims_of, logical_order
 from .numpy_parts import behind
 from .numpy_products import row_product
-from .numpy_rows import choice_of, last_in_step, only_for, only_rows_after
+from .numpy_rows import choice_of, chosen_at_last, last_in_step, only_for, only_rows_after
 from .numpy_statements import section
 from .numpy_views import ALL_ROWS, BLOCK_ROWS, View, facing, sample_of, shape_text
 from .writer import WIDTH, Writer, in_lines
@@ -42,6 +42,7 @@ class Loop:
         self.carried: list[Carried] = []
         self.stacks: dict[Node, View] = {}  # those with an array of their own
         self.copies: dict[Node, View] = {}  # of stacks that both a user and a program read
+        self.at_last: list[Node] = []  # of the tail, what is done when the loop is over
 
     # -- where things lie ------------------------------------------------------------------------
 
@@ -141,7 +142,8 @@ class Loop:
         section(f, BLOCK, self.plan.block)
         section(f, STEP, self.step, self._states())
         self._finish()
-        section(f, TAIL, self.plan.tail)
+        self.at_last = chosen_at_last(self.plan, f.views, self._private())
+        section(f, TAIL, [node for node in self.plan.tail if node not in self.at_last])
         self._copy_results()
         loop = Writer()
         if self.by_block:

@@ -61,6 +61,12 @@ def packed(w, T, B):
     return out
 '''
 
+SUMMED = '''\
+def summed(a, b, out):
+    """`a @ b`, a sum over steps and rows; of a single one, where `matmul` is slow, a product."""
+    (np.multiply if a.shape[-1] == 1 else np.matmul)(a, b, out)
+'''
+
 SCATTERED = '''\
 def scattered(rows, index, values):
     """The sum of `values` by row: table[index[i]] += values[i]."""
@@ -101,6 +107,7 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "packed": (PACKED, ("product", "aligned")),
     "product": (PRODUCT, ()),
     "for_product": (FOR_PRODUCT, ("product", "aligned")),
+    "summed": (SUMMED, ()),
     "scattered": (SCATTERED, ()),
     "rows_named": (ROWS_NAMED, ()),
     "solved": (SOLVED, ()),

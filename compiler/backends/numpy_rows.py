@@ -6,10 +6,11 @@ in which no row differs: the choice is then another name of its usual operand.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from ..ir import VALID, Node
-from .numpy_frame import STEP, Frame
+from ..ir import VALID, Node, Plan
+from .numpy_frame import BY_BLOCK, STEP, Frame
 from .numpy_layout import dims_of
 from .numpy_parts import VIEWS
 from .numpy_views import Order, View, facing, sample_of
@@ -168,25 +169,52 @@ def _of_many(f: Frame, node: Node, choice: Choice) -> None:
     """The same for the rows of many steps."""
     named, some = f.rows_named_at_once(f.view(choice.mask), negated=choice.negated)
     home, order = f.homes.get(node), f.layout(node)
-    target = home or f.scratch(node, order)
     usual = f.view(choice.usual) if choice.usual.op.name != "const" else None
-    into, fill = f.text(target), _filling(f, choice.special, target, named)
-    operand = f.operand(choice.usual, target.axes)
     is_other_name = (
-        home is None and usual is not None and bool(usual.rows) and target.rows == f.site.rows
-        and usual.axes == target.axes and _is_full(usual, node, order)
+        home is None and usual is not None and bool(usual.rows) and usual.axes == order
+        and _is_full(usual, node, order)
     )  # fmt: skip
-    if usual is None or not is_other_name:
+    if usual is not None and is_other_name and f.site not in BY_BLOCK:
+        name, is_ours = f.fresh("e"), usual.scope == "run" and usual.is_compact
+        view = View.of(name, f.site.rows, order, usual.sample, "run" if is_ours else "given")
+        f.out(f"{name} = {f.operand(choice.usual, order)}")
+        filling = _filling(f, choice.special, view, named)
+        f.out(f"if {some}: {name} = {name}.copy(); {filling}")
+        f.place_either(node, view, usual)
+        return
+    target = home or f.scratch(node, order)
+    into, filling = f.text(target), _filling(f, choice.special, target, named)
+    operand = f.operand(choice.usual, target.axes)
+    if usual is None or not is_other_name or target.rows != f.site.rows:
         f.out(f"np.copyto({into}, {operand})")
-        f.out(f"if {some}: {fill}")
+        f.out(f"if {some}: {filling}")
         f.place(node, target)
         return
     name = f.fresh("e")
     f.out(f"{name} = {operand}")
-    f.out(f"if {some}: np.copyto({into}, {name}); {fill}; {name} = {into}")
-    is_ours = usual.scope == target.scope == "run" and usual.is_compact
-    scope = "run" if is_ours else "given"
-    f.place_either(node, View.of(name, target.rows, order, target.sample, scope), target, usual)
+    f.out(f"if {some}: np.copyto({into}, {name}); {filling}; {name} = {into}")
+    view = View.of(name, target.rows, order, target.sample, "given")
+    f.place_either(node, view, target, usual)
+
+
+def chosen_at_last(plan: Plan, views: Mapping[Node, View], kept: Collection[str]) -> list[Node]:
+    """The choices of a plan's tail that are better made once, when the loop is over.
+
+    Then a result is another name of an array that the loop has filled, where no row differs.
+
+    Args:
+        views: where stacks lie.
+        kept: the arrays that another program reads, of which a user gets a copy in any case.
+    """
+    read = {arg for node in (*plan.tail, *plan.late) for arg in node.args}
+    found = []
+    for node in plan.tail:
+        choice = choice_of(node)
+        if choice and choice.special.op.name == "const" and node not in read:
+            view = views.get(choice.usual)
+            if view is not None and view.rows in ("T", "head", "tail") and view.base not in kept:
+                found.append(node)
+    return found
 
 
 def _filling(f: Frame, special: Node, target: View, named: str) -> str:

@@ -44,7 +44,7 @@ def to_numpy(plan: Plan, *, exact: bool = False) -> Module:
     loop = Loop(f)
     loop.arrays()
     text = loop.emit()
-    section(f, LATE, plan.late)
+    section(f, LATE, [*loop.at_last, *plan.late])
     results = [*(c.last for c in loop.carried), *_results(f, loop)]
 
     body = Writer()
