@@ -6,13 +6,13 @@ In: a cell, sizes, a seed, a path. Out: one tensor for each draw, the numbers of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from ...compiler.ir import Cell
 from ..checks import check_whole, describe
-from ..draws import blocks_of, key_of, numbers, philox, site_of
+from ..draws import WORD, blocks_of, key_of, numbers, philox, site_of
 from ..errors import SettingError
 from .engine import Tensor
 
@@ -28,8 +28,17 @@ def _site(name: str) -> int:
 _site._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
+class Seeded(NamedTuple):
+    """A seed, and the step of its stream at which a call begins."""
+
+    seed: Any
+    step: Tensor  # int64[]
+
+
 def check_seed(seed: Any) -> None:
     """Raise a `SettingError` unless it is None, an integer or a tensor of one."""
+    if isinstance(seed, Seeded):
+        seed = seed.seed
     if isinstance(seed, Tensor):
         kind = seed.dtype
         if seed.ndim or kind.is_floating_point or kind.is_complex or kind == torch.bool:
@@ -45,12 +54,16 @@ def draws(cell: Cell, like: Tensor, lead: Sequence[int], seed: Any, path: str) -
 
     Args:
         lead: T and B.
-        seed: an integer; None takes one from torch's generator, once for the whole call.
+        seed: an integer, of which the stream begins with the call, or `Seeded`; None takes one from
+            torch's generator, once for the whole call.
         path: where in a larger module the cell stands, "0.".
     """
     drawn = [each for each in cell.beside if each.source != "training"]
     if not drawn:
         return []
+    step: Any = 0
+    if isinstance(seed, Seeded):
+        seed, step = seed
     if seed is None:
         seed = torch.randint(LARGEST, (), device="cpu")
     if isinstance(seed, Tensor):
@@ -59,13 +72,13 @@ def draws(cell: Cell, like: Tensor, lead: Sequence[int], seed: Any, path: str) -
     found = []
     for each in drawn:
         site = _site(f"{path}{each.name}")
-        axes = steps, 1, rows, blocks_of(each)
-        low, high, row, block = (
+        axes = steps, rows, blocks_of(each)
+        at, row, block = (
             torch.arange(count, device=like.device).reshape([-1, *[1] * behind])
-            for count, behind in zip(axes, (2, 2, 1, 0), strict=True)
+            for count, behind in zip(axes, (2, 1, 0), strict=True)
         )
-        shape = (steps, rows, axes[-1])
-        counter = [part.expand(shape) for part in (low, high, row, block)]
+        at = at + step
+        counter = [part.expand(axes) for part in (at & WORD, (at >> 32) & WORD, row, block)]
         words = torch.stack(philox(counter, key_of(seed, site)), -1)
         found.append(numbers(each, words).to(like.dtype))
     return found

@@ -128,6 +128,12 @@ class Layer(torch.nn.Module):
         raise NotImplementedError
 
     @property
+    def _draws(self) -> bool:
+        """Whether anything is drawn in training mode."""
+        besides = (each for runner in self._runners for each in runner.cell.beside)
+        return any(each.source != "training" for each in besides)
+
+    @property
     def _fit(self) -> Fit:
         """What it reads and makes."""
         raise NotImplementedError

@@ -17,6 +17,7 @@ from ..carries import check_no_state, read_rows
 from ..checks import a_type, check_names, describe
 from ..errors import SettingError, ShapeError, StateError
 from ..tensors import TorchArrays
+from .draws import Seeded
 from .engine import Tensor
 from .functions import is_transformed
 from .layer import Layer
@@ -45,31 +46,44 @@ class Stateful(torch.nn.Module):
             )
         self.module = module
         self._state: State | None = None  # None: the initial one
+        # How many steps have run, where something is drawn. A tensor: in a graph, every value of a
+        # number would be a graph of its own.
+        self._step = torch.zeros((), dtype=torch.int64, device="cpu")
 
     def forward(
-        self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None
-    ) -> Any:
+        self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None,
+        seed: Any = None,
+    ) -> Any:  # fmt: skip
         """The next part of a sequence: xs `[T, ...]` or `[T, B, ...]` -> ys.
 
         Args:
             xs, starts, lengths, boundaries: as for the module.
+            seed: as for the module; draws depend on it and on the step of the stream, so that calls
+                with one seed draw what one call over the whole sequence does. No reset rewinds the
+                stream.
         Raises:
             StateError: the state is of another number of rows; or a transform of torch.func is at
             work, which takes the module with its state passed. And as the module; the state is
             then as it was.
         """
-        ys, self._state = self.module(
-            xs, self._before(xs), starts=starts, lengths=lengths, boundaries=boundaries
-        )
+        ys, last = self.module(
+            xs, self._before(xs), starts=starts, lengths=lengths, boundaries=boundaries,
+            seed=self._seeded(seed),
+        )  # fmt: skip
+        step = self._step + self._steps_of(xs) if self.module._draws else self._step
+        self._state, self._step = last, step
         return ys
 
-    def step(self, x: Any) -> Any:
+    def step(self, x: Any, *, seed: Any = None) -> Any:
         """The next step: x `[...]` or `[B, ...]` -> y.
 
         Raises:
             As `forward`; ShapeError: a layer is bidirectional, which has no single step.
         """
-        y, self._state = self.module.step(x, self._before(x, single=True))
+        before = self._before(x, single=True)
+        y, last = self.module.step(x, before, seed=self._seeded(seed))
+        step = self._step + 1 if self.module._draws else self._step
+        self._state, self._step = last, step
         return y
 
     @property
@@ -179,6 +193,17 @@ class Stateful(torch.nn.Module):
                     "reset() to begin new sequences"
                 )
         return None if self._state is None else self.module._going_on(self._state)
+
+    def _seeded(self, seed: Any) -> Any:
+        """A seed where the stream stands; a new one has no stream."""
+        return None if seed is None else Seeded(seed, self._step)
+
+    def _steps_of(self, xs: Any) -> int:
+        """T, of a sequence that has run."""
+        if isinstance(xs, PackedSequence):
+            return len(xs.batch_sizes)
+        first = xs[0] if isinstance(xs, tuple | list) else xs
+        return self.module._sizes(first, single=False).steps
 
     def _rows_of(self, xs: Any, single: bool) -> tuple[int, ...] | None:
         """(B,) or (); None of what is no sequence, which the module will say."""

@@ -31,6 +31,7 @@ from ..checks import a_type
 from ..errors import NothingRecordedError, SettingError, ShapeError
 from ..tbptt import Stream, read_truncation
 from .bidirectional import Bidirectional
+from .draws import check_seed
 from .engine import Tensor
 from .layer import Layer
 from .runner import State, check_tensor
@@ -69,7 +70,7 @@ class TBPTT:
             k1: steps between two gradients, at least 1; 1 learns after every step.
             k2: steps that gradients run back from the end of a block, at least 1.
             cut: in its place, the probability of a cut between two steps, 0 <= cut < 1.
-            seed: of the cuts.
+            seed: of the cuts; that of draws is said in calls.
         Raises:
             SettingError: naming the argument.
         """
@@ -88,7 +89,9 @@ class TBPTT:
         self._pieces: list[Piece] = []  # that the next block may be run back over
         self._last: Block | None = None
 
-    def __call__(self, xs: Any, *, starts: Any = None, lengths: Any = None) -> Iterator[Block]:
+    def __call__(
+        self, xs: Any, *, starts: Any = None, lengths: Any = None, seed: Any = None
+    ) -> Iterator[Block]:
         """The blocks of a sequence, each run when it is asked for.
 
         The state goes on from block to block and from call to call. A block ends where the steps
@@ -100,25 +103,28 @@ class TBPTT:
             xs: `[T, ...]` or `[T, B, ...]`, as for the module; a tuple for several inputs.
             starts: bool[T] or bool[T,B]: rows that are reset before a step.
             lengths: int[B]: steps of each row that count.
+            seed: of what is drawn, as for `Stateful`.
         Raises:
             ShapeError, DTypeError, RangeError, SettingError: at once, naming the argument. What the
             module raises: at the block that meets it, the state being as the last block left it.
         """
         if isinstance(xs, PackedSequence):
             raise SettingError("TBPTT takes padded sequences and lengths=, not packed ones")
+        check_seed(seed)
         module = self.net.module
         sizes, masks = module._runners[0].measured(
             list(module.parameters()), xs, starts, lengths, batch_first=module.batch_first
         )
-        return self._blocks(xs, Stream(sizes, masks.starts, None, masks.lengths))
+        stream = Stream(sizes, masks.starts, None, masks.lengths)
+        return self._blocks(Sequence(xs, stream, seed))
 
-    def _blocks(self, xs: Any, stream: Stream) -> Iterator[Block]:
-        start, steps = 0, stream.call.steps
+    def _blocks(self, sequence: Sequence) -> Iterator[Block]:
+        start, steps = 0, sequence.steps
         while start < steps:
             self._begin()
             block = self.k1 - (self._step - self._origin) % self.k1
             stop = min(start + block, steps)
-            yield self._block(xs, stream, slice(start, stop))
+            yield self._block(sequence, slice(start, stop))
             start = stop
 
     def _begin(self) -> None:
@@ -127,7 +133,7 @@ class TBPTT:
             self._origin = self._step
             self._pieces = []
 
-    def _block(self, xs: Any, stream: Stream, steps: slice) -> Block:
+    def _block(self, sequence: Sequence, steps: slice) -> Block:
         """Run some steps of a sequence, all or none."""
         count, cuts, weights = steps.stop - steps.start, [], None
         if self.cuts is None:
@@ -140,30 +146,30 @@ class TBPTT:
         self._pieces = [piece for piece in self._pieces if piece.stop > window]
         for piece in self._pieces[:1]:
             piece.link = None  # to what no gradient reaches any more
-        kept = self.net._state, self._pieces
+        net = self.net
+        kept = net._state, net._step, self._pieces
         try:
-            ys = self._run_in_pieces(xs, stream, steps, window, weights)
+            ys = self._run_in_pieces(sequence, steps, window, weights)
         except BaseException:
-            self.net._state, self._pieces = kept
+            net._state, net._step, self._pieces = kept
             raise
         self._step, self._last_cut = self._step + count, max([self._last_cut, *cuts])
         self._last = Block(ys, steps, self, self._pieces, window)
         return self._last
 
-    def _run_in_pieces(
-        self, xs: Any, stream: Stream, steps: slice, window: int, weights: Any
-    ) -> Any:
+    def _run_in_pieces(self, sequence: Sequence, steps: slice, window: int, weights: Any) -> Any:
         """A block in pieces, those before the window without gradients."""
         origin = self._step - steps.start  # of the sequence, in the stream
-        inner = self._borders(steps, origin, origin + stream.call.steps)
-        again = bool(inner) or self._is_crossed(steps.stop + origin, origin + stream.call.steps)
+        end = origin + sequence.steps
+        inner = self._borders(steps, origin, end)
+        again = bool(inner) or self._is_crossed(steps.stop + origin, end)
         parts = []
         for start, stop in pairwise([steps.start, *inner, steps.stop]):
             records = torch.is_grad_enabled() and (weights is not None or start + origin >= window)
             with torch.set_grad_enabled(records):
                 own = slice(start, stop)
-                parts.append(self._run(xs, stream, own, start + origin, window, again, weights))
-        return _joined(parts, 1 if stream.call.swapped else 0)
+                parts.append(self._run(sequence, own, start + origin, window, again, weights))
+        return _joined(parts, sequence.axis)
 
     def _is_crossed(self, stop: int, end: int) -> bool:
         """Whether gradients of the next block run back over a block that ends at `stop`."""
@@ -183,9 +189,8 @@ class TBPTT:
         ]
 
     def _run(
-        self, xs: Any, stream: Stream, steps: slice, start: int, window: int, again: bool,
-        weights: Any,
-    ) -> Any:  # fmt: skip
+        self, sequence: Sequence, steps: slice, start: int, window: int, again: bool, weights: Any
+    ) -> Any:
         """A piece, from a copy of the state.
 
         Args:
@@ -198,10 +203,9 @@ class TBPTT:
             grad = torch.is_grad_enabled()
             leaves = {n: v.detach().requires_grad_(grad) for n, v in before.items()}
         net._state = leaves
-        said = stream.said(steps)
+        fed, said = sequence.part(steps)
         if weights is not None:
             said["boundaries"] = weights
-        fed = _part(xs, steps, 1 if stream.call.swapped else 0)
         if again:
             own = {f"module.{n}": p.clone() for n, p in net.module.named_parameters()}
             ys = torch.func.functional_call(net, own, (fed,), said)
@@ -212,6 +216,28 @@ class TBPTT:
         stop = start + steps.stop - steps.start
         self._pieces = [*self._pieces, Piece(start, stop, again, link, leaves)]
         return ys
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """What is to be run, in the user's axes, and what is said of it."""
+
+    xs: Any
+    stream: Stream
+    seed: Any
+
+    @property
+    def steps(self) -> int:
+        return self.stream.call.steps
+
+    @property
+    def axis(self) -> int:
+        """Where its steps lie."""
+        return 1 if self.stream.call.swapped else 0
+
+    def part(self, steps: slice) -> tuple[Any, dict[str, Any]]:
+        """Some of its steps, as a module takes them."""
+        return _part(self.xs, steps, self.axis), {**self.stream.said(steps), "seed": self.seed}
 
 
 @dataclass(slots=True)
