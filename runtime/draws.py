@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import math
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiler.ir import Beside
+from ..compiler.ir import Cell
 from ..compiler.shapes import size
 from .arrays import Array, is_tensor
 
@@ -62,8 +62,22 @@ def key_of(seed: Any, site: int) -> tuple[Any, Any]:
     return seed & WORD, ((seed >> 32) & WORD) ^ site
 
 
-def drawn(what: Beside, key: tuple[Any, Any], step: int, steps: int, batch: int) -> Array:
-    """One of a cell's draws in each of some steps, float64[T, B, ...]."""
+class Draw(NamedTuple):
+    """Numbers of one kind for a step of a row: "uniform", of (0, 1], or "normal"."""
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+
+
+def draws_of(cell: Cell) -> list[Draw]:
+    """What a step of a cell draws in training mode."""
+    found = (each for each in cell.beside if each.source != "training")
+    return [Draw(x.name, x.source, tuple(map(int, x.node.type.shape))) for x in found]
+
+
+def drawn(what: Draw, key: tuple[Any, Any], step: int, steps: int, batch: int) -> Array:
+    """One of the draws in each of some steps, float64[T, B, ...]."""
     at = np.arange(steps, dtype=np.uint64) + np.uint64(step % 2**64)
     low, high = (at & np.uint64(WORD)).astype(np.int64), (at >> np.uint64(32)).astype(np.int64)
     rows, blocks = np.arange(batch), np.arange(blocks_of(what))
@@ -73,14 +87,14 @@ def drawn(what: Beside, key: tuple[Any, Any], step: int, steps: int, batch: int)
     return found
 
 
-def blocks_of(what: Beside) -> int:
+def blocks_of(what: Draw) -> int:
     """How many times four words a step of a row takes."""
-    return -(-size(what.node.type.shape) // (4 if what.source == "uniform" else 2))
+    return -(-size(what.shape) // (4 if what.source == "uniform" else 2))
 
 
-def numbers(what: Beside, words: Any) -> Any:
+def numbers(what: Draw, words: Any) -> Any:
     """The numbers [T, B, ...] that words [T, B, blocks, 4] are."""
-    shape = tuple(map(int, what.node.type.shape))
+    shape = what.shape
     lead = tuple(words.shape[:2])
     whole = (words >> 8) + 1
     found = (whole.double() if is_tensor(whole) else whole) * 2.0**-24

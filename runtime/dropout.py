@@ -1,8 +1,8 @@
 """Dropout between layers: which elements of a sequence are dropped, and what the others become.
 
 In: a rate and a seed. Out: factors, 0 or 1 / (1 - rate) ("inverted": nothing is left to do in eval
-mode). They are drawn from Philox, keyed by the seed and the layer and counted by the step of the
-stream, so they depend neither on how a sequence is cut into calls nor on the backend.
+mode). They follow from draws like those of cells, `runtime/draws.py`, of the seed, the layer, the
+step of the stream, the row and the element.
 
 Source: Srivastava et al. 2014; between layers only, Zaremba et al. 2014 (arXiv:1409.2329); one mask
 for a sequence, Gal & Ghahramani 2016 (arXiv:1512.05287).
@@ -10,7 +10,6 @@ for a sequence, Gal & Ghahramani 2016 (arXiv:1512.05287).
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 
 from .arrays import Array
 from .checks import check_flag
+from .draws import Draw, drawn, key_of, site_of
 from .errors import SettingError
 
 
@@ -40,15 +40,15 @@ class Dropout:
             step: of the stream, at which the call begins.
             shape: of one step of one row.
         """
-        digest = hashlib.blake2b(f"dropout {self.seed}:{layer}".encode(), digest_size=16).digest()
-        key = int.from_bytes(digest, "little")
-        found = np.empty((1 if self.per_sequence else steps, batch, *shape))
-        for at in range(len(found)):
-            # Steps count in the upper half of 256 bits and draws in the lower: they never meet.
-            source = np.random.Philox(key=key, counter=((step + at) % 2**64) << 128)
-            raw = source.random_raw(found[at].size).reshape(found[at].shape)
-            found[at] = np.where(raw < np.uint64(self.rate * 2.0**64), 0.0, 1 / (1 - self.rate))
-        return found
+        what = between(layer, shape)
+        steps = 1 if self.per_sequence else steps
+        uniform = drawn(what, key_of(self.seed, site_of(what.name)), step, steps, batch)
+        return (uniform > self.rate) / (1 - self.rate)
+
+
+def between(layer: int, shape: tuple[int, ...]) -> Draw:
+    """What says which elements of a layer's input are dropped: those up to the rate."""
+    return Draw(f"dropout {layer}", "uniform", shape)  # no name that a cell can draw by
 
 
 def read_dropout(rate: Any, per_sequence: Any, seed: int) -> Dropout | None:

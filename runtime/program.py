@@ -26,7 +26,7 @@ from .arguments import Arguments, Named, Sequences
 from .arrays import AnyArray, Arrays, copied, namespace
 from .backends import Backend, choose
 from .checks import check_dtype, check_flag, check_whole
-from .draws import drawn, key_of, site_of
+from .draws import drawn, draws_of, key_of, site_of
 from .errors import SettingError
 from .folding import folds_of, run_folded
 from .memory import Room, out_of_memory
@@ -160,8 +160,7 @@ class Program:
         self, seed: int, path: str, step: int, steps: int, batch: int
     ) -> tuple[AnyArray, ...]:
         """What a call in training draws, [T, B, ...] each."""
-        draws = (x for x in self.cell.beside if x.source != "training")
-        sequence = step, steps, batch
+        sequence, draws = (step, steps, batch), draws_of(self.cell)
         found = (drawn(x, key_of(seed, site_of(path + x.name)), *sequence) for x in draws)
         return tuple(map(self.arrays.own, found))
 

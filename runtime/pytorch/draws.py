@@ -12,7 +12,7 @@ import torch
 
 from ...compiler.ir import Cell
 from ..checks import check_whole, describe
-from ..draws import WORD, blocks_of, key_of, numbers, philox, site_of
+from ..draws import WORD, Draw, blocks_of, draws_of, key_of, numbers, philox, site_of
 from ..errors import SettingError
 from .engine import Tensor
 
@@ -58,27 +58,29 @@ def draws(cell: Cell, like: Tensor, lead: Sequence[int], seed: Any, path: str) -
             torch's generator, once for the whole call.
         path: where in a larger module the cell stands, "0.".
     """
-    drawn = [each for each in cell.beside if each.source != "training"]
-    if not drawn:
+    if not cell.beside:
         return []
+    found = draws_of(cell)
+    if found and seed is None:
+        seed = torch.randint(LARGEST, (), device="cpu")
+    return [drawn(each, like, lead, seed, path).to(like.dtype) for each in found]
+
+
+def drawn(what: Draw, like: Tensor, lead: Sequence[int], seed: Any, path: str) -> Tensor:
+    """One of the draws, float64[T, B, ...], of a seed or of `Seeded`."""
     step: Any = 0
     if isinstance(seed, Seeded):
         seed, step = seed
-    if seed is None:
-        seed = torch.randint(LARGEST, (), device="cpu")
     if isinstance(seed, Tensor):
         seed = seed.to(like.device, torch.int64)
     steps, rows = lead
-    found = []
-    for each in drawn:
-        site = _site(f"{path}{each.name}")
-        axes = steps, rows, blocks_of(each)
-        at, row, block = (
-            torch.arange(count, device=like.device).reshape([-1, *[1] * behind])
-            for count, behind in zip(axes, (2, 1, 0), strict=True)
-        )
-        at = at + step
-        counter = [part.expand(axes) for part in (at & WORD, (at >> 32) & WORD, row, block)]
-        words = torch.stack(philox(counter, key_of(seed, site)), -1)
-        found.append(numbers(each, words).to(like.dtype))
+    axes = steps, rows, blocks_of(what)
+    at, row, block = (
+        torch.arange(count, device=like.device).reshape([-1, *[1] * behind])
+        for count, behind in zip(axes, (2, 1, 0), strict=True)
+    )
+    at = at + step
+    counter = [part.expand(axes) for part in (at & WORD, (at >> 32) & WORD, row, block)]
+    words = torch.stack(philox(counter, key_of(seed, _site(f"{path}{what.name}"))), -1)
+    found: Tensor = numbers(what, words)
     return found

@@ -12,6 +12,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from ..checks import check_names
+from ..draws import draws_of
 from ..errors import SettingError
 from ..fitting import Fit
 from ..inputs import Call as Sizes
@@ -46,8 +47,8 @@ class Layer(torch.nn.Module):
                 default. It may have a gradient.
             starts, lengths, boundaries: as for `rnnc.Recur.scan`; a period of `boundaries` counts
                 the steps of this call, and cuts before its first step where a state is given.
-            seed: what random draws of the cells depend on in training mode, an integer or a tensor
-                of one; by default each call takes a new one from torch's generator.
+            seed: what is drawn in training mode depends on it, an integer or a tensor of one; by
+                default each call takes a new one from torch's generator.
             path: where in a larger module this one stands, `"0."`: draws depend on it, too.
         Returns:
             Outputs (a tuple where there are several), and the state after the last step, by path.
@@ -130,8 +131,7 @@ class Layer(torch.nn.Module):
     @property
     def _draws(self) -> bool:
         """Whether anything is drawn in training mode."""
-        besides = (each for runner in self._runners for each in runner.cell.beside)
-        return any(each.source != "training" for each in besides)
+        return any(draws_of(runner.cell) for runner in self._runners)
 
     @property
     def _fit(self) -> Fit:

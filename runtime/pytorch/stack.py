@@ -1,7 +1,7 @@
 """Layers that run one after the other, each over the whole sequence, as a module.
 
 In: cells, nets and modules, or a chain. Out: one module. As `runtime/stack.py`, in operations of
-torch between modules; what is dropped is drawn by torch.
+torch between modules. Without a seed, torch draws what is dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 from ..bidirectional import Bidirectional as BidirectionalNet
 from ..checks import check_flag
-from ..dropout import Dropout, read_dropout
+from ..dropout import Dropout, between, read_dropout
 from ..fitting import Fit, check_in_order, read_residual
 from ..inputs import Call as Sizes
 from ..layers import check_alone, layers_by_path
@@ -22,6 +22,7 @@ from ..passing import above
 from ..stack import Stack as Net
 from ..stack import stack_of
 from .bidirectional import Bidirectional
+from .draws import drawn
 from .engine import Tensor
 from .layer import Layer, Layered
 from .masks import plain_masks
@@ -106,8 +107,9 @@ class Stack(Layered):
         states, last = self._states_apart(state), {}
         for at, (name, layer) in enumerate(self._parts.items()):
             y, last[name] = layer.step(
-                self._dropped(x, at, single=True), states[name], seed=seed, path=f"{path}{name}."
-            )
+                self._dropped(x, at, seed, path, single=True), states[name], seed=seed,
+                path=f"{path}{name}.",
+            )  # fmt: skip
             x = y + x if at in self._residual else y
         return x, above(last)
 
@@ -118,20 +120,27 @@ class Stack(Layered):
         states, last = self._states_apart(state), {}
         for at, (name, layer) in enumerate(self._parts.items()):
             ys, last[name] = layer(
-                self._dropped(xs, at), states[name], starts=starts, lengths=lengths,
+                self._dropped(xs, at, seed, path), states[name], starts=starts, lengths=lengths,
                 boundaries=boundaries, seed=seed, path=f"{path}{name}.",
             )  # fmt: skip
             xs = ys + self._cleared(xs, lengths) if at in self._residual else ys
         return xs, above(last)
 
-    def _dropped(self, xs: Any, at: int, *, single: bool = False) -> Any:
+    def _dropped(self, xs: Any, at: int, seed: Any, path: str, *, single: bool = False) -> Any:
         if not at or not self.dropout or not self.training:
             return xs
-        if not self.per_sequence or single:
+        if seed is None and (single or not self.per_sequence):
             return torch.nn.functional.dropout(xs, self.dropout)
-        sizes = self.layers[at]._sizes(xs, single=False)
-        once = xs.new_ones([1 if axis == sizes.swapped else n for axis, n in enumerate(xs.shape)])
-        return xs * torch.nn.functional.dropout(once, self.dropout)
+        layer = self.layers[at]
+        sizes, shape = layer._sizes(xs, single=single), layer._fit.read[1]
+        lead = 1 if self.per_sequence else sizes.steps, sizes.batch
+        if seed is None:
+            factors = torch.nn.functional.dropout(xs.new_ones((*lead, *shape)), self.dropout)
+        else:
+            kept = drawn(between(at, shape), xs, lead, seed, path) > self.dropout
+            factors = kept.to(xs.dtype) / (1 - self.dropout)
+        factors = sizes.returned(factors)
+        return xs * (factors[0] if single else factors)
 
     def _cleared(self, xs: Tensor, lengths: Any) -> Tensor:
         """0 where a step does not count, whatever stands there."""
@@ -143,6 +152,10 @@ class Stack(Layered):
         valid = torch.arange(sizes.steps, device=xs.device).unsqueeze(1) < counts
         valid = sizes.returned(valid)
         return torch.where(valid.reshape(*valid.shape, *[1] * (xs.ndim - valid.ndim)), xs, 0)
+
+    @property
+    def _draws(self) -> bool:
+        return self.dropout > 0 or super()._draws
 
     @property
     def _fit(self) -> Fit:

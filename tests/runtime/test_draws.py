@@ -10,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from rnnc.compiler.ir import Beside, Source, leaf
-from rnnc.compiler.shapes import Type
-from rnnc.runtime.draws import drawn, key_of, philox, site_of
+from rnnc.runtime.draws import Draw, drawn, key_of, philox, site_of
 
 Array = npt.NDArray[Any]
 
@@ -62,8 +60,8 @@ def test_the_known_answers_of_tensors(
     assert tuple(int(word[0]) for word in found) == answer
 
 
-def of(source: Source, *shape: int) -> Beside:
-    return Beside("d@0", leaf("input", "d@0", Type(shape, axes=frozenset("B"))), source)
+def of(source: str, *shape: int) -> Draw:
+    return Draw("d@0", source, shape)
 
 
 SEED, STEP = 2**40 + 3, 2**32 - 1
@@ -111,7 +109,7 @@ def test_steps_rows_and_seeds_each_draw_anew() -> None:
     ("source", "mean", "variance"), [("uniform", 0.5, 1 / 12), ("normal", 0, 1)]
 )
 def test_mean_and_variance_are_the_distribution_s(
-    source: Source, mean: float, variance: float
+    source: str, mean: float, variance: float
 ) -> None:
     found = drawn(of(source, 50), key_of(1, site_of("d@0")), 0, 100, 40)
     count = found.size

@@ -21,6 +21,7 @@ from rnnc.compiler.text import read, show
 from rnnc.compiler.verify import verify
 from rnnc.grammar.problems import Problems
 from rnnc.runtime.draws import drawn, key_of, site_of
+from rnnc.runtime.draws import draws_of as draws_of_cell
 from rnnc.runtime.errors import SettingError
 from rnnc.runtime.program import Program
 from rnnc.runtime.validation import compare
@@ -72,7 +73,7 @@ def sequence(steps: int = STEPS, rows: int = ROWS, size: int = 4, seed: int = 0)
 
 def draws_of(net: rnnc.Recur, steps: int = STEPS, step: int = 0) -> dict[str, Array]:
     """What a net draws, by the kind."""
-    draws = [x for x in net._cell.beside if x.source != "training"]
+    draws = draws_of_cell(net._cell)
     keys = {x.name: key_of(net._seed, site_of(x.name)) for x in draws}
     return {x.name.replace("@", ""): drawn(x, keys[x.name], step, steps, ROWS) for x in draws}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import rnnc
 from rnnc.runtime.arrays import Array
+from rnnc.runtime.draws import Draw, drawn, key_of
 from rnnc.runtime.stack import Stack
 from tests.runtime.models import bound, close, numpy_of, random
 
@@ -216,6 +218,18 @@ def test_dropout_is_drawn_anew_for_every_step_layer_and_call_and_again_from_the_
     deep = same(layers=3, dropout=0.5).scan(xs) > 0
     assert not np.array_equal(deep, ys > 0) and (ys[deep] > 0).all()
     assert abs(deep.mean() - 0.25) < 0.02
+
+
+def test_what_is_dropped_follows_from_the_draws_of_the_layer() -> None:
+    net = same(layers=3, dropout=0.4, seed=7)
+    net.scan(np.ones((2, 4, 50)))
+    factors = []
+    for layer in (1, 2):
+        uniform = drawn(
+            Draw("", "uniform", (50,)), key_of(7, zlib.crc32(f"dropout {layer}".encode())), 2, 20, 4
+        )
+        factors.append(np.where(uniform > 0.4, 1 / 0.6, 0))
+    close(net.scan(np.ones((20, 4, 50))), factors[0] * factors[1])
 
 
 @pytest.mark.parametrize("cuts", [[3, 4], list(range(1, 20)), [0, 19]])

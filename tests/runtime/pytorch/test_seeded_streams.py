@@ -37,11 +37,11 @@ def layers() -> Any:
     return rnnc.Stack([drop(), drop()], **F64)
 
 
-def first_of(ys: Any) -> Any:
-    return ys[0] if isinstance(ys, tuple) else ys
+def dropping() -> Any:
+    return rnnc.Stack([drop(), drop(), rnnc.Dense(4, 4)], dropout=0.3, residual=[1], **F64)
 
 
-@pytest.mark.parametrize("made", [cell, layers])
+@pytest.mark.parametrize("made", [cell, layers, dropping])
 def test_parts_draw_what_the_whole_and_the_net_do(made: Any) -> None:
     net = made()
     module = getattr(rnnc.torch, type(net).__name__)(net)
@@ -61,10 +61,11 @@ def test_parts_draw_what_the_whole_and_the_net_do(made: Any) -> None:
 
 
 def test_a_backward_direction_draws_by_the_steps_of_the_stream_as_in_a_net() -> None:
-    net = rnnc.Bidirectional(drop(), drop(), **F64)
-    kept = rnnc.torch.Stateful(rnnc.torch.Bidirectional(net))
-    for part in XS.split(PARTS):
-        close(kept(part, seed=SEED), net.scan(part.numpy()))
+    net: Any = rnnc.Bidirectional(drop(), drop(), merge="mean", **F64)
+    for made in (net, rnnc.Stack([drop(), net], dropout=0.3, **F64)):
+        kept = rnnc.torch.Stateful(getattr(rnnc.torch, type(made).__name__)(made))
+        for part in XS.split(PARTS):
+            close(kept(part, seed=SEED), made.scan(part.numpy()))
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
@@ -120,7 +121,7 @@ def test_without_a_seed_a_generator_that_is_set_again_repeats_a_call() -> None:
 @pytest.mark.parametrize(
     "settings", [{"k1": 2, "k2": 3}, {"k1": 3, "k2": 3}, {"k1": 3, "cut": 0.3}]
 )
-@pytest.mark.parametrize("made", [cell, layers])
+@pytest.mark.parametrize("made", [cell, layers, dropping])
 def test_blocks_of_tbptt_draw_by_the_steps_of_the_stream(made: Any, settings: Any) -> None:
     net = made()
     module = getattr(rnnc.torch, type(net).__name__)(net)
@@ -154,6 +155,55 @@ def test_a_block_that_fails_takes_no_draws() -> None:
             next(blocks)
     (found,) = tbptt(XS[4:], seed=SEED)
     close(found.ys, module(XS, seed=SEED)[0][4:].detach())
+
+
+@pytest.mark.parametrize("per_sequence", [False, True])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_what_a_stack_drops_is_what_the_net_drops(batch_first: bool, per_sequence: bool) -> None:
+    net = rnnc.Stack(
+        [rnnc.Dense(4, 6), rnnc.GRUCell(6, 6), rnnc.Dense(6, 2)], dropout=0.3,
+        per_sequence=per_sequence, batch_first=batch_first, **F64,
+    )  # fmt: skip
+    module = rnnc.torch.Stack(net, batch_first=batch_first)
+    kept = rnnc.torch.Stateful(module)
+    xs = XS.swapaxes(0, 1) if batch_first else XS
+    for part in xs.split(PARTS, 1 if batch_first else 0):
+        close(kept(part, seed=SEED), net.scan(part.numpy()))
+    for x in XS[:2]:
+        close(kept.step(x, seed=SEED), net(x.numpy()))
+    alone = module.to_net(backend="numpy")
+    close(module(XS[:, 0], seed=0)[0], alone.scan(XS[:, 0].numpy()))
+    close(module.step(XS[0, 0], seed=torch.tensor(0))[0], module(XS[:1, 0], seed=0)[0][0].detach())
+
+
+def test_stacks_that_stand_apart_drop_apart() -> None:
+    ones, dense = torch.ones(5, 3, 8), rnnc.Dense(8, 8)
+    stack = rnnc.torch.Stack([dense, dense, dense], dropout=0.5)
+    with torch.no_grad():
+        for p in stack.parameters():
+            p.copy_(torch.eye(8) if p.ndim == 2 else torch.zeros(8))
+    here, there = (stack(ones, seed=SEED, path=path)[0] for path in ("a.", "b."))
+    assert not torch.equal(here, there)
+    assert torch.equal(here, stack(ones, seed=SEED, path="a.")[0])
+
+
+def test_gradients_and_transforms_hold_of_what_is_dropped() -> None:
+    net = rnnc.Stack([drop(), drop()], dropout=0.3, **F64)
+    module, xs = rnnc.torch.Stack(net), XS[:3].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: module(x, seed=SEED)[0], (xs,))
+    wide = torch.func.vmap(lambda x: module(x, seed=SEED)[0])(torch.stack([XS, 2 * XS]))
+    close(wide[1], module(2 * XS, seed=SEED)[0].detach())
+
+
+@graphs
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_graphs_drop_what_a_call_does() -> None:
+    torch.compiler.reset()
+    stack = rnnc.torch.Stack([drop(), drop()], dropout=0.3, dtype="float64")
+    compiled: Any = torch.compile(stack, fullgraph=True, backend="aot_eager")
+    for seed in (SEED, torch.tensor(SEED)):
+        close(compiled(XS, seed=seed)[0], stack(XS, seed=SEED)[0].detach())
+    torch.compiler.reset()
 
 
 @graphs
