@@ -49,6 +49,21 @@ def check_seed(seed: Any) -> None:
         check_whole(seed, "seed")
 
 
+def check_generator() -> None:
+    """Raise a `SettingError` where a transform forbids draws from torch's generator."""
+    if torch.compiler.is_compiling():  # there is no transform in a graph
+        return
+    functorch = torch._C._functorch
+    for level in functorch.get_interpreter_stack() or ():
+        if level.key() == functorch.TransformType.Vmap:
+            if functorch.CVmapInterpreterPtr(level).randomness() == functorch.RandomnessType.Error:
+                raise SettingError(
+                    "a module that draws is mapped, and no one says whether all draw alike: pass "
+                    "seed= to the module, as hessian needs, or randomness='same' or 'different' to "
+                    "vmap or jacfwd"
+                )
+
+
 def draws(cell: Cell, like: Tensor, lead: Sequence[int], seed: Any, path: str) -> list[Tensor]:
     """What a sequence draws, [T, B, ...] each.
 
@@ -62,6 +77,7 @@ def draws(cell: Cell, like: Tensor, lead: Sequence[int], seed: Any, path: str) -
         return []
     found = draws_of(cell)
     if found and seed is None:
+        check_generator()
         seed = torch.randint(LARGEST, (), device="cpu")
     return [drawn(each, like, lead, seed, path).to(like.dtype) for each in found]
 

@@ -22,7 +22,7 @@ from ..passing import above
 from ..stack import Stack as Net
 from ..stack import stack_of
 from .bidirectional import Bidirectional
-from .draws import drawn
+from .draws import check_generator, drawn
 from .engine import Tensor
 from .layer import Layer, Layered
 from .masks import plain_masks
@@ -129,6 +129,8 @@ class Stack(Layered):
     def _dropped(self, xs: Any, at: int, seed: Any, path: str, *, single: bool = False) -> Any:
         if not at or not self.dropout or not self.training:
             return xs
+        if seed is None:
+            check_generator()
         if seed is None and (single or not self.per_sequence):
             return torch.nn.functional.dropout(xs, self.dropout)
         layer = self.layers[at]

@@ -136,8 +136,6 @@ def test_vmap_says_how_members_draw() -> None:
     def ys(xs: Any) -> Any:
         return module(xs)[0]
 
-    with pytest.raises(RuntimeError, match="randomness"):
-        torch.func.vmap(ys)(many)
     same = torch.func.vmap(ys, randomness="same")(many)
     assert torch.equal(same[0], same[1])
     apart = torch.func.vmap(ys, randomness="different")(many)
@@ -145,6 +143,35 @@ def test_vmap_says_how_members_draw() -> None:
     given = torch.func.vmap(lambda xs: module(xs, seed=1)[0])(many)
     torch.testing.assert_close(given[0], module(many[0], seed=1)[0])
     assert many.shape[2] == ROWS
+
+
+STACKED = rnnc.torch.Stack([rnnc.Dense(4, 4)] * 2, dropout=0.3, dtype="float64")
+ONCE = rnnc.torch.Stack([rnnc.Dense(4, 4)] * 2, dropout=0.3, per_sequence=True, dtype="float64")
+MAPPED: dict[str, Any] = {
+    "hessian": torch.func.hessian,
+    "jacfwd": torch.func.jacfwd,
+    "vmap of grad": lambda f: torch.func.vmap(torch.func.grad(f)),
+    "grad of vmap": lambda f: torch.func.grad(lambda xs: torch.func.vmap(f)(xs).sum()),
+}
+
+
+@pytest.mark.parametrize(
+    "module", [module_of("Drop"), STACKED, ONCE], ids=["cell", "stack", "once"]
+)
+@pytest.mark.parametrize("name", MAPPED)
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # torch's own doing
+def test_a_transform_in_which_nothing_may_be_drawn_asks_for_a_seed(name: str, module: Any) -> None:
+    transform, xs = MAPPED[name], torch.stack([xs_of(3)] * 2)
+
+    def cost(xs: Any, seed: int | None = None) -> Any:
+        return module(xs.reshape(-1, ROWS, 4), seed=seed)[0].square().sum()
+
+    state = torch.get_rng_state()
+    with pytest.raises(SettingError, match=r"pass seed=.*, or randomness="):
+        transform(cost)(xs)
+    assert torch.equal(torch.get_rng_state(), state)
+    transform(lambda xs: cost(xs, 3))(xs)
+    module.step(xs[0, 0])  # out of it all is as it was
 
 
 def test_modules_taken_as_they_are_draw_apart() -> None:
