@@ -76,10 +76,10 @@ class Bidirectional(Layered):
     ) -> tuple[Any, State]:
         raise ShapeError(f"{self._fit.label} has no single step: it reads a whole sequence")
 
-    def to_net(self, *, backend: str | None = None, dtype: Any = None) -> Net:
+    def to_net(self, *, backend: str | None = None, dtype: Any = None, seed: int = 0) -> Net:
         options = self._net_options(backend, dtype)
-        ahead = self.forwards.to_net(backend=backend, dtype=dtype)
-        behind = self.backwards.to_net(backend=backend, dtype=dtype)
+        ahead = self.forwards.to_net(backend=backend, dtype=dtype, seed=seed)
+        behind = self.backwards.to_net(backend=backend, dtype=dtype, seed=seed)
         net = Net(
             ahead, behind, merge=self.merge, exact=options.exact, fast=options.fast,
             batch_first=self.batch_first,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+from ..checkpoint.snapshot import joined
 from ..checks import check_names
 from ..draws import draws_of
 from ..errors import SettingError
@@ -83,7 +84,7 @@ class Layer(torch.nn.Module):
         """
         raise NotImplementedError
 
-    def to_net(self, *, backend: str | None = None, dtype: Any = None) -> AnyNet:
+    def to_net(self, *, backend: str | None = None, dtype: Any = None, seed: int = 0) -> AnyNet:
         """A net of rnnc that computes the same, without PyTorch: to be saved, reported and served.
 
         It has copies of the present parameters, as `parametrize` makes them, and the module's
@@ -92,11 +93,12 @@ class Layer(torch.nn.Module):
         Args:
             backend: as for `rnnc.Recur`; what the module was told by default.
             dtype: the parameters' by default.
+            seed: what is drawn in training mode depends on it, as for calls.
         Returns:
             A `rnnc.Recur`, `rnnc.Stack` or `rnnc.Bidirectional`, as the module's class is called.
         Raises:
-            SettingError, BackendError: it cannot run so here. DTypeError: a parameter has no
-            numbers to read, as on the device "meta".
+            SettingError: naming the argument. BackendError: it cannot run so here. DTypeError: a
+            parameter has no numbers to read, as on the device "meta".
         """
         raise NotImplementedError
 
@@ -126,6 +128,11 @@ class Layer(torch.nn.Module):
     @property
     def _states(self) -> dict[str, tuple[int, ...]]:
         """All states by path, with their shape in a row."""
+        raise NotImplementedError
+
+    @property
+    def _places(self) -> list[str]:
+        """The paths of all its cells."""
         raise NotImplementedError
 
     @property
@@ -161,6 +168,11 @@ class Layered(Layer):
     @property
     def _runners(self) -> list[Runner]:
         return [runner for part in self._parts.values() for runner in part._runners]
+
+    @property
+    def _places(self) -> list[str]:
+        parts = self._parts.items()
+        return [joined(path, place) for path, part in parts for place in part._places]
 
     def _net_options(self, backend: str | None, dtype: Any) -> Options:
         """What a net of its parts is made with, whatever modules they are."""

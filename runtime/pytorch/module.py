@@ -15,7 +15,7 @@ import torch
 from ...compiler.ir import Cell
 from ..cell import BoundCell
 from ..chain import bound_of
-from ..checks import check_dtype, check_flag
+from ..checks import check_dtype, check_flag, check_whole
 from ..errors import SettingError
 from ..fitting import Fit, fit_of
 from ..inputs import Call as Sizes
@@ -111,14 +111,14 @@ class Recur(Layer):
         like = next((p for p in values if p.is_floating_point()), torch.empty(0))
         return self._runner.initial(values, like, batch)
 
-    def to_net(self, *, backend: str | None = None, dtype: Any = None) -> Net:
+    def to_net(self, *, backend: str | None = None, dtype: Any = None, seed: int = 0) -> Net:
         options = self._runner.options
         values = {path: found_at(self, path) for path in self._paths}
         like = next(iter(values.values()), None)
         bound = BoundCell(
             self._runner.cell, dtype="float32" if like is None else like.dtype,
             params={path: numbers(value, path) for path, value in values.items()},
-            label=self._runner.label,
+            label=self._runner.label, seed=check_whole(seed, "seed"),
         )  # fmt: skip
         net = Net(
             bound, dtype=dtype, backend=backend or options.backend, exact=options.exact,
@@ -142,6 +142,10 @@ class Recur(Layer):
     @property
     def _runners(self) -> list[Runner]:
         return [self._runner]
+
+    @property
+    def _places(self) -> list[str]:
+        return [""]
 
     @property
     def _states(self) -> dict[str, tuple[int, ...]]:

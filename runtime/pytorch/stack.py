@@ -93,10 +93,10 @@ class Stack(Layered):
         """Its modules, first to last; one that is there twice is there twice."""
         return tuple(self._parts.values())
 
-    def to_net(self, *, backend: str | None = None, dtype: Any = None) -> Net:
+    def to_net(self, *, backend: str | None = None, dtype: Any = None, seed: int = 0) -> Net:
         parts = self._parts.items()
-        nets = {path: part.to_net(backend=backend, dtype=dtype) for path, part in parts}
-        dropout = read_dropout(self.dropout, self.per_sequence, 0)
+        nets = {path: part.to_net(backend=backend, dtype=dtype, seed=seed) for path, part in parts}
+        dropout = read_dropout(self.dropout, self.per_sequence, int(seed))
         options = self._net_options(backend, dtype)
         net = stack_of(nets, options, dropout, self._residual, None)
         return net if self.training else net.eval()

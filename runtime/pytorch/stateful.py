@@ -7,15 +7,24 @@ lets it go on without its past, `reset()` begins anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+from ..bidirectional import Bidirectional
 from ..carries import check_no_state, read_rows
+from ..checkpoint.snapshot import joined
 from ..checks import a_type, check_names, describe
 from ..errors import SettingError, ShapeError, StateError
+from ..interop.layers import AnyNet
+from ..interop.reading import numbers
+from ..passing import beneath
+from ..recur import Recur
+from ..stack import Stack
 from ..tensors import TorchArrays
 from .draws import Seeded
 from .engine import Tensor
@@ -143,6 +152,30 @@ class Stateful(torch.nn.Module):
             return torch.where(wide, values.get(name, fresh[name]).to(old[name]), old[name])
 
         self._state = {name: chosen(name) for name in fresh}
+
+    def to_net(self, *, backend: str | None = None, dtype: Any = None, seed: int = 0) -> AnyNet:
+        """A net of rnnc that goes on where this stands, with copies of all it has.
+
+        It has the present state, without its past, and the present step of the stream.
+
+        Args:
+            backend, dtype, seed: as for the module.
+        Raises:
+            As the module's; DTypeError: a state has no numbers to read.
+        """
+        net = self.module.to_net(backend=backend, dtype=dtype, seed=seed)
+        state = self._state or {}
+        inner = [net] if isinstance(net, Recur) else net._nets().values()
+        for path, each in zip(self.module._places, inner, strict=True):
+            own = beneath(state, path) if path else state
+            if own:
+                each.state = {name: numbers(v, joined(path, name)) for name, v in own.items()}
+            each._at = replace(each._at, step=int(self._step))
+        for layer in net._layers.values() if isinstance(net, Stack) else [net]:
+            if isinstance(layer, Bidirectional) and state:  # its backward direction begins anew
+                (rows,) = _lead(state, self.module._states) or (1,)
+                layer._begun = np.ones(rows, bool)
+        return net
 
     def _read(
         self, given: Mapping[str, Tensor], lead: tuple[int, ...] | None = None

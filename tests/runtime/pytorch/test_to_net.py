@@ -19,6 +19,7 @@ import torch
 import rnnc.torch
 from tests.runtime.pytorch.test_layers import LENGTHS, STEPS, inputs, layers, of_module
 from tests.runtime.pytorch.test_module import close
+from tests.runtime.test_random import CELLS
 
 pytestmark = pytest.mark.torch
 
@@ -166,3 +167,60 @@ def test_what_has_no_numbers_is_told_by_its_name() -> None:
     assert found.value.code == "array-dtype"
     with pytest.raises(rnnc.Error, match="backend"):
         MODULES["cell"]().to_net(backend="fortran")
+
+
+SEED = 5
+STATEFUL: dict[str, Callable[[], Any]] = {
+    "cell": MODULES["cell"],
+    "chain": MODULES["chain"],
+    "both": MODULES["both"],
+    "named": MODULES["named"],
+    "batch first": lambda: MODULES["stack"](batch_first=True),
+    "no state": lambda: rnnc.torch.Recur(rnnc.Dense(3, 4), **F64),
+    "draws": lambda: rnnc.torch.Stack(
+        [CELLS.Drop(3), rnnc.Bidirectional(CELLS.Drop(3), CELLS.Drop(3)), rnnc.Dense(6, 2)],
+        dropout=0.3, **F64,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_a_net_of_a_stateful_module_goes_on_where_it_stands(name: str) -> None:
+    module = STATEFUL[name]()
+    kept = rnnc.torch.Stateful(module)
+    xs = inputs().swapaxes(0, 1) if module.batch_first else inputs()
+    for net in (kept.to_net(backend="numpy", seed=SEED), None):  # where it begins, and later on
+        net = kept.to_net(backend="numpy", seed=SEED) if net is None else net
+        assert net.training and net.recorded == 0
+        for path, value in of_module(net.state).items():
+            close(kept.state[path], value)
+        close(kept(xs, seed=SEED), net.scan(xs.numpy()))
+
+
+def test_a_net_of_a_stateful_module_has_no_part_of_its_state(tmp_path: Path) -> None:
+    kept = rnnc.torch.Stateful(trained("stack"))
+    kept(inputs()[:, 0])  # without a batch axis
+    net = kept.eval().to_net(backend="numpy")
+    assert not net.training
+    net.save(tmp_path / "net.safetensors")
+    before = {path: value.detach().clone() for path, value in kept.state.items()}
+    wanted = net.scan(inputs()[:, 0].numpy())
+    for path, value in before.items():
+        close(kept.state[path], value, 0)
+    close(kept(inputs()[:, 0]), wanted)
+    close(
+        torch.tensor(rnnc.load_net(tmp_path / "net.safetensors").scan(inputs()[:, 0].numpy())),
+        wanted,
+        0,
+    )
+    with pytest.raises(rnnc.Error, match="backend"):
+        kept.to_net(backend="fortran")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_net_draws_from_the_seed_that_is_said(name: str) -> None:
+    net: Any = MODULES[name]().to_net(backend="numpy", seed=SEED)
+    nets = [net] if isinstance(net, rnnc.Recur) else net._nets().values()
+    assert {each._seed for each in nets} == {SEED}
+    with pytest.raises(rnnc.Error, match="seed is an integer, got 'x'"):
+        MODULES[name]().to_net(seed="x")
