@@ -23,6 +23,7 @@ from ...compiler.ensemble import ensembled
 from ...compiler.pipeline import Programs
 from ...compiler.tangent import prefix_of, tangent
 from ...compiler.text import show
+from ...grammar.problems import Error
 from ..arrays import AnyArray
 from ..errors import CheckpointError
 from ..program import Program
@@ -105,13 +106,14 @@ class Call:
 class Engine:
     """A program, and its derivatives in a direction as another engine.
 
-    Its name is the same in every process for the same cell, dtype and options.
+    Its name is the same in every process for the same cell, dtype and options. With a `refusal` it
+    stands in, where a graph is made, for one that cannot be made: what runs the graph says why.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, refusal: Error | None = None) -> None:
         cell = program.cell
-        self.program = program
-        self.name = name_of(program)
+        self.program, self.refusal = program, refusal
+        self.name = name_of(program, refusal)
         self.params = [p.name for p in cell.params]
         self._members: dict[int, Engine] = {}  # by count, the one last asked for at the end
         self.states = [s.name for s in cell.states]
@@ -167,7 +169,7 @@ class Engine:
     @cached_property
     def start(self) -> Engine:
         """Of the initial state."""
-        return engine_of(start_of(self.program))
+        return engine_of(start_of(self.program), self.refusal)
 
     @property
     def state_dtype(self) -> torch.dtype:
@@ -321,19 +323,21 @@ def _is_distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
-def name_of(program: Program) -> str:
-    """Of what computes the same on the same device."""
+def name_of(program: Program, refusal: Error | None = None) -> str:
+    """Of what computes the same on the same device, or does not for the same reason."""
     backend = program.backend
-    options = program.dtype, program.exact, program.fast, backend.name, backend.device
+    options: Any = program.dtype, program.exact, program.fast, backend.name, backend.device
+    options = options if refusal is None else (*options, f"{refusal}")
     return hashlib.blake2b(f"{show(program.cell)}{options}".encode(), digest_size=8).hexdigest()
 
 
-def engine_of(program: Program) -> Engine:
+def engine_of(program: Program, refusal: Error | None = None) -> Engine:
     """The engine of a program; the one that somebody holds, as graphs know it by its name."""
+    name = name_of(program, refusal)
     with _MAKING:
-        found = ENGINES.get(name_of(program))
+        found = ENGINES.get(name)
         if found is None:
-            found = ENGINES[name_of(program)] = Engine(program)
+            found = ENGINES[name] = Engine(program, refusal)
         return found
 
 

@@ -15,6 +15,7 @@ from ...compiler import library
 from ...compiler.ir import Cell
 from ...compiler.mode import in_mode
 from ...compiler.origin import Made
+from ...grammar.problems import Error
 from ..backends import BACKENDS
 from ..cell import BoundCell
 from ..errors import CheckpointError, DTypeError, SettingError
@@ -43,6 +44,7 @@ class Engines:
     cell: Cell
     options: Options
     _found: dict[tuple[torch.dtype, torch.device], Engine] = field(default_factory=dict)
+    _refused: dict[tuple[torch.dtype, torch.device], Engine] = field(default_factory=dict)
     _readers: dict[Any, Inputs] = field(default_factory=dict)
     _modes: dict[bool, Engines] = field(default_factory=dict)
 
@@ -60,11 +62,14 @@ class Engines:
         """What runs for parameters like these, of what a message calls `what`.
 
         Raises:
-            DTypeError: nothing runs there, or NumPy was asked for, and they are on a
-            device. BackendError: it cannot run
-            here. SettingError: nothing computes in that dtype.
+            DTypeError: nothing runs there, or NumPy was asked for, and they are on a device.
+            BackendError: it cannot run here. SettingError: nothing computes in that dtype. While
+            Dynamo makes a graph, what `refused` was told is raised when the graph is run: an error
+            that is raised sooner becomes one of Dynamo's.
         """
         found = self._found.get((dtype, device))
+        if found is None and torch.compiler.is_dynamo_compiling():
+            found = self._refused.get((dtype, device))
         if found is not None:
             return found
         if device.type not in ("cpu", "cuda"):
@@ -80,6 +85,11 @@ class Engines:
             width, backend=backend, exact=self.options.exact, fast=self.options.fast
         )
         return self._found.setdefault((dtype, device), engine_of(program))
+
+    def refused(self, dtype: torch.dtype, device: torch.device, error: Error) -> Engine:
+        """What stands in graphs for the engine that `at` could not make."""
+        program = BoundCell(self.cell, dtype="float32", backend="numpy").program()
+        return self._refused.setdefault((dtype, device), engine_of(program, error))
 
     def reader(
         self, dtype: torch.dtype, device: torch.device, what: str, *, batch_first: bool

@@ -53,6 +53,8 @@ def run(
     name: str, kinds: str, masks: Sequence[Tensor], flat: Sequence[Tensor], records: bool
 ) -> list[Tensor]:
     engine = engine_named(name)
+    if engine.refusal is not None:
+        raise engine.refusal.with_traceback(None)
     call = _call(engine, kinds, masks)
     weights = call.masks.boundaries
     if weights is not None and weights.is_floating_point():  # no graph knows their values

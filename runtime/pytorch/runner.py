@@ -50,14 +50,14 @@ class Runner:
 
     def prepare(self, like: Tensor) -> None:
         """Have an engine for parameters like this: none can be made while a graph is."""
-        try:
-            for training in (False, True):
-                engines = self._engines.in_mode(training=training)
+        for training in (False, True):
+            engines = self._engines.in_mode(training=training)
+            try:
                 engine = engines.at(like.dtype, like.device, self.label)
-                if engine.begins is None:
-                    _ = engine.start
-        except Error:  # said when it is called
-            return
+            except Error as error:  # said when it is called
+                engine = engines.refused(like.dtype, like.device, error)
+            if engine.begins is None:
+                _ = engine.start
 
     def run(
         self,

@@ -227,3 +227,48 @@ def test_lists_say_the_same_in_graphs() -> None:
     for said in ({"lengths": [4, 2, 0]}, {"starts": [False, True, False, False]},
                  {"boundaries": [1, 3]}, {"boundaries": torch.tensor([1, 3])}):  # fmt: skip
         close(compiled(xs, **said)[0], module(xs, **said)[0].detach())
+
+
+def refused(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Modules that nothing runs here."""
+    monkeypatch.setattr("rnnc.runtime.backends.triton_problem", lambda: "there is no CUDA device")
+    cells = rnnc.loads(
+        "cell L(n): (h[n] = g, x[n]) -> (h', h') { param g[n]\n h' = 0.9 * h + dropout(x, 0.3) }"
+    )
+    kernels: Any = {"backend": "triton"}
+    return {
+        "cell": rnnc.torch.Recur(rnnc.GRUCell(3, 3), **kernels),
+        "learned": rnnc.torch.Recur(cells.L(3), **kernels),
+        "stack": rnnc.torch.Stack([rnnc.LSTMCell(3, 4), rnnc.GRUCell(4, 3)], **kernels),
+        "stateful": rnnc.torch.Stateful(rnnc.torch.Recur(rnnc.GRUCell(3, 3), **kernels)),
+        "inside": torch.nn.Sequential(
+            torch.nn.Linear(3, 3), rnnc.torch.Recur(rnnc.GRUCell(3, 3), **kernels)
+        ),
+        "of no parameters": rnnc.torch.Recur(
+            rnnc.loads("cell S(n): (h[n], x[n]) -> (h', h') { h' = 0.5 * h + x }").S(3), **kernels
+        ),
+        "narrow": rnnc.torch.Recur(rnnc.GRUCell(3, 3)).bfloat16(),
+    }
+
+
+@pytest.mark.parametrize("fullgraph", [True, False])
+@pytest.mark.parametrize("learns", [True, False])
+def test_what_cannot_run_here_says_so_in_a_graph_as_out_of_it(
+    monkeypatch: pytest.MonkeyPatch, *, learns: bool, fullgraph: bool
+) -> None:
+    for name, module in refused(monkeypatch).items():
+        torch._dynamo.reset()
+        xs = torch.randn(3, 2, 3, dtype=torch.bfloat16 if name == "narrow" else None)
+        compiled: Any = torch.compile(module, fullgraph=fullgraph, backend="aot_eager")
+        with torch.set_grad_enabled(learns):
+            with pytest.raises(rnnc.Error) as wanted:
+                module(xs)
+            for _ in range(2):
+                with pytest.raises(rnnc.Error) as found:
+                    compiled(xs)
+                assert type(found.value) is type(wanted.value), name
+                assert str(found.value) == str(wanted.value)
+        if isinstance(module, rnnc.torch.Stateful):
+            assert module._state is None
+        with pytest.raises(rnnc.Error):
+            torch.export.export(module, (xs,), strict=False)
