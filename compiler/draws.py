@@ -6,16 +6,7 @@ out of it.
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from .ir import HIDDEN, Node, State, const
-
-
-class Apply(Protocol):
-    """`ir.apply`, or a `Site`'s."""
-
-    def __call__(self, op: str, /, *args: Node, attr: object = None) -> Node:
-        """The node of `op` on operands."""
+from .ir import HIDDEN, Apply, Node, State, const
 
 
 def dropped(apply: Apply, node: Node, rate: float, drawn: Node, trains: Node) -> Node:

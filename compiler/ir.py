@@ -26,7 +26,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from ..grammar.source import Span
 from .ops import OPS, Op
@@ -112,6 +112,13 @@ def apply(
     type_ = record.type(attr, *(a.type for a in args))
     node = Node(record, args, type_, attr, span, label)
     return _shared.setdefault(key, node)
+
+
+class Apply(Protocol):
+    """`apply`, or what applies an op and knows where in a source it stands."""
+
+    def __call__(self, op: str, /, *args: Node, attr: object = None) -> Node:
+        """The node of `op` on operands."""
 
 
 def leaf(op: str, name: str, type_: Type, span: Span | None = None) -> Node:

@@ -10,17 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
-from ..ir import Node, const
+from ..ir import Apply, Node, const
 from .values import Complex, Tensor
-
-
-class Apply(Protocol):
-    """Applies an op to real nodes."""
-
-    def __call__(self, op: str, *args: Node, attr: object = None) -> Node: ...
-
 
 Rule: TypeAlias = Callable[..., Tensor]
 
