@@ -29,10 +29,11 @@ _site._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 class Seeded(NamedTuple):
-    """A seed, and the step of its stream at which a call begins."""
+    """A seed, and where its stream stands."""
 
     seed: Any
-    step: Tensor  # int64[]
+    step: Tensor  # int64[]: of the stream, at which a call begins
+    begun: Tensor  # the same; or that at which the whole did that the call is a part of
 
 
 def check_seed(seed: Any) -> None:
@@ -86,7 +87,7 @@ def drawn(what: Draw, like: Tensor, lead: Sequence[int], seed: Any, path: str) -
     """One of the draws, float64[T, B, ...], of a seed or of `Seeded`."""
     step: Any = 0
     if isinstance(seed, Seeded):
-        seed, step = seed
+        seed, step, _ = seed
     if isinstance(seed, Tensor):
         seed = seed.to(like.device, torch.int64)
     steps, rows = lead

@@ -22,7 +22,7 @@ from ..passing import above
 from ..stack import Stack as Net
 from ..stack import stack_of
 from .bidirectional import Bidirectional
-from .draws import check_generator, drawn
+from .draws import Seeded, check_generator, drawn
 from .engine import Tensor
 from .layer import Layer, Layered
 from .masks import plain_masks
@@ -131,18 +131,24 @@ class Stack(Layered):
             return xs
         if seed is None:
             check_generator()
-        if seed is None and (single or not self.per_sequence):
-            return torch.nn.functional.dropout(xs, self.dropout)
+            if single or not self.per_sequence:
+                return torch.nn.functional.dropout(xs, self.dropout)
+        return xs * self._factors(xs, at, seed, path, single=single)
+
+    def _factors(self, xs: Tensor, at: int, seed: Any, path: str, *, single: bool) -> Tensor:
+        """What a layer's input is multiplied by, in the user's axes; one step may stand for all."""
         layer = self.layers[at]
         sizes, shape = layer._sizes(xs, single=single), layer._fit.read[1]
         lead = 1 if self.per_sequence else sizes.steps, sizes.batch
         if seed is None:
             factors = torch.nn.functional.dropout(xs.new_ones((*lead, *shape)), self.dropout)
         else:
+            if self.per_sequence and isinstance(seed, Seeded):
+                seed = seed._replace(step=seed.begun)
             kept = drawn(between(at, shape), xs, lead, seed, path) > self.dropout
             factors = kept.to(xs.dtype) / (1 - self.dropout)
-        factors = sizes.returned(factors)
-        return xs * (factors[0] if single else factors)
+        found: Tensor = sizes.returned(factors)
+        return found[0] if single else found
 
     def _cleared(self, xs: Tensor, lengths: Any) -> Tensor:
         """0 where a step does not count, whatever stands there."""

@@ -86,6 +86,8 @@ class Stateful(torch.nn.Module):
     def step(self, x: Any, *, seed: Any = None) -> Any:
         """The next step: x `[...]` or `[B, ...]` -> y.
 
+        Args:
+            x, seed: as for `forward`.
         Raises:
             As `forward`; ShapeError: a layer is bidirectional, which has no single step.
         """
@@ -229,7 +231,9 @@ class Stateful(torch.nn.Module):
 
     def _seeded(self, seed: Any) -> Any:
         """A seed where the stream stands; a new one has no stream."""
-        return None if seed is None else Seeded(seed, self._step)
+        if isinstance(seed, Seeded):
+            return seed._replace(step=self._step)
+        return None if seed is None else Seeded(seed, self._step, self._step)
 
     def _steps_of(self, xs: Any) -> int:
         """T, of a sequence that has run."""

@@ -18,8 +18,8 @@ piece has copies of the parameters, where a step of an optimiser may come before
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -34,7 +34,8 @@ from .bidirectional import Bidirectional
 from .draws import check_seed
 from .engine import Tensor
 from .layer import Layer
-from .runner import State, check_tensor
+from .pieces import Piece, Sequence, joined, with_past
+from .runner import check_tensor
 from .stateful import Stateful
 
 
@@ -129,7 +130,7 @@ class TBPTT:
 
     def _begin(self) -> None:
         """Count anew where the state has no past: after `reset()`, `truncate()` and the like."""
-        if not _with_past(self.net._state):
+        if not with_past(self.net._state):
             self._origin = self._step
             self._pieces = []
 
@@ -147,6 +148,7 @@ class TBPTT:
         for piece in self._pieces[:1]:
             piece.link = None  # to what no gradient reaches any more
         net = self.net
+        sequence = replace(sequence, seed=net._seeded(sequence.seed))
         kept = net._state, net._step, self._pieces
         try:
             ys = self._run_in_pieces(sequence, steps, window, weights)
@@ -169,7 +171,7 @@ class TBPTT:
             with torch.set_grad_enabled(records):
                 own = slice(start, stop)
                 parts.append(self._run(sequence, own, start + origin, window, again, weights))
-        return _joined(parts, sequence.axis)
+        return joined(parts, sequence.axis)
 
     def _is_crossed(self, stop: int, end: int) -> bool:
         """Whether gradients of the next block run back over a block that ends at `stop`."""
@@ -212,51 +214,10 @@ class TBPTT:
         else:
             ys = net(fed, **said)
         goes_on = start > window and self._pieces and self._pieces[-1].again
-        link = before if goes_on and _with_past(before) else None
+        link = before if goes_on and with_past(before) else None
         stop = start + steps.stop - steps.start
         self._pieces = [*self._pieces, Piece(start, stop, again, link, leaves)]
         return ys
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """What is to be run, in the user's axes, and what is said of it."""
-
-    xs: Any
-    stream: Stream
-    seed: Any
-
-    @property
-    def steps(self) -> int:
-        return self.stream.call.steps
-
-    @property
-    def axis(self) -> int:
-        """Where its steps lie."""
-        return 1 if self.stream.call.swapped else 0
-
-    def part(self, steps: slice) -> tuple[Any, dict[str, Any]]:
-        """Some of its steps, as a module takes them."""
-        return _part(self.xs, steps, self.axis), {**self.stream.said(steps), "seed": self.seed}
-
-
-@dataclass(slots=True)
-class Piece:
-    """Steps of the stream that ran at once, from a state without a past."""
-
-    start: int
-    stop: int
-    again: bool  # whether its graph is kept for more than one gradient
-    link: State | None  # the same state with its past; None where no gradient goes on
-    leaves: Mapping[str, Tensor] | None  # where its gradient arrives; None of the initial state
-
-    def taken(self) -> State:
-        """The gradients of its states that have arrived, once."""
-        found: State = {}
-        for name, leaf in (self.leaves or {}).items():
-            if leaf.grad is not None:
-                found[name], leaf.grad = leaf.grad, None
-        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -308,22 +269,3 @@ class Block:
             assert piece.link is not None, "something is reached"
             ends = [piece.link[name] for name in reached]
             torch.autograd.backward(ends, list(reached.values()), retain_graph=True)
-
-
-def _with_past(state: State | None) -> bool:
-    return state is not None and any(value.requires_grad for value in state.values())
-
-
-def _part(xs: Any, steps: slice, axis: int) -> Any:
-    if isinstance(xs, tuple | list):
-        return tuple(_part(x, steps, axis) for x in xs)
-    return xs[:, steps] if axis else xs[steps]
-
-
-def _joined(parts: list[Any], axis: int) -> Any:
-    """Outputs of pieces as those of a block."""
-    if len(parts) == 1:
-        return parts[0]
-    if isinstance(parts[0], tuple):
-        return tuple(_joined(list(each), axis) for each in zip(*parts, strict=True))
-    return torch.cat(parts, axis)

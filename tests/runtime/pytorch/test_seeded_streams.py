@@ -37,6 +37,11 @@ def layers() -> Any:
     return rnnc.Stack([drop(), drop()], **F64)
 
 
+def dropping_once() -> Any:
+    """A mask for all steps of a call, and of a block."""
+    return rnnc.Stack([drop(), drop()], dropout=0.3, per_sequence=True, **F64)
+
+
 def dropping() -> Any:
     return rnnc.Stack([drop(), drop(), rnnc.Dense(4, 4)], dropout=0.3, residual=[1], **F64)
 
@@ -121,7 +126,7 @@ def test_without_a_seed_a_generator_that_is_set_again_repeats_a_call() -> None:
 @pytest.mark.parametrize(
     "settings", [{"k1": 2, "k2": 3}, {"k1": 3, "k2": 3}, {"k1": 3, "cut": 0.3}]
 )
-@pytest.mark.parametrize("made", [cell, layers, dropping])
+@pytest.mark.parametrize("made", [cell, layers, dropping, dropping_once])
 def test_blocks_of_tbptt_draw_by_the_steps_of_the_stream(made: Any, settings: Any) -> None:
     net = made()
     module = getattr(rnnc.torch, type(net).__name__)(net)
