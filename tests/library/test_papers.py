@@ -230,7 +230,7 @@ def by_form(form: Form, n: Numbers) -> Outcome:
     ]
     ys = {"y": torch.stack([ys for ys, _ in rows], 1)}
     last = {name: torch.stack([state[name] for _, state in rows]) for name in carry}
-    loss = sum(
+    loss: Tensor = sum(
         (torch.tensor(weights[name]) * values[name]).sum()
         for weights, values in ((n.d_ys, ys), (n.d_carry, last))
         for name in values
