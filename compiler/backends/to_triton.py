@@ -129,7 +129,7 @@ def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> 
         scans = [f"SCAN = {SCAN_BLOCK}", *sources]
     signatures = list(host.signatures)
     for kernel in kernels:
-        signatures.append(kernel.signature(mapping.rows, mapping.warps, mapping.stages))
+        signatures.append(kernel.signature(mapping.rows, mapping.warps, mapping.stages, host.wide))
     body = Writer()
     for text in (*host.kernels, *(kernel.source for kernel in kernels)):
         body(text.rstrip("\n"))
@@ -217,7 +217,7 @@ def _launch(host: Host, kernel: Kernel) -> None:
     host.out("grid = triton.cdiv(B, ROWS)")
     passed: list[str] = []
     late: list[tuple[Node, str]] = []
-    for what in kernel.pointers.values():
+    for pointer, what in kernel.pointers.items():
         match what:
             case Start(carry):
                 passed.append(host.names[carry.start])
@@ -233,7 +233,7 @@ def _launch(host: Host, kernel: Kernel) -> None:
                 passed.append(name)
                 late.append((node, f"{name}{'' if has_rows else '.sum(0)'}.to(dtype)"))
             case Node():
-                passed.append(_passed(host, what))
+                passed.append(_passed(host, kernel, pointer, what))
     host.out(_call(kernel, passed, "0", "T"))
     for node, text in late:
         host.set(node, text)
@@ -260,7 +260,7 @@ def _launch_steps(host: Host, kernels: tuple[Kernel, ...], plan: Plan) -> None:
     calls = []
     for kernel in kernels:
         passed: list[str] = []
-        for what in kernel.pointers.values():
+        for pointer, what in kernel.pointers.items():
             match what:
                 case Start(carry):
                     passed.append(host.names[carry.node])
@@ -270,7 +270,7 @@ def _launch_steps(host: Host, kernels: tuple[Kernel, ...], plan: Plan) -> None:
                     old = rounded[carry.name]
                     passed.append(news[old] if is_last else old)
                 case Node():
-                    passed.append(_passed(host, what))
+                    passed.append(_passed(host, kernel, pointer, what))
                 case _:
                     raise AssertionError("a sum over the steps is no step's")
         calls.append(_call(kernel, passed, "turn", "turn + 1"))
@@ -288,13 +288,14 @@ def _launch_steps(host: Host, kernels: tuple[Kernel, ...], plan: Plan) -> None:
     host.out("every_step(step_at, T, clock)")
 
 
-def _passed(host: Host, node: Node) -> str:
+def _passed(host: Host, kernel: Kernel, pointer: str, node: Node) -> str:
     """The array of a node for a kernel: what it writes is allocated now."""
     if node.op.name == "stack":
         return host.names.get(node) or host.allocate(node, "k")
     if node.op.name == "carry":
         return host.names[node]
-    return host.settled(node)
+    is_narrow = node in host.wide and not kernel.takes_wide(pointer, host.wide)
+    return host.settled(node, narrow=is_narrow)
 
 
 def _call(kernel: Kernel, passed: list[str], begin: str, end: str) -> str:
@@ -312,8 +313,10 @@ def _of_every_step(host: Host, node: Node) -> str:
     (value,) = node.args
     before = value.args[0] if value.op.name == "at" else value
     if node.op.name == "stack":
-        return host.spread(before, node.type.lead)
-    return f"{host.name(before)}.sum(0)" if value.op.name == "at" else f"{host.name(before)} * T"
+        found = host.spread(before, node.type.lead)
+    else:
+        found = host.name(before) + (".sum(0)" if value.op.name == "at" else " * T")
+    return f"({found}).to(dtype)" if before in host.wide else found
 
 
 def _results(plan: Plan, host: Host) -> list[str]:

@@ -37,6 +37,14 @@ def shape_of(node: Node) -> str:
     return f"({', '.join(dims)}{',' if len(dims) == 1 else ''})"
 
 
+def is_of_weights(node: Node) -> bool:
+    """Whether a value is computed once a call, of what has neither time nor rows.
+
+    It is kept in the carries' type: a bfloat16 near one has lost most of a small part of it.
+    """
+    return bool(node.args) and not any(n.type.lead for n in (node, *node.args))
+
+
 def _axis(node: Node, axis: int) -> int:
     """A trailing axis of a tensor as torch counts."""
     return len(node.type.lead) + axis
@@ -61,11 +69,11 @@ def _einsum(h: Host, node: Node) -> str:
     a, b = letters.split(",")
     first, second = node.args
     names = f"{first.type.lead}{a},{second.type.lead}{b}->{node.type.lead}{out}"
-    return f"torch.einsum({names!r}, {h.fed(first)}, {h.fed(second)})"
+    return f"torch.einsum({names!r}, {h.fed(first, node)}, {h.fed(second, node)})"
 
 
 def _sum(h: Host, node: Node) -> str:
-    return f"{h.name(node.args[0])}.sum({_axis(node, node.attr)})"
+    return f"{h.widened(node.args[0], node)}.sum({_axis(node, node.attr)})"
 
 
 def _amax(h: Host, node: Node) -> str:
@@ -74,7 +82,7 @@ def _amax(h: Host, node: Node) -> str:
 
 def _cumsum(h: Host, node: Node) -> str:
     axis, backwards = node.attr
-    where, name = _axis(node, axis), h.name(node.args[0])
+    where, name = _axis(node, axis), h.widened(node.args[0], node)
     if backwards:
         return f"{name}.flip({where}).cumsum({where}).flip({where})"
     return f"{name}.cumsum({where})"
@@ -164,7 +172,7 @@ def _scatter(h: Host, node: Node) -> str:
 
 def _solve(h: Host, node: Node) -> str:
     sides = (f"{h.facing(side, node.type.lead)}.to(wide)" for side in node.args)
-    return f"solved({', '.join(sides)}).to(dtype)"
+    return f"solved({', '.join(sides)}){'' if h.keeps_wide(node) else '.to(dtype)'}"
 
 
 def _at(h: Host, node: Node) -> str:

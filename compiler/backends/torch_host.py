@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from ..ir import Node
 from ..shapes import size
 from . import KernelSignature
-from .torch_calls import DTYPES, EMITTERS, node_lead, shape_of
+from .torch_calls import DTYPES, EMITTERS, is_of_weights, node_lead, shape_of
 from .triton_map import map_kernel
 from .triton_values import extents
 from .writer import Names, Writer
 
 VIEWS = ("at", "broadcast", "diagonal", "reshape", "slice", "spread", "stack", "stop_gradient",
          "transpose")  # fmt: skip
-NARROWING = ("einsum", "solve", "stack")  # their results have the program's own type
+NARROWING = ("accumulate", "einsum", "stack")  # their results have the program's own type
+SUMMING = ("cumsum", "einsum", "sum")  # their results of weights are wide, whatever they read
 
 
 class Host:
@@ -38,7 +39,7 @@ class Host:
         self._allocated: set[str] = set()
         self._wide = False
         self.wide: set[Node] = set()  # whose tensors have the carries' type
-        self._settled: dict[Node, str] = {}  # nodes' contiguous copies
+        self._settled: dict[tuple[Node, bool], str] = {}  # contiguous copies; whether narrow ones
         self._group: list[Node] = []  # elementwise nodes of one shape, not yet launched
 
     @contextmanager
@@ -50,10 +51,17 @@ class Host:
         finally:
             self._wide = False
 
-    def fed(self, node: Node) -> str:
+    def fed(self, node: Node, product: Node) -> str:
         """A node as the operand of a product."""
+        if is_of_weights(product):
+            return self.widened(node, product)
         is_wide = self._wide or node in self.wide
         return f"{self.name(node)}.to(dtype)" if is_wide else self.name(node)
+
+    def widened(self, node: Node, reader: Node) -> str:
+        """A node as the operand of an op of which a result of weights is kept wide."""
+        is_narrow = is_of_weights(reader) and node not in self.wide
+        return f"{self.name(node)}.to(wide)" if is_narrow else self.name(node)
 
     # -- sections --------------------------------------------------------------------------------
 
@@ -130,9 +138,7 @@ class Host:
     def set(self, node: Node, expression: str) -> str:
         """Name a tensor."""
         name = self.names[node] = self.fresh("v")
-        if node.op.name == "iota" or (
-            node.op.name not in NARROWING and any(a in self.wide for a in node.args)
-        ):
+        if self._is_made_wide(node):
             self.wide.add(node)
         self.out(f"{name} = {expression}")
         return name
@@ -141,16 +147,31 @@ class Host:
         """An uninitialised tensor for a node."""
         name = self.names[node] = self.fresh(prefix)
         self._allocated.add(name)
-        if self._wide and node.type.kind == "real":
+        if self.keeps_wide(node):
             self.wide.add(node)
         self.out(f"{name} = {self.empty(node)}")
         return name
 
     def empty(self, node: Node, dtype: str | None = None) -> str:
         """`torch.empty` of a node's shape."""
-        wide = self._wide and node.type.kind == "real"
-        dtype = dtype or ("wide" if wide else DTYPES[node.type.kind])
+        dtype = dtype or ("wide" if self.keeps_wide(node) else DTYPES[node.type.kind])
         return f"torch.empty({shape_of(node)}, dtype={dtype}, device=device)"
+
+    def keeps_wide(self, node: Node) -> bool:
+        """Whether a result that is wide when it is computed stays so."""
+        return node.type.kind == "real" and (self._wide or is_of_weights(node))
+
+    def _is_made_wide(self, node: Node) -> bool:
+        """Whether what `EMITTERS` make of a node has the carries' type."""
+        match node.op.name:
+            case "iota":
+                return True
+            case "solve":
+                return self.keeps_wide(node)
+            case op if op in SUMMING and is_of_weights(node):
+                return True
+            case op:
+                return op not in NARROWING and any(a in self.wide for a in node.args)
 
     def know(self, node: Node) -> None:
         """Leaves without operands are made where they are first read."""
@@ -166,14 +187,16 @@ class Host:
         name = self.name(node)
         return name if name in self._allocated | self.given else f"{name}.contiguous()"
 
-    def settled(self, node: Node) -> str:
-        """A name for a node's contiguous tensor, made now."""
+    def settled(self, node: Node, *, narrow: bool = False) -> str:
+        """A name for a node's contiguous tensor, made now; `narrow` rounds what is wide."""
         found = self.contiguous(node)
+        if narrow:
+            found += ".to(dtype)"
         if not found.isidentifier():
-            if node not in self._settled:
-                self._settled[node] = name = self.fresh("v")
+            if (node, narrow) not in self._settled:
+                self._settled[node, narrow] = name = self.fresh("v")
                 self.out(f"{name} = {found}")
-            found = self._settled[node]
+            found = self._settled[node, narrow]
         return found
 
     def spread(self, node: Node, lead: str) -> str:

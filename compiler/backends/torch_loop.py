@@ -28,6 +28,7 @@ def host_loop(host: Host, plan: Plan) -> None:
         host.allocate(node, "k")
     for node in sums:
         host.names[node] = name = host.fresh("a")
+        host.wide.add(node)
         host.out(f"{name} = torch.zeros({shape_of(node)}, dtype=wide, device=device)")
     before, host.out = host.out, Writer()
     with host.keeping_wide():

@@ -98,6 +98,7 @@ def _weight(f: Frame, names: Letters, w: Weighted, place: Strided) -> str:
         mask = f.flat_mask(part, count)
         masks += [f"{mask}{where}"] if mask else []
     guard = f", mask={' & '.join(masks)}, other=0" if masks else ""
+    f.fed.add(place.base)
     return f.once(f"tl.load({place.base} + {' + '.join(offsets)}{guard})", "w")
 
 

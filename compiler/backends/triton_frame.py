@@ -27,6 +27,7 @@ class Frame:
         self.in_parts = mapping.parts
         self._inside = set(block.plan.step)
         self.has_products = False
+        self.fed: set[str] = set()  # pointers from which the matrix unit reads weights
         self.before, self.step, self.after = Writer(), Writer(), Writer()
         # What a step reads may be asked for before it computes anything. A loop asks for it steps
         # ahead; a launch that runs one step waits for its products only once it has asked.

@@ -7,7 +7,7 @@ chip from step to step. Weights are read once, before the loop; a launch that ru
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -70,6 +70,7 @@ class Kernel:
     name: str
     source: str
     pointers: dict[str, object]
+    fed: frozenset[str]  # of them, those of weights that go to the matrix unit
     has_products: bool
     blocks: int
     has_clock: bool  # whether its steps count from a time that lies in the device's memory
@@ -88,9 +89,24 @@ class Kernel:
         """The constants of its signature that follow from the dtype."""
         return ("REAL", "NARROW", "FED", "IEEE") if self.has_products else ("REAL",)
 
-    def signature(self, rows: int, warps: int, stages: int) -> KernelSignature:
-        """As the compiler wants to know it."""
-        kinds = {name: _element(what) for name, what in self.pointers.items()}
+    def takes_wide(self, name: str, wide: Collection[Node]) -> bool:
+        """Whether it reads a node's array in the carries' type, where the host has that `wide`.
+
+        Of weights alone: what there is of every step is as wide as the program.
+        """
+        what = self.pointers[name]
+        if not isinstance(what, Node) or what not in wide:
+            return False
+        return not what.type.lead and name not in self.fed
+
+    def signature(
+        self, rows: int, warps: int, stages: int, wide: Collection[Node]
+    ) -> KernelSignature:
+        """As the compiler wants to know it; `wide` are the host's tensors of the carries' type."""
+        kinds = {
+            name: "wide" if self.takes_wide(name, wide) else _element(what)
+            for name, what in self.pointers.items()
+        }
         constants = (("ROWS", rows), ("STAGES", stages))
         scalars: tuple[str, ...] = ("begin", "end", "B")
         if self.has_clock:
@@ -171,7 +187,8 @@ def loop_kernel(
     for node, tile in sums:
         _store_sum(f, node, tile)
     source = _text(f, name, scan.reverse, mapping.unroll)
-    return Kernel(name, source, f.arguments, f.has_products, block.count, has_clock=f.streams)
+    fed, streams = frozenset(f.fed), f.streams
+    return Kernel(name, source, f.arguments, fed, f.has_products, block.count, has_clock=streams)
 
 
 def read_by_products(plan: Plan) -> dict[Node, Carry]:

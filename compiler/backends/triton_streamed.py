@@ -66,6 +66,7 @@ def streamed(f: Frame, node: Node, w: Weighted) -> bool:
         f.step(f"{k} = start + {part}")
         guards = [f"({mask}){own_axis}"] * bool(mask) + [f"{edge}{down_axis}"] * bool(edge)
         guard = f", mask={' & '.join(guards)}, other=0" if guards else ""
+        f.fed.add(weight.base)
         place = f"{weight.base} + ({rows_of_weight}){own_axis} + {k}{down_axis} * {down}"
         f.step(f"{a} = tl.load({place}{guard})")
         rows = f"(rows < B){row_axis}" + (f" & {edge}{along_axis}" if edge else "")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rnnc.compiler.mapping import ALTERNATING, Mapping
-from tests.compiler.backends.triton_runs import Pair, by_triton, programs_of
+from rnnc.runtime.tolerance import BOUNDS
+from tests.compiler.backends.triton_runs import Pair, by_triton, programs_of, rounded_to
 from tests.compiler.hand_built import Numbers
 from tests.compiler.run_scans import by_oracle
 from tests.compiler.topics import LIBRARIES
@@ -25,3 +26,12 @@ def test_values_and_gradients_are_the_oracles(name: str, mapping: Mapping) -> No
     n = Numbers.draw(cell, steps=2, rows=3)
     found = by_triton(cell, programs_of(cell), Pair(mapping, mapping), n, dtype="float64")
     assert_within(found, by_oracle(cell, n), Bound(1e-12, 1e-11))
+
+
+@pytest.mark.parametrize("mapping", [Mapping("loop", rows=2), ALTERNATING], ids=str)
+def test_narrow_programs_return_narrow_gradients(mapping: Mapping) -> None:
+    """Of a convolution's weights too, which no product over all steps gives."""
+    cell = IMAGES["ConvLSTM"](*SIZES["ConvLSTM"])
+    n = rounded_to(Numbers.draw(cell, steps=2, rows=3), "bfloat16")
+    found = by_triton(cell, programs_of(cell), Pair(mapping, mapping), n, dtype="bfloat16")
+    assert_within(found, by_oracle(cell, n), BOUNDS["bfloat16"])

@@ -146,6 +146,44 @@ def test_states_of_narrow_programs_are_wide(name: str, bound: float) -> None:
         assert max(errors(found, wanted, "values").values()) < BFLOAT16.values, way
 
 
+TRANSFORMED = """
+cell Decay(n): (h[n], x[n]) -> (h', h') {
+    param w[n]
+    h' = sigmoid(w) * h + x
+}
+cell Sum(n): (h[n], x[n]) -> (h', h') {
+    param w[n]
+    h' = 0.3 * (1 + sum(cumsum(1 + w) - cumsum(flip(1 + w)))) * h + x
+}
+cell Product(n): (h[n], x[n]) -> (h', h') {
+    param U[n, n], V[n, n]
+    h' = tanh((64 * ((eye(n) + U) @ (eye(n) + V) - eye(n))) @ h + x)
+}
+cell Inverse(n): (h[n], x[n]) -> (h', h') {
+    param U[n, n]
+    h' = tanh((64 * (solve(eye(n) - U, eye(n)) - eye(n))) @ h + x)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "bound"), [("Decay", 1e-5), ("Sum", 1e-5), ("Product", 6e-3), ("Inverse", 6e-3)]
+)
+def test_what_comes_of_parameters_alone_is_rounded_for_products_alone(
+    name: str, bound: float
+) -> None:
+    """A bfloat16 near one says nearly nothing of a small U in 1 + U, which is read on the way."""
+    cell = loads(TRANSFORMED)[name](32)
+    n = rounded_to(Numbers.draw(cell, 8, 3), "bfloat16")
+    n.params.update({path: value / 512 for path, value in n.params.items()})
+    programs, wanted = programs_of(cell), by_oracle(cell, n)
+    for way in dict.fromkeys(w for choices in programs.choices for w in ways_of(choices)):
+        pair = forced(programs, way, steps=n.steps, rows=n.rows)
+        found = by_triton(cell, programs, pair, n, dtype="bfloat16")
+        assert errors(found, wanted, "values")["carry.h"] < bound, way
+        assert max(errors(found, wanted, "gradients").values()) < BFLOAT16.gradients, way
+
+
 @pytest.mark.parametrize("way", ["loop", "alternating"])
 @pytest.mark.parametrize(("name", "weight"), [("Dense", "b"), ("Embedding", "E")])
 def test_gradients_of_narrow_programs_are_summed_wide(name: str, weight: str, way: str) -> None:

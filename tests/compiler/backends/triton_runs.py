@@ -124,10 +124,12 @@ def run_module(
     with rounding_as_devices_do(), np.errstate(all="ignore"):  # of what lies in padding, too
         values = run(n.steps, *arguments)
     count = len(module.carries)
-    return (
-        dict(zip(module.carries, values[:count], strict=True)),
-        dict(zip(module.outs, values[count:], strict=True)),
-    )
+    carry = dict(zip(module.carries, values[:count], strict=True))
+    outs = dict(zip(module.outs, values[count:], strict=True))
+    for arrays, type_ in ((carry, wide), (outs, dtype)):
+        other = {n: v.dtype for n, v in arrays.items() if v.dtype.is_floating_point}
+        assert set(other.values()) <= {getattr(torch, type_)}, other
+    return carry, outs
 
 
 def device() -> str:
