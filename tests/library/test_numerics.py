@@ -36,7 +36,10 @@ def subject(request: pytest.FixtureRequest) -> Subject:
     "subject", [each for each in SUBJECTS if each.row.id not in MADE_UP], ids=str
 )
 def test_second_derivatives_are_slopes_of_gradients(subject: Subject) -> None:
-    """The gradient of the tangents: forward mode in a program, reversed."""
+    """The gradient of the tangents: forward mode in a program, reversed.
+
+    Where derivatives are made up, `test_surrogates` says what second ones are.
+    """
     cell, n = subject.cell, subject.numbers()
     whole, prefix = tangent(cell), prefix_of(cell)
     draws = np.random.default_rng(3)

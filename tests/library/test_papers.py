@@ -7,16 +7,14 @@ The recurrent form goes step by step; the parallel one, where a paper has it, ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 
 import rnnc
-from tests.compiler.hand_built import Array, Numbers
-from tests.compiler.run_scans import Outcome
+from tests.compiler.hand_built import Numbers
 from tests.runtime.run_program import by_program
 from tests.tolerance import FLOAT64, assert_within
 
@@ -24,11 +22,9 @@ pytest.importorskip("torch", reason="needs torch")
 import torch
 from torch.nn.functional import logsigmoid, normalize, sigmoid, silu, softplus
 
-pytestmark = pytest.mark.torch
+from tests.library.torch_forms import Form, Tensor, Tensors, by_form
 
-Tensor: TypeAlias = Any
-Tensors: TypeAlias = Mapping[str, Tensor]
-Form: TypeAlias = Callable[[Tensors, Tensors, Tensor], tuple[Tensor, Tensors]]
+pytestmark = pytest.mark.torch
 
 STEPS, ROWS = 7, 2
 
@@ -216,36 +212,6 @@ def float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(usual)
-
-
-def by_form(form: Form, n: Numbers) -> Outcome:
-    """What the form gives for every row, and the gradients of all of them."""
-    params, carry, xs = (
-        {name: torch.tensor(array, requires_grad=True) for name, array in arrays.items()}
-        for arrays in (n.params, n.carry, n.xs)
-    )
-    rows = [
-        form(params, {name: state[row] for name, state in carry.items()}, xs["x"][:, row])
-        for row in range(ROWS)
-    ]
-    ys = {"y": torch.stack([ys for ys, _ in rows], 1)}
-    last = {name: torch.stack([state[name] for _, state in rows]) for name in carry}
-    loss: Tensor = sum(
-        (torch.tensor(weights[name]) * values[name]).sum()
-        for weights, values in ((n.d_ys, ys), (n.d_carry, last))
-        for name in values
-    )
-    leaves = [*params.values(), *carry.values(), *xs.values()]
-    slopes = iter(torch.autograd.grad(loss, leaves))
-
-    def numpy(tensors: Tensors) -> dict[str, Array]:
-        return {name: tensor.detach().numpy() for name, tensor in tensors.items()}
-
-    def next_slopes(tensors: Tensors) -> dict[str, Array]:
-        return {name: next(slopes).numpy() for name in tensors}
-
-    d_params, d_carry, d_xs = map(next_slopes, (params, carry, xs))
-    return Outcome(numpy(last), numpy(ys), d_params, d_carry, d_xs)
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["from its start", "from a state"])
