@@ -34,7 +34,10 @@ def dropout(site: Site, value: Operand, rate: Operand, per: Operand) -> Node:
 
 
 def bernoulli(site: Site, probability: Operand, shape: Operand) -> Node:
-    """`bernoulli(p, [n])`: in training, 1 with probability p, and 0 else; p out of it."""
+    """`bernoulli(p, [n])`: in training, 1 with probability p, and 0 else; p out of it.
+
+    A p that is known only when the cell runs is kept between 0 and 1; NaN is NaN in either mode.
+    """
     dims = tuple(arguments.sizes(site, shape))
     need_kind(site, probability, "real")
     if is_known(probability.value):
@@ -48,10 +51,14 @@ def bernoulli(site: Site, probability: Operand, shape: Operand) -> Node:
             notes=sizes_note(shape_of(probability.value), dims),
         )
     mean = _fit(site, probability.value, dims)
-    mean = mean if is_known(probability.value) else site.apply("stop_gradient", mean)
-    happens = site.apply("le", _uniform(site, dims, False), mean)
     ones, zeros = const(1.0, dims), const(0.0, dims)
-    return _in_training(site, site.apply("where", happens, ones, zeros), mean)
+    nothing = zeros
+    if not is_known(probability.value):
+        mean = site.apply("minimum", site.apply("maximum", mean, zeros), ones)
+        mean = site.apply("stop_gradient", mean)
+        nothing = site.apply("mul", mean, zeros)  # but for NaN, which no draw is below
+    happens = site.apply("le", _uniform(site, dims, False), mean)
+    return _in_training(site, site.apply("where", happens, ones, nothing), mean)
 
 
 def normal(site: Site, shape: Operand) -> Node:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ...grammar.problems_of_values import BadArgument
 from ..ops.gradient import SLOPES
 from .numbers import function
-from .tensors import Site, fit, joint_shape, need_kind, tensor
+from .tensors import Site, constant, fit, joint_shape, need_kind, tensor
 from .values import Operand, Value, describe, is_known, shape_of
 
 
@@ -21,6 +21,8 @@ def stop_gradient(site: Site, value: Operand) -> Value:
 
 def clip_gradient(site: Site, value: Operand, low: Operand, high: Operand) -> Value:
     """The value; what comes back for it, element by element, is kept between two bounds.
+
+    0 is within them: a bound that is known only when the cell runs counts as 0 on its wrong side.
 
     Raises:
         BadArgument: it is the same for every row and step, or 0 is not within the bounds.
@@ -54,7 +56,11 @@ def clip_gradient(site: Site, value: Operand, low: Operand, high: Operand) -> Va
             f"this is {describe(wrong.value)}",
             related=[(value.span, f"this is {describe(node)}")],
         )
-    bounds = (fit(site, bound.value, node.type.shape) for bound in (low, high))
+    bounds = [fit(site, bound.value, node.type.shape) for bound in (low, high)]
+    zeros = constant(0.0, node.type.shape)
+    for at, (bound, nearer) in enumerate(((low, "minimum"), (high, "maximum"))):
+        if not is_known(bound.value):
+            bounds[at] = site.apply(nearer, bounds[at], zeros)
     return site.apply("clip_gradient", node, *bounds)
 
 

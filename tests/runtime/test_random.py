@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 import rnnc
+from rnnc.compiler import oracle
 from rnnc.compiler.ir import Cell
 from rnnc.compiler.mode import in_mode
 from rnnc.compiler.same import same
@@ -213,6 +214,27 @@ def test_rates_at_the_ends(rate: int, values: list[float]) -> None:
     y, z = rnnc.Recur(rnnc.loads(text).C(9), backend="numpy").scan(np.ones((9, 9)))
     np.testing.assert_array_equal(np.unique(y), values)
     np.testing.assert_array_equal(np.unique(z), [rate])
+
+
+@pytest.mark.parametrize("trains", [True, False])
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("triton", marks=pytest.mark.torch)])
+def test_a_probability_beyond_the_ends_is_the_nearest_one_drawn_or_not(
+    backend: str, trains: bool
+) -> None:
+    """And what is none makes none: the mean of the draws is what stands in for them."""
+    if backend == "triton":
+        pytest.importorskip("triton", reason="needs triton")
+    text = "cell C(n): ((), x[n]) -> ((), y) {\ny = bernoulli(x, [n])\n}"
+    cell = rnnc.loads(text).C(6)
+    xs = np.tile(np.array([-np.inf, -0.5, 0.0, 1.0, 1.5, np.nan], "float32"), (5, 2, 1))
+    wanted = np.broadcast_to([0, 0, 0, 1, 1, np.nan], (5, 2, 6))
+    net = rnnc.Recur(cell, backend=backend)
+    ys = (net.train() if trains else net.eval()).scan(xs)
+    np.testing.assert_array_equal(ys, wanted)
+    both = in_mode(cell.cell, training=trains)
+    drawn = {x.name: np.full(xs.shape, 0.5) for x in both.inputs if x.name != "x"}
+    _, exact = oracle.run(both, {}, {}, {"x": xs.astype("float64"), **drawn})
+    np.testing.assert_array_equal(exact["y"], wanted)
 
 
 def test_gradients_agree_with_central_differences() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,29 @@ def test_a_clipped_cotangent_is_clipped_at_every_step_and_row() -> None:
     np.testing.assert_allclose(found.d_xs["x"], d_xs[::-1], rtol=1e-12)
     np.testing.assert_allclose(found.d_carry["h"], d_h, rtol=1e-12)
     assert_within(found, by_oracle(cell, n), BOUND)
+
+
+def test_bounds_known_when_it_runs_have_0_between_them() -> None:
+    """A bound on the wrong side of 0 counts as 0; where nothing comes back, nothing is made."""
+    cell = GRADIENTS.Bounded(4)
+    n = Numbers.draw(cell, STEPS, ROWS)
+    U, h, after = n.params["U"], n.carry["h"], []
+    for x in n.xs["x"]:
+        h = np.tanh(h @ U.T + x)
+        after.append(h)
+    low, high = 0.1 * n.xs["low"], 0.1 * n.xs["high"]
+    for crossed in (low > 0, high < 0, low > high):
+        assert crossed.any()
+    d_h, d_xs = n.d_carry["h"], []
+    for t in reversed(range(STEPS)):
+        d_xs.append((d_h + n.d_ys["h'"][t]) * (1 - after[t] ** 2))
+        d_h = np.clip(d_xs[-1] @ U, np.minimum(low[t], 0), np.maximum(high[t], 0))
+    found = by_program(Program(cell, "float64"), n)
+    np.testing.assert_allclose(found.d_xs["x"], d_xs[::-1], rtol=1e-12)
+    np.testing.assert_allclose(found.d_carry["h"], d_h, rtol=1e-12)
+    assert_within(found, by_oracle(cell, n), BOUND)
+    n = replace(n, d_ys={"h'": 0 * n.d_ys["h'"]}, d_carry={"h": 0 * n.d_carry["h"]})
+    assert not any(d.any() for d in by_program(Program(cell, "float64"), n).d_xs.values())
 
 
 def test_cutting_a_sequence_into_calls_clips_the_same() -> None:
