@@ -6,7 +6,6 @@ sample. What `--save FILE` left, every 100 updates, `--resume FILE` goes on from
 numbers.
 """
 
-import argparse
 import math
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -14,6 +13,7 @@ from pydoc_data.topics import topics
 import numpy as np
 
 import rnnc
+from command_line import Parser, writable
 
 try:
     from matplotlib.figure import Figure
@@ -21,12 +21,14 @@ try:
 except ImportError:
     raise SystemExit("this takes matplotlib and tqdm: pip install 'rnnc[examples]'") from None
 
-parser = argparse.ArgumentParser(description=__doc__)
-for name, default in {"updates": 1200, "hidden": 128, "rows": 32, "chunk": 64}.items():
-    parser.add_argument(f"--{name}", type=int, default=default)
-parser.add_argument("--plot", type=Path, default=Path("char_lm.png"))
-parser.add_argument("--save", type=Path, metavar="FILE")
-parser.add_argument("--resume", type=Path, metavar="FILE")
+parser = Parser(__doc__)
+parser.add("--updates", 1200, "of the parameters, those of a resumed net included")
+parser.add("--hidden", 128, "units of a new net")
+parser.add("--rows", 32, "of text, read side by side")
+parser.add("--chunk", 64, "characters of a row to an update")
+parser.add_plot("char_lm.png")
+parser.add_argument("--save", type=writable, metavar="FILE", help="where the net goes")
+parser.add_argument("--resume", type=Path, metavar="FILE", help="what --save left")
 options = parser.parse_args()
 
 text = "".join(topics[name] for name in sorted(topics))
@@ -35,13 +37,16 @@ tokens = np.array([alphabet.index(sign) for sign in text])
 training, held_out = np.split(tokens, [len(tokens) * 9 // 10])
 streams = rnnc.Streams(training, rows=options.rows, steps=options.chunk)
 optimiser, losses = rnnc.Adam(4e-3), list[float]()
-if options.resume:
-    net, beside = rnnc.load_net(options.resume, with_extra=True)
-    optimiser.state, losses = beside["adam"], beside["losses"].tolist()
-    streams.position = beside["position"]
-else:
-    cells = rnnc.load(Path(__file__).with_name("char_lm.rnn"))
-    net = rnnc.Recur(cells.CharLM(len(alphabet), options.hidden), seed=0)
+try:
+    if options.resume:
+        net, beside = rnnc.load_net(options.resume, with_extra=True)
+        optimiser.state, losses = beside["adam"], beside["losses"].tolist()
+        streams.position = beside["position"]
+    else:
+        cells = rnnc.load(Path(__file__).with_name("char_lm.rnn"))
+        net = rnnc.Recur(cells.CharLM(len(alphabet), options.hidden), seed=0)
+except (rnnc.Error, KeyError, TypeError) as error:
+    parser.error(str(error).splitlines()[0])
 
 
 def bits_per_character() -> float:

@@ -7,10 +7,10 @@ equal parameters: those of one process that reads the whole batch. The task is t
 marked numbers of a sequence. Without torchrun it trains in one process.
 """
 
-import argparse
 import os
 
 import rnnc
+from command_line import Parser
 
 try:
     import torch
@@ -20,12 +20,13 @@ except ImportError:
     raise SystemExit("this takes PyTorch: pip install 'rnnc[torch]'") from None
 import rnnc.torch
 
-parser = argparse.ArgumentParser(description=__doc__)
-for name, default in {"updates": 300, "hidden": 32, "batch": 64, "steps": 20}.items():
-    parser.add_argument(f"--{name}", type=int, default=default)
-options = parser.parse_args()
-
 ranks, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+parser = Parser(__doc__)
+parser.add("--updates", 300, "of the parameters")
+parser.add("--hidden", 32, "units")
+parser.add("--batch", 64, "sequences to an update, of all processes together", least=ranks)
+parser.add("--steps", 20, "of a sequence", least=2)
+options = parser.parse_args()
 if ranks > 1:
     dist.init_process_group("gloo")
 torch.set_num_threads(1)

@@ -5,11 +5,11 @@ says which digit it was. Both nets have the same optimiser, clipping and number 
 accuracy on digits that were held out, and time; leaves the learning curves as PNG.
 """
 
-import argparse
 import time
 from pathlib import Path
 
 import rnnc
+from command_line import Parser
 
 try:
     import torch
@@ -20,10 +20,11 @@ except ImportError:
     raise SystemExit("this takes more: pip install 'rnnc[torch,examples]' scikit-learn") from None
 import rnnc.torch
 
-parser = argparse.ArgumentParser(description=__doc__)
-for name, default in {"epochs": 30, "hidden": 48, "batch": 64}.items():
-    parser.add_argument(f"--{name}", type=int, default=default)
-parser.add_argument("--plot", type=Path, default=Path("digits.png"))
+parser = Parser(__doc__)
+parser.add("--epochs", 30, "passes over all digits")
+parser.add("--hidden", 48, "units")
+parser.add("--batch", 64, "digits to an update")
+parser.add_plot("digits.png")
 options = parser.parse_args()
 
 digits = load_digits()

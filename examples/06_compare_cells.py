@@ -6,15 +6,14 @@ arXiv:1511.06464): some signs, then blanks, then the signs are to be said again;
 log(8) nats each. `--cells` takes any of `rnnc cells` with the sizes (inputs, hidden).
 """
 
-import argparse
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import rnnc
+from command_line import Parser
 
 try:
     from matplotlib.figure import Figure
@@ -25,12 +24,16 @@ except ImportError:
 CELLS = ["RNN", "LSTM", "GRU", "IndRNN", "LEM", "MinGRU"]
 SIGNS, SHOWN = 8, 5  # how many there are, and how many of them a sequence begins with
 BLANK, GO = SIGNS, SIGNS + 1
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--cells", nargs="+", default=CELLS, metavar="CELL")
-for name, default in {"steps": 600, "length": 20, "hidden": 32, "batch": 32, "seed": 0}.items():
-    parser.add_argument(f"--{name}", type=int, default=default)
-parser.add_argument("--rate", type=float, default=1e-2)
-parser.add_argument("--plot", type=Path, default=Path("compare_cells.png"))
+parser = Parser(__doc__)
+parser.add_argument("--cells", nargs="+", default=CELLS, metavar="CELL",
+                    help=f"by their names (default: {' '.join(CELLS)})")  # fmt: skip
+parser.add("--steps", 600, "updates of the parameters")
+parser.add("--length", 20, "steps of a sequence, and blanks of one that is copied", least=2)
+parser.add("--hidden", 32, "units of each cell")
+parser.add("--batch", 32, "sequences to an update")
+parser.add("--seed", 0, "of parameters and data", least=0)
+parser.add("--rate", 1e-2, "of Adam")
+parser.add_plot("compare_cells.png")
 options = parser.parse_args()
 
 
@@ -58,15 +61,29 @@ TASKS = {  # inputs, outputs, what the loss is, and what is reached without any 
     "adding problem": (adding, 2, 1, "squared error", 1 / 6),
     "copy memory": (copying, GO + 1, BLANK + 1, "nats a step", SHOWN * math.log(SIGNS) / length),
 }
+
+
+def net_of(name: str, inputs: int, outputs: int) -> rnnc.Recur:
+    """A net of a cell, if it takes a vector and returns one."""
+    try:
+        cell = rnnc.cells[name](inputs, options.hidden)
+        net = rnnc.Chain(cell, rnnc.cells.Dense(options.hidden, outputs), seed=options.seed)
+        net(np.zeros(inputs, "float32"))
+    except rnnc.Error as error:
+        parser.error(f"--cells {name}: {str(error).splitlines()[0]}")
+    return net
+
+
+for each in TASKS.values():
+    for name in options.cells:
+        net_of(name, *each[1:3])  # what does not fit is said before anything is trained
 figure = Figure(figsize=(11, 4.2), layout="constrained")
 for (task, (batch, inputs, outputs, unit, baseline)), axes in zip(
     TASKS.items(), figure.subplots(1, 2), strict=True
 ):
     print(f"{task}, {options.length} steps: {unit}; {baseline:.4f} without memory")
     for name in options.cells:
-        cell = rnnc.cells[name](inputs, options.hidden)
-        net = rnnc.Chain(cell, rnnc.cells.Dense(options.hidden, outputs), seed=options.seed)
-        draw = np.random.default_rng(options.seed)
+        net, draw = net_of(name, inputs, outputs), np.random.default_rng(options.seed)
         optimiser, losses, begun = rnnc.Adam(options.rate), list[float](), time.perf_counter()
         for _ in tqdm(range(options.steps), name, leave=False, disable=None):
             net.reset()

@@ -8,11 +8,12 @@ import runpy
 import sys
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = sorted(path.name for path in EXAMPLES.glob("*.py"))
+NAMES = sorted(path.name for path in EXAMPLES.glob("[0-9]*.py"))
 
 # Settings that keep a run short; an example that has none is short by itself.
 SETTINGS = {
@@ -46,6 +47,7 @@ class Runs:
         with pytest.MonkeyPatch.context() as patch, chdir(self.folder):
             patch.setenv("MPLBACKEND", "agg")
             patch.setattr(sys, "argv", [name, *settings.split()])
+            patch.syspath_prepend(EXAMPLES)  # as Python itself does
             runpy.run_path(str(EXAMPLES / name), run_name="__main__")
 
 
@@ -59,6 +61,70 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 ])  # fmt: skip
 def test_runs(name: str, runs: Runs) -> None:
     assert runs.printed(name)
+
+
+WRONG = {
+    "an unknown cell": ("06_compare_cells.py", "--cells GRU LSTN", "did you mean LSTM?"),
+    "a cell of other inputs": ("06_compare_cells.py", "--cells Embedding", "token holds float32"),
+    "a cell of other sizes": ("06_compare_cells.py", "--cells SLSTM", "needs a value for 'heads'"),
+    "too large a cell": ("06_compare_cells.py", "--hidden 999999999", "'U' has"),
+    "no steps": ("06_compare_cells.py", "--steps 0", "--steps: '0' is no integer from 1 on"),
+    "no units": ("06_compare_cells.py", "--hidden -1", "--hidden: '-1' is no integer"),
+    "one step": ("06_compare_cells.py", "--length 1", "'1' is no integer from 2 on"),
+    "no seed": ("06_compare_cells.py", "--seed x", "'x' is no integer from 0 on"),
+    "no rate": ("06_compare_cells.py", "--rate nan", "'nan' is no number above 0"),
+    "nowhere": ("06_compare_cells.py", "--plot nowhere/a.png", "'nowhere/a.png' cannot be written"),
+    "no picture": ("06_compare_cells.py", "--plot a.txt", "'a.txt' ends in none of"),
+    "a folder": ("02_char_lm.py", "--plot .", "'.' is a folder"),
+    "no rows": ("02_char_lm.py", "--rows 0", "--rows: '0' is no integer from 1 on"),
+    "no net": ("02_char_lm.py", "--resume none.net", "'none.net' cannot be read"),
+    "nowhere to save": ("02_char_lm.py", "--save no/a.net", "'no/a.net' cannot be written"),
+    "no batch": ("04_ddp.py", "--batch 0", "--batch: '0' is no integer from 1 on"),
+    "no epochs": ("05_torch_training.py", "--epochs 0", "'0' is no integer from 1 on"),
+}
+
+
+def on_their_needs(names: dict[str, str]) -> list[Any]:
+    return [
+        pytest.param(*each, marks=[pytest.mark.torch] * (each[-1] in ON_TORCH))
+        for each in names.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "name"), on_their_needs({what: name for what, (name, *_) in WRONG.items()})
+)
+def test_what_cannot_run_is_said_in_one_line_before_anything_is_done(
+    what: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, settings, words = WRONG[what]
+    with pytest.raises(SystemExit) as caught:
+        Runs(tmp_path).run(name, settings)
+    said = capsys.readouterr()
+    assert caught.value.code == 2 and not said.out
+    assert said.err.startswith(f"{name}: error: ") and words in said.err
+    assert said.err.count("\n") == 1
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("flag", "name"),
+    on_their_needs({
+        "--length N": "06_compare_cells.py", "--chunk N": "02_char_lm.py",
+        "--batch N": "04_ddp.py", "--epochs N": "05_torch_training.py",
+    }),
+)  # fmt: skip
+def test_the_help_says_every_default(
+    flag: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        Runs(tmp_path).run(name, "--help")
+    assert not caught.value.code
+    _, _, options = capsys.readouterr().out.partition("options:")
+    assert flag in options
+    entries = " ".join(options.split()).split(" --")[2:]  # the first is that of --help itself
+    silent = [each for each in entries if "(default: " not in each]
+    assert {each.split()[0] for each in silent} <= {"save", "resume"}
 
 
 def test_the_flux_guide_counts_110_steps_and_10_after_truncate(runs: Runs) -> None:
