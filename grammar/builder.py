@@ -145,7 +145,7 @@ class Builder:
         return syntax.Output(variable, shape, kind and kind.text, span=_span(pieces))
 
     def shape(self, pieces: list[Any]) -> syntax.Shape:
-        return syntax.Shape(_trees(pieces), span=_span(pieces))
+        return syntax.Shape(_trees(self._strings(pieces)), span=_span(pieces))
 
     def links(self, pieces: list[Any]) -> tuple[syntax.Link, ...]:
         return _trees(pieces)
@@ -236,7 +236,7 @@ class Builder:
         return syntax.Call(_name(pieces[0]), arguments, span=_span(pieces))
 
     def keyword(self, pieces: list[Any]) -> syntax.Keyword:
-        name, _, value = self._strings(pieces)
+        name, _, value = pieces[0], *self._strings(pieces[1:])
         return syntax.Keyword(name.text, value, name_span=name.span, span=_span(pieces))
 
     def group(self, pieces: list[Any]) -> syntax.Group:

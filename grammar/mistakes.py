@@ -156,6 +156,34 @@ def _reserved(place: Place) -> Problem | None:
     return _reserved_word(word)
 
 
+def _chain_as_argument(place: Place) -> Problem | None:
+    """`residual(A(n) >> B(n))`, `residual(a: A(n) >> B(n))`."""
+    rest = [word.type for word in place.statement[place.at :]]
+    if rest[:1] not in (["CHAIN"], ["COLON"]) or "CHAIN" not in rest or not _in_call(place):
+        return None
+    return kinds.UnexpectedToken(
+        "a chain within brackets needs a name",
+        place.span,
+        hints=["declare it, 'cell NAME(n) = A(n) >> B(n)', and write 'NAME(n)' here"],
+    )
+
+
+def _path(place: Place) -> Problem | None:
+    """`zoneout(A(n), lstm.h=0.1)`."""
+    at, words = place.at, place.statement
+    if place.word.type != "EQUAL" or not _in_call(place):
+        return None
+    first = at - 1
+    while first >= 2 and words[first].type == "NAME" and words[first - 1].type == "DOT":
+        first -= 2
+    if first == at - 1 or words[first].type != "NAME":
+        return None
+    span = Span(place.span.source, words[first].span.start, words[at - 1].span.stop)
+    return kinds.UnexpectedToken(
+        "a path before '=' stands in quotes", span, hints=[f'write "{span.text}"=...']
+    )
+
+
 def _chained_comparison(place: Place) -> Problem | None:
     if place.word.type != "COMPARE" or "COMPARE" in place.expected or place.ends:
         return None
@@ -426,6 +454,8 @@ EXPLANATIONS: tuple[Callable[[Place], Problem | None], ...] = (
     _conditional,
     _lambda,
     _reserved,
+    _chain_as_argument,
+    _path,
     _chained_comparison,
     _equal_sign,
     _header,

@@ -102,9 +102,9 @@ class Index(Syntax):
 
 @dataclass(frozen=True, slots=True)
 class Shape(Syntax):
-    """`[d1, d2]`: in a declaration, or as an argument."""
+    """`[d1, d2]`: in a declaration, or as an argument, where `["0.U", W]` are paths."""
 
-    dims: tuple[Expression, ...]
+    dims: tuple[Expression | String, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Group(Syntax):
 
 @dataclass(frozen=True, slots=True)
 class Keyword(Syntax):
-    """`axis=0`, `per=sequence`."""
+    """`axis=0`, `per=sequence`; `name` is as it is written, with the quotes of `"0.h"=0.1`."""
 
     name: str
     value: Argument

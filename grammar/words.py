@@ -142,7 +142,7 @@ def _check_name(word: Word, reserved: set[str], collector: Collector) -> Word:
             kinds.ReservedWord(
                 f"'{name}' is a word of the language and cannot be a name",
                 word.span,
-                hints=[f"choose another name, such as {name}_{prime}"],
+                hints=[f"choose another name, such as {name}_"],
             )
         )
     return word if name == written else Word(word.type, name + prime, word.span)
@@ -177,6 +177,8 @@ def _report_number_and_name(number: Word, name: Word, collector: Collector) -> N
         hint = "write the number in decimal"
     else:
         hint = f"for a product write '{number.text} * {name.text}'"
+        if number.text.endswith("."):
+            hint += f', for a path "{span.text}"'
     collector.add(
         kinds.BadName(f"'{span.text}' is neither a number nor a name", span, hints=[hint])
     )

@@ -12,7 +12,7 @@ from ...grammar.limits import DEEPEST_CALL
 from ...grammar.problems import Collector, Problem
 from ...grammar.problems_of_names import RecursiveFunction
 from ...grammar.problems_of_values import UnknownOption, WrongArgumentCount
-from ...grammar.syntax import Call, Keyword
+from ...grammar.syntax import Argument, Call, Keyword, Name
 
 # Calls hold expressions and inline statements, which hold calls: hence whole modules.
 from . import expressions, hints, reductions, statements
@@ -33,14 +33,16 @@ _Bound = Mapping[str, Operand | tuple[Operand, ...]]
 def call(node: Call, scope: Scope) -> Work:
     """The value of a call; BAD if it has a problem, which is recorded."""
     scope.run.step(node.span)
+    callee = scope.find(node.function.id)
     positional: list[Operand] = []
     named: list[tuple[Keyword, Operand]] = []
     for argument in node.arguments:
         if isinstance(argument, Keyword):
-            named.append((argument, (yield expressions.operand(argument.value, scope))))
+            words = _words(callee, argument.name)
+            named.append((argument, (yield _operand(argument.value, scope, words))))
         else:
-            positional.append((yield expressions.operand(argument, scope)))
-    callee = scope.find(node.function.id)
+            words = _words(callee, len(positional))
+            positional.append((yield _operand(argument, scope, words)))
     site = Site(scope.run, node.span, node.function.id, scope.path)
     given = (*positional, *(value for _, value in named))
     spoiled = any(isinstance(value.value, Bad) for value in given)
@@ -66,6 +68,18 @@ def call(node: Call, scope: Scope) -> Work:
     except Problem as problem:
         scope.run.problems.add(problem)
         return BAD
+
+
+def _words(callee: object, key: str | int) -> tuple[str, ...]:
+    """The words that an argument may be, by its name or its place."""
+    known = callee.parameters if isinstance(callee, Function) else ()
+    return next((p.words for at, p in enumerate(known) if key in (at, p.name)), ())
+
+
+def _operand(argument: Argument, scope: Scope, words: tuple[str, ...]) -> Work:
+    if isinstance(argument, Name) and argument.id in words:
+        return Operand(argument.id, argument.span)
+    return (yield expressions.operand(argument, scope))
 
 
 def parameters_of(callee: Function | FunctionDefinition) -> Sequence[Parameter]:

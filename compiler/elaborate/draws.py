@@ -131,5 +131,5 @@ def _is_per_sequence(site: Site, per: Operand) -> bool:
         f"'{site.name}' draws anew in every step, or once for a sequence",
         per.span,
         f"this is {describe(per.value)}",
-        hints=["write 'per=sequence', or leave it out"],
+        hints=["write 'per=step' or 'per=sequence'"],
     )

@@ -41,6 +41,7 @@ class Parameter:
     name: str
     default: Known | Function | str | None = None  # a word stands for itself
     many: bool = False  # takes every positional argument that is left
+    words: tuple[str, ...] = ()  # what stands for itself here, whatever else has that name
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +92,22 @@ def _declare(
     documentation: str,
     build: Callable[..., Value] | None = None,
     over: Over = "elements",
-    **defaults: Known | Function | str,
+    **defaults: Known | Function | tuple[str, ...],
 ) -> None:
-    """Add a function. `arguments` is "x axis": `parts*` takes many, `defaults` makes optional."""
-    parameters = tuple(
-        Parameter(word.rstrip("*"), defaults.get(word), word.endswith("*"))
-        for word in arguments.split()
-    )
+    """Add a function.
+
+    Args:
+        arguments: "x axis"; `parts*` takes many.
+        defaults: what makes them optional; of some words the first.
+    """
+    parameters = []
+    for word in arguments.split():
+        default = defaults.get(word)
+        words = default if isinstance(default, tuple) else ()
+        first = words[0] if isinstance(default, tuple) else default
+        parameters.append(Parameter(word.rstrip("*"), first, word.endswith("*"), words))
     takes_complex = name in _TAKE_COMPLEX
-    FUNCTIONS[name] = Function(name, parameters, documentation, build, over, takes_complex)
+    FUNCTIONS[name] = Function(name, tuple(parameters), documentation, build, over, takes_complex)
 
 
 def _op(name: str) -> Callable[..., Value]:
@@ -209,7 +217,7 @@ _declare("matrix_exp", "A", "the exponential of a square matrix", matrices.matri
 
 _declare("delay", "x k", "x, k steps ago; 0 where that is before the start", stream.delay)
 _declare("dropout", "x p per", "0 with probability p, else x / (1 - p), in training; x out of it",
-         draws.dropout, per="step")  # fmt: skip
+         draws.dropout, per=("step", "sequence"))  # fmt: skip
 _declare("bernoulli", "p shape", "1 with probability p, else 0, in training; p out of it",
          draws.bernoulli)  # fmt: skip
 _declare("normal", "shape", "of mean 0 and variance 1, in training; 0 out of it", draws.normal)

@@ -28,6 +28,9 @@ def closest(word: str, names: Iterable[str]) -> str | None:
     lower = {name.lower(): name for name in reversed(known)}
     if word.lower() in lower:
         return lower[word.lower()]
+    beneath = [name for name in known if name.rpartition(".")[2] == word]
+    if beneath:
+        return beneath[0]
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.66)
     return found[0] if found else None
 

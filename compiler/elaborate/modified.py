@@ -48,7 +48,8 @@ def arguments_of(link: Link) -> Iterator[tuple[str | int, Argument | Link, Kind 
     modifier, at = MODIFIERS[link.cell.id], 0
     for argument in link.arguments[1:]:
         if isinstance(argument, Keyword):
-            yield argument.name, argument.value, modifier.kind_of(argument.name)
+            name = argument.name.strip('"')
+            yield name, argument.value, modifier.kind_of(name)
         else:
             yield at, argument, modifier.kind_of(at)
             at += 1
@@ -77,10 +78,18 @@ def around(link: Link, inner: Instance, scope: Scope) -> Work:
             {key: value for key, value in values.items() if isinstance(key, str)},
         )
     except ModifierError as error:
-        advice = hints.did_you_mean(error.word, error.known)
+        advice = _meant(error.word, error.known)
         run.problems.add(_problem(str(error), link, error.argument, modifier, advice))
         return BAD
     return ModifiedCell(inner, cell, found.output, link.span)
+
+
+def _meant(word: str, known: Sequence[str]) -> list[str]:
+    """A hint with the closest name, a path as it has to be written."""
+    near = hints.closest(word, known)
+    if near is None or "." not in near:
+        return hints.did_you_mean(word, known)
+    return [f'did you mean "{near}"?']
 
 
 def _problem(
@@ -102,7 +111,9 @@ def _place(link: Link, modifier: Modifier, argument: str | int | None) -> Span:
     """Where an argument stands last; the modifier's name where nobody gave it."""
     parameters, place = [each.name for each in modifier.parameters], link.cell.span
     for at, given in enumerate(link.arguments[1:]):
-        called = (given.name,) if isinstance(given, Keyword) else (at, *parameters[at : at + 1])
+        called: tuple[int | str, ...] = (at, *parameters[at : at + 1])
+        if isinstance(given, Keyword):
+            called = (given.name.strip('"'),)
         if argument in called:
             place = given.span
     return place

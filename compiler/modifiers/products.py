@@ -27,12 +27,9 @@ class Product:
 
 def products_of(cell: Cell) -> list[Product]:
     """The products in the order of their computation."""
-    order = toposort([*(s.new for s in cell.states), *(y.node for y in cell.outputs)])
-    inputs = {x.node for x in cell.inputs}
+    order = _order(cell)
     states = {state.node for state in cell.states if not state.hidden}
-    counts = {state.node for state in cell.states if state.hidden} - _held(cell, order)
-    moving = _following(cell, order, states)
-    varying = _following(cell, order, inputs | states | counts)
+    moving, varying = _following(cell, order, states), _varying(cell, order)
     made_of: dict[Node, str] = {param.node: param.name for param in cell.params}
     found = []
     for node in order:
@@ -44,6 +41,32 @@ def products_of(cell: Cell) -> list[Product]:
             reads_state = node.args[1 - at] in moving
             found.append(Product(node, made_of[node.args[at]], 1 - at, reads_state))
     return found
+
+
+def weights_of(cell: Cell) -> set[str]:
+    """The parameters that matrices or tables are made of: what is only added or scaled is none."""
+    order = _order(cell)
+    varying = _varying(cell, order)
+    made_of: dict[Node, set[str]] = {param.node: {param.name} for param in cell.params}
+    found: set[str] = set()
+    for node in order:
+        params = {name for arg in node.args for name in made_of.get(arg, ())}
+        if node not in varying:
+            made_of.setdefault(node, params)
+        elif not node.op.pointwise:
+            found |= params
+    return found
+
+
+def _order(cell: Cell) -> list[Node]:
+    return toposort([*(s.new for s in cell.states), *(y.node for y in cell.outputs)])
+
+
+def _varying(cell: Cell, order: Sequence[Node]) -> set[Node]:
+    """What differs from step to step, draws aside."""
+    inputs = {x.node for x in cell.inputs}
+    kept = {state.node for state in cell.states} - _held(cell, order)
+    return _following(cell, order, inputs | kept)
 
 
 def _following(cell: Cell, order: Sequence[Node], sources: set[Node]) -> set[Node]:

@@ -129,7 +129,8 @@ class Modifier:
                 given[each.name] = each.default
             if each.kind is PATHS:
                 at_fault = each.name if each.name in named else known.index(each.name)
-                params_at(cell, given[each.name], at_fault)
+                paths = _with_parts(cell, given[each.name])
+                given[each.name] = tuple(p.name for p in params_at(cell, paths, at_fault))
         return {name: given[name] for name in known}
 
     def _by_state(
@@ -143,8 +144,10 @@ class Modifier:
         if not positional and not named:
             raise ModifierError(f"{self.name} needs {kind.noun}, for all states or by their names")
         given: dict[str, Given] = {}
-        for at, value in enumerate(positional):
-            given |= dict.fromkeys(states, self._accepted("the first", kind, value, at))
+        first, named = self._for_all(cell, states, positional, named)
+        for at, value in first.items():
+            label = "the first" if isinstance(at, int) else at
+            given |= dict.fromkeys(states, self._accepted(label, kind, value, at))
         for name, value in named.items():
             meant = [s for s in states if name in (s, unit_of(cell, s))]
             if not meant:
@@ -153,11 +156,37 @@ class Modifier:
             given |= dict.fromkeys(meant, self._accepted(name, kind, value, name))
         return given
 
+    def _for_all(
+        self, cell: Cell, states: Sequence[str], positional: Sequence[Any], named: Mapping[str, Any]
+    ) -> tuple[dict[int | str, Any], dict[str, Any]]:
+        """The value for all states, by where it stands, and those by name.
+
+        A state that is called as the argument is, is what its name stands for.
+        """
+        assert self.each_state is not None
+        first: dict[int | str, Any] = dict(enumerate(positional))
+        own = self.each_state.name
+        if own not in named or any(own in (state, unit_of(cell, state)) for state in states):
+            return first, dict(named)
+        if first:
+            raise ModifierError(f"{own} is given twice", own)
+        return {own: named[own]}, {name: v for name, v in named.items() if name != own}
+
     def _accepted(self, name: str, kind: Kind, value: Any, at: str | int) -> Given:
         found = kind.accept(value)
         if found is None:
             raise ModifierError(f"{name} of {self.name} is {kind.noun}, not {_shown(value)}", at)
         return found
+
+
+def _with_parts(cell: Cell, paths: Sequence[str]) -> list[str]:
+    """The paths, of a complex parameter those of its parts."""
+    names = [param.name for param in cell.params if param.trained]
+    found = []
+    for path in paths:
+        parts = [name for name in names if path not in names and unit_of(cell, name) == path]
+        found += parts or [path]
+    return found
 
 
 def params_at(

@@ -13,6 +13,7 @@ from ..ir import Cell, Init, Node, Param, apply
 from ..matrices import exponential, identity
 from ..shapes import size
 from .kinds import COUNT, PATHS, one_of
+from .products import weights_of
 from .record import Modifier, ModifierError, Parameter, params_at
 from .rewriting import Names, along_last, rebuilt, remade, started
 
@@ -25,11 +26,15 @@ Made = tuple[Node, tuple[Param, ...]]
 
 def on_weights(cell: Cell, paths: tuple[str, ...], make: Callable[[Param, Names], Made]) -> Cell:
     """The cell with each of some parameters made of others."""
-    names = Names(cell)
+    names, weights = Names(cell), weights_of(cell)
     made: dict[Param, Made] = {}
     for param in params_at(cell, paths):
         if param.node.type.rank < 2:
             raise ModifierError(f"{param.name} is no matrix: it is {param.node.type}", "on")
+        if param.name not in weights:
+            raise ModifierError(
+                f"{param.name} is no weight matrix: it is only added, or scales elements", "on"
+            )
         names.taken.discard(param.name)
         made[param] = make(param, names)
         names.taken.add(param.name)

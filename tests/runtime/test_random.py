@@ -341,6 +341,19 @@ def test_a_mask_of_a_sequence_is_no_recurrence() -> None:
         assert program.in_mode(training=training).recurrence.kind == "LIN-DIAG"
 
 
+@pytest.mark.parametrize("word", ["step", "sequence"])
+@pytest.mark.parametrize("how", ["per={}", "{}"])
+def test_how_long_a_mask_lasts_is_said_by_a_word_whatever_else_has_its_name(
+    word: str, how: str
+) -> None:
+    plain = "cell C(n): ((), x[n]) -> ((), y) {{\ny = dropout(2 * x, 0.1, {})\n}}"
+    local = "cell C(n): ((), x[n]) -> ((), y) {{\n{1} = 2 * x\ny = dropout({1}, 0.1, {0})\n}}"
+    found = [
+        rnnc.loads(text.format(how.format(word), word)).C(3).cell.states for text in (plain, local)
+    ]
+    assert [len(states) for states in found] == [word == "sequence"] * 2
+
+
 @pytest.mark.parametrize(
     ("call", "code"),
     [

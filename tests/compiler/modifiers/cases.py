@@ -13,6 +13,7 @@ from rnnc.compiler import library
 from rnnc.compiler.ir import Cell
 from rnnc.compiler.mode import in_mode
 from rnnc.compiler.modifiers import modified
+from rnnc.compiler.same import same
 from rnnc.runtime.cell import BoundCell
 from tests.compiler.hand_built import Numbers
 from tests.compiler.run_scans import Outcome
@@ -96,6 +97,16 @@ CASES = {
     ),
     "drop_connect": Case("drop_connect", "Pair", "on=[U, b], p=0.3", (["U", "b"], 0.3)),
 }
+
+
+def is_the_same(a: Cell, b: Cell) -> bool:
+    """Up to their names, and where hidden states stand among the others."""
+
+    def plain(cell: Cell) -> Cell:
+        states = tuple(sorted(cell.states, key=lambda state: state.name))
+        return replace(cell, name="", settings={}, states=states)
+
+    return same(plain(a), plain(b))
 
 
 def modes_of(cell: Cell) -> list[Cell]:

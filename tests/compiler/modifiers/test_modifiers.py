@@ -32,6 +32,7 @@ from tests.compiler.modifiers.cases import (
     PLAIN,
     SIZE,
     Case,
+    is_the_same,
     modes_of,
     numbers_like,
     outcome_like,
@@ -115,16 +116,6 @@ def test_the_cell_that_it_changes_stays_as_it_was(name: str) -> None:
 def written(case: Case, text: str) -> Cell:
     source = (HERE / "plain.rnn").read_text(encoding="utf-8")
     return library.loads(f"{source}\n{text}").Written(SIZE)
-
-
-def is_the_same(a: Cell, b: Cell) -> bool:
-    """Up to their names, and where hidden states stand among the others."""
-
-    def plain(cell: Cell) -> Cell:
-        states = tuple(sorted(cell.states, key=lambda state: state.name))
-        return replace(cell, name="", settings={}, states=states)
-
-    return same(plain(a), plain(b))
 
 
 @each_case
@@ -290,8 +281,11 @@ WRONG: dict[str, tuple[str, str, tuple[Any, ...], dict[str, Any], str]] = {
     "on twice": ("Pair", "skew", ("U",), {"on": "U"}, "on is given twice"),
     "no list of paths": ("Pair", "skew", (3,), {}, "the path of a parameter"),
     "an unknown argument": ("Pair", "skew", ("U",), {"of": 1}, "skew takes no 'of'"),
+    "a bias": ("GRU", "weight_norm", ("b",), {}, "b is no weight matrix: it is only added, or"),
+    "a bias that is square": ("LSTM", "skew", ("b",), {}, "b is no weight matrix"),
+    "for all twice": ("Pair", "zoneout", (0.1,), {"p": 0.2}, "p is given twice"),
     "a vector": ("Pair", "weight_norm", ("b",), {}, "b is no matrix"),
-    "zeros": ("LSTM", "weight_norm", ("b",), {}, "b starts as zeros, which have no direction"),
+    "zeros": ("Zeros", "weight_norm", ("b",), {}, "b starts as zeros, which have no direction"),
     "no square": ("Wide", "orthogonal", ("W",), {}, "W is real[8,n]"),
     "many matrices": ("Many", "orthogonal", ("W",), {}, "at most 64 matrices, not 65"),
     "too high a rank": ("Pair", "low_rank", ("U", 9), {}, "no rank is more than 4"),
@@ -313,6 +307,7 @@ def test_what_does_not_fit_is_said(what: str) -> None:
     of, name, positional, named, message = WRONG[what]
     wide = library.loads("""
         cell Wide(n): ((), x[n]) -> ((), y) { param W[8, n]; y = W @ x }
+        cell Zeros(n): ((), x[n]) -> ((), y) { param b[n, n] = zeros; y = b @ x }
         cell Many(n): ((), x[n]) -> ((), y) { param W[65, n, n]; y = W @ x }
     """)
     cells = next(cells for cells in (PLAIN, wide, library.std()) if of in cells)
