@@ -5,6 +5,8 @@ In: operands. Out: Python values. What is none of the needed sort is a problem a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...grammar.limits import LARGEST_SIZE
 from ...grammar.problems import Problem
 from ...grammar.problems_of_values import BadArgument, BadAxis, BadSize, NotConstant
@@ -15,13 +17,14 @@ from .tensors import Site
 from .values import Operand, Sizes, Value, describe
 
 
-def known_only_later(what: str, span: Span, value: Value) -> Problem:
+def known_only_later(what: str, span: Span, value: Value, hints: Sequence[str] = ()) -> Problem:
     """The problem with a value of run time where one of compile time is needed."""
     return NotConstant(
         f"{what} must be known while compiling",
         span,
         f"this is {describe(value)}",
         notes=["sizes, options, numbers and loop variables are known while compiling"],
+        hints=hints,
     )
 
 

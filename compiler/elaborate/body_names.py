@@ -41,7 +41,7 @@ from .functions import FUNCTIONS
 from .hints import did_you_mean
 from .modules import CellDefinition, Module
 from .parameters import INITIALISERS
-from .read_names import ReadNames, bound_by
+from .read_names import CONDITION, ReadNames, bound_by
 from .scope import CONSTANTS
 from .stream import WORDS
 from .tuples import DISCARDED
@@ -122,7 +122,7 @@ class BodyNames:
                 self._check_block(body)
                 self.environment.frames.pop()
             case If(condition=condition, body=body, orelse=orelse):
-                self.reads.check([condition], "the condition of an 'if'")
+                self.reads.check([condition], CONDITION)
                 mark = self.environment.mark()
                 self._check_block(body)
                 first = self.environment.take_back(mark)

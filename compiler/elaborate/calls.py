@@ -157,7 +157,7 @@ def _built_in(function: Function, site: Site, bound: _Bound, scope: Scope) -> Wo
     ordered = [bound[parameter.name] for parameter in function.parameters]
     try:
         if not function.takes_complex:
-            _check_real(function.name, ordered)
+            _check_real(function, ordered)
         if function.build is not None:
             return function.build(site, *ordered)
         definition = prelude()[function.name]
@@ -181,11 +181,11 @@ def _built_in(function: Function, site: Site, bound: _Bound, scope: Scope) -> Wo
         return BAD
 
 
-def _check_real(name: str, given: Sequence[Operand | tuple[Operand, ...]]) -> None:
-    for each in given:
+def _check_real(function: Function, given: Sequence[Operand | tuple[Operand, ...]]) -> None:
+    for parameter, each in zip(function.parameters, given, strict=True):
         for operand in each if isinstance(each, tuple) else (each,):
             if isinstance(operand.value, Complex):
-                raise needs_real(name, operand)
+                raise needs_real(function.name, operand, parameter.for_complex)
 
 
 def inline(definition: FunctionDefinition, site: Site, bound: _Bound, scope: Scope) -> Work:

@@ -7,7 +7,7 @@ loop; all other nesting is work for `work.finish`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ...grammar.problems import Problem
 from ...grammar.problems_of_names import UnknownName
@@ -240,10 +240,11 @@ def shape(node: Shape, scope: Scope) -> Work:
     return Sizes(sizes) if len(sizes) == len(dims) else BAD
 
 
-def known(expression: Argument, scope: Scope, what: str) -> Work:
+def known(expression: Argument, scope: Scope, what: str, advice: Sequence[str] = ()) -> Work:
     """The number or truth value of `expression`; BAD if it is not known while compiling."""
     value = yield evaluate(expression, scope)
     if is_known(value) or isinstance(value, Bad):
         return value
-    scope.run.problems.add(arguments.known_only_later(what, expression.span, value))
+    problem = arguments.known_only_later(what, expression.span, value, advice)
+    scope.run.problems.add(problem)
     return BAD

@@ -7,8 +7,9 @@ and `reductions.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from ..ops import OPS
@@ -42,6 +43,7 @@ class Parameter:
     default: Known | Function | str | None = None  # a word stands for itself
     many: bool = False  # takes every positional argument that is left
     words: tuple[str, ...] = ()  # what stands for itself here, whatever else has that name
+    for_complex: str = ""  # what to write for a complex operand, where a part of it will not do
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +94,14 @@ def _declare(
     documentation: str,
     build: Callable[..., Value] | None = None,
     over: Over = "elements",
+    for_complex: Mapping[str, str] = MappingProxyType({}),
     **defaults: Known | Function | tuple[str, ...],
 ) -> None:
     """Add a function.
 
     Args:
         arguments: "x axis"; `parts*` takes many.
+        for_complex: by argument, what to write where it is complex.
         defaults: what makes them optional; of some words the first.
     """
     parameters = []
@@ -105,7 +109,8 @@ def _declare(
         default = defaults.get(word)
         words = default if isinstance(default, tuple) else ()
         first = words[0] if isinstance(default, tuple) else default
-        parameters.append(Parameter(word.rstrip("*"), first, word.endswith("*"), words))
+        more = for_complex.get(word, "")
+        parameters.append(Parameter(word.rstrip("*"), first, word.endswith("*"), words, more))
     takes_complex = name in _TAKE_COMPLEX
     FUNCTIONS[name] = Function(name, tuple(parameters), documentation, build, over, takes_complex)
 
@@ -143,8 +148,13 @@ for _name, _doc in (
     _declare(_name, "x", _doc, gradients.no_function)
 _declare("step", "x surrogate", "1 where x is above 0, else 0; its slope is that of the surrogate",
          gradients.step, surrogate=FUNCTIONS["fast_sigmoid"])  # fmt: skip
-_declare("grad", "expression name", "gradient of a single number with respect to a name",
-         inner_gradient.grad)  # fmt: skip
+_declare(
+    "grad", "expression name", "gradient of a single number with respect to a name",
+    inner_gradient.grad, for_complex={
+        "name": "name its parts in equations above, 're = real({0})' and 'im = imag({0})', and "
+        "write 'complex(re, im)' for it: then 'grad' is by each",
+    },
+)  # fmt: skip
 assert FUNCTIONS.keys() >= SLOPES.keys(), "every surrogate is a word of the language"
 
 # -- complex numbers ---------------------------------------------------------------------------

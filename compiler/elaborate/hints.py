@@ -106,6 +106,12 @@ def states_meant_by(word: str) -> list[str]:
     return [] if found is None or found[1] == word else [found[1]]
 
 
+def choosing_later(condition: str) -> str:
+    """A hint for an `if` whose condition differs from step to step."""
+    text = " ".join(condition.split())
+    return f"'if' chooses while compiling: 'where({text}, a, b)' chooses between values"
+
+
 def not_bound_here(name: Name) -> Problem:
     """The problem with a name that is bound somewhere, but not for the sizes at hand."""
     return UnknownName(

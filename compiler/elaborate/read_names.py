@@ -33,13 +33,14 @@ from ...grammar.syntax import (
 from ...grammar.walk import expressions_in, names_in, parts_of, statements_in, walk
 from .environment import Environment
 from .functions import FUNCTIONS
-from .hints import closest, did_you_mean, look_alike, meant_by, states_meant_by
+from .hints import choosing_later, closest, did_you_mean, look_alike, meant_by, states_meant_by
 from .modules import CellDefinition, Module
 from .scope import CONSTANTS
 from .stream import OF_STEP, WORDS
 from .tuples import DISCARDED
 
 FROM_STEP_TO_STEP = "a value goes from step to step as a state: list it in the header"
+CONDITION = "the condition of an 'if'"
 MOST_RELATED = 8  # places of one problem that are shown
 
 
@@ -117,14 +118,18 @@ class ReadNames:
         """Check that a word whose value differs from step to step stands in a step."""
         place = "a function" if self.in_function else self._place
         if place:
-            advice = f"pass it as an argument: 'f(x, {name.id})'"
-            if name.id not in WORDS:
-                advice = "call it in the cell, and pass its value as an argument"
+            advice = []
+            if self.in_function:
+                advice = [f"pass it as an argument: 'f(x, {name.id})'"]
+                if name.id not in WORDS:
+                    advice = ["call it in the cell, and pass its value as an argument"]
+            elif place == CONDITION:
+                advice = [choosing_later("training" if name.id == "training" else "condition")]
             self.problems.add(
                 OutsideStep(
                     f"'{name.id}' is of a step, and {place} is not",
                     name.span,
-                    hints=[advice] if self.in_function else [],
+                    hints=advice,
                 )
             )
 

@@ -26,7 +26,7 @@ from ...grammar.syntax import (
 from ..shapes import Shape
 
 # Sub-cells have bodies, and bodies make sub-cells: hence whole modules.
-from . import arguments, expressions, header, links, parameters, tuples
+from . import arguments, expressions, header, hints, links, parameters, tuples
 from .arrange import part, reshaped
 from .scope import Entry, Scope
 from .tensors import Site, not_a_tensor
@@ -247,7 +247,8 @@ def _spoil_block(body: Sequence[Statement], scope: Scope) -> None:
 
 def _choose(statement: If, scope: Scope) -> Work:
     condition = statement.condition
-    value = yield expressions.known(condition, scope, "the condition of 'if'")
+    advice = [hints.choosing_later(condition.span.text)]
+    value = yield expressions.known(condition, scope, "the condition of 'if'", advice)
     if isinstance(value, bool):
         yield block(statement.body if value else statement.orelse, scope)
         return

@@ -155,14 +155,17 @@ def need_kind(site: Site, operand: Operand, kind: Needed) -> None:
     )
 
 
-def needs_real(name: str, operand: Operand) -> Problem:
+def needs_real(name: str, operand: Operand, advice: str = "") -> Problem:
     """The problem with a complex operand of what is defined for real ones only."""
     text = operand.span.text if operand.span.text.isidentifier() else "z"
     return KindMismatch(
         f"'{name}' needs real numbers",
         operand.span,
         f"this is {describe(operand.value)}",
-        hints=[f"take what is meant of it: 'real({text})', 'imag({text})' or 'abs({text})'"],
+        hints=[
+            advice.format(text)
+            or f"take what is meant of it: 'real({text})', 'imag({text})' or 'abs({text})'"
+        ],
     )
 
 
