@@ -33,7 +33,7 @@ from .record import Modifier, Parameter, params_at, unit_of
 from .rewriting import Names, rebuilt, remade
 
 
-class _Draws:
+class Draws:
     """What a modifier draws for a cell, under names that the cell has not."""
 
     def __init__(self, cell: Cell, modifier: str) -> None:
@@ -69,23 +69,26 @@ class _Draws:
 
     def dropped(self, path: str, node: Node, rate: float, *, per_sequence: bool) -> Node:
         """The node with elements dropped."""
-        shape = tuple(node.type.shape)
-        drawn = self.uniform(path, shape, per_sequence=per_sequence)
-        return dropped(apply, node, rate, drawn, self.trains(path, shape))
+        drawn = self.uniform(path, tuple(node.type.shape), per_sequence=per_sequence)
+        return self.dropped_by(path, node, rate, drawn)
+
+    def dropped_by(self, path: str, node: Node, rate: float, drawn: Node) -> Node:
+        """The node with those elements dropped whose number is small."""
+        return dropped(apply, node, rate, drawn, self.trains(path, tuple(node.type.shape)))
 
     def beneath(self, cell: Cell) -> Cell:
         """The cell with what was drawn for it."""
         return replace(cell, beside=tuple(self.beside), states=(*cell.states, *self.held))
 
 
-def _path(name: str) -> str:
+def path_of(name: str) -> str:
     """`0.` of `0.h`: what stands before the names of the same cell."""
     return name[: name.rfind(".") + 1]
 
 
 def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
     """Units of states keep their old values. Other states read the new ones; outputs do not."""
-    draws, drawn = _Draws(cell, "zoneout"), {}
+    draws, drawn = Draws(cell, "zoneout"), {}
     becomes: dict[Node, Node] = {}  # a new value -> what the next step reads in its place
     states = []
     for state in cell.states:
@@ -94,11 +97,11 @@ def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
             shape, rate = tuple(state.node.type.shape), rates[state.name]
             unit = unit_of(cell, state.name)
             if (unit, shape) not in drawn:
-                drawn[unit, shape] = draws.uniform(_path(unit), shape)
+                drawn[unit, shape] = draws.uniform(path_of(unit), shape)
             stays = apply("le", drawn[unit, shape], const(rate, shape))
             picked = apply("where", stays, state.node, new)
             mean = state.node * rate + new * (1 - rate)
-            new = apply("where", draws.trains(_path(unit), shape), picked, mean)
+            new = apply("where", draws.trains(path_of(unit), shape), picked, mean)
             new = label(new, state.new.label or f"{state.name}'")
         if not state.hidden:
             becomes.setdefault(state.new, new)
@@ -116,7 +119,7 @@ def recurrent_dropout(cell: Cell, given: Mapping[str, Any]) -> Cell:
     products = {
         each.node: each for each in some_products(cell, "recurrent_dropout", of_states=True)
     }
-    draws = _Draws(cell, "recurrent_dropout")
+    draws = Draws(cell, "recurrent_dropout")
     masked: dict[Node, Node] = {}
 
     def change(old: Node, new: Node) -> Node:
@@ -124,7 +127,7 @@ def recurrent_dropout(cell: Cell, given: Mapping[str, Any]) -> Cell:
             return new
         args, at = list(new.args), products[old].at
         if args[at] not in masked:
-            path, held = _path(products[old].weight), given["per"] == "sequence"
+            path, held = path_of(products[old].weight), given["per"] == "sequence"
             masked[args[at]] = draws.dropped(path, args[at], given["p"], per_sequence=held)
         args[at] = masked[args[at]]
         return rebuild(new, tuple(args))
@@ -134,9 +137,9 @@ def recurrent_dropout(cell: Cell, given: Mapping[str, Any]) -> Cell:
 
 def drop_connect(cell: Cell, given: Mapping[str, Any]) -> Cell:
     """U -> dropout(U, p, per=sequence). What states and parameters start with reads U itself."""
-    draws = _Draws(cell, "drop_connect")
+    draws = Draws(cell, "drop_connect")
     masked = {
-        param.node: draws.dropped(_path(param.name), param.node, given["p"], per_sequence=True)
+        param.node: draws.dropped(path_of(param.name), param.node, given["p"], per_sequence=True)
         for param in params_at(cell, given["on"])
     }
     changed = remade(cell, rebuilt(cell, masked))
@@ -160,7 +163,7 @@ MODIFIERS = (
         "recurrent_dropout",
         "in every product of a weight matrix with a state, U @ h, elements of h are dropped: "
         "drawn at each step, or once for a sequence",
-        "Gal & Ghahramani 2016, arXiv:1512.05287; Semeniuta et al. 2016, arXiv:1603.05118",
+        "Gal & Ghahramani 2016, arXiv:1512.05287",
         recurrent_dropout,
         (Parameter("p", PROBABILITY), Parameter("per", one_of("step", "sequence"), "step")),
     ),

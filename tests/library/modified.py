@@ -31,6 +31,7 @@ FLOAT64 = Bound(1e-11, 1e-10)  # sums of what cancels
 
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "recurrent_dropout": {"p": 0.3, "per": "sequence"},
+    "update_dropout": {"p": 0.3, "per": "sequence"},
     "drop_connect": {"p": 0.3},
     "low_rank": {"rank": 1},
     "block_diagonal": {"blocks": 2},

@@ -123,6 +123,7 @@ LINK_BY_LINK = {
     "zoneout": (0.3,),
     "clip_state": (0.3,),
     "recurrent_dropout": (0.3, "sequence"),
+    "update_dropout": (0.3, "sequence"),
     "drop_connect": (["0.U", "1.U"], 0.3),
     "weight_norm": (["0.U", "1.U"],),
     "layer_norm": (),

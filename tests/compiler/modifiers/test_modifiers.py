@@ -294,6 +294,7 @@ WRONG: dict[str, tuple[str, str, tuple[Any, ...], dict[str, Any], str]] = {
     "no probability": ("Pair", "recurrent_dropout", (), {}, "needs p, a number from 0 to 1"),
     "another time": ("Pair", "recurrent_dropout", (0.1, "row"), {}, "step or sequence, not 'row'"),
     "no product with a state": ("Dense", "recurrent_dropout", (0.1,), {}, "with a state, such as"),
+    "no sum with a state": ("RNN", "update_dropout", (0.1,), {}, "a sum with the old one, such as"),
     "uneven blocks": ("Pair", "block_diagonal", ("U", 3), {}, "that is not 3 blocks"),
     "another way": ("Pair", "orthogonal", ("U", "qr"), {}, "is exp or cayley, not 'qr'"),
     "no product": ("Diagonal", "layer_norm", (), {}, "looks for products of a weight matrix"),

@@ -1,0 +1,117 @@
+"""A modifier of what is added to a state: the candidate of a gated unit is dropped, in training.
+
+In: a cell. Out: a cell in which each state's new value that is a sum with the old one has elements
+of the other terms dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..ir import Cell, Node, rebuild
+from .kinds import PROBABILITY, one_of
+from .random import Draws, path_of
+from .record import Modifier, ModifierError, Parameter, unit_of
+from .rewriting import rebuilt, remade
+
+_SUMS = frozenset({"add", "sub"})
+_PRODUCTS = frozenset({"mul", "einsum"})
+_THROUGH = frozenset({"neg", "slice", "reshape", "broadcast", "transpose", "flip"})
+MOST_TERMS = 64  # of one sum: a sum that is added to itself has twice as many each time
+
+
+def update_dropout(cell: Cell, given: Mapping[str, Any]) -> Cell:
+    """f * c + i * g -> f * c + dropout(i * g, p), for every state with such a sum."""
+    states = [state for state in cell.states if not state.hidden]
+    units: dict[str, set[Node]] = {}
+    for state in states:
+        units.setdefault(unit_of(cell, state.name), set()).add(state.node)
+    news = {_unbounded(state.new) for state in states}
+    sums: dict[Node, tuple[str, dict[Node, bool]]] = {}  # a new value -> its unit, and its terms
+    for state in states:
+        unit, new = unit_of(cell, state.name), _unbounded(state.new)
+        keeps = _terms(new, units[unit], news - {new})
+        if set(keeps.values()) == {True, False}:
+            sums.setdefault(new, (unit, keeps))
+    if not sums:
+        raise ModifierError(
+            "update_dropout looks for states whose new value is a sum with the old one, such as "
+            f"c' = f * c + i * g, and {cell.name} has none"
+        )
+    draws, drawn, found = Draws(cell, "update_dropout"), dict[Any, Node](), dict[Node, Node]()
+
+    def change(old: Node, new: Node) -> Node:
+        if old in sums:
+            unit, keeps = sums[old]
+            key = unit, tuple(old.type.shape)
+            if key not in drawn:
+                lasts = given["per"] == "sequence"
+                drawn[key] = draws.uniform(path_of(unit), key[1], per_sequence=lasts)
+            new = dropped_in(old, keeps, path_of(unit), drawn[key])
+        found[old] = new
+        return new
+
+    def dropped_in(node: Node, keeps: Mapping[Node, bool], path: str, numbers: Node) -> Node:
+        """The sum with its updates dropped."""
+        if node not in keeps:
+            return rebuild(node, tuple(dropped_in(a, keeps, path, numbers) for a in node.args))
+        new = found[node]
+        return new if keeps[node] else draws.dropped_by(path, new, given["p"], numbers)
+
+    return draws.beneath(remade(cell, rebuilt(cell, {}, change)))
+
+
+def _unbounded(new: Node) -> Node:
+    """What a new value is before it is kept within numbers."""
+    while new.op.name in ("maximum", "minimum") and new.args[1].op.name == "const":
+        new = new.args[0]
+    return new
+
+
+def _terms(new: Node, unit: set[Node], others: set[Node]) -> dict[Node, bool]:
+    """What a new value adds: whether each term is the old value, scaled or mixed.
+
+    Args:
+        others: what is one term, whatever it is made of: the new values of other states.
+    """
+    todo, found, known = [new], dict[Node, bool](), dict[Node, bool]()
+    while todo and len(found) < MOST_TERMS:
+        at = todo.pop()
+        if at.op.name in _SUMS and at not in others:
+            todo += reversed(at.args)
+        else:
+            found[at] = _keeps(at, unit, known)
+    return {} if todo else found
+
+
+def _keeps(term: Node, unit: set[Node], known: dict[Node, bool]) -> bool:
+    todo = [term]
+    while todo:
+        at = todo[-1]
+        parts = _parts(at)
+        missing = [part for part in parts if part not in known]
+        todo += missing
+        if not missing:
+            of = all if at.op.name in _SUMS else any
+            known[todo.pop()] = at in unit or of(known[part] for part in parts)
+    return known[term]
+
+
+def _parts(node: Node) -> tuple[Node, ...]:
+    """The operands that a node scales or mixes."""
+    if node.op.name == "div" or node.op.value_of == 0:
+        return node.args[:1]
+    return node.args if node.op.name in _SUMS | _PRODUCTS | _THROUGH else ()
+
+
+MODIFIERS = (
+    Modifier(
+        "update_dropout",
+        "of a new value that is a sum with the old one, c' = f * c + i * g, elements of the other "
+        "terms are dropped: drawn at each step, or once for a sequence",
+        "Semeniuta et al. 2016, arXiv:1603.05118",
+        update_dropout,
+        (Parameter("p", PROBABILITY), Parameter("per", one_of("step", "sequence"), "step")),
+    ),
+)
