@@ -13,7 +13,6 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ..checkpoint.snapshot import joined
 from ..checks import check_names
-from ..draws import draws_of
 from ..errors import SettingError
 from ..fitting import Fit
 from ..inputs import Call as Sizes
@@ -136,9 +135,9 @@ class Layer(torch.nn.Module):
         raise NotImplementedError
 
     @property
-    def _draws(self) -> bool:
-        """Whether anything is drawn in training mode."""
-        return any(draws_of(runner.cell) for runner in self._runners)
+    def _drops(self) -> bool:
+        """Whether anything is dropped between layers in training mode."""
+        return False
 
     @property
     def _fit(self) -> Fit:

@@ -162,8 +162,8 @@ class Stack(Layered):
         return torch.where(valid.reshape(*valid.shape, *[1] * (xs.ndim - valid.ndim)), xs, 0)
 
     @property
-    def _draws(self) -> bool:
-        return self.dropout > 0 or super()._draws
+    def _drops(self) -> bool:
+        return self.dropout > 0
 
     @property
     def _fit(self) -> Fit:

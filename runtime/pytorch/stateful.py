@@ -19,6 +19,7 @@ from ..bidirectional import Bidirectional
 from ..carries import check_no_state, read_rows
 from ..checkpoint.snapshot import joined
 from ..checks import a_type, check_names, describe
+from ..draws import draws_of
 from ..errors import SettingError, ShapeError, StateError
 from ..interop.layers import AnyNet
 from ..interop.reading import numbers
@@ -58,6 +59,7 @@ class Stateful(torch.nn.Module):
         # How many steps have run, where something is drawn. A tensor: in a graph, every value of a
         # number would be a graph of its own.
         self._step = torch.zeros((), dtype=torch.int64, device="cpu")
+        self._draws = any(draws_of(runner.cell) for runner in module._runners)
 
     def forward(
         self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None,
@@ -79,7 +81,7 @@ class Stateful(torch.nn.Module):
             xs, self._before(xs), starts=starts, lengths=lengths, boundaries=boundaries,
             seed=self._seeded(seed),
         )  # fmt: skip
-        step = self._step + self._steps_of(xs) if self.module._draws else self._step
+        step = self._step + self._steps_of(xs) if self._counts else self._step
         self._state, self._step = last, step
         return ys
 
@@ -93,7 +95,7 @@ class Stateful(torch.nn.Module):
         """
         before = self._before(x, single=True)
         y, last = self.module.step(x, before, seed=self._seeded(seed))
-        step = self._step + 1 if self.module._draws else self._step
+        step = self._step + 1 if self._counts else self._step
         self._state, self._step = last, step
         return y
 
@@ -228,6 +230,10 @@ class Stateful(torch.nn.Module):
                     "reset() to begin new sequences"
                 )
         return None if self._state is None else self.module._going_on(self._state)
+
+    @property
+    def _counts(self) -> bool:
+        return self._draws or self.module._drops
 
     def _seeded(self, seed: Any) -> Any:
         """A seed where the stream stands; a new one has no stream."""
