@@ -219,3 +219,15 @@ def test_a_module_moves_between_devices() -> None:
     torch.testing.assert_close(there.cpu(), wanted, rtol=MOST, atol=MOST)
     with pytest.raises(rnnc.Error, match=r"is torch.float32 on cuda:0, and .* on cpu"):
         pair.cuda(pair.xs.cuda())
+
+
+def test_what_is_drawn_and_dropped_along_a_stream_is_the_cpus() -> None:
+    cells = rnnc.loads(
+        "cell D(n): (h[n], x[n]) -> (h', h') { param W[n, n]\n h' = tanh(W @ dropout(x, 0.3) + h) }"
+    )
+    cpu = rnnc.torch.Stateful(rnnc.torch.Stack([cells.D(3), cells.D(3)], dropout=0.3))
+    cuda = copy.deepcopy(cpu).to("cuda")
+    xs = torch.randn(STEPS, ROWS, INPUTS, generator=torch.Generator().manual_seed(1))
+    for part in xs.split(4):
+        found, wanted = cuda(part.cuda(), seed=3), cpu(part, seed=3)
+        torch.testing.assert_close(found.cpu(), wanted, rtol=MOST, atol=MOST)
