@@ -12,7 +12,7 @@ from typing import Any
 
 from ..compiler.cost import Count, Sizes
 from ..compiler.elaborate.witnesses import elaborate_at_witnesses
-from ..compiler.ir import Cell
+from ..compiler.ir import HIDDEN, Cell
 from ..compiler.library import Library, Template
 from ..compiler.summary import Summary, summarised
 from ..grammar.problems import Collector, Error, Problem
@@ -153,7 +153,7 @@ def _lines(checked: Checked) -> list[str]:
     sizes = Sizes(cell)
     trained = [f"{p.name}{sizes.shape(p.node.type.shape)}" for p in cell.params if p.trained]
     consts = [f"{p.name}{sizes.shape(p.node.type.shape)}" for p in cell.params if not p.trained]
-    states = [f"{s.name}{sizes.shape(s.node.type.shape)}" for s in cell.states]
+    states = _states(cell, sizes)
     inputs = [_value_text(sizes, x.name, x.node) for x in cell.inputs]
     outputs = [_value_text(sizes, y.name, y.node) for y in cell.outputs]
     traffic = cost.row.times(FLOAT32), cost.weights.times(FLOAT32)
@@ -177,6 +177,21 @@ def _lines(checked: Checked) -> list[str]:
         head += f" at {_settings_text(cell.settings)}"
     lines = [head, *(f"  {line}" for line in template.documentation.splitlines())]
     return lines + [f"  {name:<11} {text}" for name, text in rows if text]
+
+
+def _states(cell: Cell, sizes: Sizes) -> list[str]:
+    """`h[n]`, and what `delay` keeps in a row: `x@1..x@64[n]`."""
+    rows: list[tuple[str, str, str, str]] = []  # stem, shape, first and last name
+    for state in cell.states:
+        stem, mark, _ = state.name.partition(HIDDEN)
+        shape = sizes.shape(state.node.type.shape)
+        if mark and rows and rows[-1][:2] == (stem, shape):
+            rows[-1] = (stem, shape, rows[-1][2], state.name)
+        else:
+            rows.append((stem if mark else "", shape, state.name, state.name))
+    return [
+        (first if first == last else f"{first}..{last}") + shape for _, shape, first, last in rows
+    ]
 
 
 def _value_text(sizes: Sizes, name: str, node: Any) -> str:

@@ -143,7 +143,11 @@ def _compare(cell: Cell, program: Program, point: _Point) -> GradientCheck:
     differences = max(_along(cell, program, point, found, seed) for seed in range(DIRECTIONS))
     note = ""
     if not differences <= TRUNCATION and (words := _made_up(cell)):
-        note = f"not compared with central differences, which {' and '.join(words)} departs from"
+        names = " and ".join(words)
+        why = f"the derivative of {names} is not the slope of its values"
+        if len(words) > 1:
+            why = f"the derivatives of {names} are not the slopes of their values"
+        note = f"not compared with central differences: {why}"
     return GradientCheck(forward, backward, differences, note)
 
 
@@ -221,6 +225,11 @@ def _arrays(groups: Iterable[Mapping[str, Array]]) -> Iterator[Array]:
 
 
 def _made_up(cell: Cell) -> list[str]:
-    """The operations of the cell whose derivative is not the slope of their values."""
+    """The operations of the cell whose derivative is not the slope of their values.
+
+    Those that somebody wrote, if there are any, and not those of a built-in function.
+    """
     roots = [*(s.new for s in cell.states), *(o.node for o in cell.outputs)]
-    return sorted({node.op.name for node in toposort(roots) if node.op.made_up})
+    nodes = [node for node in toposort(roots) if node.op.made_up]
+    written = [n for n in nodes if n.span is None or n.span.text.startswith(n.op.name)]
+    return sorted({node.op.name for node in written or nodes})

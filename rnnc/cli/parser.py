@@ -195,7 +195,8 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     command("ops", "tables:ops", "list the functions of the language and the operations of the IR")
     command("passes", "tables:passes", "list the passes of the compiler")
     made = command("cells", "cells:cells", "list the standard cells, or say what one of them is")
-    made.add_argument("name", nargs="?", metavar="CELL", help="such as LSTM")
+    made.add_argument("names", nargs="*", metavar="CELL", help="such as LSTM")
+    _add_settings(made)
     made = command(
         "explain", "tables:explain",
         "explain the code of a diagnostic; list them all without one",

@@ -15,7 +15,7 @@ import pytest
 import rnnc
 from rnnc.cli import main
 from rnnc.cli.cells import paper
-from rnnc.cli.statuses import FINE, WRONG
+from rnnc.cli.statuses import FINE, MISUSED, WRONG
 from rnnc.grammar import std_names
 
 HOME = Path(rnnc.__file__).parents[1]  # of the package under test, installed or not
@@ -86,6 +86,57 @@ def test_one_cell_is_shown_with_its_comment_options_and_state(
         "papers      www.jmlr.org/papers/v3/gers02a.html",
     ):  # fmt: skip
         assert f"\n  {line}" in shown
+
+
+def test_several_cells_are_shown_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cells", "GRU", "LSTM"]) == FINE
+    shown = capsys.readouterr().out
+    assert shown.startswith("GRU(inputs, hidden") and "\n\nLSTM(inputs, hidden" in shown
+    assert [cell["name"] for cell in document(capsys, "GRU", "LSTM")] == ["GRU", "LSTM"]
+
+
+def test_sizes_and_options_are_those_that_are_set(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["LSTM", "--set", "hidden=3", "--set", "bias=false"]
+    (lstm,) = document(capsys, *arguments)
+    assert lstm["sizes"] == {"inputs": 64, "hidden": 3} and lstm["options"] == {"bias": "false"}
+    assert lstm["count"] == 4 * 3 * (3 + 64) and "4*hidden " not in lstm["parameters"] + " "
+    assert main(["cells", *arguments]) == FINE
+    shown = capsys.readouterr().out
+    assert "\n              804 at inputs = 64, hidden = 3\n" in shown
+    assert "options     bias = false\n" in shown
+    assert main(["cells", "--set", "hidden=3"]) == MISUSED
+    assert "--set is of cells that are named" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("width=3", "LSTM(inputs, hidden, bias = true) has no size or option 'width'"),
+        ("hidden=0", "'hidden'"),
+    ],
+)
+def test_a_setting_that_a_cell_has_not_is_told(
+    setting: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cells", "LSTM", "--set", setting]) == WRONG
+    captured = capsys.readouterr()
+    assert words in captured.err and not captured.out
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 120, 160, 400])
+def test_the_list_fits_a_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Papers go on in the next line; where it is too narrow, there are no formulas."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["cells"]) == FINE
+    _, head, *lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= max(columns, 80) for line in lines)
+    assert [line.split()[0] for line in lines if line[2] != " "] == [*std_names()]
+    assert "paper" in head and ("formula" in head) == (columns > 110)
+    text = " ".join(" ".join(lines).split())
+    assert "Hochreiter &" in text and "arXiv:1810.12546" in text
 
 
 def test_a_cell_that_is_not_there_is_an_error_with_a_near_name(

@@ -241,8 +241,29 @@ def test_a_made_up_derivative_is_no_mistake(word: str, value: str) -> None:
     text = f"cell C(n): (h[n], x[n]) -> (h', h') {{ h' = {value} * tanh(h + x) }}"
     found = check_gradients(bound(text, n=3))
     assert found.passed
-    assert word in found.note
+    assert found.note.endswith(f"the derivative of {word} is not the slope of its values")
     assert found.backward is not None and found.backward < 1e-12
+
+
+def test_a_made_up_derivative_is_named_where_somebody_wrote_it() -> None:
+    """`softmax` stops a gradient, which nobody has to know."""
+    value = "softmax(h + x) * step(clip_gradient(h, -1, 1))"
+    text = f"cell C(n): (h[n], x[n]) -> (h', h') {{ h' = {value} }}"
+    found = check_gradients(bound(text, n=3))
+    assert found.note.endswith(
+        "the derivatives of clip_gradient and step are not the slopes of their values"
+    )
+
+
+def test_what_a_delay_keeps_is_said_in_a_few_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "long.rnn"
+    path.write_text(
+        "cell C(n): (h[n], x[n]) -> (h', h') { h' = delay(x, 40) + delay(h, 2) / (1 + t) }"
+    )
+    assert main(["check", str(path)]) == FINE
+    assert "\n  state       h[n]  x@1..x@40[n]  h@1..h@2[n]  t@0[]\n" in capsys.readouterr().out
 
 
 def test_a_state_that_starts_at_minus_infinity_is_checked() -> None:
