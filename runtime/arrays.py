@@ -17,6 +17,8 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from .errors import ReadOnlyError
+
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 AnyArray: TypeAlias = Any  # an array of NumPy, or a tensor of torch
 
@@ -96,12 +98,24 @@ class Arrays(Protocol):
         """While a module runs: no warnings, and products as exact as promised."""
 
 
+LOAD_PARAMS = "write net.load_params({{{0!r}: ...}})"
+STATE = "write net.state = {{**net.state, {0!r}: ...}}"
+
+
 class Shown(Mapping[str, AnyArray]):
     """Arrays that a net keeps, by name, as users get to see them: each when it is asked for."""
 
-    def __init__(self, arrays: Arrays, kept: Mapping[str, AnyArray]) -> None:
+    def __init__(
+        self, arrays: Arrays, kept: Mapping[str, AnyArray], replacing: str = LOAD_PARAMS
+    ) -> None:
+        """Show what is kept.
+
+        Args:
+            replacing: what to write in place of `shown["W"] = array`, with its name for {0}.
+        """
         self._arrays = arrays
         self._kept = kept
+        self._replacing = replacing
 
     def __getitem__(self, name: str) -> AnyArray:
         return self._arrays.shown(self._kept[name])
@@ -111,6 +125,14 @@ class Shown(Mapping[str, AnyArray]):
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def __setitem__(self, name: str, _array: object) -> None:
+        """Refuse it, as these are not the arrays that a net keeps.
+
+        Raises:
+            ReadOnlyError: always.
+        """
+        raise ReadOnlyError(f"arrays are shown here, not set: {self._replacing.format(name)}")
 
     def __repr__(self) -> str:
         return repr(dict(self))

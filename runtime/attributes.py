@@ -31,4 +31,6 @@ def _unknown(kind: type, name: str) -> NoSuchAttributeError:
     known = [name for name, found in every.items() if getattr(found, "fset", None) is not None]
     near = closest(name, known)
     advice = f"did you mean {near}?" if near else f"what can be set is {', '.join(known)}"
+    if f"load_{name}" in every:
+        advice = f"write net.load_{name}(...)"
     return NoSuchAttributeError(f"a {kind.__name__} has no {name!r} to set; {advice}")

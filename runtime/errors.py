@@ -54,6 +54,16 @@ class NoSuchAttributeError(Error, AttributeError):
     code: ClassVar[str] = "no-such-attribute"
 
 
+class ReadOnlyError(Error, TypeError):
+    """An array of a net is set by its name, which changes nothing that the net keeps.
+
+    `net.params` and `net.state` show what a net has. `net.load_params({"W": ...})` replaces
+    parameters, those that are not named stay; `net.state = {...}` takes all states.
+    """
+
+    code: ClassVar[str] = "read-only"
+
+
 class RangeError(Error, IndexError):
     """An integer lies outside what it counts.
 
@@ -252,10 +262,10 @@ class RedefinedWarning(Error, UserWarning):
 ERRORS: dict[str, type[Error]] = {
     error.code: error
     for error in (
-        ShapeError, DTypeError, NamesError, NoSuchAttributeError, RangeError, SettingError,
-        BackendError, KernelError, KernelWarning, StateError, BusyError, NothingRecordedError,
-        HistoryFullError, OutOfMemoryError, CacheWarning, NoGradientError, ChainError,
-        CheckpointError, CheckpointFileError, MissingExtraError,
+        ShapeError, DTypeError, NamesError, NoSuchAttributeError, ReadOnlyError, RangeError,
+        SettingError, BackendError, KernelError, KernelWarning, StateError, BusyError,
+        NothingRecordedError, HistoryFullError, OutOfMemoryError, CacheWarning, NoGradientError,
+        ChainError, CheckpointError, CheckpointFileError, MissingExtraError,
         ImportMismatchError, RedefinedWarning,
     )
 }  # fmt: skip

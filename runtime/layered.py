@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..compiler.ir import Cell, Value, leaf
 from ..compiler.shapes import Type
 from .arguments import Settled
-from .arrays import AnyArray, Shown
+from .arrays import STATE, AnyArray, Shown
 from .carries import read_carry, read_row_states
 from .checks import check_flag, check_names
 from .cotangents import Recorded, parts_of
@@ -374,7 +373,8 @@ class Layered(Net):
 
         Setting it takes an array for every path, and forgets the history.
         """
-        return MappingProxyType(above({path: net.state for path, net in self._nets().items()}))
+        shown = above({path: net.state for path, net in self._nets().items()})
+        return Shown(self._arrays, shown, STATE)
 
     @state.setter
     def state(self, given: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..compiler.ir import Cell
 from .arguments import Settled
-from .arrays import AnyArray, Shown
+from .arrays import STATE, AnyArray, Shown
 from .carries import chosen, read_carry, read_d_carry, zeros_like
 from .cell import BoundCell
 from .cells import CellMaker
@@ -391,7 +391,8 @@ class Recur(Net):
         batched = at.like is not None and at.like.batched
         batch = at.like.batch if at.like is not None else 1
         carry = at.entering(self._program, self._params, batch)
-        return Shown(self._arrays, {n: a if batched else a[0] for n, a in carry.items()})
+        shown = {n: a if batched else a[0] for n, a in carry.items()}
+        return Shown(self._arrays, shown, STATE)
 
     @state.setter
     def state(self, given: Mapping[str, Any]) -> None:

@@ -63,3 +63,19 @@ def test_a_subclass_says_its_own_names() -> None:
     net = Named(bound("Elman", 3, 4))
     net.title = "memory"
     assert net.title == "memory"
+
+
+@pytest.mark.parametrize("kind", ["Recur", "Stack", "Bidirectional"])
+def test_an_array_that_is_shown_cannot_be_set_and_the_way_is_said(kind: str) -> None:
+    net = NETS[kind]()
+    before = {name: np.array(value) for name, value in net.params.items()}
+    name = next(iter(before))
+    with pytest.raises(TypeError, match=r"write net\.load_params\(\{'.*': \.\.\.\}\)") as caught:
+        net.params[name] = np.zeros_like(before[name])
+    assert isinstance(caught.value, rnnc.Error) and caught.value.code == "read-only"
+    assert all(np.array_equal(net.params[each], value) for each, value in before.items())
+    with pytest.raises(rnnc.Error, match=r"write net\.load_params"):
+        net.params = before
+    state = next(iter(net.state))
+    with pytest.raises(TypeError, match=r"write net\.state = \{\*\*net\.state, '"):
+        net.state[state] = 0
