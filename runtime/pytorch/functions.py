@@ -33,13 +33,13 @@ def applied(call: Call, flat: Sequence[Tensor]) -> Tensors:
 
 def run(call: Call, flat: Sequence[Tensor]) -> Tensors:
     """Outputs and last states."""
-    found: Tensors = Run.apply(call, *flat)  # type: ignore[no-untyped-call]
+    found: Tensors = Run.apply(call, *flat)
     return found
 
 
 def run_back(call: Call, d_outs: Sequence[Tensor], flat: Sequence[Tensor]) -> Tensors:
     """The cotangents of the real tensors."""
-    found: Tensors = RunBack.apply(call, *d_outs, *flat)  # type: ignore[no-untyped-call]
+    found: Tensors = RunBack.apply(call, *d_outs, *flat)
     return found
 
 
@@ -66,7 +66,7 @@ class Function(torch.autograd.Function):
         if is_transformed():
             return super().apply(call, *given)  # type: ignore[no-untyped-call]
         plain = map(torch._C._functorch.unwrap_if_dead, given)
-        return super(torch.autograd.Function, cls).apply(call, *plain)
+        return super(torch.autograd.Function, cls).apply(call, *plain)  # type: ignore[misc]
 
 
 class Run(Function):
