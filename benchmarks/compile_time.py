@@ -1,4 +1,4 @@
-"""What the compiler itself costs: importing it, compiling a cell, checking a file.
+"""What the compiler itself costs: importing it, compiling a cell, or all, checking a file.
 
 `python -m benchmarks.compile_time` (`--help` lists the options). Everything is measured in fresh
 processes, because a second compilation in one process finds modules loaded and caches filled.
@@ -34,6 +34,7 @@ IMPORT_LIMIT = 0.25  # seconds more than numpy
 COMPILE_LIMIT = 0.3  # seconds, LSTM
 CHECK_LIMIT = 1.5  # seconds of wall time, 30 lines
 BODY_LINES = (10, 100, 1000)
+LIBRARY_LIMIT = 60  # seconds, all standard cells
 SHAPES = ((1, 1), (16, 8), (1024, 8), (16, 512))  # time, batch
 
 LSTM = Path(__file__).parent.parent / "grammar" / "cells" / "lstm.rnn"
@@ -85,11 +86,33 @@ def probe(task: Mapping[str, Any]) -> dict[str, float]:
 
 
 def in_fresh_processes(task: Mapping[str, Any], repeats: int) -> dict[str, Spread]:
-    """Run `probe` in several new processes."""
+    """Run `probe`, or `compile_library` for no task, in several new processes."""
     command = [sys.executable, "-m", "benchmarks.compile_time", "--probe", json.dumps(task)]
     outputs = [subprocess.run(command, check=True, capture_output=True) for _ in range(repeats)]
     results = [json.loads(output.stdout) for output in outputs]
     return {key: Spread.of([result[key] for result in results]) for key in results[0]}
+
+
+def compile_library() -> dict[str, float]:
+    """Runs in a process of its own: every standard cell, forward and backward, for NumPy.
+
+    Returns:
+        Seconds of all of them, of the one that takes longest, and how many there are.
+    """
+    from rnnc.compiler.library import std
+    from rnnc.compiler.pipeline import Goal, compile_cell
+    from rnnc.compiler.summary import sample_sizes
+    from rnnc.runtime.launch import load
+
+    seconds, library = [], std()
+    for name in library:
+        begin = time.perf_counter()
+        programs = compile_cell(library[name](**sample_sizes(library[name])), Goal())
+        for module in (programs.forward, programs.backward):
+            if module is not None:
+                load(module.source)
+        seconds.append(time.perf_counter() - begin)
+    return {"all": sum(seconds), "longest": max(seconds), "count": len(seconds)}
 
 
 def importing(protocol: Protocol) -> tuple[Spread, list[float]]:
@@ -126,7 +149,8 @@ def main() -> None:
     parser.add_argument("--probe", help=argparse.SUPPRESS)
     options = start(parser)
     if options.probe:
-        print(json.dumps(probe(json.loads(options.probe))))
+        given = json.loads(options.probe)
+        print(json.dumps(probe(given) if given else compile_library()))
         return
     protocol = protocol_of(options)
     repeats = max(3, protocol.rounds // 3)
@@ -155,6 +179,9 @@ def main() -> None:
         task = {"source": long_cell(lines), "cell": "Long", "sizes": [8]}
         found = in_fresh_processes({**task, "steps": 2, "rows": 2}, repeats)
         note(f"compile a body of {lines} lines", found["compile"])
+    library = in_fresh_processes({}, repeats)
+    note(f"compile all {library['count'].median:.0f} standard cells", library["all"], LIBRARY_LIMIT)
+    note("    the one that takes longest", library["longest"])
     print(table(["what", "ms: median (quartiles)", "at most", ""], rows))
     if options.json:
         write_json(options.json, [], protocol, compile_time=record)
