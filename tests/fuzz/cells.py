@@ -177,6 +177,7 @@ class CellWriter:
             shape = scope.shape() if scope.chance(0.3) else (scope.dim(),)
             self.inputs.append((name, shape, False))
             scope.values += [Value(name, shape)] * 2
+            self._moves(name, shape)
 
     def _add_state(self, shape: Shape | None = None) -> State:
         scope = self.scope
@@ -188,7 +189,13 @@ class CellWriter:
         state = State(name, shape, self._initial(shape))
         self.states.append(state)
         scope.values += [Value(name, shape)] * 2
+        self._moves(name, shape)
         return state
+
+    def _moves(self, name: str, shape: Shape) -> None:
+        """A helper may be called with what is the same for all rows and steps."""
+        if not self.small:
+            self.scope.moving.append(Value(name, shape))
 
     def _initial(self, shape: Shape) -> str:
         scope = self.scope

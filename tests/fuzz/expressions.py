@@ -19,6 +19,8 @@ REACH = 4.0  # of what is not squashed
 SQUASHING = ("tanh", "sigmoid", "sin", "cos", "hard_sigmoid", "hard_tanh", "softsign")
 KEEPING = ("relu", "gelu", "silu", "softplus", "log_sigmoid", "leaky_relu", "elu", "selu", "abs",
            "identity")  # fmt: skip
+SURROGATES = ("fast_sigmoid", "arctan", "triangle", "straight_through")
+OF_T = ("sin(0.9 * t)", "(t % 3 / 2)", "(1 / (1 + t))", "where(t < 2, 0.4, -0.3)")
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 
@@ -209,6 +211,39 @@ def row(scope: Scope, shape: Shape, _depth: int) -> Value:
     return Value(f"{scope.param((rows, *shape)).text}[{token}]", shape)
 
 
+def made_up(scope: Scope, shape: Shape, depth: int) -> Value:
+    """What has a derivative that is not its own."""
+    if scope.moving and scope.chance(0.3):
+        value, low, high = scope.pick(scope.moving), scope.number(-1, -0.2), scope.number(0.2, 1)
+        clipped = Value(f"clip_gradient({value.text}, {low}, {high})", value.shape)
+        return arranged(scope, clipped, shape)
+    inner = expression(scope, shape, depth)
+    ways = [f"step({inner.text} - 0.11)",
+            f"step({inner.text} + 0.23, surrogate={scope.pick(SURROGATES)})",
+            f"straight_through(round(1.7 * {inner.text} + 0.13), {inner.text})"]  # fmt: skip
+    return Value(scope.pick(ways), shape, 2 * inner.reach + 1)
+
+
+def in_time(scope: Scope, shape: Shape, _depth: int) -> Value:
+    """What something was some steps ago, or what the number of the step says."""
+    if not scope.values or scope.chance(0.3):
+        return arranged(scope, Value(scope.pick(OF_T), ()), shape)
+    value, ago = scope.pick(scope.values), scope.random.randrange(1, 4)
+    return arranged(scope, Value(f"delay({value.text}, {ago})", value.shape), shape)
+
+
+def complex_part(scope: Scope, shape: Shape, depth: int) -> Value:
+    """A real part of what is computed with pairs."""
+    a, b, c, d = (expression(scope, shape, depth - 1) for _ in range(4))
+    left, right = f"complex({a.text}, {b.text})", f"complex({c.text}, {d.text})"
+    sum_ = f"({left} - 0.5 * conj({right}))"
+    ways = [f"real({left} * {right})", f"imag({left} * {right})", f"imag({sum_} * {sum_})",
+            f"real({right} / complex(1 + square({a.text}), {b.text}))",
+            f"abs(complex({a.text}, 0.3 + square({b.text})))"]  # fmt: skip
+    reach = 2 * (a.reach + c.reach + 1) * (b.reach + d.reach + 1)
+    return Value(scope.pick(ways), shape, reach)
+
+
 # -- products ----------------------------------------------------------------------------------
 
 
@@ -391,6 +426,19 @@ def square_matrix(scope: Scope, shape: Shape, depth: int) -> Value:
     return Value(scope.pick(ways), shape, 2 * inner.reach)
 
 
+def solved(scope: Scope, shape: Shape, depth: int) -> Value:
+    """A solution, or an exponential, with a matrix that is far from singular."""
+    rows = shape[0]
+    matrix = weight(scope, (rows, rows))
+    if scope.chance(0.5):
+        matrix = expression(scope, (rows, rows), depth - 1)
+    near = f"{0.6 / rows:.2f} * tanh({matrix.text})"
+    if shape == (rows, rows) and scope.chance(0.4):
+        return Value(f"matrix_exp({near})", shape, 2.0)
+    side = expression(scope, shape, depth)
+    return Value(f"solve(eye({rows}) + {near}, {side.text})", shape, 2.5 * side.reach)
+
+
 def triangle(scope: Scope, shape: Shape, depth: int) -> Value:
     inner = expression(scope, shape, depth)
     return Value(f"{scope.pick(['tril', 'triu'])}({inner.text})", shape, inner.reach)
@@ -424,6 +472,10 @@ PRODUCTIONS: list[tuple[Production, Suits]] = [
     (power, _always),
     (partly_defined, _always),
     (stepped, lambda scope, _: scope.chance(0.3)),
+    (made_up, lambda scope, _: scope.chance(0.2)),
+    (in_time, lambda scope, _: scope.chance(0.5)),
+    (complex_part, lambda scope, _: scope.chance(0.4)),
+    (solved, lambda scope, shape: len(shape) in (1, 2) and shape[0] < 5 and scope.chance(0.4)),
     (bounded, _always),
     (choice, _always),
     *[(own_function, lambda scope, _: bool(scope.functions))] * 2,

@@ -23,6 +23,8 @@ WORDS = (
     "sigmoid tanh relu gelu silu softplus log_sigmoid hard_sigmoid hard_tanh leaky_relu elu selu "
     "softsign exp expm1 log log1p sqrt rsqrt sin cos abs sign floor round maximum minimum clamp "
     "where identity square stop_gradient "
+    # derivatives of their own, time, pairs, matrices
+    "clip_gradient straight_through step delay complex real imag conj solve matrix_exp "
     # over an axis, of shapes, products
     "sum mean max min norm softmax logsumexp cumsum cumprod layer_norm rms_norm concat split "
     "reshape roll flip broadcast outer diag diagonal eye tril triu einsum"
@@ -36,6 +38,8 @@ SIGNS = {
     "a range": r"\[-?\d*:-?\d*\]",
     "a row by an integer input": r"\[(x|u|drive)\d?\]",
     "a column by an integer input": r"\[:, (x|u|drive)\d?\]",
+    "the number of the step": r"\bt (%|<)|\* t\)",
+    "a surrogate": r"surrogate=",
     "a comparison": r" (<|<=|>|>=|==|!=) ",
     "logic": r"\) (and|or) \(",
     "not": r"\bnot \(",

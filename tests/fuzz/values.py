@@ -33,6 +33,7 @@ class Scope:
     random: Random
     sizes: dict[str, int]  # header sizes by name
     values: list[Value] = field(default_factory=list)
+    moving: list[Value] = field(default_factory=list)  # what surely is of every row and step
     params: list[Value] = field(default_factory=list)
     declarations: list[str] = field(default_factory=list)  # the lines of `params`
     tokens: list[tuple[str, int]] = field(default_factory=list)  # integer inputs, their rows
