@@ -147,8 +147,12 @@ class Subject:
 
     @cached_property
     def states(self) -> tuple[State, ...]:
-        """Those of the header. What the compiler adds starts at 0, and nothing is asked of it."""
-        return tuple(state for state in self.cell.states if not state.hidden)
+        """Those of the header, and what `delay` keeps where the row has a name for it.
+
+        Of all else that the compiler adds nothing is asked, and it starts at 0.
+        """
+        takes = self.row.takes
+        return tuple(s for s in self.cell.states if not s.hidden or s.name in takes)
 
     def without(self, outputs: Sequence[str]) -> Outcome:
         """What the program makes of the numbers where these outputs are not used."""
@@ -181,7 +185,9 @@ class Subject:
         shapes = {y.name: (STEPS, ROWS, *y.node.type.shape) for y in cell.outputs}
         d_ys = {name: draws.standard_normal(shape) for name, shape in shapes.items()}
         d_carry = {name: like(a) for name, a in carry.items()}
-        hidden = {s.name: np.zeros((ROWS, *s.node.type.shape)) for s in cell.states if s.hidden}
+        hidden = {
+            s.name: np.zeros((ROWS, *s.node.type.shape)) for s in cell.states if s.name not in carry
+        }
         return Numbers(params, carry | hidden, xs, d_ys, d_carry | hidden)
 
     def evaluate(self, drawn: Arrays | None = None) -> tuple[Arrays, Array]:

@@ -138,7 +138,7 @@ TABLE = (
         "b": "stack(bu, bg, ba, bz)"}),
     Row("TRNN", 60, {"W": "stack(W, V)"}),
     Row("TLSTM", 62, {
-        "W": "stack(Wz, Wf, Wo)", "U": "stack(Uz, Uf, Uo)", "b": "stack(bz, bf, bo)", "p": "xp"}),
+        "W": "stack(Wz, Wf, Wo)", "U": "stack(Uz, Uf, Uo)", "b": "stack(bz, bf, bo)", "x@1": "xp"}),
     Row("ConvGRU", 63, {"W": "concat(Wr, Wz, Wn)", "U": "concat(Ur, Uz, Un)"}, {"features": "C"}),
     Row("M2RNN", 65, MATRIX | {"U": "T(U)", "b": "bf[0]"}),
     Row("LSTM", 66, IFGO),
@@ -221,7 +221,7 @@ TABLE = (
     Row("ZoneoutLSTM", 93, INNER | {"keep_h": "zh", "keep_c": "zc"}),
     Row("RecurrentDropoutLSTM", 94, IFGO | {"mask": "dm"}),
     Row("QRNN", 95, {
-        "W": "stack(Wz, Wf, Wo)", "V": "stack(Vz, Vf, Vo)", "b": "stack(bz, bf, bo)", "p": "xp"}),
+        "W": "stack(Wz, Wf, Wo)", "V": "stack(Vz, Vf, Vo)", "b": "stack(bz, bf, bo)", "x@1": "xp"}),
     Row("SRU", 96, {"W": "stack(W, Wf, Wr)", "v": "stack(vf, vr)", "b": "stack(bf, br)"}),
     Row("SRU", 96, {"W": "stack(W, Wf, Wr)", "b": "stack(bf, br)"}, {"peephole": False}, {
         "f = sig(Wf@x + vf*c + bf)": "f = sig(Wf@x + bf)",
@@ -250,9 +250,9 @@ TABLE = (
     Row("GatedDeltaNet", 114, MATRIX | {"log_a": "al"}),
     Row("DeltaProduct", 116, MATRIX),
     Row("RWKV4", 119, {
-        "a": "aa", "b": "bb", "m": "pp", "p": "xp", "mu": "stack(mr, mk, mv)",
+        "a": "aa", "b": "bb", "m": "pp", "x@1": "xp", "mu": "stack(mr, mk, mv)",
         "W": "stack(Wr, Wk, Wv)"}),
-    Row("RWKV6", 120, MATRIX | {"p": "xp", "w": "w0"}),
+    Row("RWKV6", 120, MATRIX | {"x@1": "xp", "w": "w0"}),
     Row("MLSTM", 122, {"C": "T(Cm)"}),
     Row("Titans", 124, MATRIX | {"M": "T(M)", "w": "stack(wt, we, wa)"}),
     Row("LIF", 126),
