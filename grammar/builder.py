@@ -152,10 +152,9 @@ class Builder:
 
     def link(self, pieces: list[Any]) -> syntax.Link:
         label, _, name, *rest = pieces
-        arguments = _trees(self._strings(rest))
-        if name.text == "repeat":
-            arguments = tuple(_as_link(argument) for argument in arguments)
-        return syntax.Link(label and label.text, _name(name), arguments, span=_span(pieces))
+        cell = _name(name)
+        arguments = _arguments_of(cell, _trees(self._strings(rest)))
+        return syntax.Link(label and label.text, cell, arguments, span=_span(pieces))
 
     # -- bodies --
 
@@ -235,6 +234,13 @@ class Builder:
         arguments = _trees(self._strings(pieces[1:]))
         return syntax.Call(_name(pieces[0]), arguments, span=_span(pieces))
 
+    def chained(self, pieces: list[Any]) -> syntax.Chained:
+        label, _, first, *rest = pieces
+        span = Span(first.span.source, _first(pieces).span.start, first.span.stop)
+        arguments = _arguments_of(first.function, first.arguments)
+        link = syntax.Link(label and label.text, first.function, arguments, span=span)
+        return syntax.Chained((link, *_trees(rest)), span=_span(pieces))
+
     def keyword(self, pieces: list[Any]) -> syntax.Keyword:
         name, _, value = pieces[0], *self._strings(pieces[1:])
         return syntax.Keyword(name.text, value, name_span=name.span, span=_span(pieces))
@@ -259,8 +265,13 @@ class Builder:
         ]
 
 
-def _as_link(argument: Any) -> Any:
+def _arguments_of(cell: syntax.Name, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """`LSTM(h, h)` within `repeat(n, LSTM(h, h))` is a cell, not a value."""
-    if isinstance(argument, syntax.Call):
-        return syntax.Link(None, argument.function, argument.arguments, span=argument.span)
-    return argument
+    if cell.id != "repeat":
+        return arguments
+    return tuple(
+        syntax.Link(None, each.function, each.arguments, span=each.span)
+        if isinstance(each, syntax.Call)
+        else each
+        for each in arguments
+    )

@@ -21,6 +21,7 @@ from .syntax import (
     Call,
     CellDeclaration,
     ChainDeclaration,
+    Chained,
     Const,
     For,
     Group,
@@ -242,6 +243,8 @@ class _Names:
                 return f"\\text{{{escaped(value)}}}", ATOM
             case Group(items=items):
                 return f"({', '.join(map(self.text, items))})", ATOM
+            case Chained(links=links):
+                return self.chain(links), ATOM
 
     def _name(self, name: str) -> str:
         if name not in self.own and name in CONSTANTS:

@@ -213,6 +213,11 @@ class Layouts:
             items += [Break(" ", operator=True), piece, " "] if _is(piece, "CHAIN") else piece.items
         return Layout(_group(items, chain=True) if len(pieces) > 1 else items)
 
+    def chained(self, pieces: list[Any]) -> Layout:
+        label, colon, call, *rest = pieces
+        first = Layout(_row(label, colon, colon and " ", call))
+        return self.links([first, *rest])
+
     def link(self, pieces: list[Any]) -> Layout:
         label, colon, name, *arguments = pieces
         return Layout(_row(label, colon, colon and " ", name, Layout(_list(arguments))))

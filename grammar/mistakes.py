@@ -156,18 +156,6 @@ def _reserved(place: Place) -> Problem | None:
     return _reserved_word(word)
 
 
-def _chain_as_argument(place: Place) -> Problem | None:
-    """`residual(A(n) >> B(n))`, `residual(a: A(n) >> B(n))`."""
-    rest = [word.type for word in place.statement[place.at :]]
-    if rest[:1] not in (["CHAIN"], ["COLON"]) or "CHAIN" not in rest or not _in_call(place):
-        return None
-    return kinds.UnexpectedToken(
-        "a chain within brackets needs a name",
-        place.span,
-        hints=["declare it, 'cell NAME(n) = A(n) >> B(n)', and write 'NAME(n)' here"],
-    )
-
-
 def _path(place: Place) -> Problem | None:
     """`zoneout(A(n), lstm.h=0.1)`."""
     at, words = place.at, place.statement
@@ -454,7 +442,6 @@ EXPLANATIONS: tuple[Callable[[Place], Problem | None], ...] = (
     _conditional,
     _lambda,
     _reserved,
-    _chain_as_argument,
     _path,
     _chained_comparison,
     _equal_sign,

@@ -139,7 +139,7 @@ class Call(Syntax):
 
 
 Expression: TypeAlias = Number | Truth | Name | Primed | Unary | Binary | Attribute | Index | Call
-Argument: TypeAlias = Expression | Shape | String | Group
+Argument: TypeAlias = "Expression | Shape | String | Group | Chained"
 
 
 # -- patterns and statements -------------------------------------------------------------
@@ -220,6 +220,13 @@ class Link(Syntax):
     cell: Name
     arguments: tuple[Argument | Keyword | Link, ...]  # a Link only within repeat(n, LSTM(h, h));
     # within residual(LSTM(h, h)) it is a Call, as who reads it knows the modifiers
+
+
+@dataclass(frozen=True, slots=True)
+class Chained(Syntax):
+    """`A(n) >> B(n)` as an argument: what a modifier or `repeat` stands around."""
+
+    links: tuple[Link, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from .syntax import (
     Binary,
     Bind,
     Call,
+    Chained,
     Const,
     For,
     Group,
@@ -54,6 +55,8 @@ def parts_of(node: Syntax) -> Sequence[Syntax]:
             return dims
         case Group(items=items):
             return items
+        case Chained(links=links):
+            return links
         case Call(arguments=arguments) | Link(arguments=arguments):
             return arguments
     return ()

@@ -22,6 +22,7 @@ from ...grammar.syntax import (
     Argument,
     Bind,
     Call,
+    Chained,
     Const,
     For,
     If,
@@ -222,6 +223,24 @@ class BodyNames:
 
     def check_links(self, links: Sequence[Link]) -> None:
         """Check the cells and the arguments of a chain, and that no two members have one path."""
+        todo = [*reversed(self._unlike(links))]
+        while todo:
+            link = todo.pop()
+            if modified.is_modifier(link, self.module):
+                todo += self._check_modifier(link)
+                continue
+            if not (link.cell.id == "repeat" and "repeat" not in self.module.definitions):
+                self._check_cell(link.cell)
+            for argument in link.arguments:
+                if isinstance(argument, Link):
+                    todo.append(argument)
+                elif isinstance(argument, Chained):
+                    todo += reversed(self._unlike(argument.links))
+                else:
+                    self.reads.check([argument], "a size or an option")
+
+    def _unlike(self, links: Sequence[Link]) -> Sequence[Link]:
+        """The links, which are told if two of them have one name."""
         labels: dict[str, Link] = {}
         for link in links:
             first = link if link.label is None else labels.setdefault(link.label, link)
@@ -234,27 +253,15 @@ class BodyNames:
                         hints=["their parameters need different paths: rename one of them"],
                     )
                 )
-        todo = list(links)[::-1]
-        while todo:
-            link = todo.pop()
-            if modified.is_modifier(link, self.module):
-                todo += self._check_modifier(link)
-                continue
-            if not (link.cell.id == "repeat" and "repeat" not in self.module.definitions):
-                self._check_cell(link.cell)
-            for argument in link.arguments:
-                if isinstance(argument, Link):
-                    todo.append(argument)
-                else:
-                    self.reads.check([argument], "a size or an option")
+        return links
 
     def _check_modifier(self, link: Link) -> list[Link]:
-        """Check the arguments of a modifier; the link that it stands around, if there is one."""
+        """Check the arguments of a modifier; the links that it stands around, the last first."""
         inner = modified.within(link)
         for _, argument, kind in modified.arguments_of(link):
             if kind is not None and not kind.is_named and not isinstance(argument, Link):
                 self.reads.check([argument], "an argument of a modifier")
-        if inner is None:
+        if not inner:
             modifier = MODIFIERS[link.cell.id]
             takes_more = modifier.parameters or modifier.each_state
             self.problems.add(
@@ -265,7 +272,7 @@ class BodyNames:
                     hints=[f"write '{modifier.name}(LSTM(n, n){', ...' if takes_more else ''})'"],
                 )
             )
-        return [inner] if inner else []
+        return [*reversed(self._unlike(inner))]
 
     def _check_cell(self, cell: Name) -> None:
         name = cell.id

@@ -17,6 +17,7 @@ from ...grammar.syntax import (
     Attribute,
     Binary,
     Call,
+    Chained,
     Group,
     Index,
     Name,
@@ -93,6 +94,9 @@ def _leftmost(expression: Argument, scope: Scope, in_shape: bool) -> Work:
             return (yield shape(expression, scope))
         case String(value=text):
             return text
+        case Chained():
+            scope.run.problems.add(BadArgument("a chain of cells is no value", expression.span))
+            return BAD
         case Group(items=items):
             parts = []
             for item in items:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from ...grammar.limits import DEEPEST_CELL
 from ...grammar.problems import Problem
 from ...grammar.problems_of_values import BadArgument, UnrolledTooLarge
-from ...grammar.syntax import Argument, Call, ChainDeclaration, Keyword, Link
+from ...grammar.syntax import Argument, Call, ChainDeclaration, Chained, Keyword, Link
 from . import expressions, modified, settings
 from .arguments import positive
 from .cells import Chain, Declared, Instance, Member, Used, settings_scope
@@ -83,19 +83,25 @@ def _expanded(link: Link, scope: Scope) -> Work:
         return [BAD]
     copies: list[Instance | Bad] = []
     for _ in range(times):
-        copies += yield _expanded(inner, scope)
+        if len(inner) == 1:
+            copies += yield _expanded(inner[0], scope)
+        else:
+            copies.append((yield chain_of(inner, scope, "the chain")))
         if isinstance(copies[-1], Bad):
             return [BAD]  # the others would have the same problem
     return copies
 
 
-def _parts_of_repeat(link: Link) -> tuple[Argument, Link]:
+def _parts_of_repeat(link: Link) -> tuple[Argument, Sequence[Link]]:
     if len(link.arguments) == 2:
         count, inner = link.arguments
         if isinstance(inner, Call):
             inner = Link(None, inner.function, inner.arguments, span=inner.span)
-        if isinstance(inner, Link) and not isinstance(count, Keyword | Link):
-            return count, inner
+        links = inner.links if isinstance(inner, Chained) else [inner]
+        if not isinstance(count, Keyword | Link | Chained):
+            found = [each for each in links if isinstance(each, Link)]
+            if len(found) == len(links):
+                return count, found
     raise BadArgument(
         "'repeat' takes a number and a cell", link.span, hints=["write 'repeat(3, LSTM(n, n))'"]
     )
@@ -120,7 +126,7 @@ def _linked(link: Link, scope: Scope) -> Work:
     for argument in link.arguments:
         name = argument.name if isinstance(argument, Keyword) else None
         inner = argument.value if isinstance(argument, Keyword) else argument
-        if isinstance(inner, Link):
+        if isinstance(inner, Link | Chained):
             run.problems.add(BadArgument("a cell is no argument", inner.span))
             return BAD
         at = dict(enumerate(kinds)).get(len(positional), "")
@@ -140,14 +146,14 @@ def _linked(link: Link, scope: Scope) -> Work:
 def _modified(link: Link, scope: Scope) -> Work:
     """The instance that a modifier makes of the link it stands around."""
     inner, run = modified.within(link), scope.run
-    assert inner is not None, "`names.py` has refused a modifier around nothing"
+    assert inner, "`names.py` has refused a modifier around nothing"
     if run.depth == DEEPEST_CELL:
         run.problems.add(
             UnrolledTooLarge(f"cells are nested more than {DEEPEST_CELL} deep", link.cell.span)
         )
         return BAD
     run.depth += 1
-    instance = yield _whole([inner], scope)
+    instance = yield _whole(inner, scope)
     if not isinstance(instance, Bad):
         instance = yield modified.around(link, instance, scope)
     run.depth -= 1

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...grammar.problems_of_values import BadArgument, CannotModify
 from ...grammar.source import Span
-from ...grammar.syntax import Argument, Call, Keyword, Link, Shape, String
+from ...grammar.syntax import Argument, Call, Chained, Keyword, Link, Shape, String
 from ..ir import HIDDEN, LEAVES, Beside, Cell, Node, Param, State, relabel, toposort
 from ..ir import Value as Named
 from ..modifiers import MODIFIERS, Modifier, ModifierError, modified
@@ -35,12 +35,14 @@ def is_modifier(link: Link, module: Module) -> bool:
     return link.cell.id in MODIFIERS and link.cell.id not in module.definitions
 
 
-def within(link: Link) -> Link | None:
-    """The link that a modifier stands around; None where there is none."""
+def within(link: Link) -> Sequence[Link]:
+    """The links that a modifier stands around; none where there is no cell."""
     match link.arguments[:1]:
         case (Call(function=cell, arguments=arguments, span=span),):
-            return Link(None, cell, arguments, span=span)
-    return None
+            return [Link(None, cell, arguments, span=span)]
+        case (Chained(links=links),):
+            return links
+    return []
 
 
 def arguments_of(link: Link) -> Iterator[tuple[str | int, Argument | Link, Kind | None]]:

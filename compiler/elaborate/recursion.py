@@ -71,11 +71,13 @@ def _mentioned(
 
 def _with_modified(nodes: Iterable[Syntax]) -> Iterator[Syntax]:
     """The nodes, and the links that modifiers stand around, which are written as calls."""
-    for node in nodes:
-        yield node
-        while isinstance(node, Link) and node.cell.id in MODIFIERS and (inner := within(node)):
-            yield inner
-            node = inner
+    for each in nodes:
+        todo = [each]
+        while todo:
+            node = todo.pop()
+            yield node
+            if isinstance(node, Link) and node.cell.id in MODIFIERS:
+                todo += reversed(within(node))
 
 
 def _report(name: Name, circle: list[Definition], problems: Collector) -> None:

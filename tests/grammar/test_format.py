@@ -110,6 +110,8 @@ def test_a_file_has_one_form(golden: Golden) -> None:
         "cell Long(inputs, hidden, heads = 4, activation = tanh, bias = true, epsilon: float=1e-5)"
         ":((h[hidden]=0,c[hidden]),x[inputs])->((h',c'),y[hidden])\n{ h' = x;c' = c;y = h }\n"
         "cell Deep(n)=first:A(n)>>repeat( 3,B( n,n ) )>>a_name_that_is_long:C(n,n)>>last:D(n,n,n,n)"
+        '\ncell Within(n)=f(A(n)>>top:B(n),on=[ "0.U",W, ] , "0.h" = 1)'
+        ">>f(a_name: A(n,n)>>another_name: B(n, n)>>repeat(2,C(n)>>D(n)))"
     )
     golden(format_text(text))
 

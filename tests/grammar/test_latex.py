@@ -108,11 +108,13 @@ def test_what_depends_on_time_in_one_branch_has_a_time_beneath() -> None:
 
 def test_loops_patterns_and_sub_cells() -> None:
     found = lines(
-        "use c = LSTM(n, n) >> out: Dense(n, n)\n a, b2 = s\n ((h', _), y) = c((h, x), x)\n"
+        "use c = LSTM(n, n) >> out: residual(Dense(n, n) >> top: Dense(n, n))\n"
+        " a, b2 = s\n ((h', _), y) = c((h, x), x)\n"
         " for l in 0..3 { a = W[l] @ a }"
     )
     assert found == [
-        "\\mathrm{c} &= \\mathrm{LSTM}(n, n) \\gg \\mathrm{out}\\colon \\mathrm{Dense}(n, n)",
+        "\\mathrm{c} &= \\mathrm{LSTM}(n, n) \\gg \\mathrm{out}\\colon "
+        "\\mathrm{residual}(\\mathrm{Dense}(n, n) \\gg \\mathrm{top}\\colon \\mathrm{Dense}(n, n))",
         "a_{t}, b_{2,t} &= s_{t-1}",
         "(h_{t}, \\_), y_{t} &= \\operatorname{c}((h_{t-1}, x_{t}), x_{t})",
         "a_{t} &= W[l]\\, a_{t}\\quad \\text{for } l = 0, \\dots, 2",

@@ -142,6 +142,17 @@ def test_a_header_may_break_before_its_signs() -> None:
     assert len(parse(text.replace("\n:", ":")).declarations) == 2
 
 
+def test_a_chain_within_brackets_has_links_of_its_own() -> None:
+    (chain,) = parse('cell C(n) = f(a: A(n) >> B(n), ["0.U", W], "0.h"=1)').declarations
+    assert isinstance(chain, syntax.ChainDeclaration)
+    inner, paths, state = chain.links[0].arguments
+    assert isinstance(inner, syntax.Chained)
+    assert [(link.label, link.cell.id) for link in inner.links] == [("a", "A"), (None, "B")]
+    assert inner.span.text == "a: A(n) >> B(n)" and inner.links[0].span.text == "a: A(n)"
+    assert isinstance(paths, syntax.Shape) and isinstance(paths.dims[0], syntax.String)
+    assert isinstance(state, syntax.Keyword) and state.name == '"0.h"'
+
+
 def test_every_statement_has_its_tree() -> None:
     cell = parse_cell(
         "param A[n, n] = normal(0.1), b[n]",

@@ -64,3 +64,23 @@ def test_a_state_of_that_name_comes_first() -> None:
     plain = plain_cell("Noted")
     draws = [x for x in modified(plain, "zoneout", (), {"p": 0.5}).beside if x.source == "uniform"]
     assert len(draws) == 1
+
+
+@pytest.mark.parametrize("modifier", ["residual", "zoneout", "weight_norm"])
+def test_a_modifier_stands_around_a_chain_as_around_its_name(modifier: str) -> None:
+    more = {"residual": "", "zoneout": ', 0.2, "1.h"=0.1', "weight_norm": ', on=["a.W", "1.U"]'}
+    chain = "a: Dense(n, n) >> LSTM(n, n)"
+    source = f"{SOURCE}\ncell Named(n) = {chain}"
+    wanted = library.loads(f"{source}\ncell W(n) = {modifier}(Named(n){more[modifier]})").W(SIZE)
+    assert is_the_same(written(f"{modifier}({chain}{more[modifier]})"), wanted)
+
+
+def test_a_chain_is_repeated_link_by_link_of_each_copy() -> None:
+    found = written("repeat(2, residual(Dense(n, n) >> top: Dense(n, n)) >> LSTM(n, n))")
+    assert [param.name for param in found.params][:4] == [
+        "0.0.0.W",
+        "0.0.0.b",
+        "0.0.top.W",
+        "0.0.top.b",
+    ]
+    assert [state.name for state in found.states] == ["0.1.h", "0.1.c", "1.1.h", "1.1.c"]
