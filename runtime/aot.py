@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from ..compiler import knobs
-from ..compiler.backends import KernelSignature, Module
+from ..compiler.backends import KernelSignature, Module, Runs
 from ..compiler.backends.to_triton import to_triton
 from ..compiler.choose import Ranked
 from ..compiler.ir import Plan
@@ -48,6 +48,7 @@ class Report:
     registers: int = 0  # of a thread
     stack: int = 0  # bytes of a thread's local memory, which is slow
     spills: int = 0  # bytes of that which hold spilled registers
+    spills_each_step: bool = False  # whether a step of the loop reads or writes these
     shared: int = 0  # bytes of a program
     seconds: float = 0.0  # to compile, or to find in Triton's cache
     cubin: bytes = b""
@@ -60,14 +61,18 @@ class Report:
 
 
 def fits(report: Report) -> bool:
-    """Whether a kernel runs on its target without spilling."""
-    return not report.problem and not report.spills
+    """Whether a kernel runs on its target, and no step of the loop waits for spilled registers.
+
+    What spills beside the loop, or before it, costs a call little, whatever its mapping.
+    """
+    return not report.problem and not report.spills_each_step
 
 
 def fault(report: Report) -> str:
     """Why a kernel does not fit; "" where it does."""
-    spills = f"{report.kernel} spills {report.spills} bytes" if report.spills else ""
-    return report.problem or spills
+    if report.problem or not report.spills_each_step:
+        return report.problem
+    return f"{report.kernel} spills {report.spills} bytes in every step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +190,23 @@ def _compiled(
     seconds = time.perf_counter() - begun
     cubin, ptx, shared = made.asm["cubin"], made.asm["ptx"], int(made.metadata.shared)
     registers, stack = binary.resources(cubin)
+    spills = binary.spilled(stack, ptx)
     problem = ""
     if shared > SHARED[target]:
         problem = f"it needs {shared} bytes of shared memory, and {target} has {SHARED[target]}"
     return Report(
         kernel.name, target, dtype, problem, registers, stack,
-        binary.spilled(stack, ptx), shared, seconds, cubin, ptx, made.asm["ttgir"],
+        spills, spills > 0 and _touches_local(cubin, kernel.runs), shared, seconds, cubin, ptx,
+        made.asm["ttgir"],
     )  # fmt: skip
+
+
+def _touches_local(cubin: bytes, runs: Runs) -> bool:
+    """Whether a step of the loop reads or writes local memory in a kernel that has some."""
+    if runs != "all steps":
+        return runs == "each step"
+    loop = binary.time_loop(cubin)
+    return loop is None or loop.local > 0
 
 
 def _numbers(namespace: Mapping[str, Any], kernel: KernelSignature, dtype: str) -> dict[str, Any]:

@@ -6,6 +6,11 @@ Each is one function, `to_numpy` or `to_triton`, from a plan to a `Module`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+# How a launch of a kernel stands to the steps of the loop: beside them, once in a call; in one of
+# them; or it goes through them by itself.
+Runs: TypeAlias = Literal["once", "each step", "all steps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class KernelSignature:
     constants: tuple[tuple[str, int], ...]
     numbers: tuple[str, ...]
     warps: int
+    runs: Runs = "once"
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> 
         scans = [f"SCAN = {SCAN_BLOCK}", *sources]
     signatures = list(host.signatures)
     for kernel in kernels:
-        signatures.append(kernel.signature(mapping.rows, mapping.warps, mapping.stages, host.wide))
+        signatures.append(kernel.signature(mapping, host.wide))
     body = Writer()
     for text in (*host.kernels, *(kernel.source for kernel in kernels)):
         body(text.rstrip("\n"))

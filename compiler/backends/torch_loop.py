@@ -5,6 +5,8 @@ In: a plan. Out: lines of the module's `run`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..ir import Carry, Plan
 from .torch_calls import DTYPES, shape_of
 from .torch_host import Host
@@ -31,6 +33,7 @@ def host_loop(host: Host, plan: Plan) -> None:
         host.wide.add(node)
         host.out(f"{name} = torch.zeros({shape_of(node)}, dtype=wide, device=device)")
     before, host.out = host.out, Writer()
+    beside = len(host.signatures)
     with host.keeping_wide():
         read = [c.next for c in scan.carries] + [n.args[0] for n in (*stacks, *sums)]
         host.section(plan.step, read)
@@ -41,6 +44,7 @@ def host_loop(host: Host, plan: Plan) -> None:
             host.out(f"{host.names[node]}.add_({host.name(node.args[0])})")
         _advance(host, scan.carries)
     step, host.out = host.out, before
+    host.signatures[beside:] = [replace(s, runs="each step") for s in host.signatures[beside:]]
     if step.lines:
         host.out("clock = torch.zeros(1, dtype=torch.int64, device=device)")
         host.out()

@@ -99,21 +99,20 @@ class Kernel:
             return False
         return not what.type.lead and name not in self.fed
 
-    def signature(
-        self, rows: int, warps: int, stages: int, wide: Collection[Node]
-    ) -> KernelSignature:
+    def signature(self, mapping: LoopMapping, wide: Collection[Node]) -> KernelSignature:
         """As the compiler wants to know it; `wide` are the host's tensors of the carries' type."""
         kinds = {
             name: "wide" if self.takes_wide(name, wide) else _element(what)
             for name, what in self.pointers.items()
         }
-        constants = (("ROWS", rows), ("STAGES", stages))
+        constants = (("ROWS", mapping.rows), ("STAGES", mapping.stages))
         scalars: tuple[str, ...] = ("begin", "end", "B")
         if self.has_clock:
             kinds["clock"], scalars = "int", ("T", *scalars)
         return KernelSignature(
-            self.name, tuple(kinds.items()), scalars, constants, self.numbers, warps
-        )
+            self.name, tuple(kinds.items()), scalars, constants, self.numbers, mapping.warps,
+            "all steps" if mapping.kind == "loop" else "each step",
+        )  # fmt: skip
 
 
 def _element(what: object) -> str:

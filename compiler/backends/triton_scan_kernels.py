@@ -128,6 +128,7 @@ class ScanSource:
                 (("BLOCK", BLOCK), *(() if name in scalars else turned)),
                 (),
                 WARPS,
+                "all steps",
             )
             for name, pointers in self.pointers.items()
         )

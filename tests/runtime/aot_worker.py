@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import rnnc
-from rnnc.compiler.backends import KernelSignature, Module
+from rnnc.compiler.backends import KernelSignature, Module, Runs
 from rnnc.compiler.mapping import Extent
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.runtime.aot import Report, compile_ahead, compile_fitting, fits
@@ -21,7 +21,7 @@ CELLS = (
     ("RNN", (64, 64)), ("LSTM", (64, 64)), ("LSTM", (5, 20)), ("LSTMP", (64, 64, 32)),
     ("GRU", (64, 64)),
     ("Dense", (64, 32)), ("Embedding", (100, 64)), ("SLSTM", (64, 64, 2)), ("SLSTM", (5, 24, 3)),
-    ("DeltaNet", (64, 32, 32)), ("MinGRU", (64, 128)), ("MinGRU", (3, 5)),
+    ("DeltaNet", (64, 32, 32)), ("MinGRU", (64, 128)), ("MinGRU", (3, 5)), ("S4D", (64,)),
 )  # fmt: skip
 ALSO_IN_FLOAT32 = ("RNN", "LSTM", "MinGRU")
 
@@ -39,6 +39,12 @@ def build(B, dtype):
     raise AssertionError("nothing is run")
 
 """
+HUNGRY = """\
+j = tl.arange(0, 8192)
+    v = tl.load(x + j).to(tl.float32)
+    for t in tl.range(0, count):
+        v = v * 2 + tl.sum(v)
+    tl.store(y + j, v)"""
 KERNELS = {
     "fine": "tl.store(y + i, 2 * tl.load(x + i).to(tl.float32))",
     "with_an_array": "tl.store(y + i, tl.sin(tl.load(x + i).to(tl.float32)))",
@@ -48,12 +54,21 @@ KERNELS = {
     "    w = tl.load(x + j[:, None] * 512 + k[None, :])\n"
     "    v = tl.load(x + k[:, None] * 128 + j[None, :])\n"
     "    tl.store(y + j[:, None] * 128 + j[None, :], tl.dot(w, v))",
-    "hungry": "j = tl.arange(0, 8192)\n"
+    "hungry": HUNGRY,
+    "hungry_once": HUNGRY,
+    "hungry_before": "j = tl.arange(0, 16384)\n"
     "    v = tl.load(x + j).to(tl.float32)\n"
+    "    s = tl.sum(v) + tl.sum(v * tl.sum(v))\n"
     "    for t in tl.range(0, count):\n"
-    "        v = v * 2 + tl.sum(v)\n"
-    "    tl.store(y + j, v)",
+    "        s = s * s + tl.load(x + t).to(tl.float32)\n"
+    "    tl.store(y, s)",
+    "hungry_step": "j = tl.arange(0, 16384)\n"
+    "    v = tl.load(x + j).to(tl.float32)\n"
+    "    tl.store(y, tl.sum(v) + tl.sum(v * tl.sum(v)))",
 }
+RUNS: Final[dict[str, Runs]] = {
+    "hungry": "all steps", "hungry_before": "all steps", "hungry_step": "each step"
+}  # fmt: skip
 
 
 def kernels() -> Module:
@@ -65,7 +80,13 @@ def kernels() -> Module:
     pointers = (("x", "real"), ("y", "wide"))
     signatures = [
         KernelSignature(
-            name, pointers, ("count",), (("BLOCK", 256),), (), 8 if name == "large" else 1
+            name,
+            pointers,
+            ("count",),
+            (("BLOCK", 256),),
+            (),
+            8 if name == "large" else 1,
+            RUNS.get(name, "once"),
         )
         for name in KERNELS
     ]
@@ -81,7 +102,7 @@ def of_kernels() -> dict[str, Any]:
 def shown(report: Report) -> dict[str, Any]:
     """A report as JSON has it."""
     texts = {"ptx": report.ptx[:4000], "ttgir": report.ttgir[:4000], "cubin": len(report.cubin)}
-    loop = report.time_loop() if report.kernel in ("loop", "hungry", "fine") else None
+    loop = report.time_loop() if report.kernel in ("fine", *RUNS) else None
     return {
         **without_texts(report), **texts, "fits": fits(report), "loop": loop and asdict(loop),
     }  # fmt: skip
@@ -109,6 +130,7 @@ def of_cells() -> list[dict[str, Any]]:
                             "mapping": one.mapping.kind,
                             "has_loop": bool(one.plan.step or one.plan.scan.carries),
                             "kernels": [k.name for k in one.module.kernels],
+                            "runs": [k.runs for k in one.module.kernels],
                             "reports": [without_texts(r) for r in one.reports],
                         }
                     )

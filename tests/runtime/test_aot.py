@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+import rnnc
 from rnnc.compiler.backends import Module
+from rnnc.compiler.backends.to_triton import to_triton
+from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.runtime.aot import SHARED, Report, compile_ahead, fits, require_compiler
 from rnnc.runtime.backends import is_interpreted
 from rnnc.runtime.errors import BackendError, SettingError
@@ -32,13 +35,13 @@ def found() -> Any:
     return json.loads(done.stdout)
 
 
-def test_every_standard_cell_compiles_and_nothing_spills(found: Any) -> None:
+def test_cells_compile_and_nothing_spills_in_the_loop(found: Any) -> None:
     assert len(found["cells"]) > 50
     for program in found["cells"]:
         assert [r["kernel"] for r in program["reports"]] == program["kernels"], program["what"]
-        for report in program["reports"]:
+        for report, runs in zip(program["reports"], program["runs"], strict=True):
             assert not report["problem"], program["what"]
-            assert report["spills"] == report["stack"] == 0, program["what"]
+            assert runs == "once" or report["spills"] == report["stack"] == 0, program["what"]
             assert 0 < report["registers"] <= 255, program["what"]
 
 
@@ -74,6 +77,18 @@ def test_spills_are_found(found: Any) -> None:
     assert report["loop"]["local"] > 0
 
 
+def test_a_spill_that_no_step_waits_for_rejects_no_mapping(found: Any) -> None:
+    """Before the time loop, or in a kernel that runs once a call."""
+    before, once = found["kernels"]["hungry_before"], found["kernels"]["hungry_once"]
+    assert before["spills"] > 0 and before["loop"]["local"] == 0 and before["fits"]
+    assert once["spills"] == found["kernels"]["hungry"]["spills"] and once["fits"]
+
+
+def test_a_kernel_that_is_launched_for_each_step_spills_nowhere(found: Any) -> None:
+    report = found["kernels"]["hungry_step"]
+    assert report["spills"] > 0 and not report["fits"]
+
+
 def test_what_does_not_compile_says_why_in_a_line(found: Any) -> None:
     report = found["kernels"]["unknown_name"]
     assert "nobody" in report["problem"] and "\n" not in report["problem"]
@@ -86,10 +101,19 @@ def test_too_much_shared_memory_is_a_problem(found: Any) -> None:
     assert not report["fits"]
 
 
-def test_fitting_is_compiled_and_not_spilled() -> None:
+def test_what_runs_beside_the_loop_once_and_what_in_it_is_known() -> None:
+    programs = compile_cell(rnnc.cells.LSTM(3, 16).cell, Goal(backend="triton"))
+    wanted = {"loop": "all steps", "step": "each step", "alternating": "each step"}
+    for choice in programs.choices[0]:
+        module = to_triton(programs.plans[0], choice.mapping)
+        assert {kernel.runs for kernel in module.kernels} == {wanted[choice.mapping.kind]}
+
+
+def test_fitting_is_compiled_and_not_spilled_in_a_step() -> None:
     assert fits(Report("loop", "sm_90", "float32"))
     assert not fits(Report("loop", "sm_90", "float32", "it needs too much"))
-    assert not fits(Report("loop", "sm_90", "float32", spills=4))
+    assert fits(Report("loop", "sm_90", "float32", spills=4))
+    assert not fits(Report("loop", "sm_90", "float32", spills=4, spills_each_step=True))
 
 
 @pytest.mark.parametrize(

@@ -328,8 +328,8 @@ def test_a_mapping_whose_kernels_spill_is_passed_over_in_silence(
     def compile_ahead(module: Any, dtype: str, target: str) -> tuple[aot.Report, ...]:
         assert (dtype, target) == ("float32", "sm_90")
         seen.append(module.source)
-        spills = 8 if len(set(seen)) == 1 else 0
-        return (aot.Report("loop", target, dtype, spills=spills),)
+        is_first = len(set(seen)) == 1
+        return (aot.Report("loop", target, dtype, spills=8, spills_each_step=is_first),)
 
     monkeypatch.setattr(aot, "compile_ahead", compile_ahead)
     with warnings.catch_warnings():
