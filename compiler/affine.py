@@ -1,7 +1,7 @@
 """Steps that are affine in the states, place by place: h' = a * h + b, or [u' v'] = A [u v] + b.
 
 In: a plan. Out: its carries in groups that read each other, a few numbers at each place; the
-coefficients of each, which read no carry; or None.
+coefficients of each, which read no carry but those of groups before it; or None.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ class Affine:
 
 
 def affine(plan: Plan) -> tuple[Affine, ...] | None:
-    """The groups of a plan as such; None if one of them is not, or is too wide."""
-    carries = {c.node for c in plan.scan.carries}
+    """The groups of a plan, first what others read; None if one is not affine, or is too wide."""
     plain = _without_stops([c.next for c in plan.scan.carries])
     found: list[Affine] = []
     for group in _groups(plan.scan.carries, plain):
@@ -38,25 +37,30 @@ def affine(plan: Plan) -> tuple[Affine, ...] | None:
         if made is None:
             return None
         coefficients = [*(a for row in made.factors for a in row), *made.rests]
-        if carries & set(toposort(coefficients)):
+        if {carry.node for carry in group} & set(toposort(coefficients)):
             return None
         found.append(made)
     return tuple(found)
 
 
 def _groups(carries: Sequence[Carry], nexts: Mapping[Node, Node]) -> list[list[Carry]]:
-    """Carries that read each other, be it through others, together; in the order of the plan."""
+    """Carries that read each other, be it through others, together; what is read, first.
+
+    Equals stand in the order of the plan.
+    """
     reads = {carry.node: 1 << at for at, carry in enumerate(carries)}  # sets, as bits
     for node in toposort(nexts[carry.next] for carry in carries):
         if node not in reads:
             reads[node] = reduce(or_, (reads[a] for a in node.args), 0)
-    groups: list[int] = []
-    for carry in carries:
-        joined = reads[carry.node] | reads[nexts[carry.next]]
-        apart = [group for group in groups if not group & joined]
-        groups = [*apart, reduce(or_, (g for g in groups if g & joined), joined)]
-    found = [[c for c in carries if reads[c.node] & group] for group in groups]
-    return sorted(found, key=lambda group: carries.index(group[0]))
+    reached = [reads[carry.node] | reads[nexts[carry.next]] for carry in carries]
+    for middle in range(len(carries)):  # as in Warshall's algorithm
+        reached = [r | reached[middle] if r >> middle & 1 else r for r in reached]
+    groups: dict[int, list[Carry]] = {}
+    for at, carry in enumerate(carries):
+        back = sum(1 << by for by, theirs in enumerate(reached) if theirs >> at & 1)
+        groups.setdefault(reached[at] & back, []).append(carry)
+    # What a group reads reaches less than the group does.
+    return sorted(groups.values(), key=lambda g: reached[carries.index(g[0])].bit_count())
 
 
 def _affine(group: Sequence[Carry], plain: Mapping[Node, Node]) -> Affine | None:

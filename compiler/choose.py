@@ -14,7 +14,7 @@ from math import ceil, log2, prod
 from .affine import affine
 from .dependence import is_contraction, rows_are_apart
 from .device import H200, Device
-from .ir import Plan
+from .ir import Node, Plan
 from .mapping import ALTERNATING, MATRIX_UNIT, SCAN, Extent, Mapping
 from .partition import Block, partition, undivided
 from .shapes import size
@@ -276,16 +276,14 @@ def _ranked(work: _Work, mapping: Mapping, extent: Extent, device: Device) -> Ra
 def _alternating(plan: Plan, extent: Extent, device: Device) -> Ranked:
     """Every product and every group of elementwise nodes is a launch."""
     launches = 1.0
-    flops = 0
+    flops = sum(_flops(node) for node in plan.step) * extent.rows
     for node in plan.step:
         if is_contraction(node):
             launches += 1 + device.library / device.node
-            flops += 2 * max(size(a.type.shape) for a in node.args) * extent.rows
         elif not (node.op.view or node.op.pointwise):
             launches += 1
     launches += len(plan.scan.carries) + sum(n.op.name == "stack" for n in plan.kept)
-    rate = device.multiplies if extent.itemsize == 2 else device.exact_multiplies
-    seconds = launches * device.node + flops / rate / device.clock / device.processors
+    seconds = launches * device.node + flops / _multiplies(extent, device)
     return Ranked(ALTERNATING, extent.steps * seconds, "launches")
 
 
@@ -301,8 +299,21 @@ def _scanned(plan: Plan, extent: Extent, device: Device) -> Iterator[Ranked]:
     )
     kept = sum(size(n.type.shape) for n in plan.kept)
     moved = (states + 2 * kept) * extent.steps * extent.rows * extent.itemsize
+    flops = sum(_flops(node) for node in plan.step) * extent.rows
     launches = (3 * len(groups) + 2) * (device.node + device.ramp)
     steps = 2 * max(16, extent.steps / 64) * device.latency / 4  # some loads are under way at once
     terms = {"launches": launches + steps, "memory": moved / device.bandwidth}
+    terms["arithmetic"] = extent.steps * flops / _multiplies(extent, device)
     bound = max(terms, key=lambda name: terms[name])
-    yield Ranked(SCAN, terms["launches"] + terms["memory"], bound)
+    yield Ranked(SCAN, sum(terms.values()), bound)
+
+
+def _flops(node: Node) -> int:
+    """Of a row, if the node is a product that sums."""
+    return 2 * max(size(a.type.shape) for a in node.args) if is_contraction(node) else 0
+
+
+def _multiplies(extent: Extent, device: Device) -> float:
+    """In a second, of the matrix units of all processors."""
+    rate = device.multiplies if extent.itemsize == 2 else device.exact_multiplies
+    return rate * device.clock * device.processors

@@ -1,8 +1,9 @@
 """A loop that is linear and diagonal in its states: a scan over chunks of time, all at once.
 
 In: a plan. Out: lines of the module's `run`. The step h' = a * h + b has a and b that read no
-state; of states that read each other, place by place, a is a matrix. They are computed for all t,
-the states follow by `scanned`, and whatever else the step computes is then known for all t as well.
+state but those scanned before; of states that read each other, place by place, a is a matrix. They
+are computed for all t, the states follow by `scanned`, and whatever else the step computes is then
+known for all t as well.
 
 Source: Martin and Cundy 2018, arXiv:1709.04057; chunks as in Blelloch 1990.
 """

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from rnnc.compiler.library import loads
-from rnnc.compiler.mapping import Extent
+from rnnc.compiler.mapping import SCAN, Extent
 from rnnc.compiler.oracle import Masks
 from rnnc.compiler.passes.boundaries import MASKS
 from tests.compiler.backends.mapping_cases import (
@@ -71,6 +71,18 @@ def test_hard_cells_agree_with_the_oracle(name: str, masks: tuple[str, ...]) -> 
         except AssertionError as error:
             error.add_note(f"mapped as {pair}")
             raise
+
+
+def test_states_in_a_row_are_scanned_one_after_the_other() -> None:
+    """In two chunks of time, forward and backward, across resets."""
+    cell = CELLS["Cascade"]()
+    n = Numbers.draw(cell, steps=20, rows=3)
+    for masks in (draw_masks((), n.steps, n.rows), draw_masks(MASKS, n.steps, n.rows)):
+        programs, wanted = programs_of(cell, masks), by_oracle(cell, n, masks)
+        pair = Pair(SCAN, SCAN)
+        for choices in programs.choices:
+            assert SCAN in [choice.mapping for choice in choices]
+        assert_within(by_triton(cell, programs, pair, n, masks, "float64"), wanted, FLOAT64)
 
 
 @pytest.mark.parametrize("hidden", [80, 128, 144])
