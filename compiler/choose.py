@@ -40,9 +40,11 @@ PRODUCT_STAGES = 3  # of a product's own loop
 INSTRUCTIONS = 3  # of an elementwise operation, about
 READ_AHEAD = 4  # bytes for each thread: smaller loads cannot be asked for ahead of their step
 LEAST_COLUMNS = 8  # of the examples, that the matrix unit takes, however few there are
+WIDE = 4  # bytes of what stays in the type of the carries
 FACTOR_PASSES = 3  # over an array as large as a state of all steps: made, and read twice
 STATE_PASSES = 5  # likewise, for what is added in every step, and the state itself
 MOST_WARPS = 16
+MOST_SCANNED = 2**34  # bytes of the factors, of what is added and of the states of all steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +293,13 @@ def _scanned(plan: Plan, extent: Extent, device: Device) -> Iterator[Ranked]:
     """A scan over chunks: every array passes through memory several times, nothing waits long."""
     groups = affine(plan) if plan.scan.carries else None
     if groups is None:
+        return
+    held = sum(
+        (len(group.carries) + 2) * size(carry.node.type.shape)
+        for group in groups
+        for carry in group.carries
+    )
+    if WIDE * held * extent.steps * extent.rows > MOST_SCANNED:
         return
     states = sum(
         (FACTOR_PASSES * len(group.carries) + STATE_PASSES) * size(carry.node.type.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rnnc.compiler.choose import MOST_ELEMENTS, MOST_WEIGHTS, ranked
-from rnnc.compiler.mapping import ALTERNATING, Extent, Mapping
+from rnnc.compiler.mapping import ALTERNATING, SCAN, Extent, Mapping
 from tests.compiler.test_partition import plans
 
 HALF = Extent(512, 16, 2)
@@ -43,6 +43,13 @@ def test_the_first_mapping_of_a_class(
     forward, _ = plans(name, *sizes)
     first = ranked(forward, extent)[0].mapping
     assert (first.kind, first.blocks) == (kind, blocks)
+
+
+def test_a_scan_is_for_states_of_which_all_steps_fit_in_memory() -> None:
+    """512 steps of 16 rows of 512 x 512 numbers are 8.6 GB, and that three times."""
+    for sizes, is_offered in (((64, 64, 64), True), ((64, 512, 512), False)):
+        forward, _ = plans("LinearAttention", *sizes)
+        assert (SCAN in [r.mapping for r in ranked(forward, HALF)]) == is_offered
 
 
 def test_a_large_backward_step_goes_in_stages() -> None:
