@@ -88,7 +88,7 @@ class Sizes:
         same value, or what it gave.
         """
         text = "".join(dim.text.split()) if isinstance(dim, Dim) else str(dim)
-        if text.isdigit() or self.settings.get(text) == dim:
+        if text.isdigit() or self._product(text) == dim:
             return text
         same = [name for name, value in self.settings.items() if value == dim]
         if same:
@@ -97,6 +97,16 @@ class Sizes:
             return text
         outer = dim.outer if isinstance(dim, Dim) else None
         return str(int(dim)) if outer is None else self.name(outer)
+
+    def _product(self, text: str) -> int | None:
+        """What a product of the cell's own sizes is; None of anything else."""
+        found = 1
+        for part in text.split("*"):
+            value = int(part) if part.isdigit() else self.settings.get(part)
+            if value is None:
+                return None
+            found *= value
+        return found
 
     def shape(self, shape: Shape) -> str:
         """`[4,hidden,inputs]`."""
@@ -163,8 +173,8 @@ class Sizes:
         dims: dict[str, int] = {}
         for names, arg in zip(letters.split(","), node.args, strict=True):
             for letter, dim in zip(names, arg.type.shape, strict=True):
-                # A size that knows where it came from says more than a bare number.
-                if not isinstance(dims.get(letter), Dim):
+                known = dims.get(letter)  # one with a name says more than a mere number
+                if not isinstance(known, Dim) or not known.is_named:
                     dims[letter] = dim
         contracts = not set(dims) <= set(out)
         return self.product(dims.values(), 2 if contracts else 1)

@@ -30,7 +30,7 @@ def exponential(a: Node) -> Node:
     Every squaring is in the graph, and a choice whether it counts, as norms are known later. They
     have no part in the derivative, since the value does not depend on s.
     """
-    n = int(a.type.shape[0])
+    n = a.type.shape[0]
     norm = a.then("abs").then("sum", attr=0).then("amax", attr=0)
     scale = const(1.0)
     is_above = [norm.then("gt", BOUND * 2.0**at) for at in range(MOST_SQUARINGS)]
@@ -45,7 +45,7 @@ def exponential(a: Node) -> Node:
 def _pade(a: Node) -> Node:
     """(V - U)^-1 (V + U), where V has the even powers and U the odd ones; six products."""
     c = [coefficient / PADE[0] for coefficient in PADE]
-    one = identity(int(a.type.shape[0]))
+    one = identity(a.type.shape[0])
     a2 = _times(a, a)
     a4 = _times(a2, a2)
     a6 = _times(a2, a4)

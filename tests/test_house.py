@@ -21,11 +21,13 @@ LONGEST_FILE = 500
 # A part that is not listed may import everything but passes and backends.
 INSIDE_COMPILER = {
     "shapes": (),
-    "ops": ("shapes", "ops"),
+    "dims": ("shapes",),
+    "ops": ("shapes", "dims", "ops"),
     "ir": ("shapes", "ops", "origin"),
     "origin": (),
     "elaborate": (
         "shapes",
+        "dims",
         "ops",
         "ir",
         "rewrite",

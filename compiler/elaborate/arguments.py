@@ -55,13 +55,13 @@ def positive(operand: Operand, what: str) -> int:
     return value
 
 
-def dim(operand: Operand) -> Dim:
+def dim(operand: Operand, what: str = "a size") -> Dim:
     """`operand` as a size of a shape, remembering how it was written.
 
     Raises:
         NotConstant, BadSize: it is no positive integer.
     """
-    value = positive(operand, "a size")
+    value = positive(operand, what)
     if isinstance(value, Dim):
         return value
     text = "".join(operand.span.text.split())

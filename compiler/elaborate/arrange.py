@@ -11,8 +11,9 @@ from ...grammar.problems_of_values import (
     RankMismatch,
     ShapeMismatch,
 )
+from ..dims import over
 from ..matrices import identity
-from ..shapes import Dim, Shape, size
+from ..shapes import Shape, size
 from . import arguments
 from .products import diagonal as diagonal_of
 from .tensors import (
@@ -76,10 +77,7 @@ def split(site: Site, value: Operand, parts: Operand) -> Value:
             related=[(parts.span, f"this is {n}")],
             notes=sizes_note(node.type.shape),
         )
-    each = Dim(length // n, f"{length}/{n}" if isinstance(length, Dim) else "")
-    if isinstance(length, Dim) and not length.text.isidentifier():
-        each = Dim(length // n)
-    return site.apply("reshape", node, attr=(Dim(n), each, *node.type.shape[1:]))
+    return site.apply("reshape", node, attr=(n, over(length, n), *node.type.shape[1:]))
 
 
 def reshape(site: Site, value: Operand, shape: Operand) -> Value:
@@ -194,8 +192,7 @@ def diagonal(site: Site, value: Operand) -> Value:
 
 def eye(site: Site, n: Operand) -> Value:
     """The identity matrix."""
-    length = int(arguments.positive(n, "the size of a matrix"))
-    return site.run.adopt(identity(length), site.span)
+    return site.run.adopt(identity(arguments.dim(n, "the size of a matrix")), site.span)
 
 
 def tril(site: Site, value: Operand) -> Value:
@@ -218,7 +215,6 @@ def _triangle(site: Site, value: Operand, keep: str) -> Tensor:
 
 def _compare_positions(site: Site, shape: Shape, comparison: str) -> Tensor:
     """Where `row comparison column` holds, in the last two axes."""
-    shape = tuple(int(d) for d in shape)
     row = site.apply("iota", attr=(shape, len(shape) - 2))
     column = site.apply("iota", attr=(shape, len(shape) - 1))
     return site.apply(comparison, row, column)

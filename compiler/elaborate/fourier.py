@@ -46,7 +46,7 @@ def _transform(site: Site, value: Operand, *, backwards: bool) -> Complex:
         raise RankMismatch(
             f"'{site.name}' needs at least one axis", value.span, f"this is {describe(given)}"
         )
-    n = int(given.type.shape[-1])
+    n = given.type.shape[-1]
     letters = LETTERS[: rank - 1]
     spec = f"ab,{letters}b->{letters}a"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import product as pairs
 
 from ...grammar.problems_of_values import BadSize, RankMismatch, ShapeMismatch
+from ..dims import times
 from .arrange import reshaped
 from .products import product
 from .tensors import Site, tensor
@@ -63,12 +64,12 @@ def conv2d(site: Site, kernel: Operand, image: Operand) -> Value:
         for down, right in pairs(range(tall), range(wide))
     ]
     places = site.apply("concat", *shifted, attr=0) if len(shifted) > 1 else larger
-    terms = int(tall * wide * channels)
+    terms, pixels = times(tall, wide, channels), times(height, width)
     weights = site.apply("transpose", K, attr=(0, 2, 3, 1))
     found = product(
         site,
         reshaped(site, weights, (made, terms)),
-        reshaped(site, places, (terms, int(height * width))),
+        reshaped(site, places, (terms, pixels)),
         "ab,bc->ac",
     )
     return reshaped(site, found, (made, height, width))

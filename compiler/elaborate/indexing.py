@@ -11,8 +11,8 @@ from typing import Literal
 
 from ...grammar.problems_of_values import BadIndex, IndexOutOfRange, KindMismatch
 from ...grammar.source import Span
+from ..dims import minus
 from ..ir import Node
-from ..shapes import Dim
 from . import arguments
 from .arrange import reshaped
 from .counting import counted
@@ -64,7 +64,7 @@ def index(site: Site, value: Operand, parts: Sequence[Part]) -> Value:
         if part.kind == "range":
             start, stop = _range(part, value, length)
             bounds.append((start, stop))
-            shape.append(length if stop - start == length else _length(part, stop - start))
+            shape.append(length if stop - start == length else minus(stop, start))
             continue
         assert part.start is not None
         if isinstance(part.start.value, Tensor):
@@ -138,23 +138,22 @@ def _outside(headline: str, span: Span, value: Operand, length: int) -> IndexOut
 
 
 def _range(part: Part, value: Operand, length: int) -> tuple[int, int]:
-    ends = []
-    for end, default in ((part.start, 0), (part.stop, int(length))):
-        position = default if end is None else arguments.whole(end, "an index")
+    ends: list[int] = []
+    for end, default in ((part.start, 0), (part.stop, length)):
+        if end is None:
+            ends.append(default)
+            continue
+        position = arguments.whole(end, "an index")
         if not -length <= position <= length:
-            assert end is not None
             raise _outside(f"{position} is outside the axis", end.span, value, length)
-        ends.append(position + int(length) if position < 0 else int(position))
+        if position < 0:
+            position += int(length)
+        elif position:
+            position = arguments.dim(end)  # a size keeps its name
+        ends.append(position)
     start, stop = ends
     if start > stop:
         raise IndexOutOfRange(
             "the range ends before it begins", part.span, f"from {start} to {stop}"
         )
     return start, stop
-
-
-def _length(part: Part, length: int) -> int:
-    """A size that prints as it was written where that says more than the number: `hidden`."""
-    if part.start is None and part.stop is not None and isinstance(part.stop.value, Dim):
-        return part.stop.value
-    return length

@@ -39,7 +39,7 @@ def solve(site: Site, matrix: Operand, right: Operand) -> Value:
     if b.type.rank == 1:
         b = site.apply("reshape", b, attr=(*shape, 1))
     if _is_known_before(a, b):
-        inverse = site.apply("solve", a, site.run.adopt(identity(int(a.type.shape[0])), site.span))
+        inverse = site.apply("solve", a, site.run.adopt(identity(a.type.shape[0]), site.span))
         found = product(site, inverse, b, "ab,bc->ac")
     else:
         found = site.apply("solve", a, b)

@@ -119,7 +119,7 @@ def _matrices(node: Node, n: int) -> list[Node]:
 
 
 def _cayley(a: Node) -> Node:
-    one = identity(int(a.type.shape[0]))
+    one = identity(a.type.shape[0])
     return (one + a).then("solve", one - a)
 
 

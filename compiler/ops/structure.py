@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dims import minus, plus
 from ..shapes import Type, TypeProblem, axes_of, size
 from . import op
 
@@ -129,7 +130,7 @@ def _slice_type(bounds: Any, a: Type) -> Type:
     # A whole axis keeps the name of its size.
     return a.with_shape(
         tuple(
-            dim if stop - start == dim else stop - start
+            dim if stop - start == dim else minus(stop, start)
             for (start, stop), dim in zip(bounds, a.shape, strict=True)
         )
     )
@@ -175,7 +176,7 @@ def _concat_type(axis: int, *types: Type) -> Type:
         rest = (t.rank, t.kind, t.shape[:axis], t.shape[axis + 1 :])
         if rest != (first.rank, first.kind, first.shape[:axis], first.shape[axis + 1 :]):
             raise TypeProblem(f"{t} does not join {first} along axis {axis}", operand=at)
-    dim = sum(t.shape[axis] for t in types)
+    dim = plus(*(t.shape[axis] for t in types))
     shape = (*first.shape[:axis], dim, *first.shape[axis + 1 :])
     return Type(shape, first.kind, axes_of(*types))
 

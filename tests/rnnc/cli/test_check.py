@@ -107,26 +107,7 @@ def test_standard_cells_pass(capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-# Sizes that the compiler makes of others, in what it makes of a word, are plain numbers so far.
-NAMELESS = {"ConvGRU": "conv2d", "ConvLSTM": "conv2d", "S4": "solve", "URNN": "fft"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=[
-                pytest.mark.xfail(
-                    strict=True, reason=f"sizes within {NAMELESS[name]} have no names yet"
-                )
-            ]
-            if name in NAMELESS
-            else [],
-        )
-        for name in std_names()
-    ],
-)
+@pytest.mark.parametrize("name", std_names())
 def test_the_formulas_of_cost_hold_at_other_sizes(name: str) -> None:
     template = library.std()[name]
     names = [setting.name for setting in template.settings if setting.default is None]
@@ -135,6 +116,23 @@ def test_the_formulas_of_cost_hold_at_other_sizes(name: str) -> None:
     here, there = Sizes(template(**small)), Sizes(template(**large))
     for count, other in zip(here.cost().counts(), there.cost().counts(), strict=True):
         assert count.at(there.known()) == other.value, str(count)
+
+
+@pytest.mark.parametrize(
+    ("name", "flops"),
+    [
+        ("ConvGRU", "6*channels*features*height*kernel^2*width + 6*features^2*height*kernel^2*width"
+         " + 11*features*height*width"),
+        ("S4", "4*state^2 + 4*state + 2"),
+        ("URNN", "16*hidden^2 + 4*hidden*inputs + 82*hidden + 4"),
+    ],
+)  # fmt: skip
+def test_what_a_word_makes_of_sizes_is_named_in_them(name: str, flops: str) -> None:
+    """A convolution, the solution of equations, a Fourier transform."""
+    template = library.std()[name]
+    names = [setting.name for setting in template.settings if setting.default is None]
+    cell = template(**dict(zip(names, (5, 7, 11, 13), strict=False)))
+    assert str(Sizes(cell).cost().flops) == flops
 
 
 def test_cost_counts_weight_transforms_and_tables_once(
