@@ -162,19 +162,8 @@ class Sizes:
         """What a value costs, for one row at one step, or once if it has neither."""
         if node.op.pointwise:
             return self.product(node.type.shape)
-        if node.op.name == "solve":  # a factorisation, then two products with triangles
-            matrix, right = (arg.type.shape for arg in node.args)
-            return self.product([*matrix, matrix[-1]]) + self.product([*matrix, right[-1]], 2)
-        if node.op.reduces or node.op.name in ("total", "accumulate"):
-            return self.product(node.args[0].type.shape)
-        if node.op.name != "einsum":
-            return Count()
-        letters, out = node.attr[0].split("->")
-        dims: dict[str, int] = {}
-        for names, arg in zip(letters.split(","), node.args, strict=True):
-            for letter, dim in zip(names, arg.type.shape, strict=True):
-                known = dims.get(letter)  # one with a name says more than a mere number
-                if not isinstance(known, Dim) or not known.is_named:
-                    dims[letter] = dim
-        contracts = not set(dims) <= set(out)
-        return self.product(dims.values(), 2 if contracts else 1)
+        types = [arg.type for arg in node.args]
+        if node.op.work is not None:
+            terms = node.op.work(node.attr, *types)
+            return sum((self.product(dims, times) for times, dims in terms), Count())
+        return self.product(types[0].shape) if node.op.reduces else Count()

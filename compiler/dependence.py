@@ -58,16 +58,8 @@ def affine_nodes(order: Iterable[Node], serial: set[Node]) -> set[Node]:
         moving = [at for at, a in enumerate(node.args) if a in serial]
         if not all(node.args[at] in found for at in moving):
             continue
-        match node.op.name:
-            case "mul" | "einsum":
-                affine = len(moving) <= 1
-            case "div":
-                affine = moving in ([], [0])
-            case "where" | "solve":
-                affine = 0 not in moving
-            case _:
-                affine = not moving or node.op.linear or node.op.view
-        if affine:
+        is_linear = node.op.linear or node.op.view
+        if is_linear or any({*moving} <= {*together} for together in ((), *node.op.linear_in)):
             found.add(node)
     return found
 

@@ -11,13 +11,12 @@ from typing import Any
 
 from ..grammar.problems import Collector
 from .cost import Cost, Count, Sizes
-from .elaborate.witnesses import elaborate_at_witnesses
+from .elaborate.witnesses import elaborate_at_witnesses, sizes_that_divide
 from .ir import Cell, Scans
 from .library import Template
 from .pipeline import Goal, Recurrence, stages
 
-SAMPLE = 64  # a size that nets have; of a number of heads, say, there are fewer
-FEW = {"heads": 4}
+SAMPLE, FEW = 64, 4  # sizes that nets have; the latter divide others, as a number of heads does
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +64,14 @@ def summarised(template: Template, settings: Mapping[str, Any] | None = None) ->
     return Summary(template, cell, other is not cell, cost, holding, _recurrence(cell))
 
 
-def sample_sizes(template: Template) -> dict[str, int]:
-    """A size that nets have for every one without a default, by name."""
+def sample_sizes(template: Template, width: int = SAMPLE) -> dict[str, int]:
+    """A size that nets have for every one without a default, by name; few where they divide others.
+
+    Cost: as of `summarised`.
+    """
+    few = sizes_that_divide(template.definition)
     return {
-        setting.name: FEW.get(setting.name, SAMPLE)
+        setting.name: FEW if setting.name in few else width
         for setting in template.settings
         if setting.kind == "size" and setting.default is None
     }

@@ -73,6 +73,14 @@ def elaborate_at_witnesses(
     return cells
 
 
+def sizes_that_divide(definition: CellDefinition) -> frozenset[str]:
+    """The sizes without a default that others are divided by, as far as trying tells."""
+    cells = elaborate_at_witnesses(definition, {}, Collector())
+    open_sizes = {s.name for s in settings_of(definition) if s.default is None and s.kind == "size"}
+    found = cells[0].settings if cells else {}
+    return frozenset(name for name in open_sizes if found.get(name) in _DIVISORS)
+
+
 def _candidates(names: list[str]) -> Iterator[dict[str, int]]:
     """Sets of sizes to try, in pairs that share no value: primes, then sizes that divide others."""
     dividing = itertools.product((_MULTIPLES, _DIVISORS), repeat=len(names))

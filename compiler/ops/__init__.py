@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..shapes import Type
+from ..shapes import Shape, Type
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,9 +46,12 @@ class Op:
     defined_from: float | None = None  # of operands below it, the result is NaN
     cheap: bool = False  # dearer to keep for the backward step than to compute again
     linear: bool = False  # of all its operands together
+    linear_in: tuple[tuple[int, ...], ...] = ()  # of these together, the others given
     view: bool = False  # its elements are elements of its operand; linear, too
     by_library: bool = False  # no kernel of a loop has it: a library computes it, matrix by matrix
     reduces: bool = False  # its elements read a whole axis of the operand
+    work: Callable[..., tuple[tuple[int, Shape], ...]] | None = None  # structured: (attr, *operand
+    # types) -> its FLOPs, a sum of numbers times sizes; without it, as `reduces` says, or none
     samples: tuple[tuple[Any, tuple[Type, ...]], ...] = ()  # structured: (attr, operand types)
 
     @property

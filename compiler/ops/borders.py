@@ -43,5 +43,6 @@ op(
 )  # fmt: skip
 op(
     "accumulate", doc="the sum of a step's value over all t", type=_accumulate_type,
-    reference=None, nograd=True, samples=((None, (_OF_A_STEP,)),),
+    reference=None, nograd=True, work=lambda _attr, a: ((1, a.shape),),
+    samples=((None, (_OF_A_STEP,)),),
 )  # fmt: skip

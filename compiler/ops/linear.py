@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..shapes import Type, TypeProblem, axes_of
+from ..shapes import Dim, Shape, Type, TypeProblem, axes_of
 from . import op
 
 
@@ -57,11 +57,24 @@ def _einsum_batching(
     return a.then("einsum", b, attr=(f"{','.join(names)}->{new}{out}", summed))
 
 
+def _einsum_work(attr: tuple[str, str], *types: Type) -> tuple[tuple[int, Shape], ...]:
+    """Every combination of letters: a product, and a sum where a letter goes away."""
+    letters, out = attr[0].split("->")
+    sizes: dict[str, int] = {}
+    for names, type_ in zip(letters.split(","), types, strict=True):
+        for letter, dim in zip(names, type_.shape, strict=True):
+            known = sizes.get(letter)  # one with a name says more than a mere number
+            if not isinstance(known, Dim) or not known.is_named:
+                sizes[letter] = dim
+    return ((1 if set(sizes) <= set(out) else 2, tuple(sizes.values())),)
+
+
 op(
     "einsum", doc="sum of products: attr (spec, leading axes summed over)", arity=2,
     type=_einsum_type,
     reference=lambda attr, a, b: np.einsum(attr[0], a, b),
     pullback=_einsum_pullback, batching=_einsum_batching,
+    linear_in=((0,), (1,)), work=_einsum_work,
     samples=(
         (("ab,b->a", ""), (Type((3, 4)), Type((4,)))),
         (("abc,ac->ab", ""), (Type((2, 3, 4)), Type((2, 4)))),
@@ -151,6 +164,7 @@ def _spread_type(axes: str, a: Type) -> Type:
 # For one example both are the identity: a reference sees no leading axes.
 op(
     "total", doc="sum over the leading axes attr", type=_total_type, linear=True,
+    work=lambda _axes, a: ((1, a.shape),),
     reference=lambda axes, a: a, widened=lambda axes, _size: axes,
     pullback=lambda ct, y, a: (ct.then("spread", attr=y.attr),),
     samples=(("B", (Type((3,), axes=frozenset("B")),)),),

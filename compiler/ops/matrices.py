@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..shapes import Type, TypeProblem, axes_of
+from ..shapes import Shape, Type, TypeProblem, axes_of
 from . import op
 
 
@@ -39,10 +39,16 @@ def _solve_pullback(ct: Any, y: Any, a: Any, b: Any) -> tuple[Any, Any]:
     return -d_b.then("einsum", y, attr=(spec, summed)), d_b
 
 
+def _solve_work(_attr: Any, a: Type, b: Type) -> tuple[tuple[int, Shape], ...]:
+    """A factorisation, then two products with triangles."""
+    return (1, (*a.shape, a.shape[-1])), (2, (*a.shape, b.shape[-1]))
+
+
 op(
     "solve", doc="the X of a @ X = b, matrix by matrix; NaN where there is none", arity=2,
     type=_solve_type, reference=_solve, pullback=_solve_pullback,
     widened=lambda attr, _size: attr, by_library=True, reduces=True,
+    linear_in=((1,),), work=_solve_work,
     samples=(
         (None, (Type((3, 3)), Type((3, 2)))),
         (None, (Type((1, 1)), Type((1, 4)))),

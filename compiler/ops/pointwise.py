@@ -78,14 +78,14 @@ op(
     laws=("a - 0 -> a", "a - neg(b) -> a + b"),
 )  # fmt: skip
 op(
-    "mul", doc="a * b", arity=2, type=real, infix="*", cheap=True,
+    "mul", doc="a * b", arity=2, type=real, infix="*", cheap=True, linear_in=((0,), (1,)),
     spell=_ufunc2("multiply", "{0} * {1}"),
     reference=lambda _, a, b: a * b,
     partials=lambda y, a, b: (b, a),
     laws=("a * 1 -> a", "1 * a -> a", "neg(a) * neg(b) -> a * b"),
 )  # fmt: skip
 op(
-    "div", doc="a / b", arity=2, type=real, infix="/", cheap=True,
+    "div", doc="a / b", arity=2, type=real, infix="/", cheap=True, linear_in=((0,),),
     spell=_ufunc2("divide", "{0} / {1}"),
     reference=lambda _, a, b: a / b, domain=(0.5, 2.0),
     partials=lambda y, a, b: (1.0 / b, -(y / b)),
@@ -244,7 +244,7 @@ def _choice(_attr: Any, test: Type, a: Type, b: Type) -> Type:
 
 op(
     "where", doc="a where the test holds, else b; what is not chosen gets derivative 0", arity=3,
-    type=_choice, cheap=True,
+    type=_choice, cheap=True, linear_in=((1, 2),),
     spell={
         "numpy": "np.copyto({out}, {2})\nnp.copyto({out}, {1}, where={0})",
         "triton": "tl.where({0}, {1}, {2})",

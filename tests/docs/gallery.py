@@ -25,7 +25,7 @@ from rnnc.compiler.ir import Cell, Node, toposort
 from rnnc.compiler.library import Template
 from rnnc.compiler.mapping import Extent
 from rnnc.compiler.pipeline import Goal, stages
-from rnnc.compiler.summary import FEW, Summary, sample_count, sample_sizes, summarised
+from rnnc.compiler.summary import Summary, sample_count, sample_sizes, summarised
 from rnnc.grammar import std_file
 from rnnc.grammar.syntax import CellDeclaration, Const, Param
 from rnnc.grammar.walk import statements_in
@@ -211,8 +211,8 @@ def _sizes_text(sizes: Mapping[str, int]) -> str:
 def usage(template: Template) -> str:
     """A net of the cell and a sequence through it, ready to run."""
     sizes = {
-        name: FEW.get(name, INPUTS if name == "inputs" else SMALL)
-        for name in sample_sizes(template)
+        name: INPUTS if name == "inputs" else size
+        for name, size in sample_sizes(template, SMALL).items()
     }
     cell = template(**sizes)
     given = ", ".join(f"{name}={size}" for name, size in sizes.items())
@@ -258,7 +258,7 @@ def _mappings(template: Template) -> Iterator[str]:
     rows: list[tuple[str, ...]] = []
     reasons: dict[tuple[str, str], list[str]] = {}
     for width in WIDTHS:
-        sizes = {name: FEW.get(name, width) for name in sample_sizes(template)}
+        sizes = sample_sizes(template, width)
         chosen = choices(template(**sizes))
         rows.append((_sizes_text(sizes), *(str(options[0]) for options in chosen)))
         for way, options in zip(WAYS, chosen, strict=True):

@@ -77,6 +77,43 @@ def test_type_is_what_the_reference_computes(case: Case) -> None:
     assert result.dtype == NUMPY_TYPE[node.type.kind]
 
 
+TOGETHER = [(case, at) for case in CASES for at in case.op.linear_in]
+
+
+@pytest.mark.parametrize(("case", "together"), TOGETHER, ids=str)
+def test_is_linear_in_what_it_says(case: Case, together: tuple[int, ...]) -> None:
+    draws = np.random.default_rng(1)
+    x, y = case.draw(draws), case.draw(draws)
+    axes = [type_.axes for type_ in case.types]
+
+    def of(*weights: float) -> Any:
+        operands = [
+            weights[0] * a + weights[1] * b if at in together else a
+            for at, (a, b) in enumerate(zip(x, y, strict=True))
+        ]
+        of_one_row = [v[0] if axes[at] else v for at, v in enumerate(operands)]
+        return case.op.reference(case.attr, *of_one_row)
+
+    np.testing.assert_allclose(of(2.0, -3.0), 2.0 * of(1.0, 0.0) - 3.0 * of(0.0, 1.0), 1e-9, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "attr", "types", "work"),
+    [
+        ("einsum", ("ab,bc->ac", ""), (Type((3, 4)), Type((4, 5))), 2 * 3 * 4 * 5),
+        ("einsum", ("a,b->ab", ""), (Type((3,)), Type((4,))), 3 * 4),
+        ("solve", None, (Type((3, 3)), Type((3, 2))), 3**3 + 2 * 3 * 3 * 2),
+        ("solve", None, (Type((7, 3, 3)), Type((7, 3, 2))), 7 * (3**3 + 2 * 3 * 3 * 2)),
+        ("total", "B", (Type((3, 4), axes=frozenset("B")),), 3 * 4),
+    ],
+    ids=str,
+)
+def test_says_what_it_costs(name: str, attr: Any, types: tuple[Type, ...], work: int) -> None:
+    how = OPS[name].work
+    assert how is not None
+    assert sum(times * size(dims) for times, dims in how(attr, *types)) == work
+
+
 V, M, ROW, FLAG = Type((3,)), Type((2, 3)), Type((1, 3)), Type((3,), "bool")
 B, TB = frozenset("B"), frozenset("TB")
 
