@@ -23,8 +23,9 @@ stack(op(a, b)) -> op(stack(a), stack(b)).
 
 from __future__ import annotations
 
+import itertools
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -91,6 +92,18 @@ HIDDEN = "@"  # in the names of what the compiler adds, `t@0`, `x@2`, and in no 
 CLOCK = f"t{HIDDEN}0"  # the state that counts steps
 TRAINING = f"training{HIDDEN}0"  # the input that says whether the net trains
 VALID = "mask.valid"  # the input that says which steps of a row count; any other mask names few
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """`name`, or the next one that is not taken: of `x@0` it is `x@1`, of `x` it is `x2`."""
+    stem, mark, number = name.partition(HIDDEN)
+    found = name
+    for count in itertools.count(1):
+        if found not in taken:
+            break
+        found = f"{stem}{mark}{int(number) + count}" if mark else f"{stem}{count + 1}"
+    return found
+
 
 _shared: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
 

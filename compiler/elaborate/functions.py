@@ -56,7 +56,13 @@ class Function:
     build: Callable[..., Value] | None = None
     over: Over = "elements"
     takes_complex: bool = False  # beside real values
+    of_step: bool = False  # its value differs from step to step: it has none elsewhere
     noun: ClassVar[str] = "function"
+
+    @property
+    def is_surrogate(self) -> bool:
+        """Whether it is an argument of `step` alone, and never called."""
+        return self.build is gradients.no_function
 
     @property
     def signature(self) -> str:
@@ -95,6 +101,7 @@ def _declare(
     build: Callable[..., Value] | None = None,
     over: Over = "elements",
     for_complex: Mapping[str, str] = MappingProxyType({}),
+    of_step: bool = False,
     **defaults: Known | Function | tuple[str, ...],
 ) -> None:
     """Add a function.
@@ -112,7 +119,9 @@ def _declare(
         more = for_complex.get(word, "")
         parameters.append(Parameter(word.rstrip("*"), first, word.endswith("*"), words, more))
     takes_complex = name in _TAKE_COMPLEX
-    FUNCTIONS[name] = Function(name, tuple(parameters), documentation, build, over, takes_complex)
+    FUNCTIONS[name] = Function(
+        name, tuple(parameters), documentation, build, over, takes_complex, of_step
+    )
 
 
 def _op(name: str) -> Callable[..., Value]:
@@ -225,9 +234,14 @@ _declare("matrix_exp", "A", "the exponential of a square matrix", matrices.matri
 
 # -- of a step in a stream ---------------------------------------------------------------------
 
-_declare("delay", "x k", "x, k steps ago; 0 where that is before the start", stream.delay)
+_declare("delay", "x k", "x, k steps ago; 0 where that is before the start", stream.delay,
+         of_step=True)  # fmt: skip
 _declare("dropout", "x p per", "0 with probability p, else x / (1 - p), in training; x out of it",
-         draws.dropout, per=("step", "sequence"))  # fmt: skip
+         draws.dropout, of_step=True, per=("step", "sequence"))  # fmt: skip
 _declare("bernoulli", "p shape", "1 with probability p, else 0, in training; p out of it",
-         draws.bernoulli)  # fmt: skip
-_declare("normal", "shape", "of mean 0 and variance 1, in training; 0 out of it", draws.normal)
+         draws.bernoulli, of_step=True)  # fmt: skip
+_declare("normal", "shape", "of mean 0 and variance 1, in training; 0 out of it", draws.normal,
+         of_step=True)  # fmt: skip
+
+# The words that have a value in a step alone.
+OF_STEP = frozenset(name for name, known in {**FUNCTIONS, **stream.WORDS}.items() if known.of_step)

@@ -15,7 +15,7 @@ from typing import Any
 from ...grammar.problems_of_values import BadArgument, CannotModify
 from ...grammar.source import Span
 from ...grammar.syntax import Argument, Call, Chained, Keyword, Link, Shape, String
-from ..ir import HIDDEN, LEAVES, Beside, Cell, Node, Param, State, relabel, toposort
+from ..ir import HIDDEN, LEAVES, Beside, Cell, Node, Param, State, free_name, relabel, toposort
 from ..ir import Value as Named
 from ..modifiers import MODIFIERS, Modifier, ModifierError, modified
 from ..modifiers.kinds import Kind
@@ -200,9 +200,8 @@ class ModifiedCell(Instance):
     def _beside(self, run: Run, path: str, beside: Beside) -> Node:
         """The leaf of what is read beside the inputs: the one mode, and draws for each call."""
         name = path + beside.name
-        while name in run.beside and beside.source != "training":
-            stem, mark, number = name.partition(HIDDEN)
-            name = f"{stem}{mark}{int(number) + 1}"
+        if beside.source != "training":
+            name = free_name(name, run.beside)
         if name not in run.beside:
             renamed = replace(beside, name=name)
             run.beside[name] = replace(renamed, node=self._leaf(run, "", renamed))

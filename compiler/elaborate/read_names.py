@@ -32,11 +32,11 @@ from ...grammar.syntax import (
 )
 from ...grammar.walk import expressions_in, names_in, parts_of, statements_in, walk
 from .environment import Environment
-from .functions import FUNCTIONS
+from .functions import FUNCTIONS, OF_STEP
 from .hints import choosing_later, closest, did_you_mean, look_alike, meant_by, states_meant_by
 from .modules import CellDefinition, Module
 from .scope import CONSTANTS
-from .stream import OF_STEP, WORDS
+from .stream import WORDS
 from .tuples import DISCARDED
 
 FROM_STEP_TO_STEP = "a value goes from step to step as a state: list it in the header"

@@ -76,13 +76,12 @@ class Word:
 
     documentation: str
     build: Callable[[Site], Value]
+    of_step: bool = True  # its value differs from step to step: it has none elsewhere
 
 
 WORDS: Mapping[str, Word] = {
     "t": Word("how many steps there were since the last reset", step_index),
     "training": Word("whether the net is in training mode", draws.training),
-    "sequence": Word("what draws last for: dropout(x, p, per=sequence)", lambda _: "sequence"),
-}
-OF_STEP = frozenset(
-    {"t", "delay", "training", "dropout", "bernoulli", "normal"}
-)  # the words that have no value anywhere else
+    "sequence": Word("what draws last for: dropout(x, p, per=sequence)", lambda _: "sequence",
+                     of_step=False),
+}  # fmt: skip

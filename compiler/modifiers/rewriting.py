@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from ..ir import HIDDEN, Cell, Init, Node, Param, Value, apply, leaf, rebuild, toposort
+from ..ir import Cell, Init, Node, Param, Value, apply, free_name, leaf, rebuild, toposort
 from ..shapes import Shape, Type
 
 Change = Callable[[Node, Node], Node]
@@ -76,11 +76,7 @@ class Names:
 
     def free(self, name: str) -> str:
         """`name`, or the first of `name2`, `name3`, ... that is free; taken from now on."""
-        stem, mark, number = name.partition(HIDDEN)
-        count, found = 1, name
-        while found in self.taken:
-            count += 1
-            found = f"{stem}{mark}{int(number) + count - 1}" if mark else f"{stem}{count}"
+        found = free_name(name, self.taken)
         self.taken.add(found)
         return found
 

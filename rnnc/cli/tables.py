@@ -21,7 +21,7 @@ from .statuses import FINE
 
 
 def ops(*, as_json: bool) -> int:
-    """The functions that a source may call, and the operations that they become."""
+    """The functions that a source may call, what one of them takes, and the operations of both."""
     from ..compiler.elaborate.functions import FUNCTIONS
     from ..compiler.ops import OPS, Op
 
@@ -29,18 +29,27 @@ def ops(*, as_json: bool) -> int:
         return "partials" if op.partials else "pullback" if op.pullback else "none"
 
     functions = [
-        {"name": name, "signature": f.signature, "documentation": f.documentation}
-        for name, f in FUNCTIONS.items()
+        {"name": f.name, "signature": f.signature, "documentation": f.documentation}
+        for f in FUNCTIONS.values()
+        if not f.is_surrogate
+    ]
+    surrogates = [
+        {"name": f.name, "documentation": f.documentation}
+        for f in FUNCTIONS.values()
+        if f.is_surrogate
     ]
     operations = [
         {"name": op.name, "derivative": derivative(op), "documentation": op.doc}
         for op in OPS.values()
     ]
     if as_json:
-        out_json({"ok": True, "functions": functions, "operations": operations})
+        out_json({"ok": True, "functions": functions, "surrogates": surrogates,
+                  "operations": operations})  # fmt: skip
         return FINE
     out("functions of the language")
     out_table([(f["signature"], f["documentation"]) for f in functions])
+    out("\nsurrogates, which 'step' takes and nothing calls: step(x, surrogate=arctan)")
+    out_table([tuple(surrogate.values()) for surrogate in surrogates])
     out("\noperations of the IR, each with what its derivative is made from")
     out_table([tuple(operation.values()) for operation in operations])
     return FINE

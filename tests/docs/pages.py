@@ -42,7 +42,9 @@ def functions_page() -> str:
     prelude = (ROOT / "grammar" / "prelude.rnn").read_text(encoding="utf-8")
     written = [f for f in FUNCTIONS.values() if f.build is None]
     elementwise = [f for f in FUNCTIONS.values() if f.name in OPS and slopes(OPS[f.name])]
-    rest = [f for f in FUNCTIONS.values() if f not in written and f not in elementwise]
+    surrogates = [f for f in FUNCTIONS.values() if f.is_surrogate]
+    apart = [*written, *elementwise, *surrogates]
+    rest = [f for f in FUNCTIONS.values() if f not in apart]
     operators = [op for op in OPS.values() if op.infix and op.partials]
     parts = [
         MADE,
@@ -67,6 +69,10 @@ def functions_page() -> str:
         "## Over an axis, and of whole tensors\n",
         "Their derivatives follow from what they sum, pick or move. `axis=-1` is the last axis.\n",
         table(("function", "what it is"), map(_described, rest)),
+        "## Surrogates\n",
+        "What `step` takes and nothing calls; `straight_through`, which is a function as well, is "
+        "another: see\n[Derivatives of one's own](language.md#derivatives-of-ones-own).\n",
+        table(("surrogate", "what it is"), [(literal(f.name), _documented(f)) for f in surrogates]),
         "## Written in the language\n",
         "Their derivatives are those of their parts. Those over an axis are written for the last "
         "one, and work over any.\n",
@@ -84,7 +90,11 @@ def _elementwise(function: Function) -> tuple[str, str, str]:
 
 
 def _described(function: Function) -> tuple[str, str]:
-    return literal(function.signature), function.documentation.replace("|", "\\|")
+    return literal(function.signature), _documented(function)
+
+
+def _documented(function: Function) -> str:
+    return function.documentation.replace("|", "\\|")
 
 
 # -- modifiers.md ----------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from rnnc.compiler.elaborate.calls import parameters_of
-from rnnc.compiler.elaborate.functions import FUNCTIONS
+from rnnc.compiler.elaborate.functions import FUNCTIONS, OF_STEP
 from rnnc.compiler.elaborate.prelude import prelude
-from rnnc.compiler.elaborate.stream import OF_STEP
+from rnnc.compiler.ops.gradient import SLOPES
 from tests.compiler.elaborate.sources import value
 from tests.compiler.elaborate.test_complex import FUNCTIONS as COMPLEX_CASES
 from tests.exponential import exponential
@@ -160,9 +160,19 @@ def _words(expression: str) -> set[str]:
 
 
 def test_every_function_has_a_case() -> None:
-    surrogates = {"fast_sigmoid", "arctan", "triangle"}  # arguments of `step` alone
+    surrogates = {name for name, function in FUNCTIONS.items() if function.is_surrogate}
     tried = {expression.partition("(")[0] for expression in [*CASES, *COMPLEX_CASES]}
     assert set(FUNCTIONS) - OF_STEP == tried | surrogates  # those of a step are tested along steps
+
+
+def test_surrogates_are_what_step_takes() -> None:
+    """`straight_through` is a function, too."""
+    surrogates = {name for name, function in FUNCTIONS.items() if function.is_surrogate}
+    assert surrogates == SLOPES.keys() - {"straight_through"}
+
+
+def test_words_of_a_step_are_those_of_its_number_its_past_and_its_draws() -> None:
+    assert OF_STEP == {"t", "training", "delay", "dropout", "bernoulli", "normal"}
 
 
 def test_what_takes_complex_values_has_a_complex_case() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 import rnnc
 from rnnc.cli import check, main
 from rnnc.cli.statuses import BROKEN, FINE, INTERRUPTED, MISUSED, PIPE_CLOSED, WRONG
+from rnnc.compiler.elaborate.functions import FUNCTIONS
 from rnnc.compiler.ops import OPS
+from rnnc.compiler.ops.gradient import SLOPES
 from rnnc.compiler.pipeline import PIPELINE
 from rnnc.grammar.problems import PROBLEMS
 from rnnc.runtime.errors import ERRORS
@@ -209,6 +212,18 @@ def test_ops_lists_every_op_and_function(capsys: pytest.CaptureFixture[str]) -> 
     words = re.findall(r"^  (\S+)", capsys.readouterr().out, re.MULTILINE)
     assert set(OPS) <= set(words)
     assert "sigmoid(a)" in words
+
+
+def test_ops_tells_surrogates_from_functions(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["ops", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    named = {kind: {each["name"] for each in found[kind]} for kind in ("functions", "surrogates")}
+    assert named["surrogates"] == SLOPES.keys() - {"straight_through"}
+    assert named["functions"] | named["surrogates"] == FUNCTIONS.keys()
+    assert not named["functions"] & named["surrogates"]
+    main(["ops"])
+    functions, _, rest = capsys.readouterr().out.partition("\nsurrogates")
+    assert "\n  arctan" not in functions and "\n  arctan" in rest
 
 
 def test_passes_lists_the_pipeline_in_its_order(capsys: pytest.CaptureFixture[str]) -> None:
