@@ -1,9 +1,9 @@
 """What Triton's compiler makes of the time loops: registers, memory, instructions; without a GPU.
 
 `python -m benchmarks.gpu_compile` (`--help` lists the options; `--all` takes every standard cell).
-Each program is compiled for sm_90 in the first mapping of the cost model that does not spill; what
-is in its time loop is what a warp executes for one step. Beside it stand probes: kernels that were
-written by hand before the backend was, compiled with the same tools, and never run either.
+Each program is compiled for sm_90 in the first mapping of the cost model that does not spill in a
+step; what is in its time loop is what a warp executes for one step. Beside it stand probes: kernels
+that were written by hand before the backend was, compiled with the same tools, never run either.
 """
 
 from __future__ import annotations
@@ -189,22 +189,41 @@ def rows_of(
                 yield from map(row_of_probe, probes)
 
 
-def write(path: Path, found: list[dict[str, Any]]) -> None:
-    """Everything, with the date, the versions and the command that repeats it."""
-    record = {
+def write(path: Path, found: list[dict[str, Any]], before: dict[str, Any]) -> None:
+    """Everything, with the date, the versions and the command that repeats it.
+
+    Programs that the file had `before` and this run has not measured stay, with the head of theirs.
+    """
+    kept = {_key(each): each for each in before.get("programs", [])}
+    programs = kept | {_key(each): each for each in found}
+    head = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "triton")},
         "command": shlex.join(["python", *sys.orig_argv[1:]]),
-        "programs": found,
+    }
+    heads = [*before.get("before", []), {name: before.get(name) for name in head}]
+    record = {
+        **head,
+        **({"before": heads} if len(programs) > len(found) else {}),
+        "programs": [*programs.values()],
         "probes": {s.name: [asdict(p) for p in (*s.forward, *s.backward)] for s in SUBJECTS},
     }
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
+def _key(program: dict[str, Any]) -> tuple[str, ...]:
+    return program["subject"], program["way"], program["numbers"]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_compile", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write everything to FILE; other programs that it has stay",
+    )
     parser.add_argument("--quick", action="store_true", help="bfloat16 only")
     parser.add_argument("--all", action="store_true", help="every standard cell, without probes")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some cells: LSTM, 'GRU 64'")
@@ -221,13 +240,16 @@ def main() -> int:
         print_machine()
         subjects = every_cell() if options.all else SUBJECTS
         found = list[dict[str, Any]]()
+        before = {}
+        if options.json and options.json.exists():
+            before = json.loads(options.json.read_text(encoding="utf-8"))
         for subject in subjects:
             if options.only and not any(subject.name.startswith(name) for name in options.only):
                 continue
             for numbers in ALL_NUMBERS[: 1 if options.quick else None]:
                 found += measured(subject, numbers)
             if options.json:  # each time: a run of hours that is cut short leaves what it has
-                write(options.json, found)
+                write(options.json, found, before)
     print(table(HEADERS, list(rows_of(found, subjects))))
     print("\n" + FOOTNOTE)
     return 0

@@ -45,6 +45,22 @@ def test_a_program_without_a_loop_has_a_line() -> None:
     assert len(row) == len(HEADERS) and row[-1] == "0.2"
 
 
+def test_programs_that_a_run_leaves_out_stay_in_the_file(tmp_path: Path) -> None:
+    """With the head of the run that measured them."""
+    file = tmp_path / "out.json"
+    old, new = program("LSTM 64", "forward", None), program("GRU 64", "forward", None)
+    again = {**new, "mapping": "scan"}
+    gpu_compile.write(file, [old, new], {})
+    first = json.loads(file.read_text())
+    assert first["programs"] == [old, new] and "before" not in first
+    gpu_compile.write(file, [again], first)
+    second = json.loads(file.read_text())
+    assert second["programs"] == [old, again]
+    assert [head["date"] for head in second["before"]] == [first["date"]]
+    gpu_compile.write(file, [old, new], second)
+    assert "before" not in json.loads(file.read_text())
+
+
 def test_the_subjects_are_cells() -> None:
     for subject in SUBJECTS:
         assert rnnc.cells[subject.cell](*subject.sizes).cell.states

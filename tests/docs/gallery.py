@@ -309,21 +309,26 @@ def _compiled(name: str) -> Iterator[str]:
     where = f"Compiled ahead for {programs[0]['target']}" if programs else ""
     when = f"with Triton {record['versions']['triton']}" if programs else ""
     faults = [
-        f"- {each['way']}: {'; '.join(_passed_over(each))}; what is taken is "
-        + literal(each["mapping"])
+        f"- {each['way']}: {'; '.join([*_passed_over(each), *_spills(each)])}"
         for each in programs
-        if each["passed_over"] or spilled(each)
+        if each["passed_over"] or any(_spills(each))
     ]
     if faults:
-        yield f"{where} {when} at the smallest of these sizes, not everything fits:\n"
+        yield f"{where} {when} at the smallest of these sizes, not everything stays in registers:\n"
         yield "\n".join(faults)
     elif programs:
         yield f"{where} {when} at the smallest of these sizes, no kernel spills."
+    else:
+        yield "Its kernels have not been compiled ahead yet."
 
 
-def spilled(program: Mapping[str, Any]) -> int:
-    """Bytes of registers that the kernels of a program spill."""
-    return sum(kernel["spills"] for kernel in program["kernels"])
+def _spills(program: Mapping[str, Any]) -> Iterator[str]:
+    """What the kernels that are taken spill: what fits does so where no step waits for it."""
+    fits = program["mapping"] not in [each["mapping"] for each in program["passed_over"]]
+    for kernel in program["kernels"]:
+        if kernel["spills"]:
+            where = ", outside the time loop" if fits else ""
+            yield f"{kernel['kernel']} spills {kernel['spills']} bytes{where}"
 
 
 def _passed_over(program: Mapping[str, Any]) -> Iterator[str]:
@@ -334,6 +339,8 @@ def _passed_over(program: Mapping[str, Any]) -> Iterator[str]:
     for why, mappings in reasons.items():
         named = mappings if len(mappings) <= MOST_NAMED else [f"{len(mappings)} mappings"]
         yield f"not {', '.join(named)}, as {why}"
+    if reasons:
+        yield f"what is taken is {literal(program['mapping'])}"
 
 
 # -- prose ---------------------------------------------------------------------------------------
