@@ -117,8 +117,9 @@ def apply(
         TypeProblem: the op's type rule refuses the operands.
     """
     record = OPS[op] if isinstance(op, str) else op
-    # As text, a constant -0.0 is not 0.0, and NaN is itself.
-    key = (record.name, args, repr(attr) if record.name == "const" else attr)
+    # As text, a constant -0.0 is not 0.0, and NaN is itself. What has no operands to have the names
+    # of its sizes from is another where these are others: no cell shows the names of another.
+    key = (record.name, args, attr if args else (repr(attr), _texts(attr)))
     found = _shared.get(key)
     if found is not None:
         return found
@@ -132,6 +133,11 @@ class Apply(Protocol):
 
     def __call__(self, op: str, /, *args: Node, attr: object = None) -> Node:
         """The node of `op` on operands."""
+
+
+def _texts(attr: Any) -> str | tuple[Any, ...]:
+    """The names of the sizes in an attribute."""
+    return tuple(map(_texts, attr)) if isinstance(attr, tuple) else getattr(attr, "text", "")
 
 
 def leaf(op: str, name: str, type_: Type, span: Span | None = None) -> Node:

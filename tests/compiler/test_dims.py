@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rnnc.compiler.dims import minus, over, plus, times
+from rnnc.compiler.ir import toposort
+from rnnc.compiler.library import loads
 from rnnc.compiler.shapes import Dim
 
 H, X, HEADS = Dim(12, "hidden"), Dim(5, "inputs"), Dim(4, "heads")
@@ -47,3 +49,12 @@ def test_what_a_sub_cell_makes_of_a_size_the_cell_around_made_too() -> None:
     made = over(times(size, 3), 2)
     assert (made, made.text) == (36, "3*n/2")
     assert made.outer is not None and made.outer.text == "3*hidden"
+
+
+def test_no_cell_shows_the_names_of_another() -> None:
+    """Though they share nodes, and sizes of one value are equal."""
+    source = "cell C(%s): (h[%s], x[%s]) -> (h', h') { h' = eye(%s) @ h + x }"
+    cells = [loads(source.replace("%s", name)).C(5) for name in ("hidden", "n")]
+    for cell, name in zip(cells, ("hidden", "n"), strict=True):
+        dims = [dim for node in toposort([cell.states[0].new]) for dim in node.type.shape]
+        assert {dim.text for dim in dims if isinstance(dim, Dim) and dim.is_named} == {name}
