@@ -244,4 +244,6 @@ _declare("normal", "shape", "of mean 0 and variance 1, in training; 0 out of it"
          of_step=True)  # fmt: skip
 
 # The words that have a value in a step alone.
-OF_STEP = frozenset(name for name, known in {**FUNCTIONS, **stream.WORDS}.items() if known.of_step)
+OF_STEP = frozenset(name for name, function in FUNCTIONS.items() if function.of_step) | frozenset(
+    name for name, word in stream.WORDS.items() if word.of_step
+)
