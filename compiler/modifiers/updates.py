@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..ir import Cell, Node, rebuild
+from ..ir import Cell, Node, State, rebuild
 from .kinds import PROBABILITY, one_of
 from .random import Draws, path_of
 from .record import Modifier, ModifierError, Parameter, unit_of
@@ -24,13 +24,15 @@ MOST_TERMS = 64  # of one sum: a sum that is added to itself has twice as many e
 def update_dropout(cell: Cell, given: Mapping[str, Any]) -> Cell:
     """f * c + i * g -> f * c + dropout(i * g, p), for every state with such a sum."""
     states = [state for state in cell.states if not state.hidden]
+    trains = {each.node for each in cell.beside if each.source == "training"}
+    becomes = {state: _update(state, trains) for state in states}
     units: dict[str, set[Node]] = {}
     for state in states:
         units.setdefault(unit_of(cell, state.name), set()).add(state.node)
-    news = {_unbounded(state.new) for state in states}
+    news = set(becomes.values())
     sums: dict[Node, tuple[str, dict[Node, bool]]] = {}  # a new value -> its unit, and its terms
     for state in states:
-        unit, new = unit_of(cell, state.name), _unbounded(state.new)
+        unit, new = unit_of(cell, state.name), becomes[state]
         keeps = _terms(new, units[unit], news - {new})
         if set(keeps.values()) == {True, False}:
             sums.setdefault(new, (unit, keeps))
@@ -62,11 +64,27 @@ def update_dropout(cell: Cell, given: Mapping[str, Any]) -> Cell:
     return draws.beneath(remade(cell, rebuilt(cell, {}, change)))
 
 
-def _unbounded(new: Node) -> Node:
-    """What a new value is before it is kept within numbers."""
-    while new.op.name in ("maximum", "minimum") and new.args[1].op.name == "const":
-        new = new.args[0]
-    return new
+def _update(state: State, trains: set[Node]) -> Node:
+    """What a new value is in training, where it is not the old one, before bounds keep it."""
+    new = state.new
+    while True:
+        match new.op.name:
+            case "maximum" | "minimum" if new.args[1].op.name == "const":
+                new = new.args[0]
+            case "where" if _tested(new) in trains:
+                new = new.args[1]
+            case "where" if state.node in new.args[1:]:
+                new = new.args[1 if new.args[2] is state.node else 2]
+            case _:
+                return new
+
+
+def _tested(choice: Node) -> Node:
+    """The truth value that decides for all elements of a choice."""
+    test = choice.args[0]
+    while test.op.name in ("broadcast", "reshape"):
+        test = test.args[0]
+    return test
 
 
 def _terms(new: Node, unit: set[Node], others: set[Node]) -> dict[Node, bool]:

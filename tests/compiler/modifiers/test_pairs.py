@@ -33,6 +33,7 @@ GIVEN: dict[str, tuple[Any, ...]] = {
     "multiplicative_integration": (),
     "zoneout": (0.3,),
     "recurrent_dropout": (0.3,),
+    "update_dropout": (0.3,),
     "drop_connect": ("U", 0.3),
 }
 NORMS = ("layer_norm", "rms_norm")
@@ -46,7 +47,7 @@ OF_STATES = [p for p in PAIRS if {"zoneout", "clip_state"} & {*p} and "residual"
 DELAYED = """
     cell Delayed(n, m): (h[m], x[n]) -> (h', h') {
         param W[m, n], U[m, m], b[m]
-        h' = tanh(W @ delay(x, 1) + U @ delay(h, 1) + b)
+        h' = 0.5 * h + tanh(W @ delay(x, 1) + U @ delay(h, 1) + b)
     }
 """
 
