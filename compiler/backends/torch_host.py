@@ -39,6 +39,7 @@ class Host:
         self._allocated: set[str] = set()
         self._wide = False
         self.wide: set[Node] = set()  # whose tensors have the carries' type
+        self._rounded: dict[Node, str] = {}  # wide nodes as operands of products
         self._settled: dict[tuple[Node, bool], str] = {}  # contiguous copies; whether narrow ones
         self._group: list[Node] = []  # elementwise nodes of one shape, not yet launched
 
@@ -55,8 +56,16 @@ class Host:
         """A node as the operand of a product."""
         if is_of_weights(product):
             return self.widened(node, product)
+        if node in self._rounded:
+            return self._rounded[node]
         is_wide = self._wide or node in self.wide
         return f"{self.name(node)}.to(dtype)" if is_wide else self.name(node)
+
+    def round(self, node: Node) -> None:
+        """Make the operand of products that a wide node is once, before all that read it."""
+        if node in self.wide and node not in self._rounded:
+            self._rounded[node] = name = self.fresh("v")
+            self.out(f"{name} = {self.names[node]}.to(dtype)")
 
     def widened(self, node: Node, reader: Node) -> str:
         """A node as the operand of an op of which a result of weights is kept wide."""

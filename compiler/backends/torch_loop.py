@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ir import Carry, Plan
-from .torch_calls import DTYPES, shape_of
+from .torch_calls import DTYPES, is_of_weights, shape_of
 from .torch_host import Host
 from .writer import Writer
 
@@ -19,6 +19,8 @@ def host_loop(host: Host, plan: Plan) -> None:
     for node in plan.step:
         for arg in node.args:
             host.know(arg)
+            if node.op.name == "einsum" and is_of_weights(arg):
+                host.round(arg)
     for carry in scan.carries:
         name = host.fresh("c")
         host.names[carry.node] = host.lasts[carry.name] = name

@@ -5,6 +5,7 @@ A selection in which every two choices meet once; `python -m tests.fuzz.mappings
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from rnnc.compiler.library import loads
-from rnnc.compiler.mapping import SCAN, Extent
+from rnnc.compiler.mapping import ALTERNATING, SCAN, Extent
 from rnnc.compiler.oracle import Masks
 from rnnc.compiler.passes.boundaries import MASKS
 from tests.compiler.backends.mapping_cases import (
@@ -194,6 +195,20 @@ def test_what_comes_of_parameters_alone_is_rounded_for_products_alone(
         found = by_triton(cell, programs, pair, n, dtype="bfloat16")
         assert errors(found, wanted, "values")["carry.h"] < bound, way
         assert max(errors(found, wanted, "gradients").values()) < BFLOAT16.gradients, way
+
+
+@pytest.mark.parametrize("name", ["Product", "Inverse"])
+def test_what_comes_of_parameters_alone_is_rounded_once(name: str) -> None:
+    """Not in every step anew, which would read a matrix twice."""
+    programs = programs_of(loads(TRANSFORMED)[name](32))
+    mapped = programs.mapped(ALTERNATING, ALTERNATING)
+    assert mapped.backward is not None
+    for module in (mapped.forward, mapped.backward):
+        before, _, after = module.source.partition("def step_at(turn):")
+        step, _, _ = after.partition("every_step(step_at")
+        assert "einsum" in step
+        made = set(re.findall(r"(\w+) = ", before))
+        assert not made & set(re.findall(r"(v\d+)\.to\(dtype\)", step))
 
 
 @pytest.mark.parametrize("way", ["loop", "alternating"])
