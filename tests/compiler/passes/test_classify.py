@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from rnnc.compiler.ir import Cell, Node, State, Value, apply, const
+from rnnc.compiler.library import loads
 from rnnc.compiler.passes.classify import Recurrence, classify
 from rnnc.compiler.passes.scan import scan
 from rnnc.compiler.passes.simplify import simplify
@@ -250,3 +251,33 @@ def test_a_state_that_grows_evenly_is_a_clock_and_no_loop() -> None:
 
 def stopped(value: Node) -> Node:
     return apply("stop_gradient", value)
+
+
+STABILISED = """
+cell Plain(n): ((c[n], z[n]), x[3, n]) -> ((c', z'), y) {
+    i, f, v = x
+    c' = sigmoid(f) * c + exp(i) * v
+    z' = sigmoid(f) * z + exp(i)
+    y = c' / z'
+}
+cell Stabilised(n): ((c[n], z[n], m[n] = -inf), x[3, n]) -> ((c', z', m'), y) {
+    i, f, v = x
+    l = log_sigmoid(f) + m
+    m' = maximum(l, i)
+    c' = exp(l - m') * c + exp(i - m') * v
+    z' = exp(l - m') * z + exp(i - m')
+    y = c' / z'
+}
+"""
+
+
+def test_a_running_maximum_makes_what_it_stabilises_nonlinear() -> None:
+    """Though no other state is read by it, and the same sums without it are linear."""
+    cells = loads(STABILISED)
+    plain, stabilised = (
+        classify(simplify(scan(cells[name](4)))) for name in ("Plain", "Stabilised")
+    )
+    assert plain.kind == "LIN-DIAG"
+    assert stabilised.kind == "NL-DIAG"
+    assert {c.name: c.reads for c in stabilised.carries}["m"] == ("m",)
+    assert not any(c.linear for c in stabilised.carries)
