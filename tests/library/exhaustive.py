@@ -8,11 +8,15 @@ worst errors of each cell. Exits with 1 if anything failed.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import repeat
+from pathlib import Path
 
 from rnnc.runtime.backends import has_cuda
 
@@ -33,7 +37,7 @@ from tests.compiler.backends.triton_runs import (
 from tests.compiler.hand_built import Numbers, draw_masks
 from tests.compiler.rounding import after_rounding
 from tests.compiler.run_scans import by_oracle
-from tests.fuzz.log import Log
+from tests.fuzz.log import Log, versions
 from tests.library.subject import ROWS, STEPS, SUBJECTS, Subject, plainly
 from tests.tolerance import Bound, adaptive_bound, errors
 
@@ -93,31 +97,60 @@ def _wider(cell: Cell, n: Numbers, masks: Masks, dtype: str, fixed: Bound) -> Bo
     return Bound(max(fixed.values, plain.values), max(fixed.gradients, plain.gradients))
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a cell."""
+
+    count: int
+    failed: int
+    lines: tuple[str, ...]
+
+
+def verdict_on(subject: Subject, dtypes: Sequence[str]) -> Verdict:
+    """Run a cell in every way."""
+    worst, ways, lines = Bound(0.0, 0.0), set[str](), list[str]()
+    count = failed = 0
+    try:
+        for run, off, allowed in runs_of(subject, dtypes):
+            count += 1
+            ways.add(run.way)
+            if not _is_within(off, allowed):
+                failed += 1
+                lines.append(f"FAILED {run}: off by {off}, allowed are {allowed}")
+            if run.dtype == "float32":
+                pairs = ((worst.values, off.values), (worst.gradients, off.gradients))
+                worst = Bound(*(max(pair) for pair in pairs))
+    except Exception as error:  # the rest is worth knowing
+        failed += 1
+        lines.append(f"FAILED {subject}: {type(error).__name__}: {error.__cause__ or error}")
+    errors_ = f"{worst.values:.1e}  {worst.gradients:.1e}"
+    sizes = ", ".join(f"{name} {size}" for name, size in subject.sizes.items())
+    lines.append(f"{f'{subject}: {sizes}':60} {errors_}  {count:3} runs  {', '.join(sorted(ways))}")
+    return Verdict(count, failed, tuple(lines))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.library.exhaustive", description=__doc__)
     parser.add_argument("--only", metavar="CELL", action="append", help="this cell")
     parser.add_argument("--dtype", choices=DTYPES, action="append", help="this dtype alone")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="keep what is printed")
     options = parser.parse_args(arguments)
-    log, begun, failed, count = Log(None), time.perf_counter(), 0, 0
+    log, begun = Log(options.log), time.perf_counter()
+    named = " ".join(sys.argv[1:] if arguments is None else arguments)
+    log(f"{versions('numpy', 'triton', 'torch')}\npython -m tests.library.exhaustive {named}\n")
+    log(f"{'cell':60} worst errors in float32, of values and of gradients\n")
     chosen = [s for s in SUBJECTS if options.only is None or s.row.cell in options.only]
-    for subject in [s for each in chosen for s in (each, replace(each, wider=WIDE))]:
-        worst = Bound(0.0, 0.0)
-        ways: set[str] = set()
-        try:
-            for run, off, allowed in runs_of(subject, options.dtype or DTYPES):
-                count += 1
-                ways.add(run.way)
-                if not _is_within(off, allowed):
-                    failed += 1
-                    log(f"{run}: off by {off}, allowed are {allowed}")
-                if run.dtype == "float32":
-                    pairs = ((worst.values, off.values), (worst.gradients, off.gradients))
-                    worst = Bound(*(max(pair) for pair in pairs))
-        except Exception as error:  # the rest is worth knowing
-            failed += 1
-            log(f"{subject}: {type(error).__name__}: {error.__cause__ or error}")
-        errors_ = f"{worst.values:.1e}  {worst.gradients:.1e}"
-        log(f"{subject!s:45} {errors_}  {', '.join(sorted(ways))}")
+    subjects = [s for each in chosen for s in (each, replace(each, wider=WIDE))]
+    found = []
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.jobs, fresh) as pool:
+        for verdict in pool.map(verdict_on, subjects, repeat(options.dtype or DTYPES)):
+            found.append(verdict)
+            for line in verdict.lines:
+                log(line)
+    failed = sum(verdict.failed for verdict in found)
+    count = sum(verdict.count for verdict in found)
     log(f"\n{count} runs, {failed} failed; {time.perf_counter() - begun:.0f} s")
     return 1 if failed else 0
 
