@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..ir import Cell, Node, State, rebuild
+from ..ir import Cell, Node, State, rebuild, toposort
 from .kinds import PROBABILITY, one_of
 from .random import Draws, path_of
 from .record import Modifier, ModifierError, Parameter, unit_of
@@ -18,7 +18,6 @@ from .rewriting import rebuilt, remade
 _SUMS = frozenset({"add", "sub"})
 _PRODUCTS = frozenset({"mul", "einsum"})
 _THROUGH = frozenset({"neg", "slice", "reshape", "broadcast", "transpose", "flip"})
-MOST_TERMS = 64  # of one sum: a sum that is added to itself has twice as many each time
 
 
 def update_dropout(cell: Cell, given: Mapping[str, Any]) -> Cell:
@@ -54,12 +53,17 @@ def update_dropout(cell: Cell, given: Mapping[str, Any]) -> Cell:
         found[old] = new
         return new
 
-    def dropped_in(node: Node, keeps: Mapping[Node, bool], path: str, numbers: Node) -> Node:
+    def dropped_in(new: Node, keeps: Mapping[Node, bool], path: str, numbers: Node) -> Node:
         """The sum with its updates dropped."""
-        if node not in keeps:
-            return rebuild(node, tuple(dropped_in(a, keeps, path, numbers) for a in node.args))
-        new = found[node]
-        return new if keeps[node] else draws.dropped_by(path, new, given["p"], numbers)
+        parts = dict[Node, Node]()
+        for node in toposort([new], keeps.__contains__):
+            if node not in keeps:
+                parts[node] = rebuild(node, tuple(parts[arg] for arg in node.args))
+            elif keeps[node]:
+                parts[node] = found[node]
+            else:
+                parts[node] = draws.dropped_by(path, found[node], given["p"], numbers)
+        return parts[new]
 
     return draws.beneath(remade(cell, rebuilt(cell, {}, change)))
 
@@ -71,6 +75,8 @@ def _update(state: State, trains: set[Node]) -> Node:
         match new.op.name:
             case "maximum" | "minimum" if new.args[1].op.name == "const":
                 new = new.args[0]
+            case "maximum" | "minimum" if new.args[0].op.name == "const":
+                new = new.args[1]
             case "where" if _tested(new) in trains:
                 new = new.args[1]
             case "where" if state.node in new.args[1:]:
@@ -93,14 +99,12 @@ def _terms(new: Node, unit: set[Node], others: set[Node]) -> dict[Node, bool]:
     Args:
         others: what is one term, whatever it is made of: the new values of other states.
     """
-    todo, found, known = [new], dict[Node, bool](), dict[Node, bool]()
-    while todo and len(found) < MOST_TERMS:
-        at = todo.pop()
-        if at.op.name in _SUMS and at not in others:
-            todo += reversed(at.args)
-        else:
-            found[at] = _keeps(at, unit, known)
-    return {} if todo else found
+    known = dict[Node, bool]()
+
+    def is_term(node: Node) -> bool:
+        return node.op.name not in _SUMS or node in others
+
+    return {n: _keeps(n, unit, known) for n in toposort([new], is_term) if is_term(n)}
 
 
 def _keeps(term: Node, unit: set[Node], known: dict[Node, bool]) -> bool:

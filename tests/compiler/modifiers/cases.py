@@ -101,6 +101,7 @@ CASES = {
     ),
     "update_dropout_of_a_reset": Case("update_dropout", "GRU", "0.3", (0.3,)),
     "update_dropout_of_sums": Case("update_dropout", "Stacked", "0.3", (0.3,)),
+    "update_dropout_of_a_doubled": Case("update_dropout", "Doubled", "0.3", (0.3,)),
     "update_dropout_of_complex": Case("update_dropout", "Rotating", "0.3", (0.3,)),
     "drop_connect": Case("drop_connect", "Pair", "on=[U, b], p=0.3", (["U", "b"], 0.3)),
 }
