@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from math import prod
 
+from ..grammar.limits import LONGEST_SIZE
 from .shapes import Dim
 
 _PRODUCT = re.compile(r"[\w*]+")
@@ -63,7 +64,8 @@ def over(dim: int, parts: int) -> Dim:
 
 
 def _made(how: Callable[..., Dim], value: int, text: str, dims: tuple[int, ...]) -> Dim:
-    """As the sub-cell names it, and as the cell around does."""
+    """As the sub-cell names it, and as the cell around does; a number where that is too long."""
+    text = text if len(text) <= LONGEST_SIZE else ""
     outers = [dim.outer if isinstance(dim, Dim) else None for dim in dims]
     if not any(outers):
         return Dim(value, text)

@@ -27,4 +27,5 @@ MOST_DELAY: Final = 64  # steps back that `delay` reads, each a state of its own
 
 # -- what is told ----------------------------------------------------------------------------------
 MOST_SHOWN: Final = 20  # problems of one run that are printed; the rest is counted
+LONGEST_SIZE: Final = 256  # characters of what a size is made of; a longer one is a mere number
 MOST_MENDED: Final = 1_000  # mistakes of form, after which the rest of a source is not read

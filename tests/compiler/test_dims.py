@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from rnnc.compiler.dims import minus, over, plus, times
 from rnnc.compiler.ir import toposort
 from rnnc.compiler.library import loads
 from rnnc.compiler.shapes import Dim
+from rnnc.grammar.limits import LONGEST_SIZE
 
 H, X, HEADS = Dim(12, "hidden"), Dim(5, "inputs"), Dim(4, "heads")
 GATES, WIDE, MADE = Dim(36, "3 * hidden"), Dim(17, "hidden + inputs"), Dim(48, "heads*hidden")
@@ -49,6 +52,20 @@ def test_what_a_sub_cell_makes_of_a_size_the_cell_around_made_too() -> None:
     made = over(times(size, 3), 2)
     assert (made, made.text) == (36, "3*n/2")
     assert made.outer is not None and made.outer.text == "3*hidden"
+
+
+@pytest.mark.parametrize("grown", [lambda a: minus(a, 1), lambda a: plus(minus(a, 1), minus(a, 2))])
+def test_a_size_that_is_made_of_ever_more_is_a_number_in_the_end(
+    grown: Callable[[Dim], Dim],
+) -> None:
+    """Or a loop of slices and `concat` in a source makes texts of any length."""
+    value = made = Dim(10**6, "n", Dim(10**6, "inputs"))
+    for _ in range(40):
+        made = over(plus(grown(made), X), 2)
+        value = Dim((grown(value) + X) // 2)
+        assert made == value
+        assert made.outer is not None
+        assert len(made.text) <= LONGEST_SIZE and len(made.outer.text) <= LONGEST_SIZE
 
 
 def test_no_cell_shows_the_names_of_another() -> None:
