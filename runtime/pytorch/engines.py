@@ -89,7 +89,8 @@ class Engines:
     def refused(self, dtype: torch.dtype, device: torch.device, error: Error) -> Engine:
         """What stands in graphs for the engine that `at` could not make."""
         program = BoundCell(self.cell, dtype="float32", backend="numpy").program()
-        return self._refused.setdefault((dtype, device), engine_of(program, error))
+        told = error.with_traceback(None)  # the frames that it came through hold parameters
+        return self._refused.setdefault((dtype, device), engine_of(program, told))
 
     def reader(
         self, dtype: torch.dtype, device: torch.device, what: str, *, batch_first: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import itertools
+import weakref
 from typing import Any
 
 import pytest
@@ -272,3 +273,15 @@ def test_what_cannot_run_here_says_so_in_a_graph_as_out_of_it(
             assert module._state is None
         with pytest.raises(rnnc.Error):
             torch.export.export(module, (xs,), strict=False)
+
+
+def test_what_cannot_run_here_keeps_no_parameter_that_was_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = refused(monkeypatch)["cell"]
+    was = weakref.ref(next(module.parameters()))
+    for name, param in list(module.named_parameters()):
+        setattr(module, name, torch.nn.Parameter(param.detach().clone()))
+    del param
+    gc.collect()
+    assert was() is None
