@@ -21,7 +21,8 @@ from typing import Any
 
 import torch
 
-from .engine import Call, Tensor, Tensors
+from .call import Call
+from .engine import Tensor, Tensors
 from .mapping import Axis
 
 

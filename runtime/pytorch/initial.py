@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import torch
 
-from .engine import Call, Engine, Tensor
+from .call import Call
+from .engine import Engine, Tensor
 from .functions import applied
 from .ops import compiled
 

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import torch
 
 from ...compiler.origin import MOST_MEMBERS
-from .engine import Call, Tensor, Tensors
+from .call import Call
+from .engine import Tensor, Tensors
 
 Mapped: TypeAlias = tuple[Tensors, tuple[int, ...]]  # tensors, and the axis in each
 

@@ -14,7 +14,8 @@ import torch
 
 from ..errors import DTypeError, SettingError
 from ..inputs import Call as Sizes
-from .engine import Masks, Tensor
+from .call import Masks
+from .engine import Tensor
 
 _functorch = torch._C._functorch
 

@@ -21,7 +21,8 @@ import torch
 from ..errors import DTypeError, NoGradientError
 from ..tape import Tape
 from ..truncation import check_weights
-from .engine import Call, Engine, Masks, Tensor, Tensors, engine_named
+from .call import Call, Masks
+from .engine import Engine, Tensor, Tensors, engine_named
 
 
 def compiled(

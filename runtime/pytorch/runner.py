@@ -18,8 +18,9 @@ from ..errors import DTypeError, ShapeError
 from ..inputs import Call as Sizes
 from ..inputs import Inputs
 from ..truncation import read_boundaries, read_lengths, read_mask
+from .call import Call, Masks
 from .draws import draws
-from .engine import Call, Engine, Masks, Tensor
+from .engine import Engine, Tensor
 from .engines import Engines, Options
 from .functions import applied
 from .initial import beginning

@@ -20,7 +20,8 @@ from tests.library.table import CORE
 pytest.importorskip("torch", reason="needs torch")
 import torch
 
-from rnnc.runtime.pytorch.engine import Call, Engine, Masks
+from rnnc.runtime.pytorch.call import Call, Masks
+from rnnc.runtime.pytorch.engine import Engine
 from rnnc.runtime.pytorch.functions import applied
 
 pytestmark = [
