@@ -7,27 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...grammar import std_names
 from ...grammar.problems import Collector, Problem
 from ...grammar.problems_of_names import (
     DeclaredInLoop,
     DuplicateName,
     HidesBuiltin,
     StateSetTwice,
-    UnknownCell,
 )
-from ...grammar.problems_of_values import BadInitialiser, CannotModify
+from ...grammar.problems_of_values import BadInitialiser
 from ...grammar.source import Span
 from ...grammar.syntax import (
     Argument,
     Bind,
     Call,
-    Chained,
     Const,
     For,
     If,
     Keyword,
-    Link,
     Name,
     Param,
     Primed,
@@ -35,12 +31,11 @@ from ...grammar.syntax import (
     Use,
 )
 from ...grammar.walk import names_in, statements_in
-from ..modifiers import MODIFIERS
-from . import modified
 from .environment import Bound, Environment, Frame, Sort
 from .functions import FUNCTIONS
 from .hints import did_you_mean
-from .modules import CellDefinition, Module
+from .link_names import check_links
+from .modules import Module
 from .parameters import INITIALISERS
 from .read_names import CONDITION, ReadNames, bound_by
 from .scope import CONSTANTS
@@ -114,7 +109,7 @@ class BodyNames:
                     self.bind(item.name, item.name_span, sort)
             case Use(name=name, links=links, name_span=span):
                 self._refuse_in_loop(statement, "use")
-                self.check_links(links)
+                check_links(links, self.reads)
                 self.bind(name, span, "sub-cell")
             case For(variable=variable, start=start, stop=stop, body=body):
                 self.reads.check([start, stop], "a bound of a loop")
@@ -220,78 +215,6 @@ class BodyNames:
     def _is_own(self, word: str) -> bool:
         """Whether the source has given a word of the language a meaning of its own."""
         return self.environment.find(word) is not None or word in self.module.definitions
-
-    def check_links(self, links: Sequence[Link]) -> None:
-        """Check the cells and the arguments of a chain, and that no two members have one path."""
-        todo = [*reversed(self._unlike(links))]
-        while todo:
-            link = todo.pop()
-            if modified.is_modifier(link, self.module):
-                todo += self._check_modifier(link)
-                continue
-            if not (link.cell.id == "repeat" and "repeat" not in self.module.definitions):
-                self._check_cell(link.cell)
-            for argument in link.arguments:
-                if isinstance(argument, Link):
-                    todo.append(argument)
-                elif isinstance(argument, Chained):
-                    todo += reversed(self._unlike(argument.links))
-                else:
-                    self.reads.check([argument], "a size or an option")
-
-    def _unlike(self, links: Sequence[Link]) -> Sequence[Link]:
-        """The links, which are told if two of them have one name."""
-        labels: dict[str, Link] = {}
-        for link in links:
-            first = link if link.label is None else labels.setdefault(link.label, link)
-            if first is not link:
-                self.problems.add(
-                    DuplicateName(
-                        f"two members of the chain are called '{link.label}'",
-                        link.span,
-                        related=[(first.span, "the first one")],
-                        hints=["their parameters need different paths: rename one of them"],
-                    )
-                )
-        return links
-
-    def _check_modifier(self, link: Link) -> list[Link]:
-        """Check the arguments of a modifier; the links that it stands around, the last first."""
-        inner = modified.within(link)
-        for _, argument, kind in modified.arguments_of(link):
-            if kind is not None and not kind.is_named and not isinstance(argument, Link):
-                self.reads.check([argument], "an argument of a modifier")
-        if not inner:
-            modifier = MODIFIERS[link.cell.id]
-            takes_more = modifier.parameters or modifier.each_state
-            self.problems.add(
-                CannotModify(
-                    f"'{modifier.name}' stands around a cell",
-                    link.span,
-                    notes=[f"it is '{modifier.signature}'"],
-                    hints=[f"write '{modifier.name}(LSTM(n, n){', ...' if takes_more else ''})'"],
-                )
-            )
-        return [*reversed(self._unlike(inner))]
-
-    def _check_cell(self, cell: Name) -> None:
-        name = cell.id
-        if name in self.module.unknown or isinstance(
-            self.module.definitions.get(name), CellDefinition
-        ):
-            return
-        known = [n for n, d in self.module.definitions.items() if isinstance(d, CellDefinition)]
-        if name in std_names():
-            advice = [f"write 'import {name} from std' at the top"]
-        elif name in FUNCTIONS or name in self.module.definitions:
-            advice = [f"a function is no cell; 'Dense(n, n, act = {name})' applies one"]
-        else:
-            advice = (
-                []
-                if self.problems.is_full
-                else did_you_mean(name, [*known, *std_names(), *MODIFIERS])
-            )
-        self.problems.add(UnknownCell(f"there is no cell '{name}' here", cell.span, hints=advice))
 
 
 def _initialises_no_state(word: str, span: Span) -> Problem:

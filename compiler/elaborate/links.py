@@ -114,7 +114,7 @@ def _linked(link: Link, scope: Scope) -> Work:
     if modified.is_modifier(link, scope.module):
         return (yield _modified(link, scope))
     definition = scope.module.definitions.get(link.cell.id)
-    assert isinstance(definition, CellDefinition), "`names.py` has refused another name"
+    assert isinstance(definition, CellDefinition), "`link_names.py` has refused another name"
     if run.depth == DEEPEST_CELL:
         run.problems.add(
             UnrolledTooLarge(f"cells are nested more than {DEEPEST_CELL} deep", link.cell.span)
@@ -146,7 +146,7 @@ def _linked(link: Link, scope: Scope) -> Work:
 def _modified(link: Link, scope: Scope) -> Work:
     """The instance that a modifier makes of the link it stands around."""
     inner, run = modified.within(link), scope.run
-    assert inner, "`names.py` has refused a modifier around nothing"
+    assert inner, "`link_names.py` has refused a modifier around nothing"
     if run.depth == DEEPEST_CELL:
         run.problems.add(
             UnrolledTooLarge(f"cells are nested more than {DEEPEST_CELL} deep", link.cell.span)

@@ -34,6 +34,7 @@ from ...grammar.syntax import (
 from ...grammar.walk import items_in, outputs_in, statements_in, walk
 from .body_names import A_SIZE, BodyNames
 from .hints import did_you_mean, states_meant_by
+from .link_names import check_links
 from .modules import CellDefinition, Module
 from .recursion import check_recursion
 from .run import Run
@@ -59,7 +60,7 @@ def check_names(module: Module, problems: Collector) -> None:
             case ChainDeclaration():
                 assert isinstance(definition, CellDefinition)
                 _check_settings(definition, names)
-                names.check_links(declaration.links)
+                check_links(declaration.links, names.reads)
         if not found.errors:
             for name, bound in names.unread():
                 found.add(UnusedName(f"'{name}' is never read", bound.span, f"this {bound.sort}"))
