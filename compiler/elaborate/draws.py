@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ...grammar.problems_of_values import BadArgument, ShapeMismatch
 from ..draws import dropped, for_a_sequence, held_name
-from ..ir import HIDDEN, STEP, TRAINING, Beside, Node, Source, const, free_name
+from ..ir import HIDDEN, STEP, TRAINING, Beside, Node, Source, const
 from ..shapes import Kind, Shape, Type
 from . import arguments
 from .tensors import Site, fit, fits, need_kind, real_tensor
@@ -99,7 +99,7 @@ def _fit(site: Site, value: Value, shape: Shape) -> Node:
 
 def _numbered(site: Site) -> str:
     """The name of one more draw of this kind."""
-    return free_name(f"{site.path}{site.name}{HIDDEN}0", site.run.beside)
+    return site.run.free_draw(f"{site.path}{site.name}{HIDDEN}0")
 
 
 def _beside(

@@ -15,7 +15,7 @@ from typing import Any
 from ...grammar.problems_of_values import BadArgument, CannotModify
 from ...grammar.source import Span
 from ...grammar.syntax import Argument, Call, Chained, Keyword, Link, Shape, String
-from ..ir import HIDDEN, LEAVES, Beside, Cell, Node, Param, State, free_name, relabel, toposort
+from ..ir import HIDDEN, LEAVES, Beside, Cell, Node, Param, State, relabel, toposort
 from ..ir import Value as Named
 from ..modifiers import MODIFIERS, Modifier, ModifierError, modified
 from ..modifiers.kinds import Kind
@@ -201,7 +201,7 @@ class ModifiedCell(Instance):
         """The leaf of what is read beside the inputs: the one mode, and draws for each call."""
         name = path + beside.name
         if beside.source != "training":
-            name = free_name(name, run.beside)
+            name = run.free_draw(name)
         if name not in run.beside:
             renamed = replace(beside, name=name)
             run.beside[name] = replace(renamed, node=self._leaf(run, "", renamed))

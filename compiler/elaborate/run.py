@@ -11,7 +11,7 @@ from ...grammar.problems import Collector
 from ...grammar.problems_of_values import BadSize, ShapeMismatch, UnrolledTooLarge
 from ...grammar.source import Span
 from .. import ir
-from ..ir import Beside, Node, Param, State, apply, label, leaf, toposort
+from ..ir import HIDDEN, Beside, Node, Param, State, apply, free_name, label, leaf, toposort
 from ..shapes import Shape, Type, TypeProblem, size
 from .modules import FunctionDefinition
 from .values import Complex, Tensor, Value, part_names, parts_of, sizes_note
@@ -40,6 +40,7 @@ class Run:
     worth: dict[Span, Value] = field(default_factory=dict)  # of each name, where it was bound last
     hidden: dict[str, State] = field(default_factory=dict)  # by path: what no header lists
     beside: dict[str, Beside] = field(default_factory=dict)  # by path: draws, and the mode
+    drawn: Counter[str] = field(default_factory=Counter)  # how many have asked for a draw's name
     delayed: dict[tuple[str, Node], str] = field(default_factory=dict)  # what its states are called
     named: list[ir.Value] = field(default_factory=list)  # what equations of cells call values
 
@@ -89,6 +90,13 @@ class Run:
         node = leaf(op, name, type_, span)
         self.owned.add(node)
         return node
+
+    def free_draw(self, name: str) -> str:
+        """`name`, `x@0`, or that with the next number that no draw has."""
+        stem, mark, number = name.partition(HIDDEN)
+        asked, self.drawn[name] = self.drawn[name], self.drawn[name] + 1
+        # All before are taken: whoever looks at each again takes time with the square of the draws.
+        return free_name(f"{stem}{mark}{int(number) + asked}", self.beside)
 
     def name(self, value: Tensor, name: str) -> Tensor:
         """Give the nodes of `value` the name its source has, unless they are shared or built in."""

@@ -36,6 +36,12 @@ def test_60_doublings_share_their_nodes() -> None:
     assert len(toposort([made.outputs[0].node])) == 61
 
 
+def test_10000_draws_have_names_of_their_own() -> None:
+    with within(8):
+        made = body("y = x\nfor k in 0..10000 {\ny = y + normal([n])\n}\nh' = h")
+    assert [b.name for b in made.beside if b.source == "normal"][-1] == "normal@9999"
+
+
 def test_nesting_of_200_brackets_calls_and_blocks() -> None:
     brackets = "(" * 195 + "x" + ")" * 195
     calls = "tanh(" * 195 + "x" + ")" * 195
