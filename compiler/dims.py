@@ -90,6 +90,8 @@ def _factors(dim: int) -> tuple[int, list[str]]:
 
 def _spelled(number: int, names: list[str] | tuple[str, ...]) -> str:
     """`2*hidden`, `hidden`, `6`."""
+    if not number:
+        return "0"
     if number == 1 and len(names) == 1:
         return names[0].removeprefix("(").removesuffix(")")
     return "*".join([*([str(number)] if number != 1 or not names else []), *names])

@@ -139,6 +139,7 @@ def _outside(headline: str, span: Span, value: Operand, length: int) -> IndexOut
 
 def _range(part: Part, value: Operand, length: int) -> tuple[int, int]:
     ends: list[int] = []
+    counts_back = False
     for end, default in ((part.start, 0), (part.stop, length)):
         if end is None:
             ends.append(default)
@@ -147,11 +148,14 @@ def _range(part: Part, value: Operand, length: int) -> tuple[int, int]:
         if not -length <= position <= length:
             raise _outside(f"{position} is outside the axis", end.span, value, length)
         if position < 0:
-            position += int(length)
+            counts_back = counts_back or end is part.start
+            position = minus(length, -position)
         elif position:
             position = arguments.dim(end)  # a size keeps its name
         ends.append(position)
     start, stop = ends
+    if counts_back:  # the last few are as many however long the axis is
+        start, stop = int(start), int(stop)
     if start > stop:
         raise IndexOutOfRange(
             "the range ends before it begins", part.span, f"from {start} to {stop}"

@@ -33,6 +33,7 @@ GATES, WIDE, MADE = Dim(36, "3 * hidden"), Dim(17, "hidden + inputs"), Dim(48, "
         (minus(H, 1), 11, "hidden-1"),
         (minus(GATES, WIDE), 19, "3*hidden-(hidden+inputs)"),
         (minus(7, 3), 4, "4"),
+        (minus(H, H), 0, "0"),
         (over(GATES, 3), 12, "hidden"),
         (over(H, 2), 6, "hidden/2"),
         (over(H, HEADS), 3, "hidden/heads"),

@@ -151,6 +151,15 @@ def test_shapes_print_with_the_names_of_sizes() -> None:
     assert str(made.outputs[0].node.type) == "real[B,1,2*n]"
 
 
+@pytest.mark.parametrize(
+    ("part", "size"),
+    [("1:", "n-1"), (":-1", "n-1"), ("1:-1", "n-1-1"), ("-2:", "2"), ("-3:-1", "2"), ("n:", "0")],
+)
+def test_a_part_of_an_axis_is_named_by_how_it_was_taken(part: str, size: str) -> None:
+    made = body(f"h' = h\ny = tanh(x[{part}])")
+    assert str(made.outputs[0].node.type) == f"real[B,{size}]"
+
+
 def test_nodes_carry_the_names_and_places_of_the_source() -> None:
     made = body("gate = sigmoid(x)\nh' = gate * h\ny = gate")
     gate = made.outputs[0].node
