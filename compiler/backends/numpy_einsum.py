@@ -7,9 +7,10 @@ are views made before the loop, the result is a buffer; elsewhere all rows are m
 from __future__ import annotations
 
 from ..ir import Node
-from .numpy_frame import STEP, Frame
+from .numpy_frame import Frame
 from .numpy_layout import dims_of
 from .numpy_products import product, row_product
+from .numpy_sites import STEP
 from .numpy_views import SAMPLE_BATCH, Axis, Dim, Order, View, facing, sample_of
 
 

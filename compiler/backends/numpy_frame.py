@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 
 from ..ir import Node, Plan
 from .numpy_buffers import Buffers
 from .numpy_layout import Layout, dims_of, logical_order
+from .numpy_sites import BUILD, BY_BLOCK, KEPT, ONCE, STEP, Site, lasting, readers
 from .numpy_views import (
     ALL_ROWS,
     BLOCK_ROWS,
@@ -30,29 +30,6 @@ from .numpy_views import (
 from .writer import Names, Writer
 
 NUMBER = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])")
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where statements stand, and how time looks from there."""
-
-    name: str
-    writer: str  # the frame's
-    rows: str = ""  # of new values that vary over time
-    count: str = ""  # of these rows
-
-
-BUILD = Site("build", "build")
-ONCE = Site("once", "before")
-WHOLE = Site("whole", "before", "T", "T")
-BLOCK = Site("block", "block", "q", "q")
-STEP = Site("step", "step")
-TAIL = Site("tail", "tail", "q", "q")
-LATE = Site("late", "after", "T", "T")
-
-SECTIONS = ("once", "whole", "block", "step", "kept", "tail", "late")
-BY_BLOCK = (BLOCK, TAIL)
-KEPT = (BUILD, ONCE, BLOCK, STEP, TAIL)  # their buffers are made once for a batch size
 
 
 class Frame:
@@ -77,14 +54,14 @@ class Frame:
         self.spared: dict[Node, View] = {}  # these rows of them
         self.fresh = Names()
         self.layout = Layout(plan)
-        self.lasting = _lasting(plan)
-        self._readers = _readers(plan)
+        self.lasting = lasting(plan)
+        self._readers = readers(plan)
         self._changing = {*plan.step, *(c.node for c in plan.scan.carries)}
         self._constant: set[Node] = set()
         self._numbers: dict[tuple[str, str], str] = {}
         self._named: dict[tuple[str, str], str] = {}  # (array, expression) -> name
         self._either: dict[str, tuple[View, ...]] = {}  # a name -> what it may be a name of
-        self._rows_at_once: dict[tuple[str, bool, str], tuple[str, str]] = {}
+        self.rows_at_once: dict[tuple[str, bool, str], tuple[str, str]] = {}  # of `numpy_masks`
 
     # -- statements ------------------------------------------------------------------------------
 
@@ -329,66 +306,12 @@ class Frame:
         """Whether a value without time is the same in every step."""
         return node not in self._changing and "T" not in node.type.axes
 
-    def rows_named(self, mask: View, *, negated: bool) -> str:
-        """The loop variable for the rows of the present step that a mask names, or does not."""
-        key = (mask.base, negated)
-        if key not in self.named_rows:
-            self.named_rows[key] = (self.fresh("r"), mask)
-        return self.named_rows[key][0]
-
-    def rows_named_at_once(self, mask: View, *, negated: bool) -> tuple[str, str]:
-        """Names for the same of all steps at the present site, and for whether there are any."""
-        rows, some = self._rows_of_all(mask, negated=negated)
-        if self.site not in BY_BLOCK:
-            return rows, some
-        key = (mask.base, negated, BLOCK.name)
-        if key not in self._rows_at_once:
-            here, any_here = self._rows_at_once[key] = self.fresh("i"), self.fresh("i")
-            self.out(f"{here} = {rows}[t0:t1]")
-            self.out(f"{any_here} = {some} and {here}.any()")
-        return self._rows_at_once[key]
-
-    def _rows_of_all(self, mask: View, *, negated: bool) -> tuple[str, str]:
-        """The same of all steps of a call."""
-        key = (mask.base, negated, WHOLE.name)
-        if key not in self._rows_at_once:
-            rows, some = self._rows_at_once[key] = self.fresh("i"), self.fresh("i")
-            self.before(f"{rows} = {'~' * negated}{mask.text(ALL_ROWS[mask.rows], 'T')}")
-            self.before(f"{some} = {rows}.any()")
-        return self._rows_at_once[key]
-
-    def rows_by_step(self, mask: View, *, negated: bool) -> str:
-        """A list of them, by step."""
-        return self.named(mask, f"rows_named({self._rows_of_all(mask, negated=negated)[0]})", "i")
-
     def _column(self, view: View) -> str:
         """The loop variable for the present row of a view."""
         key = (view.base, view.text(BLOCK_ROWS[view.rows], "q"))
         if key not in self.columns:
             self.columns[key] = (self.fresh("r"), view)
         return self.columns[key][0]
-
-
-def _lasting(plan: Plan) -> set[Node]:
-    """The values that are read when the loop is over, so that all their rows must be there."""
-    found = {a for n in (*plan.whole, *plan.late) for a in n.args}
-    found |= {o.node for o in plan.scan.outs}
-    for node in reversed(plan.tail):
-        if node in found and not node.op.pointwise:
-            found.update(node.args)  # it may be a view of them
-    return found
-
-
-def _readers(plan: Plan) -> dict[Node, set[str]]:
-    """Node -> the sections that read it."""
-    found: dict[Node, set[str]] = {}
-    for name in SECTIONS:
-        for node in getattr(plan, name):
-            for arg in node.args:
-                found.setdefault(arg, set()).add(name)
-    for node in plan.scan.roots():
-        found.setdefault(node, set()).add("results")
-    return found
 
 
 def dtype_of(node: Node) -> str:

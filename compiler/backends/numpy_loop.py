@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from ..ir import Carry, Node
 from .numpy_einsum import product_array
-from .numpy_frame import BLOCK, STEP, TAIL, Frame, dtype_of
+from .numpy_frame import Frame, dtype_of
 from .numpy_layout import dims_of, logical_order
+from .numpy_masks import rows_by_step
 from .numpy_parts import behind
 from .numpy_products import row_product
 from .numpy_rows import choice_of, chosen_at_last, last_in_step, only_for, only_rows_after
+from .numpy_sites import BLOCK, STEP, TAIL
 from .numpy_statements import section
 from .numpy_views import ALL_ROWS, BLOCK_ROWS, View, facing, sample_of, shape_text
 from .writer import WIDTH, Writer, in_lines
@@ -177,7 +179,7 @@ class Loop:
             columns.append(text if view.axes else f"[row.reshape(()) for row in {text}[:, None]]")
         for (_, negated), (name, mask) in self.f.named_rows.items():
             names.append(name)
-            columns.append(self.f.rows_by_step(mask, negated=negated) + part + turn)
+            columns.append(rows_by_step(self.f, mask, negated=negated) + part + turn)
         with loop.block(_head(names, columns, "q" if self.by_block else "T")):
             loop.extend(self.f.opening)
             loop.extend(self.f.step)

@@ -10,9 +10,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ..ir import VALID, Node, Plan
-from .numpy_frame import BY_BLOCK, STEP, Frame
+from .numpy_frame import Frame
 from .numpy_layout import dims_of
+from .numpy_masks import rows_named, rows_named_at_once
 from .numpy_parts import VIEWS
+from .numpy_sites import BY_BLOCK, STEP
 from .numpy_views import Order, View, facing, sample_of
 
 
@@ -94,7 +96,7 @@ def only_rows_after(value: Node, reader: Node, step: tuple[Node, ...], f: Frame)
 
 
 def _of_a_step(f: Frame, node: Node, choice: Choice) -> None:
-    rows = f.rows_named(f.view(choice.mask), negated=choice.negated)
+    rows = rows_named(f, f.view(choice.mask), negated=choice.negated)
     target = f.homes.get(node) or _wished(f, node, choice)
     if target is not None:
         _at(f, target, choice, rows)
@@ -167,7 +169,7 @@ def _part(f: Frame, node: Node, axes: Order, rows: str) -> str:
 
 def _of_many(f: Frame, node: Node, choice: Choice) -> None:
     """The same for the rows of many steps."""
-    named, some = f.rows_named_at_once(f.view(choice.mask), negated=choice.negated)
+    named, some = rows_named_at_once(f, f.view(choice.mask), negated=choice.negated)
     home, order = f.homes.get(node), f.layout(node)
     usual = f.view(choice.usual) if choice.usual.op.name != "const" else None
     is_other_name = (

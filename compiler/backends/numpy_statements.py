@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from ..ir import Node
 from .numpy_buffers import Buffers
 from .numpy_einsum import einsum
-from .numpy_frame import Frame, Site
+from .numpy_frame import Frame
 from .numpy_layout import logical_order
 from .numpy_parts import VIEWS, behind, concat_parts, part_of, reshaped_to, turned
 from .numpy_rows import choice_of, choose_rows
+from .numpy_sites import Site
 from .numpy_structured import EMITTERS as STRUCTURED
 from .numpy_views import View
 

@@ -16,10 +16,11 @@ from __future__ import annotations
 from ..ir import Node, Plan
 from ..shapes import size
 from . import Module as Module
-from .numpy_frame import BUILD, LATE, ONCE, WHOLE, Frame, dtype_of, number_text
+from .numpy_frame import Frame, dtype_of, number_text
 from .numpy_layout import dims_of, logical_order
 from .numpy_loop import Loop
 from .numpy_prelude import LEGEND, helpers_for, with_short_names
+from .numpy_sites import BUILD, LATE, ONCE, WHOLE
 from .numpy_statements import section
 from .numpy_views import View, sample_of, shape_text
 from .writer import WIDTH, Writer, in_lines
