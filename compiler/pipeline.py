@@ -36,6 +36,7 @@ from .passes.simplify import simplify
 from .passes.sink import sink
 from .passes.split import split
 from .passes.stack import stack
+from .passes.vary import vary
 from .text import read, same, show
 from .trace import Trace
 from .verify import verify
@@ -53,7 +54,7 @@ class Goal:
 
     `masks` are those of `passes.boundaries`; `record` asks for the backward scan and its
     residuals; `exact` forgoes whatever makes a product's shape depend on T; `backend` is one of
-    `BACKENDS`.
+    `BACKENDS`; `varies` gives every step of the backward scan parameters of its own.
     """
 
     masks: tuple[str, ...] = ()
@@ -62,12 +63,14 @@ class Goal:
     backend: str = "numpy"
     fast: bool = False  # approximate products and activations, where the backend has them
     extent: Extent = USUAL  # what calls are like; the Triton backend's mappings depend on it
+    varies: bool = False
 
     def __str__(self) -> str:
         """What distinguishes it from the usual goal: "forward, starts"; usually nothing."""
         words = [] if self.record else ["forward"]
         words += [self.backend] if self.backend != "numpy" else []
         words += ["fast"] if self.fast else []
+        words += ["varying parameters"] if self.varies else []
         return ", ".join([*words, *(["exact"] if self.exact else []), *self.masks])
 
 
@@ -81,6 +84,12 @@ class Pass:
     needs: tuple[str, ...] = ()
     exact: bool = True  # whether programs with `exact=True` have it
     backends: tuple[str, ...] = BACKENDS  # whose programs have it
+    varies: bool = False  # whether programs of parameters that vary alone have it
+
+    def serves(self, goal: Goal) -> bool:
+        """Whether programs for that have it."""
+        wanted = (self.exact or not goal.exact) and (goal.varies or not self.varies)
+        return wanted and goal.backend in self.backends
 
 
 def each(step: Callable[[Scan], Scan]) -> Callable[[Scans, Goal], Scans]:
@@ -114,6 +123,10 @@ def _residuals(scans: Scans, goal: Goal) -> Scans:
     return residuals(scans, arithmetic_is_free=goal.backend == "triton")
 
 
+def _vary(scans: Scans, _goal: Goal) -> Scans:
+    return vary(scans)
+
+
 def _schedule(scans: Scans, _goal: Goal) -> tuple[Scans, Plan, Plan | None]:
     backward = schedule(scans.backward) if scans.backward else None
     return scans, schedule(scans.forward, frozenset(scans.saved)), backward
@@ -133,6 +146,8 @@ PIPELINE = (
          ("differentiate",)),
     Pass("residuals", _residuals, "save what is dear to compute, compute again what is cheap",
          ("differentiate",)),
+    Pass("vary", _vary, "parameters that change along a sequence become one more sequence",
+         ("residuals",), exact=False, backends=("numpy",), varies=True),
     Pass("stack", each(stack), "gates of one operand in one product", ("residuals",)),
     Pass("split", each(split), "gates apart, so that each is regrouped in its own way",
          ("stack",)),
@@ -177,9 +192,7 @@ def stages(cell: Cell, goal: Goal, *, without: frozenset[str] = frozenset()) -> 
     done: set[str] = set(without)
     level = knobs.current().verify
     for step in PIPELINE:
-        if (goal.exact and not step.exact) or goal.backend not in step.backends:
-            continue
-        if step.name in without:
+        if not step.serves(goal) or step.name in without:
             continue
         assert done.issuperset(step.needs), f"{step.name} needs {step.needs}"
         begun = time.perf_counter()

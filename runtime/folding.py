@@ -43,7 +43,7 @@ class Fold:
 
 def folds_of(tape: Tape) -> list[Fold]:
     """The pieces of a tape by their lengths; none where one run back over all steps is as fast."""
-    if not any(f"mask.{name}" in tape.arrays for name in CUTS):
+    if tape.varies or not any(f"mask.{name}" in tape.arrays for name in CUTS):
         return []
     if tape.step_bytes > MOST_BYTES:
         return []

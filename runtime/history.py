@@ -25,6 +25,12 @@ from .tape import Tape
 
 SMALLEST = 16  # rows a buffer that grows has room for at least
 
+# Measured on NumPy (LSTM, 32 to 256 units, 1 and 16 rows): where so few steps ran with the same
+# parameters, it takes less time to run back over all at once, each step reading its own, than over
+# one piece after the other: 1.2 to 6 times less.
+MOST_ALIKE = 2
+MOST_BYTES = 1 << 26  # of parameters that a segment keeps for it
+
 
 @dataclass(frozen=True, slots=True)
 class TimeBuffer:
@@ -48,6 +54,15 @@ class TimeBuffer:
         for name, array in self.arrays.items():
             array[self.stop : stop] = more[name]
         return TimeBuffer(self.arrays, self.start, stop)
+
+    def beside(self, more: Mapping[str, AnyArray]) -> TimeBuffer:
+        """With further arrays, whose rows are copied beside its own."""
+        room = len(next(iter(self.arrays.values())))
+        arrays = dict(self.arrays)
+        for name, rows in more.items():
+            arrays[name] = empty_rows(rows, room)
+            arrays[name][self.start : self.stop] = rows
+        return TimeBuffer(arrays, self.start, self.stop)
 
     def without_first(self, count: int) -> TimeBuffer:
         return TimeBuffer(self.arrays, self.start + count, self.stop)
@@ -88,7 +103,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Steps that one program can run back over: same parameters, same masks."""
+    """Steps that one program can run back over: same masks, and parameters.
+
+    Where they `vary`, `params` are those of its first steps, and the buffer has those of all.
+    """
 
     program: Program
     params: Mapping[str, AnyArray]
@@ -98,17 +116,39 @@ class Segment:
     fresh: bool  # whether its first state is the initial state
     linked: bool  # whether its first state is the last one of the segment before
     waiting: Waiting | None = None  # where its call returned states
+    varies: bool = False
 
     def holding(self, buffer: TimeBuffer, *, whole: bool = True) -> Segment:
         """The segment with other steps; not `whole` if its first ones have left it."""
         fresh, linked = whole and self.fresh, whole and self.linked
         return Segment(
             self.program, self.params, self.variant, self.batch, buffer, fresh, linked,
-            self.waiting,
+            self.waiting, self.varies,
         )  # fmt: skip
 
     def tape(self) -> Tape:
-        return Tape(self.variant, len(self.buffer), self.batch, self.buffer.rows())
+        return Tape(self.variant, len(self.buffer), self.batch, self.buffer.rows(), self.varies)
+
+    def extended(
+        self, rows: Mapping[str, AnyArray], count: int, params: Mapping[str, AnyArray]
+    ) -> Segment | None:
+        """With `count` steps more, which ran with `params`; None if they are another segment's."""
+        if params is self.params and not self.varies:
+            return self.holding(self.buffer.extended(rows, count))
+        fixed = (p.name for p in self.program.cell.params if not p.trained)
+        if any(params[name] is not self.params[name] for name in fixed):
+            return None
+        if max(count, 0 if self.varies else len(self.buffer)) > MOST_ALIKE:
+            return None
+        own = self.program.varying(params, self.variant)
+        before = own if self.varies else self.program.varying(self.params, self.variant)
+        if own is None or before is None:
+            return None
+        if sum(row.nbytes for row in own.values()) * (len(self.buffer) + count) > MOST_BYTES:
+            return None
+        buffer = self.buffer if self.varies else self.buffer.beside(before)
+        longer = self.holding(buffer.extended({**rows, **own}, count))
+        return replace(longer, varies=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +229,12 @@ class History:
         segments = self.segments if self.steps else ()  # a call of no steps is not the first
         last = segments[-1] if segments else None
         kind = program, tape.variant
-        joins = last and last.params is params and (last.program, last.variant) == kind
-        if last and last.waiting is waiting is None and joins and self.connected and whole:
-            segments = (
-                *segments[:-1],
-                last.holding(last.buffer.extended(rows, count)),
-            )
+        joins = last and last.waiting is waiting is None and (last.program, last.variant) == kind
+        longer = None
+        if last and joins and self.connected and whole:
+            longer = last.extended(rows, count, params)
+        if longer:
+            segments = (*segments[:-1], longer)
         else:
             kept = {name: _kept(array, lent) for name, array in rows.items()}
             buffer = TimeBuffer(kept, 0, count)

@@ -21,6 +21,7 @@ from ..compiler.mode import in_mode
 from ..compiler.passes.boundaries import PLACED, placed_name
 from ..compiler.passes.schedule import schedule
 from ..compiler.passes.simplify import simplify
+from ..compiler.passes.vary import sequence_name
 from ..compiler.pipeline import Programs
 from .arguments import Arguments, Named, Sequences
 from .arrays import AnyArray, Arrays, copied, namespace
@@ -107,8 +108,10 @@ class Program:
         """
         return self.in_mode(training=record)._variant(masks, batch, record).programs
 
-    def _variant(self, masks: tuple[str, ...], batch: int | None, record: bool) -> Variant:
-        return self._only or self._variants.find(masks, batch, record=record)
+    def _variant(
+        self, masks: tuple[str, ...], batch: int | None, record: bool, varies: bool = False
+    ) -> Variant:
+        return self._only or self._variants.find(masks, batch, record=record, varies=varies)
 
     def _trial(self, variant: Variant) -> Program:
         """A program like this one that runs a variant which is not trusted yet."""
@@ -237,6 +240,25 @@ class Program:
             tape = Tape(names, steps, batch, arrays_kept)
         return last, ys if self.cell.output_is_tuple else ys[0] if ys else (), tape
 
+    def varying(self, params: Named, variant: tuple[str, ...]) -> dict[str, AnyArray] | None:
+        """Parameters as a step's row of a tape along which they vary, [1, ...] by name.
+
+        Args:
+            variant: of the tape.
+        Returns:
+            None if no program runs back over such a tape.
+        """
+        if self.backend.name != "numpy" or self.exact:
+            return None
+        if self.cell.beside:
+            plain = tuple(m for m in variant if m != TRAINING)
+            return self.in_mode(training=TRAINING in variant).varying(params, plain)
+        module = self._variant(variant, None, True, varies=True).programs.backward
+        if module is None:
+            return None
+        names = {sequence_name(p.name): p.name for p in self.cell.params}
+        return {given: params[names[given]][None] for given in module.inputs if given in names}
+
     def backward(
         self, params: Named, tape: Tape, d_ys: Sequences, d_carry: Named | None = None
     ) -> tuple[dict[str, AnyArray], dict[str, AnyArray], Sequences]:
@@ -284,7 +306,7 @@ class Program:
     ) -> Cotangents:
         """One run of the backward module."""
         steps, batch = tape.steps, tape.batch
-        variant = self._variant(tape.variant, batch, True)
+        variant = self._variant(tape.variant, batch, True, tape.varies)
         module = variant.programs.backward
         assert module is not None, "a recording variant has a backward module"
         arrays = [

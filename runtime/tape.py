@@ -21,6 +21,7 @@ class Tape:
     steps: int
     batch: int
     arrays: dict[str, AnyArray]
+    varies: bool = False  # whether the parameters that each step ran with are among the arrays
 
     @property
     def step_bytes(self) -> int:

@@ -63,23 +63,29 @@ class Variants:
         self._exact = exact
         self._fast = fast
         self._trial = trial
-        self._found: dict[tuple[tuple[str, ...], bool, int], Variant] = {}
+        self._found: dict[tuple[tuple[str, ...], bool, int, bool], Variant] = {}
         self._compiling = threading.RLock()
         _EVERY.add(self)
 
-    def find(self, masks: tuple[str, ...], batch: int | None, *, record: bool) -> Variant:
-        """The variant for calls with these masks and so many rows; None for a usual number."""
+    def find(
+        self, masks: tuple[str, ...], batch: int | None, *, record: bool, varies: bool = False
+    ) -> Variant:
+        """The variant for calls with these masks and so many rows; None for a usual number.
+
+        Args:
+            varies: whether the parameters change along the sequence; NumPy alone has such programs.
+        """
         extent = USUAL
         if self._backend.name == "triton":
             extent = Extent.near(USUAL.rows if batch is None else batch, self._itemsize)
-        key = masks, record, extent.rows
+        key = masks, record, extent.rows, varies
         found = self._found.get(key)
         if found is None:
             with self._compiling:
                 found = self._found.get(key)
                 if found is None:
                     name = self._backend.name
-                    goal = Goal(masks, record, self._exact, name, self._fast, extent)
+                    goal = Goal(masks, record, self._exact, name, self._fast, extent, varies)
                     found = self._found[key] = self._compiled(goal)
         return found
 

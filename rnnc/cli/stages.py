@@ -69,11 +69,7 @@ def read_masks(text: str) -> tuple[str, ...]:
 
 def passes_of(goal: Goal) -> dict[int, str]:
     """The passes that run, in order: number, as `rnnc passes` has it, and name."""
-    return {
-        number: step.name
-        for number, step in enumerate(PIPELINE, 1)
-        if (step.exact or not goal.exact) and goal.backend in step.backends
-    }
+    return {number: step.name for number, step in enumerate(PIPELINE, 1) if step.serves(goal)}
 
 
 def pass_number(name: str, goal: Goal, others: Sequence[str] = ()) -> int:

@@ -68,6 +68,7 @@ def passes(*, as_json: bool) -> int:
                 "needs": list(step.needs),
                 "backends": list(step.backends),
                 "exact": step.exact,
+                "varies": step.varies,
             }
             for number, step in enumerate(PIPELINE, 1)
         ]
