@@ -1,19 +1,22 @@
 """Steps that are affine in the states, place by place: h' = a * h + b, or [u' v'] = A [u v] + b.
 
-In: a plan. Out: its carries in groups that read each other, a few numbers at each place; the
-coefficients of each, which read no carry but those of groups before it; or None.
+In: a scan. Out: its carries in groups that read each other, a few numbers at each place; the
+coefficients of each, which read no carry but those of groups before it; or None. A running maximum
+is one of them, h' = max(a + h, b).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
+from typing import Literal
 
 from .dependence import affine_nodes, is_aligned
 from .derive import jvp
-from .ir import Carry, Node, Plan, apply, const, rebuild, toposort
+from .extremum import Join, extremum
+from .ir import Carry, Node, Scan, apply, const, rebuild, toposort
 from .rewrite import simplified, substitute
 
 WIDEST = 2  # carries of a group: a complex state, or an oscillator's place and speed
@@ -21,23 +24,24 @@ WIDEST = 2  # carries of a group: a complex state, or an oscillator's place and 
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """Carries whose next values are `factors @ carries + rests`, at each place by itself."""
+    """Carries whose next values are `factors @ carries + rests`, at each place by itself.
+
+    Of a running extremum, the join is what adds, and the sum what multiplies.
+    """
 
     carries: tuple[Carry, ...]
     factors: tuple[tuple[Node, ...], ...]  # a row for each carry
     rests: tuple[Node, ...]
+    join: Literal["add"] | Join = "add"
 
 
-def affine(plan: Plan) -> tuple[Affine, ...] | None:
-    """The groups of a plan, first what others read; None if one is not affine, or is too wide."""
-    plain = _without_stops([c.next for c in plan.scan.carries])
+def affine(scan: Scan) -> tuple[Affine, ...] | None:
+    """The groups of a scan, first what others read; None if one is not affine, or is too wide."""
+    plain = _without_stops([c.next for c in scan.carries])
     found: list[Affine] = []
-    for group in _groups(plan.scan.carries, plain):
-        made = _affine(group, plain) if len(group) <= WIDEST else None
+    for group in _groups(scan.carries, plain):
+        made = _linear(group, plain) or _extremum(group, plain)
         if made is None:
-            return None
-        coefficients = [*(a for row in made.factors for a in row), *made.rests]
-        if {carry.node for carry in group} & set(toposort(coefficients)):
             return None
         found.append(made)
     return tuple(found)
@@ -63,7 +67,9 @@ def _groups(carries: Sequence[Carry], nexts: Mapping[Node, Node]) -> list[list[C
     return sorted(groups.values(), key=lambda g: reached[carries.index(g[0])].bit_count())
 
 
-def _affine(group: Sequence[Carry], plain: Mapping[Node, Node]) -> Affine | None:
+def _linear(group: Sequence[Carry], plain: Mapping[Node, Node]) -> Affine | None:
+    if len(group) > WIDEST:
+        return None
     nexts = [plain[carry.next] for carry in group]
     order = toposort(nexts)
     linear = affine_nodes(order, _reading({c.node for c in group}, order))
@@ -76,12 +82,23 @@ def _affine(group: Sequence[Carry], plain: Mapping[Node, Node]) -> Affine | None
     factors = [[column.get(next_, zeros) for column in columns] for next_ in nexts]
     bare = substitute(nexts, {carry.node: zeros for carry in group})
     rests = [bare[next_] for next_ in nexts]
-    simple = simplified([*(a for row in factors for a in row), *rests])
-    return Affine(
-        tuple(group),
-        tuple(tuple(simple[a] for a in row) for row in factors),
-        tuple(simple[rest] for rest in rests),
-    )
+    return _free(Affine(tuple(group), tuple(map(tuple, factors)), tuple(rests)))
+
+
+def _extremum(group: Sequence[Carry], plain: Mapping[Node, Node]) -> Affine | None:
+    found = extremum(group[0].node, plain[group[0].next]) if len(group) == 1 else None
+    return found and _free(Affine(tuple(group), ((found.factor,),), (found.rest,), found.join))
+
+
+def _free(group: Affine) -> Affine | None:
+    """The group with its coefficients at their simplest, if these are free of its carries."""
+    simple = simplified([*(a for row in group.factors for a in row), *group.rests])
+    factors = tuple(tuple(simple[a] for a in row) for row in group.factors)
+    rests = tuple(simple[rest] for rest in group.rests)
+    read = toposort([*(a for row in factors for a in row), *rests])
+    if {carry.node for carry in group.carries} & set(read):
+        return None
+    return replace(group, factors=factors, rests=rests)
 
 
 def _reading(carries: set[Node], order: list[Node]) -> set[Node]:

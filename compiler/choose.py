@@ -291,7 +291,7 @@ def _alternating(plan: Plan, extent: Extent, device: Device) -> Ranked:
 
 def _scanned(plan: Plan, extent: Extent, device: Device) -> Iterator[Ranked]:
     """A scan over chunks: every array passes through memory several times, nothing waits long."""
-    groups = affine(plan) if plan.scan.carries else None
+    groups = affine(plan.scan) if plan.scan.carries else None
     if groups is None:
         return
     held = sum(

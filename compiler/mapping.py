@@ -22,7 +22,7 @@ class Mapping:
     `step`         a launch for each step; blocks read each other's states from memory
     `staged`       a launch for each stage of a step: products read what an earlier one computed
     `scan`         chunks of steps at once, for states that are linear and diagonal, or such pairs,
-                   given the input and the states before them
+                   or running maxima, given the input and the states before them
     `alternating`  products by the library and elementwise kernels in turns, step by step: runs
                    every cell
     """

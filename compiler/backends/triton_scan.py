@@ -1,7 +1,8 @@
 """A loop that is linear and diagonal in its states: a scan over chunks of time, all at once.
 
 In: a plan. Out: lines of the module's `run`. The step h' = a * h + b has a and b that read no
-state but those scanned before; of states that read each other, place by place, a is a matrix. They
+state but those scanned before; of states that read each other, place by place, a is a matrix; of a
+running maximum, h' = max(a + h, b), the sum and the product are others. They
 are computed for all t, the states follow by `scanned`, and whatever else the step computes is then
 known for all t as well.
 
@@ -20,14 +21,15 @@ from .writer import in_lines
 
 def scan_sources(plan: Plan) -> tuple[ScanSource, ...]:
     """The kernels that the scan of a plan needs."""
-    groups = affine(plan)
+    groups = affine(plan.scan)
     assert groups is not None, "the mapping is legal for the plan"
-    return tuple(map(ScanSource, sorted({len(group.carries) for group in groups})))
+    kinds = sorted({(len(group.carries), group.join) for group in groups})
+    return tuple(ScanSource(width, join) for width, join in kinds)
 
 
 def host_scan(host: Host, plan: Plan) -> None:
     """Emit the states of every step, then what the step leaves behind."""
-    groups = affine(plan)
+    groups = affine(plan.scan)
     assert groups is not None, "the mapping is legal for the plan"
     for source in scan_sources(plan):
         host.signatures += source.signatures(plan.scan.reverse)
@@ -50,7 +52,7 @@ def host_scan(host: Host, plan: Plan) -> None:
                 results.append(last)
             given = [f"{host.spread(n, 'TB')}.to(wide).contiguous()" for n in coefficients]
             given += [host.names[carry.start] for carry in group.carries]
-            call = f"scanned{ScanSource(len(group.carries)).suffix}"
+            call = f"scanned{ScanSource(len(group.carries), group.join).suffix}"
             host.out(f"{', '.join(results)} = {call}{in_lines([*given, str(plan.scan.reverse)])}")
         kept = [n for n in plan.kept if plan.computes(n.args[0])]
         values = [over_time(n.args[0]) for n in kept]

@@ -1,26 +1,31 @@
 """The kernels of a scan over chunks of time, as source: of h' = a h + b at each place.
 
-In: how many states of a place read each other. Out: text: three kernels, and `scanned`, which
-launches them. For one state `a` is a number, for two a matrix, and so are their products.
+In: how many states of a place read each other, and what adds. Out: text: three kernels, and
+`scanned`, which launches them. For one state `a` is a number, for two a matrix, and so are their
+products. What adds may be a maximum, and then a sum is what multiplies.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from string import Template
+from typing import Literal
 
+from ..extremum import NOTHING, Join
+from ..ops import OPS
 from . import KernelSignature
 
 BLOCK, WARPS = 32, 1  # places, and warps, of each program
 
 _SOURCE = Template('''\
 @triton.jit(do_not_specialize=["T", "CHUNK"])
-def chunk_ends$width($a, $b, ends, T, N, CHUNK, BLOCK: tl.constexpr, REVERSE: tl.constexpr):
+def chunk_ends$suffix($a, $b, ends, T, N, CHUNK, BLOCK: tl.constexpr, REVERSE: tl.constexpr):
     """Of each chunk of steps, the product of `a` and the state it ends in from 0."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     chunk, m = tl.program_id(1).to(tl.int64), i < N
     first = chunk * CHUNK
-    zero = tl.zeros((BLOCK,), ends.dtype.element_ty)
-    one = zero + 1.0
+    zero = tl.full((BLOCK,), $zero, ends.dtype.element_ty)
+    one = tl.full((BLOCK,), $one, ends.dtype.element_ty)
     $w = $identity
     $h = $zeros
     for turn in range(0, CHUNK):
@@ -28,14 +33,13 @@ def chunk_ends$width($a, $b, ends, T, N, CHUNK, BLOCK: tl.constexpr, REVERSE: tl
         at = (T - 1 - t if REVERSE else t) * N + i
         here = i < tl.where(first + turn < T, N, 0)
         $read
-        $advance
-        $multiply
+        $gather
     slot = $slots * chunk
     $write_ends
 
 
 @triton.jit(do_not_specialize=["CHUNKS"])
-def chunk_starts$width(ends, $start, $last, N, CHUNKS, BLOCK: tl.constexpr):
+def chunk_starts$suffix(ends, $start, $last, N, CHUNKS, BLOCK: tl.constexpr):
     """The state before each chunk, written over the product; and after the last one."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     m = i < N
@@ -49,7 +53,7 @@ def chunk_starts$width(ends, $start, $last, N, CHUNKS, BLOCK: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=["T", "CHUNK"])
-def chunk_states$width(
+def chunk_states$suffix(
     $a, $b, ends, $states, T, N, CHUNK, BLOCK: tl.constexpr, REVERSE: tl.constexpr
 ):
     """The state before every step."""
@@ -67,7 +71,7 @@ def chunk_states$width(
         $advance
 
 
-def scanned$width($a, $b, $start, reverse):
+def scanned$suffix($a, $b, $start, reverse):
     """The states before every step, and the last ones."""
     T, N = $any_a.shape[0], $any_start.numel()
     chunk = max(16, triton.next_power_of_2(max(T, 1)) // 64)
@@ -76,24 +80,51 @@ def scanned$width($a, $b, $start, reverse):
     $make_last
     ends = torch.empty((chunks, $slots, N), dtype=$any_a.dtype, device=$any_a.device)
     if T:
-        chunk_ends$width[(grid, chunks)](
+        chunk_ends$suffix[(grid, chunks)](
             $a, $b, ends, T, N, chunk, SCAN, reverse, num_warps=$warps
         )
-    chunk_starts$width[(grid,)](ends, $start, $last, N, chunks, SCAN, num_warps=$warps)
+    chunk_starts$suffix[(grid,)](ends, $start, $last, N, chunks, SCAN, num_warps=$warps)
     if T:
-        chunk_states$width[(grid, chunks)](
+        chunk_states$suffix[(grid, chunks)](
             $a, $b, ends, $states, T, N, chunk, SCAN, reverse, num_warps=$warps
         )
     return $states, $last
 ''')
 
 
-class ScanSource:
-    """Source and signatures of the kernels for groups of `width` states."""
+@dataclass(frozen=True, slots=True)
+class Semiring:
+    """What adds and multiplies, and the numbers that then are 0 and 1."""
 
-    def __init__(self, width: int) -> None:
+    sum: str
+    product: str
+    zero: str
+    one: str
+
+    def add(self, terms: list[str]) -> str:
+        """The sum of some terms."""
+        found, *rest = terms
+        for term in rest:
+            found = self.sum.format(found, term)
+        return found
+
+
+SEMIRINGS: dict[str, Semiring] = {
+    "add": Semiring("{0} + {1}", "{0} * {1}", "0", "1"),
+    **{
+        join: Semiring(OPS[join].spell["triton"], "{0} + {1}", f'float("{nothing}")', "0")
+        for join, nothing in NOTHING.items()
+    },
+}
+
+
+class ScanSource:
+    """Source and signatures of the kernels for groups of `width` states that `join` adds."""
+
+    def __init__(self, width: int, join: Literal["add"] | Join = "add") -> None:
         self.width = width
-        self.suffix = str(width) if width > 1 else ""
+        self.join, self.semiring = join, SEMIRINGS[join]
+        self.suffix = f"_{join}" * (join != "add") + f"{width}" * (width > 1)
         self.rows = range(width)
         self.places = [(i, j) for i in self.rows for j in self.rows]
 
@@ -139,22 +170,23 @@ class ScanSource:
         h, y, states = self.vector("h"), self.vector("y"), self.vector("states")
         start, last = self.vector("start"), self.vector("last")
         slots = [f"ends + (slot + {at}) * N + i" for at in range(len(w) + len(h))]
-        unit = [int(i == j) for i, j in self.places]
+        ring = self.semiring
+        unit = [ring.one if i == j else ring.zero for i, j in self.places]
         return _SOURCE.substitute(
-            width=self.suffix, slots=len(slots), warps=WARPS,
+            suffix=self.suffix, slots=len(slots), warps=WARPS, zero=ring.zero, one=ring.one,
             a=", ".join(a), b=", ".join(self.vector("b")), h=", ".join(h), w=", ".join(w),
             start=", ".join(start), last=", ".join(last), states=", ".join(states),
             any_a=a[0], any_start=start[0],
-            identity=", ".join("one" if same else "zero" for same in unit),
+            identity=", ".join("one" if i == j else "zero" for i, j in self.places),
             zeros=", ".join("zero" for _ in h),
             read=_lines(8, [
                 *(f"{v} = tl.load({p} + at, mask=here, other={same})"
                   for v, p, same in zip(x, a, unit, strict=True)),
-                *(f"{v} = tl.load({p} + at, mask=here, other=0)"
+                *(f"{v} = tl.load({p} + at, mask=here, other={ring.zero})"
                   for v, p in zip(y, self.vector("b"), strict=True)),
             ]),
+            gather=_lines(8, self._gather(x, w, h, y)),
             advance=_lines(8, self._advance(x, h, y)),
-            multiply=_lines(8, self._multiply(x, w)),
             write_ends=_lines(4, _stores(slots, [*w, *h])),
             read_start=_lines(4, _loads(h, [f"{p} + i" for p in start])),
             read_ends=_lines(8, [
@@ -172,27 +204,40 @@ class ScanSource:
                                  for v, p in zip(last, start, strict=True)]),
         )  # fmt: skip
 
-    def _unless_reset(self, x: list[str], i: int, fresh: str, terms: str) -> str:
+    def _gather(self, x: list[str], w: list[str], h: list[str], y: list[str]) -> list[str]:
+        """w = x w and h = x h + y, from 1 and 0: of a chunk, the product and what it adds."""
+        if self.join == "add":
+            return [*self._advance(x, h, y), *self._multiply(x, w)]
+        zero = self.semiring.zero
+        # NaN comes of infinite factors where it does step by step: before a chunk has added
+        # anything, of the state before it alone; later, what they make of the chunk's own `h` says
+        # all there is to say, and `w` may be without them.
+        return [
+            f"is_new = h == {zero}",
+            'is_said = (tl.abs(x) == float("inf")) & (is_new == 0)',
+            f"w = tl.where((x == {zero}) | (w == {zero}), {zero}, tl.where(is_said, w, x + w))",
+            f"h = tl.where(is_new & (w != {zero}), y, {self._next(x, h, *y)})",
+        ]
+
+    def _next(self, row: list[str], old: list[str], *more: str) -> str:
         """What follows at a place: what is reset forgets even a NaN."""
-        row = x[i * self.width : (i + 1) * self.width]
-        tests = " & ".join(f"({v} == 0)" if len(row) > 1 else f"{v} == 0" for v in row)
-        return f"tl.where({tests}, {fresh}, {terms})"
+        ring = self.semiring
+        tests = [f"{v} == {ring.zero}" for v in row]
+        test = tests[0] if len(row) == 1 else " & ".join(f"({t})" for t in tests)
+        terms = [ring.product.format(a, v) for a, v in zip(row, old, strict=True)]
+        return f"tl.where({test}, {(*more, ring.zero)[0]}, {ring.add([*terms, *more])})"
 
     def _advance(self, x: list[str], h: list[str], y: list[str]) -> list[str]:
         """h = x h + y."""
-        values = []
-        for i in self.rows:
-            terms = " + ".join(f"{x[i * self.width + j]} * {h[j]}" for j in self.rows)
-            values.append(self._unless_reset(x, i, y[i], f"{terms} + {y[i]}"))
-        return _assigned(h, values)
+        return _assigned(h, [self._next(self._row(x, i), h, y[i]) for i in self.rows])
 
     def _multiply(self, x: list[str], w: list[str]) -> list[str]:
         """w = x w."""
-        values, k = [], self.width
-        for i, j in self.places:
-            terms = " + ".join(f"{x[i * k + by]} * {w[by * k + j]}" for by in self.rows)
-            values.append(self._unless_reset(x, i, "0.0", terms))
-        return _assigned(w, values)
+        columns = [w[j :: self.width] for j in self.rows]
+        return _assigned(w, [self._next(self._row(x, i), columns[j]) for i, j in self.places])
+
+    def _row(self, matrix: list[str], i: int) -> list[str]:
+        return matrix[i * self.width : (i + 1) * self.width]
 
 
 def _assigned(names: list[str], values: list[str]) -> list[str]:

@@ -34,6 +34,10 @@ def test_no_size_is_refused() -> None:
         ("SLSTM", (768, 768, 12), HALF, "loop", 12),
         ("MinGRU", (64, 2048), Extent(4096, 16, 4), "loop", 16),
         ("MinGRU", (64, 64), Extent(4096, 1, 4), "scan", 1),
+        ("RWKV4", (64,), Extent(4096, 1, 4), "scan", 1),
+        ("RWKV4", (64,), Extent(64, 256, 2), "loop", 1),
+        ("MLSTM", (64, 16, 16), HALF, "scan", 1),
+        ("MLSTM", (64, 64, 64), Extent(4096, 64, 2), "loop", 1),
         ("LSTM", (64, 512), HALF, "step", 128),
     ],
 )

@@ -22,6 +22,7 @@ CELLS = (
     ("GRU", (64, 64)),
     ("Dense", (64, 32)), ("Embedding", (100, 64)), ("SLSTM", (64, 64, 2)), ("SLSTM", (5, 24, 3)),
     ("DeltaNet", (64, 32, 32)), ("MinGRU", (64, 128)), ("MinGRU", (3, 5)), ("S4D", (64,)),
+    ("RWKV4", (64,)),
 )  # fmt: skip
 ALSO_IN_FLOAT32 = ("RNN", "LSTM", "MinGRU")
 

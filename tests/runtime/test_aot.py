@@ -51,6 +51,15 @@ def test_the_steps_of_small_cells_run_on_chip(found: Any) -> None:
             assert program["mapping"] in ("loop", "scan"), program["what"]
 
 
+def test_a_running_maximum_is_scanned_before_what_it_stabilises(found: Any) -> None:
+    programs = [
+        p for p in found["cells"] if p["what"].startswith("RWKV4") and "forward" in p["what"]
+    ]
+    assert programs
+    for program in programs:
+        assert {"chunk_states", "chunk_states_maximum"} <= {*program["kernels"]}, program["what"]
+
+
 def test_a_kernel_takes_three_seconds_at_most(found: Any) -> None:
     reports = [r for program in found["cells"] for r in program["reports"]]
     assert max(r["seconds"] for r in reports) < 3

@@ -38,7 +38,7 @@ from tests.compiler.backends.triton_runs import (
     ways_of,
 )
 from tests.compiler.hand_built import Numbers, draw_masks
-from tests.compiler.run_scans import by_oracle
+from tests.compiler.run_scans import by_oracle, mask_arrays
 from tests.tolerance import assert_within, errors
 
 pytest.importorskip("triton")
@@ -74,9 +74,10 @@ def test_hard_cells_agree_with_the_oracle(name: str, masks: tuple[str, ...]) -> 
             raise
 
 
-def test_states_in_a_row_are_scanned_one_after_the_other() -> None:
+@pytest.mark.parametrize("name", ["Cascade", "Extremes", "Average"])
+def test_states_in_a_row_are_scanned_one_after_the_other(name: str) -> None:
     """In two chunks of time, forward and backward, across resets."""
-    cell = CELLS["Cascade"]()
+    cell = CELLS[name]()
     n = Numbers.draw(cell, steps=20, rows=3)
     for masks in (draw_masks((), n.steps, n.rows), draw_masks(MASKS, n.steps, n.rows)):
         programs, wanted = programs_of(cell, masks), by_oracle(cell, n, masks)
@@ -247,3 +248,42 @@ def test_what_was_before_a_reset_is_forgotten_even_a_nan(name: str) -> None:
             (d_xs[:reset], wanted.d_xs["x"][:reset]),
         ):
             np.testing.assert_allclose(mine, theirs, 1e-11, err_msg=way)
+
+
+GAUGE = """
+cell Largest(n): (h[n] = -inf, (a[n], b[n])) -> (h', old) { old = h; h' = maximum(a + h, b) }
+cell Smallest(n): (h[n] = inf, (a[n], b[n])) -> (h', old) { old = h; h' = minimum(b, h - a) }
+"""
+
+
+@pytest.mark.parametrize("resets", [False, True], ids=["plain", "resets"])
+@pytest.mark.parametrize(("name", "sign"), [("Largest", 1), ("Smallest", -1)])
+def test_infinities_and_nan_are_scanned_as_they_come_step_by_step(
+    name: str, sign: int, resets: bool
+) -> None:
+    """But where all is taken away, even a NaN is forgotten. There are three chunks of time."""
+    cell, shape, draws = loads(GAUGE)[name](64), (40, 8, 64), np.random.default_rng(1)
+
+    def drawn(rare: list[float], share: float, *shape: int) -> Any:
+        whole = draws.integers(-4, 5, shape).astype(float)  # of which sums are exact
+        return np.where(draws.random(shape) < share, draws.choice(rare, shape), whole)
+
+    a = drawn([-np.inf, np.inf, np.nan], 0.04, *shape)
+    b = drawn([-np.inf] * 30 + [np.inf, np.nan], 0.7, *shape)
+    h = before = drawn([-np.inf, -np.inf, np.inf, np.nan], 0.7, *shape[1:])
+    starts = draws.random(shape[:2]) < 0.05 * resets
+    wanted = []
+    for t in range(len(a)):
+        h = np.where(starts[t, :, None], -np.inf, h)
+        wanted.append(h)
+        with np.errstate(invalid="ignore"):
+            h = np.where(a[t] == -np.inf, b[t], np.maximum(a[t] + h, b[t]))
+
+    n = replace(Numbers.draw(cell, *shape[:2]), carry={"h": sign * before})
+    masks = Masks(starts=starts) if resets else Masks()
+    module = programs_of(cell, masks).mapped(SCAN, SCAN).forward
+    given = {"a": a, "b": sign * b, **mask_arrays(masks, len(a))}
+    last, outs = run_module(module, n, n.carry, given, "float64")
+    np.testing.assert_array_equal(sign * outs["old"].numpy(), wanted)
+    np.testing.assert_array_equal(sign * last["h"].numpy(), h)
+    assert {-np.inf, np.inf} <= {*np.ravel(wanted)} and np.isnan(wanted).any()
