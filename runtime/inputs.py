@@ -74,11 +74,19 @@ class Call:
 class Inputs:
     """The inputs of one cell."""
 
-    def __init__(self, cell: Cell, arrays: Arrays, *, batch_first: bool) -> None:
+    def __init__(
+        self, cell: Cell, arrays: Arrays, *, batch_first: bool,
+        calls: tuple[str, str] = ("net itself", "net.scan"),
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            calls: what users call for one step, and for a sequence.
+        """
         check_flag(batch_first, "batch_first")
         self.cell = cell
         self.arrays = arrays
         self.batch_first = batch_first
+        self._calls = calls
         self._shapes = [tuple(map(int, value.node.type.shape)) for value in cell.inputs]
         leaves = [*(value.node for value in cell.inputs), *(s.node for s in cell.states)]
         self._room = Room(cell, arrays)
@@ -159,11 +167,12 @@ class Inputs:
         both = ["batch", "time"] if self.batch_first else ["time", "batch"]
         step = f"{_axes(tail)} or {_axes(['batch', *tail])}"
         sequence = f"{_axes(['time', *tail])} or {_axes([*both, *tail])}"
-        text = f"{name} is {step} for one step, {sequence} for a sequence (net.scan), got {got}"
+        once, along = self._calls
+        text = f"{name} is {step} for one step, {sequence} for a sequence ({along}), got {got}"
         if array.shape[max(lead, 0) :] == shape and single and lead == 2:
-            return text + "; call net.scan for a sequence"
+            return f"{text}; call {along} for a sequence"
         if array.shape[max(lead, 0) :] == shape and not single and lead == 0:
-            return text + "; call net itself for one step"
+            return f"{text}; call {once} for one step"
         return text
 
 

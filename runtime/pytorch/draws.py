@@ -46,7 +46,10 @@ def check_seed(seed: Any) -> None:
             raise SettingError(
                 f"seed is an integer or a tensor of one, got {describe(seed.shape)} of {kind}"
             )
-    elif seed is not None and not torch.compiler.is_compiling():
+    elif torch.compiler.is_compiling():  # an integer may be a symbol of the graph there
+        if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
+            raise SettingError("seed is an integer")
+    elif seed is not None:
         check_whole(seed, "seed")
 
 

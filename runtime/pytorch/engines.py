@@ -100,7 +100,8 @@ class Engines:
         found = self._readers.get(key)
         if found is None:
             arrays = TorchArrays(width_of(dtype), device, what)
-            made = Inputs(self.cell, arrays, batch_first=batch_first)
+            calls = "module.step", "module"
+            made = Inputs(self.cell, arrays, batch_first=batch_first, calls=calls)
             found = self._readers.setdefault(key, made)
         return found
 

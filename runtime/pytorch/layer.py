@@ -12,7 +12,6 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from ..checkpoint.snapshot import joined
-from ..checks import check_names
 from ..errors import SettingError
 from ..fitting import Fit
 from ..inputs import Call as Sizes
@@ -23,7 +22,7 @@ from ..reporting import USUAL
 from .draws import check_seed
 from .engine import Tensor
 from .packed import packed_as, padded
-from .runner import Runner, State
+from .runner import Runner, State, check_state
 
 if TYPE_CHECKING:
     from ...compiler.report import Report
@@ -191,9 +190,7 @@ class Layered(Layer):
         """
         if state is None:
             return dict.fromkeys(self._parts)
-        if not torch.compiler.is_compiling():
-            what = f"the state of {self._fit.label}"
-            check_names(state, self._states, what, all_needed=False)
+        check_state(state, self._states, f"the state of {self._fit.label}", all_needed=False)
         return {path: beneath(state, path) or None for path in self._parts}
 
     def _going_on(self, state: State) -> State:

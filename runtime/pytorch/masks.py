@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..errors import DTypeError, SettingError
+from ..errors import DTypeError, RangeError, SettingError
 from ..inputs import Call as Sizes
 from .call import Masks
 from .engine import Tensor
@@ -32,6 +32,8 @@ def plain_masks(
     if resets is not None and resets.dtype != torch.bool:
         raise DTypeError("starts holds truth values")
     cuts = _by_step_and_row(sizes, like, _at_steps(sizes, like, boundaries), "boundaries")
+    if cuts is not None and cuts.is_floating_point() and cuts.dtype != like.dtype:
+        raise DTypeError(f"boundaries holds {cuts.dtype}; as weights it holds {like.dtype}")
     if cuts is not None and begins:
         cuts[:1] = cuts.is_floating_point()
     counts = None if lengths is None else _tensor(lengths, like)
@@ -81,6 +83,10 @@ def _at_steps(sizes: Sizes, like: Tensor, given: Any) -> Any:
         return steps % given == 0
     if given is None:
         return None
+    if isinstance(given, list | tuple):
+        for at in given:
+            if isinstance(at, int) and not isinstance(at, bool) and not 0 <= at < sizes.steps:
+                raise RangeError(f"boundaries names step {at}, which the sequence has not")
     found = _tensor(given, like)
     return torch.isin(steps, found) if found.ndim == 1 and not _is_mask(found) else found
 

@@ -6,12 +6,12 @@ and call this.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
 
-from ...compiler.ir import Cell
+from ...compiler.ir import HIDDEN, Cell
 from ...grammar.problems import Error
 from ..checks import a_type, check_names, describe
 from ..errors import DTypeError, ShapeError
@@ -140,16 +140,21 @@ class Runner:
         return given
 
     def _sizes(self, given: Sequence[Tensor], like: Tensor, batch_first: bool) -> Sizes:
-        if torch.compiler.is_compiling():  # checks would be guards
+        if torch.compiler.is_compiling():  # checks of sizes would be guards
+            more = given[0].ndim - self.cell.inputs[0].node.type.rank
+            if more not in (1, 2):
+                raise ShapeError(f"{self.cell.inputs[0].name} has no axis of time")
             return self.sizes(given[0], batch_first=batch_first)
         inputs = self._reader(like, batch_first)
         sizes = inputs.measured(given if self.cell.input_is_tuple else given[0], single=False)
         for value, x in zip(self.cell.inputs, given, strict=True):
             wanted = like.dtype if value.node.type.kind == "real" else None
             if x.device != like.device or (wanted is not None and x.dtype != wanted):
+                takes = f"{wanted or 'integers'} on {like.device}"
+                to = ", ".join(f"{way}" for way in (wanted, repr(f"{like.device}")) if way)
                 raise DTypeError(
-                    f"{value.name} is {x.dtype} on {x.device}, and {self.label} takes "
-                    f"{wanted or 'integers'} on {like.device}"
+                    f"{value.name} is {x.dtype} on {x.device}, and {self.label} takes {takes}: "
+                    f"pass {value.name}.to({to})"
                 )
         return sizes
 
@@ -162,8 +167,8 @@ class Runner:
         """Every state before the first step, [B, ...]."""
         if state is None:
             return beginning(engine, params, sizes.batch, like)
+        check_state(state, self.states, f"the state of {self.label}", all_needed=True)
         if not torch.compiler.is_compiling():
-            check_names(state, self.states, f"the state of {self.label}", all_needed=True)
             held = engine.state_dtype, like.device
             for name, value in state.items():
                 wanted = (sizes.batch, *self.states[name]) if sizes.batched else self.states[name]
@@ -225,6 +230,18 @@ def _as_wanted(
         return given, None
     wide = tuple(x.to(like.dtype) if x.is_floating_point() else x for x in given)
     return wide, torch.get_autocast_dtype(kind)
+
+
+def check_state(state: Any, names: Mapping[str, Any], what: str, *, all_needed: bool) -> None:
+    """As `check_names`, in lines that Dynamo reads: names are no guards, they are constants."""
+    is_whole = isinstance(state, Mapping)
+    if is_whole:
+        for name in state:
+            is_whole = is_whole and name in names
+        for name in names if all_needed else ():
+            is_whole = is_whole and (name in state or HIDDEN in name)
+    if not is_whole:
+        check_names(state, names, what, all_needed=all_needed)
 
 
 def check_tensor(value: Any, name: str) -> None:

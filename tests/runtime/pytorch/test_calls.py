@@ -188,3 +188,12 @@ def test_masks_that_are_mapped_are_checked_all_the_same(wrong: Any) -> None:
     with pytest.raises(rnnc.Error) as found:
         torch.func.vmap(lambda x, m: module(x, **m)[0])(xs, masks)
     assert found.value.code == code
+
+
+def test_one_step_and_other_types_are_told_what_to_write() -> None:
+    module = module_of("GRU")
+    xs = inputs_of(module)
+    with pytest.raises(rnnc.Error, match=r"sequence \(module\), .*; call module\.step for one"):
+        module(xs[0, 0])
+    with pytest.raises(rnnc.Error, match=r"pass x\.to\(torch\.float64, 'cpu'\)"):
+        module(xs.float())

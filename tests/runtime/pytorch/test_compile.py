@@ -221,6 +221,52 @@ def test_a_mistake_that_breaks_a_graph_is_the_modules_own_error() -> None:
     assert found.value.code == "array-dtype"
 
 
+WRONG_CALLS: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "another name": ("GRU", {"H": torch.zeros(3, 4, dtype=torch.float64)}, {}),
+    "no name": ("GRU", {}, {}),
+    "a tuple": ("LSTM", (torch.zeros(3, 4, dtype=torch.float64),) * 2, {}),
+    "one of two": ("LSTM", {"h": torch.zeros(3, 4, dtype=torch.float64)}, {}),
+    "one too many": ("GRU", dict.fromkeys("hz", torch.zeros(3, 4, dtype=torch.float64)), {}),
+    "a layer that is not there": ("Stack", {"2.h": torch.zeros(3, 4, dtype=torch.float64)}, {}),
+    "half a layer": ("Stack", {"0.h": torch.zeros(3, 4, dtype=torch.float64)}, {}),
+    "a step that is not there": ("GRU", None, {"boundaries": [20]}),
+    "weights of another type": ("GRU", None, {"boundaries": torch.ones(4, 3)}),
+}
+
+
+@pytest.mark.parametrize("fullgraph", [False, True], ids=["", "fullgraph"])
+@pytest.mark.parametrize("what", WRONG_CALLS)
+def test_what_a_module_refuses_its_graph_refuses(what: str, fullgraph: bool) -> None:
+    name, state, said = WRONG_CALLS[what]
+    if name == "Stack":
+        layers = [rnnc.LSTMCell(5, 4), rnnc.LSTMCell(4, 4)]
+        module: Any = rnnc.torch.Stack(layers, dtype=torch.float64)
+    else:
+        module = module_of(name)
+    xs = torch.ones(4, 3, 5, dtype=torch.float64) if name == "Stack" else inputs_of(module)
+    with pytest.raises(rnnc.Error) as eager:
+        module(xs, state, **said)
+    compiled = torch.compile(module, fullgraph=fullgraph, backend="aot_eager")
+    with pytest.raises(Exception if fullgraph else type(eager.value), match=r".") as found:
+        compiled(xs, state, **said)
+    if not fullgraph:
+        assert str(found.value) == str(eager.value)
+
+
+@pytest.mark.parametrize("seed", ["3", 3.5, True])
+def test_a_seed_that_is_none_is_refused_in_graphs(seed: Any) -> None:
+    module = rnnc.torch.Recur(rnnc.modifiers.zoneout(rnnc.GRUCell(3, 4), 0.3))
+    compiled: Any = torch.compile(module, backend="aot_eager")
+    with pytest.raises(rnnc.Error, match="seed is an integer"):
+        compiled(torch.ones(5, 2, 3), seed=seed)
+
+
+def test_an_input_of_too_few_axes_is_refused_in_graphs() -> None:
+    compiled: Any = torch.compile(module_of("GRU"), backend="aot_eager")
+    with pytest.raises(rnnc.Error, match="for a sequence"):
+        compiled(inputs_of(module_of("GRU"))[0, 0])
+
+
 def test_lists_say_the_same_in_graphs() -> None:
     module = module_of("GRU")
     xs = inputs_of(module)
