@@ -131,7 +131,10 @@ def verdict_on(subject: Subject, dtypes: Sequence[str]) -> Verdict:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.library.exhaustive", description=__doc__)
-    parser.add_argument("--only", metavar="CELL", action="append", help="this cell")
+    cells = {s.row.cell for s in SUBJECTS}
+    parser.add_argument(
+        "--only", metavar="CELL", action="append", choices=sorted(cells), help="this cell"
+    )
     parser.add_argument("--dtype", choices=DTYPES, action="append", help="this dtype alone")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--log", type=Path, metavar="FILE", help="keep what is printed")
