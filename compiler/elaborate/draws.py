@@ -37,6 +37,7 @@ def bernoulli(site: Site, probability: Operand, shape: Operand) -> Node:
     """`bernoulli(p, [n])`: in training, 1 with probability p, and 0 else; p out of it.
 
     A p that is known only when the cell runs is kept between 0 and 1; NaN is NaN in either mode.
+    What comes back for the mean goes on to p; nothing comes back along a draw.
     """
     dims = tuple(arguments.sizes(site, shape))
     need_kind(site, probability, "real")
@@ -52,12 +53,12 @@ def bernoulli(site: Site, probability: Operand, shape: Operand) -> Node:
         )
     mean = _fit(site, probability.value, dims)
     ones, zeros = const(1.0, dims), const(0.0, dims)
-    nothing = zeros
+    held, nothing = mean, zeros
     if not is_known(probability.value):
         mean = site.apply("minimum", site.apply("maximum", mean, zeros), ones)
-        mean = site.apply("stop_gradient", mean)
-        nothing = site.apply("mul", mean, zeros)  # but for NaN, which no draw is below
-    happens = site.apply("le", _uniform(site, dims, False), mean)
+        held = site.apply("stop_gradient", mean)
+        nothing = site.apply("mul", held, zeros)  # but for NaN, which no draw is below
+    happens = site.apply("le", _uniform(site, dims, False), held)
     return _in_training(site, site.apply("where", happens, ones, nothing), mean)
 
 

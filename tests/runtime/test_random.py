@@ -173,6 +173,32 @@ def test_out_of_training_draws_are_their_means() -> None:
     np.testing.assert_array_equal(c, np.zeros((STEPS, ROWS, 2, 4)))
 
 
+@pytest.mark.parametrize("given", ["sigmoid(x)", "sigmoid(q)", "0.3 * x", "0.3"])
+def test_out_of_training_the_mean_is_differentiated_and_in_training_no_draw_is(given: str) -> None:
+    """Complex steps: what is kept between 0 and 1 is constant beyond these."""
+    text = f"cell C(n): ((), x[n]) -> ((), y) {{\nparam q[n]\ny = bernoulli({given}, [n]) * x\n}}"
+    program = rnnc.compile(rnnc.loads(text).C(3), dtype="float64", backend="numpy")
+    q, xs = np.array([-2.0, 0.1, 3.0]), np.array([[[-1.0, 0.4, 5.0]]])
+
+    def mean(x: Array, q: Array) -> Array:
+        p = eval(given, {"sigmoid": lambda a: 1 / (1 + np.exp(-a)), "x": x, "q": q}) + 0 * x
+        return np.where(p.real < 0, 0, np.where(p.real > 1, 1, p))
+
+    for training in (False, True):
+        ys, tape = program.forward({"q": q}, {}, xs, training=training, record=True)[1:]
+        p = ys / xs
+
+        def output(x: Array, q: Array, p: Array = p, training: bool = training) -> Array:
+            return (p if training else mean(x, q)) * x + 0 * q
+
+        np.testing.assert_allclose(ys, output(xs, q), rtol=1e-15, atol=0)
+        assert tape is not None
+        d_params, _, d_xs = program.backward({"q": q}, tape, np.ones_like(ys))
+        of_x, of_q = (output(*at).imag / 1e-30 for at in ((xs + 1e-30j, q), (xs, q + 1e-30j)))
+        np.testing.assert_allclose(d_xs, of_x, rtol=1e-14, atol=0)
+        np.testing.assert_allclose(d_params["q"], of_q[0, 0], rtol=1e-14, atol=0)
+
+
 def test_training_is_a_truth_value_of_the_mode() -> None:
     net, xs = net_of("Modes"), sequence()
     np.testing.assert_array_equal(net.scan(xs), np.where(xs > 0, 2 * xs, xs))
