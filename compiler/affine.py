@@ -87,7 +87,9 @@ def _linear(group: Sequence[Carry], plain: Mapping[Node, Node]) -> Affine | None
 
 def _extremum(group: Sequence[Carry], plain: Mapping[Node, Node]) -> Affine | None:
     found = extremum(group[0].node, plain[group[0].next]) if len(group) == 1 else None
-    return found and _free(Affine(tuple(group), ((found.factor,),), (found.rest,), found.join))
+    if found is None:
+        return None
+    return _free(Affine(tuple(group), ((found.factor,),), (found.rest,), found.join))
 
 
 def _free(group: Affine) -> Affine | None:

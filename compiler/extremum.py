@@ -68,7 +68,7 @@ class _Rules:
                     return None
                 self.found[node] = part
         last = self.found.get(order[-1])
-        return last and Extremum(self.join, self._factor(last), last.rest)
+        return Extremum(self.join, self._factor(last), last.rest) if last else None
 
     def _part(self, node: Node) -> _Part | None:
         known = [self.found.get(a) for a in node.args]

@@ -41,7 +41,7 @@ INSIDE_COMPILER = {
     "draws": ("ir",),
     "matrices": ("ir",),
     "passes": ("shapes", "ops", "ir", "rewrite", "places"),
-    "passes.classify": ("shapes", "ops", "ir", "dependence"),
+    "passes.classify": ("shapes", "ops", "ir", "dependence", "affine"),
     "passes.differentiate": ("shapes", "ops", "ir", "rewrite", "places", "derive"),
     "initial": ("shapes", "ops", "ir", "rewrite", "derive"),
     "dependence": ("shapes", "ops", "ir"),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from ..affine import affine
 from ..dependence import affine_nodes, is_contraction, is_diagonal
 from ..ir import Carry, Node, Scan, toposort
 
@@ -39,6 +40,7 @@ class CarryFacts:
     role: Role
     reads: tuple[str, ...]  # carries its next value depends on
     linear: bool  # affine in the loop's carries, with coefficients that do not depend on them
+    running: Literal["", "maximum", "minimum"] = ""  # which it is of what is added to it on the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,9 @@ class Recurrence:
     `kind` is LIN or NL (affine in the carries or not), then DIAG (each element of a carry depends
     on that element of itself alone), DENSE (a weight is multiplied with it) or STRUCT (anything
     between); NONE where nothing is carried but delays.
+
+    A nonlinear loop may be a scan all the same, state after state: if each is linear given those
+    before it, or a running maximum or minimum. `scanned` names the states then, in their order.
     """
 
     kind: str
@@ -55,6 +60,7 @@ class Recurrence:
     serial_reductions: int  # sums, maxima and products of step values, likewise
     output_products: int  # weight products one after the other on the way from carry to output
     carries: tuple[CarryFacts, ...]
+    scanned: tuple[str, ...] = ()
 
     @property
     def delays(self) -> tuple[str, ...]:
@@ -66,8 +72,13 @@ class Recurrence:
         """The kind, and what it means."""
         if self.kind == "NONE" and not self.delays:
             return "NONE: every step by itself"
-        count = self.serial_products
-        return f"{self.kind}: {KINDS[self.kind]}; {count} serial product{'s' * (count != 1)}"
+        words, count = [f"{self.kind}: {KINDS[self.kind]}"], self.serial_products
+        if self.scanned:
+            running = {c.name: f" (a running {c.running})" for c in self.carries if c.running}
+            names = ", ".join(f"{name}{running.get(name, '')}" for name in self.scanned)
+            order = ", one after the other" if len(self.scanned) > 1 else ""
+            words.append(f"scanned{order}: {names}")
+        return "; ".join([*words, f"{count} serial product{'s' * (count != 1)}"])
 
     def __str__(self) -> str:
         return f"{self.kind}, {self.serial_products} serial products"
@@ -79,6 +90,7 @@ def classify(scan: Scan) -> Recurrence:
     h' = tanh(W @ x + U @ h)    NL-DENSE     one weight product a step
     h' = a * h + x              LIN-DIAG     a time-parallel scan is exact
     S' = S - outer(S @ k, k)    LIN-STRUCT   a product of two step values, no weight
+    m' = maximum(a + m, b)      NL-DIAG      a scan as well, in (max, +)
 
     Args:
         scan: forward, simplified, without masks.
@@ -99,10 +111,6 @@ def classify(scan: Scan) -> Recurrence:
         order, [c.node for c in scan.carries if roles[c.name] not in ("delay", "clock", "latch")]
     )
     outputs = _longest(order, moving, [o.node for o in scan.outs], _is_weight_product)
-    facts = tuple(
-        CarryFacts(c.name, roles[c.name], tuple(reads[c.name]), c.next in linear or not loop)
-        for c in scan.carries
-    )
     kind = "NONE"
     if loop:
         start = "LIN" if all(n in linear for n in nexts) else "NL"
@@ -112,7 +120,18 @@ def classify(scan: Scan) -> Recurrence:
             kind = f"{start}-STRUCT"
         else:
             kind = f"{start}-DIAG"
-    return Recurrence(kind, products, reductions, outputs, facts)
+    groups = (affine(scan) or ()) if kind.startswith("NL") else ()
+    running = {g.carries[0].name: g.join for g in groups if g.join != "add"}
+    scanned = [c for group in groups for c in group.carries if roles[c.name] == "loop"]
+    facts = tuple(
+        CarryFacts(
+            c.name, roles[c.name], tuple(reads[c.name]), c.next in linear or not loop,
+            running.get(c.name, ""),
+        )
+        for c in scan.carries
+    )  # fmt: skip
+    names = tuple(c.name for c in scanned)
+    return Recurrence(kind, products, reductions, outputs, facts, names)
 
 
 # -- who reads whom ------------------------------------------------------------------------------

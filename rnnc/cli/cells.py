@@ -81,6 +81,7 @@ def _set(cell: dict[str, Any], template: Template, settings: Settings) -> dict[s
         "recurrence": {
             "kind": summary.recurrence.kind,
             "serial_products": summary.recurrence.serial_products,
+            "scanned": [*summary.recurrence.scanned],
         },
         "parameters": summary.formula("parameters"),
         "sizes": sizes,

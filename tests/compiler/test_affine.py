@@ -81,8 +81,8 @@ def test_a_running_extremum_of_what_is_added_to_it(equation: str, join: str) -> 
         for values in (given[node] for node in leaves if node is not carry.node):
             rare = draws.choice([-np.inf, np.inf, np.nan], values.shape)
             values[...] = np.where(draws.random(values.shape) < 0.2, rare, values)
-        found = evaluate([carry.next, total], given)
-        np.testing.assert_allclose(found[total], found[carry.next], 1e-12)
+        made = evaluate([carry.next, total], given)
+        np.testing.assert_allclose(made[total], made[carry.next], 1e-12)
 
 
 @pytest.mark.parametrize(

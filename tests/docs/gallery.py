@@ -68,8 +68,9 @@ def index() -> str:
         "compared in the tests with another implementation\nof its paper; what popular libraries "
         "do in another way is in its comment. The recurrence is what the compiler finds:\nLIN is "
         "linear in the state, NL is not; DIAG is each element by itself, DENSE is mixed by "
-        "weights, STRUCT mixed without.\nParameters are counted at sizes that stand on the page "
-        "of the cell.\n",
+        "weights, STRUCT mixed without.\nWhat is nonlinear is scanned all the same where each "
+        "state is linear given those before it, or a running maximum.\nParameters are counted at "
+        "sizes that stand on the page of the cell.\n",
     ]
     for family, names in families().items():
         head = ("cell", "what it is", "recurrence", "parameters", "paper")
@@ -90,10 +91,11 @@ def families() -> dict[str, list[str]]:
 def _entry(name: str) -> tuple[str, ...]:
     template = library.std()[name]
     first = re.split(r"(?<=\.)\s", " ".join(template.documentation.split()))[0]
+    recurrence = _summary(template).recurrence
     return (
         f"[{name}]({name}.md)",
         _prose(first).replace("|", "\\|"),
-        literal(_summary(template).recurrence.kind),
+        literal(recurrence.kind) + ", scanned" * bool(recurrence.scanned),
         f"{sample_count(template):,}",
         _linked(paper(template.documentation)),
     )

@@ -32,6 +32,7 @@ def described(name: str) -> dict[str, Any]:
         "recurrence": {
             "kind": recurrence.kind,
             "serial_products": recurrence.serial_products,
+            "scanned": [*recurrence.scanned],
         },
         "parameters": summary.formula("parameters"),
         "sizes": sample_sizes(template),

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 import rnnc
+from rnnc.compiler.backends.triton_scan_kernels import ScanSource
 from rnnc.runtime import aot, variants
 from rnnc.runtime.arrays import is_tensor
 from rnnc.runtime.errors import KernelWarning
 from rnnc.runtime.program import Program
 from rnnc.runtime.recur import Recur
 from rnnc.runtime.tolerance import BOUNDS
-from rnnc.runtime.validation import Mistakes, compare
+from rnnc.runtime.validation import REACHED, Mistakes, compare
 from tests.runtime.models import close, library, random
 from tests.runtime.stand_in import compile_standing_in
 
@@ -65,6 +66,16 @@ def test_what_is_right_has_no_mistakes(name: str, masks: tuple[str, ...], dtype:
 
 
 @pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize(
+    "scan",
+    [ScanSource(1), ScanSource(2), ScanSource(1, "maximum"), ScanSource(1, "minimum")],
+    ids=lambda scan: f"scanned{scan.suffix}",
+)
+def test_every_scan_is_compared_over_several_chunks(scan: ScanSource) -> None:
+    """Of pairs and of extrema as well."""
+    assert max(steps for mark, steps in REACHED.items() if mark in scan.text()) > 32
+
+
 def test_wrong_numbers_are_named_and_told_by_how_much(monkeypatch: pytest.MonkeyPatch) -> None:
     break_it(monkeypatch, 1 + 1e-5)
     found = compare(Program(library().Leaky(3, 2).cell, backend="triton"))

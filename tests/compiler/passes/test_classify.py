@@ -253,6 +253,8 @@ def stopped(value: Node) -> Node:
     return apply("stop_gradient", value)
 
 
+# -- what is scanned all the same ----------------------------------------------------------------
+
 STABILISED = """
 cell Plain(n): ((c[n], z[n]), x[3, n]) -> ((c', z'), y) {
     i, f, v = x
@@ -271,13 +273,39 @@ cell Stabilised(n): ((c[n], z[n], m[n] = -inf), x[3, n]) -> ((c', z', m'), y) {
 """
 
 
+def stabilised(name: str) -> Recurrence:
+    return classify(simplify(scan(loads(STABILISED)[name](4))))
+
+
 def test_a_running_maximum_makes_what_it_stabilises_nonlinear() -> None:
     """Though no other state is read by it, and the same sums without it are linear."""
-    cells = loads(STABILISED)
-    plain, stabilised = (
-        classify(simplify(scan(cells[name](4)))) for name in ("Plain", "Stabilised")
-    )
+    plain, found = stabilised("Plain"), stabilised("Stabilised")
     assert plain.kind == "LIN-DIAG"
-    assert stabilised.kind == "NL-DIAG"
-    assert {c.name: c.reads for c in stabilised.carries}["m"] == ("m",)
-    assert not any(c.linear for c in stabilised.carries)
+    assert found.kind == "NL-DIAG"
+    assert {c.name: c.reads for c in found.carries}["m"] == ("m",)
+    assert not any(c.linear for c in found.carries)
+
+
+def test_it_is_scanned_all_the_same_and_the_maximum_first() -> None:
+    found = stabilised("Stabilised")
+    assert found.scanned == ("m", "c", "z")
+    assert {c.name: c.running for c in found.carries} == {"c": "", "z": "", "m": "maximum"}
+    assert "scanned, one after the other: m (a running maximum), c, z;" in found.words
+    assert stabilised("Plain").scanned == ()  # it says so itself
+    assert "scanned" not in stabilised("Plain").words
+
+
+def test_states_in_a_row_are_scanned_first_what_others_read() -> None:
+    found = recurrence((h, h * apply("sigmoid", g)), (g, g * v.node + x.node))
+    assert (found.kind, found.scanned) == ("NL-DIAG", ("g", "h"))
+
+
+def test_what_is_nonlinear_given_all_others_is_not_scanned() -> None:
+    assert recurrence((h, tanh(h * v.node + x.node))).scanned == ()
+    assert recurrence((h, apply("maximum", tanh(h), x.node))).scanned == ()
+    assert recurrence((h, h * g), (g, apply("maximum", g, h))).scanned == ()
+
+
+def test_a_running_minimum_alone_is_scanned() -> None:
+    found = recurrence((h, apply("minimum", h - v.node, x.node)))
+    assert found.words.startswith("NL-DIAG: ") and "scanned: h (a running minimum);" in found.words
