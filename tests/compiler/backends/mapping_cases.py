@@ -61,6 +61,8 @@ CASES: dict[tuple[str, tuple[int, ...]], tuple[str, ...]] = {
     ("MinGRU", (4, 32)): (HOST, LOOP, BLOCKS, STEP, SCAN),
     ("MinGRU", (5, 12)): (HOST, LOOP, BLOCKS, STEP, SCAN),
     ("MinGRU", (3, 5)): (HOST, LOOP, BLOCKS, STEP, SCAN),
+    ("RWKV4", (32,)): (HOST, LOOP, STEP, STAGED, SCAN),
+    ("RWKV4", (5,)): (HOST, LOOP, SCAN),
     ("Dense", (4, 8)): (HOST, LOOP),
     ("Dense", (5, 6)): (HOST, LOOP),
     ("Dense", (3, 5)): (HOST, LOOP),

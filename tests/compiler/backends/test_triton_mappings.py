@@ -18,6 +18,7 @@ from rnnc.compiler.library import loads
 from rnnc.compiler.mapping import ALTERNATING, SCAN, Extent
 from rnnc.compiler.oracle import Masks
 from rnnc.compiler.passes.boundaries import MASKS
+from rnnc.runtime.tolerance import BOUNDS
 from tests.compiler.backends.mapping_cases import (
     BFLOAT16,
     CASES,
@@ -74,17 +75,18 @@ def test_hard_cells_agree_with_the_oracle(name: str, masks: tuple[str, ...]) -> 
             raise
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["Cascade", "Extremes", "Average"])
-def test_states_in_a_row_are_scanned_one_after_the_other(name: str) -> None:
+def test_states_in_a_row_are_scanned_one_after_the_other(name: str, dtype: str) -> None:
     """In two chunks of time, forward and backward, across resets."""
-    cell = CELLS[name]()
-    n = Numbers.draw(cell, steps=20, rows=3)
+    cell, bound = CELLS[name](), FLOAT64 if dtype == "float64" else BOUNDS[dtype]
+    n = rounded_to(Numbers.draw(cell, steps=20, rows=3), dtype)
     for masks in (draw_masks((), n.steps, n.rows), draw_masks(MASKS, n.steps, n.rows)):
         programs, wanted = programs_of(cell, masks), by_oracle(cell, n, masks)
         pair = Pair(SCAN, SCAN)
         for choices in programs.choices:
             assert SCAN in [choice.mapping for choice in choices]
-        assert_within(by_triton(cell, programs, pair, n, masks, "float64"), wanted, FLOAT64)
+        assert_within(by_triton(cell, programs, pair, n, masks, dtype), wanted, bound)
 
 
 @pytest.mark.parametrize("hidden", [80, 128, 144])
@@ -225,26 +227,29 @@ def test_gradients_of_narrow_programs_are_summed_wide(name: str, weight: str, wa
     np.testing.assert_allclose(found, by_oracle(cell, n).d_params[weight], rtol=2**-8)
 
 
-@pytest.mark.parametrize("name", ["MinGRU", "RNN"])
-def test_what_was_before_a_reset_is_forgotten_even_a_nan(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("MinGRU", (3, 4)), ("RNN", (3, 4)), ("RWKV4", (3,)), ("MLSTM", (3, 2, 4))]
+)
+def test_what_was_before_a_reset_is_forgotten_even_a_nan(name: str, sizes: tuple[int, ...]) -> None:
     """And what comes after one reaches nothing before it. There are two chunks of a scan."""
-    cell, steps, reset, row = CELLS[name](), 20, 5, 1
+    cell, steps, reset, row = STANDARD[name](*sizes), 20, 5, 1
     n = Numbers.draw(cell, steps=steps, rows=2)
     starts = np.zeros((steps, 2), bool)
     starts[reset, row] = True
-    masks = Masks(starts=starts)
+    masks, (y,) = Masks(starts=starts), n.d_ys
     programs, wanted = programs_of(cell, masks), by_oracle(cell, n, masks)
     for way in dict.fromkeys(w for choices in programs.choices for w in ways_of(choices)):
         pair = forced(programs, way, steps=steps, rows=2)
         early, late = deepcopy(n), deepcopy(n)
-        early.carry["h"][row] = early.xs["x"][:2, row] = np.nan
-        late.d_carry["h"][row] = late.d_ys["h'"][18:, row] = np.nan
+        early.xs["x"][:2, row] = late.d_ys[y][18:, row] = np.nan
+        for state in n.carry:
+            early.carry[state][row] = late.d_carry[state][row] = np.nan
         found = by_triton(cell, programs, pair, early, masks, "float64")
         d_xs = by_triton(cell, programs, pair, late, masks, "float64").d_xs["x"]
-        assert np.isnan(found.ys["h'"][:reset, row]).all() and np.isnan(d_xs[reset:, row]).all()
+        assert np.isnan(found.ys[y][:reset, row]).all() and np.isnan(d_xs[reset:, row]).all()
         for mine, theirs in (
-            (found.ys["h'"][reset:], wanted.ys["h'"][reset:]),
-            (found.carry["h"], wanted.carry["h"]),
+            (found.ys[y][reset:], wanted.ys[y][reset:]),
+            *((found.carry[state], wanted.carry[state]) for state in n.carry),
             (d_xs[:reset], wanted.d_xs["x"][:reset]),
         ):
             np.testing.assert_allclose(mine, theirs, 1e-11, err_msg=way)
