@@ -76,8 +76,8 @@ class Recurrence:
         if self.scanned:
             running = {c.name: f" (a running {c.running})" for c in self.carries if c.running}
             names = ", ".join(f"{name}{running.get(name, '')}" for name in self.scanned)
-            order = ", one after the other" if len(self.scanned) > 1 else ""
-            words.append(f"scanned{order}: {names}")
+            order = " one after the other" if len(self.scanned) > 1 else ""
+            words.append(f"may be scanned{order}: {names}")
         return "; ".join([*words, f"{count} serial product{'s' * (count != 1)}"])
 
     def __str__(self) -> str:

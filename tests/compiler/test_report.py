@@ -69,6 +69,13 @@ def test_a_mapping_and_those_not_taken_come_with_what_the_model_says() -> None:
     assert "do not fit" in forward["why"]
 
 
+def test_a_nonlinear_cell_that_is_scanned_says_why_it_may_be() -> None:
+    found = report_on(std.RWKV4(8), Goal(backend="triton"))
+    assert rows(found, "forward")["mapping"].startswith("scan (")
+    words = rows(found, "")["recurrence"]
+    assert "may be scanned one after the other: m (a running maximum), a, b" in words
+
+
 def test_numpy_has_a_loop_or_none() -> None:
     assert "one loop" in rows(report_on(std.GRU(3, 4), Goal()), "forward")["mapping"]
     found = report_on(std.Dense(3, 4), Goal())

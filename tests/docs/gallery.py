@@ -68,9 +68,9 @@ def index() -> str:
         "compared in the tests with another implementation\nof its paper; what popular libraries "
         "do in another way is in its comment. The recurrence is what the compiler finds:\nLIN is "
         "linear in the state, NL is not; DIAG is each element by itself, DENSE is mixed by "
-        "weights, STRUCT mixed without.\nWhat is nonlinear is scanned all the same where each "
-        "state is linear given those before it, or a running maximum.\nParameters are counted at "
-        "sizes that stand on the page of the cell.\n",
+        "weights, STRUCT mixed without.\nWhat is nonlinear may be scanned all the same where "
+        "each state is linear given those before it, or a running maximum.\nParameters are "
+        "counted at sizes that stand on the page of the cell.\n",
     ]
     for family, names in families().items():
         head = ("cell", "what it is", "recurrence", "parameters", "paper")
@@ -95,7 +95,7 @@ def _entry(name: str) -> tuple[str, ...]:
     return (
         f"[{name}]({name}.md)",
         _prose(first).replace("|", "\\|"),
-        literal(recurrence.kind) + ", scanned" * bool(recurrence.scanned),
+        literal(recurrence.kind) + ", may be scanned" * bool(recurrence.scanned),
         f"{sample_count(template):,}",
         _linked(paper(template.documentation)),
     )

@@ -88,6 +88,16 @@ def test_one_cell_is_shown_with_its_comment_options_and_state(
         assert f"\n  {line}" in shown
 
 
+def test_it_is_said_which_nonlinear_cells_may_be_scanned(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["cells", "MLSTM"]) == FINE
+    wanted = "; may be scanned one after the other: m (a running maximum), C, n; 0 serial products"
+    assert wanted in capsys.readouterr().out
+    found = {cell["name"]: cell["recurrence"]["scanned"] for cell in document(capsys)}
+    assert (found["RWKV4"], found["SLSTM"]) == (["m", "a", "b"], [])
+
+
 def test_several_cells_are_shown_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cells", "GRU", "LSTM"]) == FINE
     shown = capsys.readouterr().out
