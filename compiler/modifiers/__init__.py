@@ -13,11 +13,11 @@ from typing import Any
 
 from ..ir import Cell
 from ..origin import Modified
-from . import integration, norms, random, states, updates, weights
+from . import integration, norms, random, states, updates, weights, zoneout
 from .record import Modifier as Modifier
 from .record import ModifierError as ModifierError
 
-_FILES = (states, weights, norms, integration, random, updates)
+_FILES = (states, weights, norms, integration, zoneout, random, updates)
 MODIFIERS: Mapping[str, Modifier] = {each.name: each for file in _FILES for each in file.MODIFIERS}
 
 

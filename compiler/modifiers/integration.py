@@ -113,7 +113,7 @@ def _by_kind(
     others: list[_Term] = []
     for term in terms:
         product = products.get(term.base)
-        kind = others if product is None else states if product.reads_state else inputs
+        kind = others if product is None else states if product.recurrent else inputs
         kind.append(term)
     return inputs, states, others
 

@@ -3,16 +3,18 @@
 In: a cell. Out: its products, found by what they are made of and never by a name. A weight matrix
 is made of parameters, and of no input or state, though it may be of draws; it has an axis of its
 own in the product, over which its rows go. The other operand differs from row to row of the batch.
+A product is recurrent if it leads from a state to a state: its operand follows from an old value,
+and a new value of the same link of a chain follows from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..dependence import is_contraction
 from ..ir import Cell, Node, toposort
-from .record import ModifierError
+from .record import ModifierError, states_by_link
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +24,13 @@ class Product:
     node: Node
     weight: str
     at: int  # which operand is not the matrix
-    reads_state: bool
+    recurrent: bool
 
 
 def products_of(cell: Cell) -> list[Product]:
     """The products in the order of their computation."""
     order = _order(cell)
-    states = {state.node for state in cell.states if not state.hidden}
-    moving, varying = _following(cell, order, states), _varying(cell, order)
+    loops, varying = list(_loops(cell)), _varying(cell, order)
     made_of: dict[Node, str] = {param.node: param.name for param in cell.params}
     found = []
     for node in order:
@@ -38,8 +39,8 @@ def products_of(cell: Cell) -> list[Product]:
             made_of.setdefault(node, first)
         at = _weight_at(node, made_of)
         if at is not None:
-            reads_state = node.args[1 - at] in moving
-            found.append(Product(node, made_of[node.args[at]], 1 - at, reads_state))
+            recurrent = any({node, node.args[1 - at]} <= loop for loop in loops)
+            found.append(Product(node, made_of[node.args[at]], 1 - at, recurrent))
     return found
 
 
@@ -60,6 +61,24 @@ def weights_of(cell: Cell) -> set[str]:
 
 def _order(cell: Cell) -> list[Node]:
     return toposort([*(s.new for s in cell.states), *(y.node for y in cell.outputs)])
+
+
+def _loops(cell: Cell) -> Iterator[set[Node]]:
+    """Of each link, what follows from its old states and leads to its new ones."""
+    for states in states_by_link(cell).values():
+        order = _leading(cell, {state.new for state in states})
+        yield _following(cell, order, {state.node for state in states}) & {*order}
+
+
+def _leading(cell: Cell, ends: set[Node]) -> list[Node]:
+    """What any of `ends` follows from, in this step or through hidden states in earlier ones."""
+    while True:
+        order = toposort(ends)
+        found = {*order}
+        earlier = {s.new for s in cell.states if s.hidden and s.node in found} - ends
+        if not earlier:
+            return order
+        ends = ends | earlier
 
 
 def _varying(cell: Cell, order: Sequence[Node]) -> set[Node]:
@@ -103,17 +122,18 @@ def _weight_at(node: Node, made_of: dict[Node, str]) -> int | None:
     return None
 
 
-def some_products(cell: Cell, name: str, *, of_states: bool = False) -> Sequence[Product]:
-    """The products of a cell, or those with states alone.
+def some_products(cell: Cell, name: str, *, recurrent: bool = False) -> Sequence[Product]:
+    """The products of a cell, or the recurrent ones alone.
 
     Raises:
         ModifierError: there is none.
     """
-    found = [each for each in products_of(cell) if each.reads_state or not of_states]
+    found = [each for each in products_of(cell) if each.recurrent or not recurrent]
     if not found:
-        what = "a state" if of_states else "an input or a state"
+        what = "with an input or a state, such as W @ x"
+        if recurrent:
+            what = "with a state, such as U @ h, that a new state follows from"
         raise ModifierError(
-            f"{name} looks for products of a weight matrix with {what}, such as "
-            f"{'U @ h' if of_states else 'W @ x'}, and {cell.name} has none"
+            f"{name} looks for products of a weight matrix {what}, and {cell.name} has none"
         )
     return found

@@ -12,24 +12,20 @@ from typing import Any
 from ..draws import dropped, for_a_sequence, held_name
 from ..ir import (
     HIDDEN,
-    LEAVES,
     STEP,
     TRAINING,
     Beside,
     Cell,
     Node,
     State,
-    Value,
     apply,
-    const,
-    label,
     leaf,
     rebuild,
 )
 from ..shapes import Shape, Type
 from .kinds import PATHS, PROBABILITY, one_of
 from .products import some_products
-from .record import Modifier, Parameter, params_at, unit_of
+from .record import Modifier, Parameter, params_at, path_of
 from .rewriting import Names, rebuilt, remade
 
 
@@ -81,43 +77,10 @@ class Draws:
         return replace(cell, beside=tuple(self.beside), states=(*cell.states, *self.held))
 
 
-def path_of(name: str) -> str:
-    """`0.` of `0.h`: what stands before the names of the same cell."""
-    return name[: name.rfind(".") + 1]
-
-
-def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
-    """Units of states keep their old values. Other states read the new ones; outputs do not."""
-    draws, drawn = Draws(cell, "zoneout"), {}
-    becomes: dict[Node, Node] = {}  # a new value -> what the next step reads in its place
-    states = []
-    for state in cell.states:
-        new = state.new
-        if state.name in rates:
-            shape, rate = tuple(state.node.type.shape), rates[state.name]
-            unit = unit_of(cell, state.name)
-            if (unit, shape) not in drawn:
-                drawn[unit, shape] = draws.uniform(path_of(unit), shape)
-            stays = apply("le", drawn[unit, shape], const(rate, shape))
-            picked = apply("where", stays, state.node, new)
-            mean = state.node * rate + new * (1 - rate)
-            new = apply("where", draws.trains(path_of(unit), shape), picked, mean)
-            new = label(new, state.new.label or f"{state.name}'")
-        if not state.hidden:
-            becomes.setdefault(state.new, new)
-        states.append(replace(state, new=new))
-    # An input or an old value that becomes a state is itself where an output is made of it.
-    within = {old: new for old, new in becomes.items() if old.op.name not in (*LEAVES, "const")}
-    found = {**rebuilt(cell, within), **becomes}
-    outputs = tuple(Value(y.name, found[y.node]) for y in cell.outputs)
-    named = tuple(Value(v.name, becomes.get(v.node, v.node)) for v in cell.named)
-    return draws.beneath(replace(cell, states=tuple(states), outputs=outputs, named=named))
-
-
 def recurrent_dropout(cell: Cell, given: Mapping[str, Any]) -> Cell:
-    """U @ h -> U @ dropout(h, p), for every product of a weight matrix with a state."""
+    """U @ h -> U @ dropout(h, p), for every recurrent product."""
     products = {
-        each.node: each for each in some_products(cell, "recurrent_dropout", of_states=True)
+        each.node: each for each in some_products(cell, "recurrent_dropout", recurrent=True)
     }
     draws = Draws(cell, "recurrent_dropout")
     masked: dict[Node, Node] = {}
@@ -152,17 +115,9 @@ def drop_connect(cell: Cell, given: Mapping[str, Any]) -> Cell:
 
 MODIFIERS = (
     Modifier(
-        "zoneout",
-        "in training each unit of a state keeps its old value with this probability, drawn at "
-        "every step; out of it, it is the mean of both",
-        "Krueger et al. 2017, arXiv:1606.01305",
-        zoneout,
-        each_state=Parameter("p", PROBABILITY),
-    ),
-    Modifier(
         "recurrent_dropout",
-        "in every product of a weight matrix with a state, U @ h, elements of h are dropped: "
-        "drawn at each step, or once for a sequence",
+        "in every recurrent product of a weight matrix, U @ h, elements of h are dropped: drawn at "
+        "each step, or once for a sequence",
         "Gal & Ghahramani 2016, arXiv:1512.05287",
         recurrent_dropout,
         (Parameter("p", PROBABILITY), Parameter("per", one_of("step", "sequence"), "step")),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...grammar.problems import Error
-from ..ir import Cell, Param
+from ..ir import Cell, Param, State
 from ..origin import Given
 from .kinds import PATHS, Kind
 
@@ -225,6 +225,20 @@ def unit_of(cell: Cell, state: str) -> str:
         if each.name.startswith(f"{stem}.")
     }
     return stem if beneath <= _PARTS else state
+
+
+def path_of(name: str) -> str:
+    """`0.` of `0.h`: what stands before the names of the same cell."""
+    return name[: name.rfind(".") + 1]
+
+
+def states_by_link(cell: Cell) -> dict[str, list[State]]:
+    """The states of each link of a chain, by what stands before their names; of any cell, `""`."""
+    found: dict[str, list[State]] = {}
+    for state in cell.states:
+        if not state.hidden:
+            found.setdefault(path_of(unit_of(cell, state.name)), []).append(state)
+    return found
 
 
 def listed(names: Collection[str]) -> str:

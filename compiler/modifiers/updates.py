@@ -11,8 +11,8 @@ from typing import Any
 
 from ..ir import Cell, Node, State, rebuild, toposort
 from .kinds import PROBABILITY, one_of
-from .random import Draws, path_of
-from .record import Modifier, ModifierError, Parameter, unit_of
+from .random import Draws
+from .record import Modifier, ModifierError, Parameter, path_of, unit_of
 from .rewriting import rebuilt, remade
 
 _SUMS = frozenset({"add", "sub"})

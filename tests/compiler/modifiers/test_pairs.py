@@ -63,7 +63,7 @@ def test_every_modifier_is_in_pairs() -> None:
 
 
 def found_in(cell: Cell) -> list[bool]:
-    return [each.reads_state for each in products_of(cell)]
+    return [each.recurrent for each in products_of(cell)]
 
 
 @pytest.mark.parametrize("of", ["LSTM", "GRU", "Delayed"])

@@ -21,7 +21,7 @@ EXACT_ENOUGH = Bound(1e-12, 1e-12)
 
 
 def found_in(cell: Cell) -> list[tuple[str, int, bool]]:
-    return [(each.weight, each.at, each.reads_state) for each in products_of(cell)]
+    return [(each.weight, each.at, each.recurrent) for each in products_of(cell)]
 
 
 @pytest.mark.parametrize("name", ["layer_norm", "multiplicative_integration", "recurrent_dropout"])
@@ -47,7 +47,7 @@ def test_a_dropped_weight_is_still_one(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "read, reads_state",
+    "read, recurrent",
     [
         ("delay(h, 2)", True),
         ("delay(2 * h * x, 1)", True),
@@ -56,14 +56,14 @@ def test_a_dropped_weight_is_still_one(name: str) -> None:
         ("(x * t)", False),
     ],
 )
-def test_what_was_a_state_earlier_follows_from_it(read: str, reads_state: bool) -> None:
+def test_what_was_a_state_earlier_follows_from_it(read: str, recurrent: bool) -> None:
     cell = library.loads(f"""
         cell C(n): (h[n], x[n]) -> (h', h') {{
             param U[n, n]
             h' = tanh(x + U @ {read})
         }}
     """).C(4)
-    assert found_in(cell) == [("U", 1, reads_state)]
+    assert found_in(cell) == [("U", 1, recurrent)]
 
 
 def test_a_weight_times_a_state_or_the_time_is_none() -> None:

@@ -8,6 +8,7 @@ import pytest
 from rnnc.compiler import library
 from rnnc.compiler.ir import Cell
 from rnnc.compiler.modifiers import ModifierError, modified
+from rnnc.compiler.text import show
 from rnnc.runtime.program import compile
 from tests.compiler.hand_built import Numbers
 from tests.compiler.modifiers.cases import modes_of
@@ -78,6 +79,7 @@ LINKS = """
         re' = x + b + im
         im' = 0.5 * re
     }
+    cell Two(n) = Real(n) >> Complex(n)
     cell Chain(n) = Real(n) >> last: Real(n) >> Complex(n) >> s: Complex(n)
 """
 
@@ -93,3 +95,17 @@ def test_links_with_real_states_named_as_parts_are_no_complex_units() -> None:
         with pytest.raises(ModifierError, match="has no state"):
             modified(chain, "zoneout", (), {name: 0.3})
     assert modified(chain, "zoneout", (), {"2.s": 0.3, "s.s": 0.3}).beside
+
+
+@pytest.mark.parametrize(
+    "rates", [{"s.re": 0.5}, {"s.im": 0.5}, {"s.re": 0.5, "s.im": 0.2}], ids=str
+)
+def test_a_part_of_a_complex_unit_is_not_zoned_without_the_other(rates: dict[str, float]) -> None:
+    links = library.loads(LINKS)
+    chain = {f"1.{name}": rate for name, rate in rates.items()}
+    for unit, cell, given in (("s", links.Complex(2), rates), ("1.s", links.Two(2), chain)):
+        with pytest.raises(ModifierError, match=f"a probability of {unit}, not of {unit}.(re|im)$"):
+            modified(cell, "zoneout", (), given)
+        both = dict.fromkeys((f"{unit}.re", f"{unit}.im"), 0.5)
+        found, wanted = (modified(cell, "zoneout", (), g) for g in (both, {unit: 0.5}))
+        assert show(found) == show(wanted)
