@@ -50,7 +50,8 @@ class ModifierOfCells:
         given = [*map(_shown, arguments), *(f"{n}={_shown(v)}" for n, v in named.items())]
         return BoundCell(
             found, seed=bound.seed, dtype=bound.dtype, backend=bound.backend,
-            params=_taken_over(bound, found), label=f"{name}({', '.join([bound.label, *given])})",
+            params=_taken_over(bound, found, self.modifier),
+            label=f"{name}({', '.join([bound.label, *given])})",
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -61,13 +62,16 @@ def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, int | float | str) else str(value)
 
 
-def _taken_over(bound: BoundCell, cell: Cell) -> dict[str, Array] | None:
+def _taken_over(bound: BoundCell, cell: Cell, modifier: Modifier) -> dict[str, Array] | None:
     """What the parameters of the cell begin with, those of a net among them; None: as drawn."""
     if bound.is_drawn:
         return None
     values = {n: on_host(a) if is_tensor(a) else a for n, a in bound.values().items()}
     shapes = {p.name: tuple(map(int, p.node.type.shape)) for p in cell.params}
     kept = {n: a for n, a in values.items() if shapes.get(n) == a.shape}
+    if modifier.start:
+        others = shapes.keys() & values.keys() - kept.keys()
+        kept |= {n: modifier.start(values[n], shapes[n]) for n in others}
     return initialise(cell, bound.seed, np.dtype("float64"), kept)
 
 

@@ -77,7 +77,8 @@ class Recur(Net):
                 Triton the net's arrays are tensors, and it takes tensors and NumPy's arrays.
             dtype: "float32", the default, or "float64"; on Triton also "bfloat16" or "float16".
             seed: what the parameters are drawn from, and what the cell draws in training; the
-                cell's own by default, which is 0.
+                cell's own by default, which is 0. A cell with the parameters of a net keeps them
+                without one.
             exact: give the same bits however a sequence is cut into calls; slower.
             fast: allow faster, less exact activations and products.
             history: remember the last so many steps only; all since the last boundary by default.

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
+
+import numpy.typing as npt
 
 from ...grammar.problems import Error
 from ..ir import Cell, Param, State
 from ..origin import Given
+from ..shapes import Shape
 from .kinds import PATHS, Kind
+
+Array: TypeAlias = npt.NDArray[Any]
 
 MOST_LISTED = 8  # names of one message
 _PARTS = {"re", "im"}
@@ -66,7 +71,8 @@ class Modifier:
 
     With `each_state` it takes a value for every state, `zoneout(cell, 0.1)`, for some by name,
     `zoneout(cell, h=0.1)`, or both; `change` then gets them all by name. Hidden states have none;
-    both parts of a complex one have that of its name.
+    both parts of a complex one have that of its name. `start` is what a parameter of another shape
+    starts from: an array of that shape, made of what the parameter of its name was.
     """
 
     name: str
@@ -75,6 +81,7 @@ class Modifier:
     change: Callable[[Cell, Mapping[str, Any]], Cell]
     parameters: tuple[Parameter, ...] = ()
     each_state: Parameter | None = None
+    start: Callable[[Array, Shape], Array] | None = None
 
     @property
     def signature(self) -> str:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..ir import Cell, Init, Node, Param, apply
 from ..matrices import exponential, identity
-from ..shapes import size
+from ..shapes import Shape, size
 from .kinds import COUNT, PATHS, one_of
 from .products import weights_of
-from .record import Modifier, ModifierError, Parameter, params_at
+from .record import Array, Modifier, ModifierError, Parameter, params_at
 from .rewriting import Names, along_last, rebuilt, remade, started
 
 ON = Parameter("on", PATHS)
@@ -170,6 +172,13 @@ def block_diagonal(cell: Cell, given: Mapping[str, Any]) -> Cell:
     return on_weights(cell, given["on"], make)
 
 
+def _along_diagonal(whole: Array, shape: Shape) -> Array:
+    """f64[..., m, n] -> f64[..., blocks, m / blocks, n / blocks]."""
+    blocks, rows, columns = map(int, shape[-3:])
+    tiles = whole.reshape(*whole.shape[:-2], blocks, rows, blocks, columns)
+    return np.einsum("...kikj->...kij", tiles)
+
+
 def _in_any_shape(init: Init) -> Init:
     """The same way to start for a matrix of other sizes; a usual one for what has none."""
     if init.name in ("expr", "hippo_legs"):
@@ -213,5 +222,6 @@ MODIFIERS = (
         "Kuchaiev & Ginsburg 2017, arXiv:1703.10722",
         block_diagonal,
         (ON, Parameter("blocks", COUNT)),
+        start=_along_diagonal,
     ),
 )

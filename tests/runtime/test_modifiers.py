@@ -75,6 +75,29 @@ def test_a_net_is_modified_as_it_stands() -> None:
     assert fewer.values()["U_left"].shape == (3, SIZE, 2)
 
 
+@pytest.mark.parametrize("members", [None, 2])
+def test_blocks_start_from_those_along_the_diagonal(members: int | None) -> None:
+    plain = rnnc.cells.GRU(SIZE, SIZE, seed=3)
+    net = net_of(rnnc.ensemble(plain, members) if members else plain)
+    net.load_params({name: 1.5 * array for name, array in net.params.items()})
+    found = rnnc.modifiers.block_diagonal(net, ["U", "W"], 2).values()
+    for name in ("U", "W"):
+        whole = net.params[name]
+        corners = [whole[..., :2, :2], whole[..., 2:, 2:]]
+        np.testing.assert_array_equal(found[name], np.stack(corners, axis=-3))
+    np.testing.assert_array_equal(found["b"], net.params["b"])
+
+
+def test_a_seed_draws_a_modified_net_anew() -> None:
+    """As of any cell that has parameters of its own."""
+    net = net_of(rnnc.cells.GRU(SIZE, SIZE))
+    net.load_params({name: 1.5 * array for name, array in net.params.items()})
+    normed = rnnc.modifiers.weight_norm(net, "U")
+    again = net_of(rnnc.cells.GRU(SIZE, SIZE), seed=1)
+    np.testing.assert_array_equal(net_of(normed, seed=1).params["U"], again.params["U"])
+    np.testing.assert_array_equal(net_of(net.cell, seed=1).params["U"], again.params["U"])
+
+
 def test_a_chain_and_an_ensemble_are_modified_as_they_stand() -> None:
     chain = rnnc.Chain(rnnc.cells.LSTM(SIZE, 3), rnnc.cells.GRU(3, SIZE), dtype="float64")
     found = rnnc.Recur(rnnc.modifiers.weight_norm(chain, ["0.U", "1.W"]))
