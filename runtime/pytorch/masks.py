@@ -18,6 +18,7 @@ from .call import Masks
 from .engine import Tensor
 
 _functorch = torch._C._functorch
+LISTS = (list, tuple)  # Dynamo of torch 2.6 reads no `list | tuple`
 
 
 def plain_masks(
@@ -83,10 +84,12 @@ def _at_steps(sizes: Sizes, like: Tensor, given: Any) -> Any:
         return steps % given == 0
     if given is None:
         return None
-    if isinstance(given, list | tuple):
+    if isinstance(given, LISTS):
         for at in given:
             if isinstance(at, int) and not isinstance(at, bool) and not 0 <= at < sizes.steps:
-                raise RangeError(f"boundaries names step {at}, which the sequence has not")
+                raise RangeError(
+                    f"boundaries names step {at}, but the sequence has {sizes.steps} steps"
+                )
     found = _tensor(given, like)
     return torch.isin(steps, found) if found.ndim == 1 and not _is_mask(found) else found
 

@@ -24,7 +24,7 @@ from .engine import Engine, Tensor
 from .engines import Engines, Options
 from .functions import applied
 from .initial import beginning
-from .masks import beneath, is_mapped, plain_masks, unwrapped
+from .masks import LISTS, beneath, is_mapped, plain_masks, unwrapped
 from .ops import compiled
 
 State: TypeAlias = dict[str, Tensor]
@@ -130,7 +130,7 @@ class Runner:
         return Sizes((), steps, rows if batched else 1, batched, False, batch_first, False)
 
     def _inputs(self, xs: Any) -> tuple[Tensor, ...]:
-        given = tuple(xs) if self.cell.input_is_tuple and isinstance(xs, tuple | list) else (xs,)
+        given = tuple(xs) if self.cell.input_is_tuple and isinstance(xs, LISTS) else (xs,)
         if not torch.compiler.is_compiling():
             if len(given) != len(self.cell.inputs):
                 names = ", ".join(x.name for x in self.cell.inputs)

@@ -189,7 +189,8 @@ def test_out_of_training_the_mean_is_differentiated_and_in_training_no_draw_is(g
         p = ys / xs
 
         def output(x: Array, q: Array, p: Array = p, training: bool = training) -> Array:
-            return (p if training else mean(x, q)) * x + 0 * q
+            found: Array = (p if training else mean(x, q)) * x + 0 * q
+            return found
 
         np.testing.assert_allclose(ys, output(xs, q), rtol=1e-15, atol=0)
         assert tape is not None

@@ -246,11 +246,11 @@ def test_what_a_module_refuses_its_graph_refuses(what: str, fullgraph: bool) -> 
     xs = torch.ones(4, 3, 5, dtype=torch.float64) if name == "Stack" else inputs_of(module)
     with pytest.raises(rnnc.Error) as eager:
         module(xs, state, **said)
-    compiled = torch.compile(module, fullgraph=fullgraph, backend="aot_eager")
+    compiled: Any = torch.compile(module, fullgraph=fullgraph, backend="aot_eager")
     with pytest.raises(Exception if fullgraph else type(eager.value), match=r".") as found:
         compiled(xs, state, **said)
-    if not fullgraph:
-        assert str(found.value) == str(eager.value)
+    if isinstance(found.value, rnnc.Error):  # or PyTorch's own, about a whole graph
+        assert found.value.code == eager.value.code
 
 
 @pytest.mark.parametrize("seed", ["3", 3.5, True])
@@ -263,8 +263,9 @@ def test_a_seed_that_is_none_is_refused_in_graphs(seed: Any) -> None:
 
 def test_an_input_of_too_few_axes_is_refused_in_graphs() -> None:
     compiled: Any = torch.compile(module_of("GRU"), backend="aot_eager")
-    with pytest.raises(rnnc.Error, match="for a sequence"):
+    with pytest.raises(rnnc.Error, match=r"for a sequence|no axis of time") as found:
         compiled(inputs_of(module_of("GRU"))[0, 0])
+    assert found.value.code == "shape-mismatch"
 
 
 def test_lists_say_the_same_in_graphs() -> None:
@@ -314,7 +315,7 @@ def test_what_cannot_run_here_says_so_in_a_graph_as_out_of_it(
                 with pytest.raises(rnnc.Error) as found:
                     compiled(xs)
                 assert type(found.value) is type(wanted.value), name
-                assert str(found.value) == str(wanted.value)
+                assert str(found.value).startswith(str(wanted.value))  # 2.6 adds where it was
         if isinstance(module, rnnc.torch.Stateful):
             assert module._state is None
         with pytest.raises(rnnc.Error):
