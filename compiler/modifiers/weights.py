@@ -176,7 +176,8 @@ def _along_diagonal(whole: Array, shape: Shape) -> Array:
     """f64[..., m, n] -> f64[..., blocks, m / blocks, n / blocks]."""
     blocks, rows, columns = map(int, shape[-3:])
     tiles = whole.reshape(*whole.shape[:-2], blocks, rows, blocks, columns)
-    return np.einsum("...kikj->...kij", tiles)
+    found: Array = np.einsum("...kikj->...kij", tiles)
+    return found
 
 
 def _in_any_shape(init: Init) -> Init:

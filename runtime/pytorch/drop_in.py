@@ -23,6 +23,7 @@ from ..reporting import USUAL
 from .engine import Tensor
 from .engines import Options
 from .layer import backend_at
+from .masks import LISTS
 from .packed import packed_as, padded
 from .reversal import turned
 from .runner import Runner, check_tensor
@@ -190,7 +191,7 @@ class DropIn(torch.nn.RNNBase):
         if hx is None:
             return None
         names = self._runners[0].states
-        given = tuple(hx) if isinstance(hx, tuple | list) else (hx,)
+        given = tuple(hx) if isinstance(hx, LISTS) else (hx,)
         for each in given:
             check_tensor(each, "hx")
         count = self.num_layers * self.num_directions

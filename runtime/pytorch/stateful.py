@@ -31,6 +31,7 @@ from .draws import Seeded
 from .engine import Tensor
 from .functions import is_transformed
 from .layer import Layer
+from .masks import LISTS
 from .runner import State, check_tensor
 
 
@@ -245,14 +246,14 @@ class Stateful(torch.nn.Module):
         """T, of a sequence that has run."""
         if isinstance(xs, PackedSequence):
             return len(xs.batch_sizes)
-        first = xs[0] if isinstance(xs, tuple | list) else xs
+        first = xs[0] if isinstance(xs, LISTS) else xs
         return self.module._sizes(first, single=False).steps
 
     def _rows_of(self, xs: Any, single: bool) -> tuple[int, ...] | None:
         """(B,) or (); None of what is no sequence, which the module will say."""
         if isinstance(xs, PackedSequence):
             return (int(xs.batch_sizes[0]),)
-        x = xs[0] if isinstance(xs, tuple | list) and xs else xs
+        x = xs[0] if isinstance(xs, LISTS) and xs else xs
         rank = len(self.module._fit.read[1])
         if not isinstance(x, Tensor) or x.ndim - rank not in ((0, 1) if single else (1, 2)):
             return None
