@@ -6,7 +6,9 @@ https://fluxml.ai/Flux.jl/v0.6/models/recurrence.html
 import numpy as np
 
 import rnnc
+from command_line import Parser
 
+Parser(__doc__).parse_args()
 draw = np.random.default_rng(0)
 
 print("# Recurrent cells: a function from a state and an input to a new state and an output")

@@ -24,7 +24,7 @@ except ImportError:
 parser = Parser(__doc__)
 parser.add("--updates", 1200, "of the parameters, those of a resumed net included")
 parser.add("--hidden", 128, "units of a new net")
-parser.add("--rows", 32, "of text, read side by side")
+parser.add("--rows", 32, "of text, read side by side", most=10_000)
 parser.add("--chunk", 64, "characters of a row to an update")
 parser.add_plot("char_lm.png")
 parser.add_argument("--save", type=writable, metavar="FILE", help="where the net goes")
@@ -45,8 +45,10 @@ try:
     else:
         cells = rnnc.load(Path(__file__).with_name("char_lm.rnn"))
         net = rnnc.Recur(cells.CharLM(len(alphabet), options.hidden), seed=0)
-except (rnnc.Error, KeyError, TypeError) as error:
+except rnnc.Error as error:
     parser.error(str(error).splitlines()[0])
+except (KeyError, TypeError):
+    parser.error(f"--resume: {options.resume} is no net that --save left")
 
 
 def bits_per_character() -> float:

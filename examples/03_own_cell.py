@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 import rnnc
+from command_line import Parser
 
 try:
     import matplotlib
 except ImportError:
     raise SystemExit("this takes matplotlib: pip install 'rnnc[examples]'") from None
 
+Parser(__doc__).parse_args()
 eeg = np.fromfile(Path(matplotlib.get_data_path(), "sample_data", "eeg.dat")).reshape(-1, 4)
 eeg = (eeg - eeg.mean(0)) / eeg.std(0)  # [800 steps, 4 channels]
 

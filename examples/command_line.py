@@ -19,7 +19,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}; --help shows what there is\n")
 
-    def add(self, flag: str, default: float, help: str, least: int = 1) -> None:
+    def add(
+        self, flag: str, default: float, help: str, least: int = 1, most: int | None = None
+    ) -> None:
         """An integer from `least` on; any number above 0 where the default has a point."""
         help += " (default: %(default)s)"
         if isinstance(default, float):
@@ -27,8 +29,9 @@ class Parser(argparse.ArgumentParser):
             return
 
         def count(text: str) -> int:
-            if not text.isdecimal() or not least <= int(text) < 2**31:
-                raise argparse.ArgumentTypeError(f"{text!r} is no integer from {least} on")
+            if not text.isdecimal() or not least <= int(text) <= (most or 2**31 - 1):
+                end = f"to {most}" if most else "on"
+                raise argparse.ArgumentTypeError(f"{text!r} is no integer from {least} {end}")
             return int(text)
 
         self.add_argument(flag, type=count, default=default, help=help, metavar="N")

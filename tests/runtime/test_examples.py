@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import rnnc
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.glob("[0-9]*.py"))
 
@@ -76,7 +78,10 @@ WRONG = {
     "nowhere": ("06_compare_cells.py", "--plot nowhere/a.png", "'nowhere/a.png' cannot be written"),
     "no picture": ("06_compare_cells.py", "--plot a.txt", "'a.txt' ends in none of"),
     "a folder": ("02_char_lm.py", "--plot .", "'.' is a folder"),
-    "no rows": ("02_char_lm.py", "--rows 0", "--rows: '0' is no integer from 1 on"),
+    "no rows": ("02_char_lm.py", "--rows 0", "--rows: '0' is no integer from 1 to 10000"),
+    "too many rows": ("02_char_lm.py", "--rows 99999999", "is no integer from 1 to 10000"),
+    "an option of others": ("01_flux_guide.py", "--hidden 3", "unrecognized arguments: --hidden 3"),
+    "no option at all": ("03_own_cell.py", "--updates 3", "unrecognized arguments: --updates 3"),
     "no net": ("02_char_lm.py", "--resume none.net", "'none.net' cannot be read"),
     "nowhere to save": ("02_char_lm.py", "--save no/a.net", "'no/a.net' cannot be written"),
     "no batch": ("04_ddp.py", "--batch 0", "--batch: '0' is no integer from 1 on"),
@@ -110,6 +115,7 @@ def test_what_cannot_run_is_said_in_one_line_before_anything_is_done(
 @pytest.mark.parametrize(
     ("flag", "name"),
     on_their_needs({
+        "--help": "01_flux_guide.py", "-h": "03_own_cell.py",
         "--length N": "06_compare_cells.py", "--chunk N": "02_char_lm.py",
         "--batch N": "04_ddp.py", "--epochs N": "05_torch_training.py",
     }),
@@ -137,6 +143,18 @@ def test_the_character_model_learns_and_leaves_a_picture(runs: Runs) -> None:
     before, after = map(float, re.findall(r"([\d.]+) bits per character", printed))
     assert after < before - 0.1
     assert (runs.folder / "char_lm.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_net_that_the_example_did_not_save_is_not_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rnnc.LSTM(3, 4).save(tmp_path / "other.net")
+    with pytest.raises(SystemExit) as caught:
+        Runs(tmp_path).run("02_char_lm.py", "--resume other.net")
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("02_char_lm.py: error: --resume: other.net is no net that --save left")
+    assert said.count("\n") == 1
 
 
 def test_a_training_that_is_resumed_goes_on_bit_for_bit(runs: Runs) -> None:
