@@ -124,7 +124,10 @@ def read_text(path: Path) -> str:
     """
     try:
         # A device or a pipe would never end, and opening one may wait for its other side.
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise FileError(path, "this is a folder: name a file of it, such as cell.rnn")
+        if not stat.S_ISREG(mode):
             raise FileError(path, "this is no regular file")
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)

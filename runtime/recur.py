@@ -86,6 +86,9 @@ class Recur(Net):
         Raises:
             SettingError: naming the argument. BackendError: the backend cannot run here.
         """
+        if isinstance(cell, Net):
+            own = "; net.cell is its cell, with the parameters that it has now"
+            raise SettingError(f"{cell!r} is a net already{own * isinstance(cell, Recur)}")
         if not isinstance(cell, BoundCell | Cell):
             raise SettingError(
                 f"Recur takes a cell with its sizes, such as rnnc.LSTMCell(10, 5), not {cell!r}"

@@ -191,6 +191,9 @@ def _known(site: Site, left: Operand, right: Operand, in_shape: bool) -> Value:
         raise BadArgument(str(problem), site.span) from None
     if in_shape and site.name == "/" and isinstance(a, int) and isinstance(b, int):
         if not isinstance(result, int):
+            if (told := (site.span.text, int(a), int(b))) in site.run.uneven:
+                return BAD
+            site.run.uneven.add(told)
             raise BadSize(
                 f"'{site.span.text}' does not come out even",
                 site.span,

@@ -31,7 +31,9 @@ def closest(word: str, names: Iterable[str]) -> str | None:
     beneath = [name for name in known if name.rpartition(".")[2] == word]
     if beneath:
         return beneath[0]
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.66)
+    most = max(1, len(word) // 3)  # letters more or fewer: `foo` is no slip of `floor`
+    near = [name for name in known if abs(len(name) - len(word)) <= most]
+    found = difflib.get_close_matches(word, near, n=1, cutoff=0.66)
     return found[0] if found else None
 
 

@@ -41,6 +41,7 @@ class Run:
     hidden: dict[str, State] = field(default_factory=dict)  # by path: what no header lists
     beside: dict[str, Beside] = field(default_factory=dict)  # by path: draws, and the mode
     drawn: Counter[str] = field(default_factory=Counter)  # how many have asked for a draw's name
+    uneven: set[tuple[str, int, int]] = field(default_factory=set)  # divisions that were told of
     delayed: dict[tuple[str, Node], str] = field(default_factory=dict)  # what its states are called
     named: list[ir.Value] = field(default_factory=list)  # what equations of cells call values
 

@@ -126,7 +126,7 @@ def bind(
                 f"not {len(positional)}",
                 value.operand.span,
                 "this one is too many",
-                notes=[f"it is '{definition.signature}'"],
+                notes=[_header(definition)],
             )
         )
     names = [setting.name for setting in settings]
@@ -137,15 +137,13 @@ def bind(
                 UnknownOption(
                     f"'{definition.name}' has no size or option '{name}'",
                     place,
-                    notes=[f"it is '{definition.signature}'"],
+                    notes=[_header(definition)],
                     hints=[] if problems.is_full else hints.did_you_mean(name, names),
                 )
             )
         elif name in given:
             problems.add(
-                WrongArgumentCount(
-                    f"'{name}' is given twice", place, notes=[f"it is '{definition.signature}'"]
-                )
+                WrongArgumentCount(f"'{name}' is given twice", place, notes=[_header(definition)])
             )
         else:
             given[name] = value
@@ -168,10 +166,14 @@ def bind(
             MissingSize(
                 f"'{definition.name}' needs a value for {words}",
                 span,
-                notes=[f"it is '{definition.signature}'"],
+                notes=[_header(definition)],
             )
         )
     return {name: entry.value for name, entry in own.entries.items()}
+
+
+def _header(definition: CellDefinition) -> str:
+    return f"the cell is '{definition.signature}'"
 
 
 def default_of(setting: Setting, definition: CellDefinition, before: Scope) -> Work:
@@ -195,13 +197,13 @@ def _accepted(setting: Setting, given: Operand, definition: CellDefinition, scop
     try:
         return _checked(setting, given)
     except Problem as problem:
-        problem.notes += (f"it is '{definition.signature}'",)
+        problem.notes += (_header(definition),)
         scope.run.problems.add(problem)
         return BAD
 
 
 def _checked(setting: Setting, given: Operand) -> Value:
-    value, what = given.value, f"'{setting.name}'"
+    value, what, advice = given.value, f"'{setting.name}'", list[str]()
     if isinstance(value, Node):
         raise arguments.known_only_later(what, given.span, value)
     match setting.kind:
@@ -216,6 +218,8 @@ def _checked(setting: Setting, given: Operand) -> Value:
         case "float":
             if is_known(value) and not isinstance(value, bool):
                 return float(value)
+            if isinstance(value, str) and setting.default == value:
+                advice = ["a word is no option: choose by a truth value, 'if NAME { ... }'"]
             sort = "a number"
         case "bool":
             if isinstance(value, bool):
@@ -225,4 +229,4 @@ def _checked(setting: Setting, given: Operand) -> Value:
             if isinstance(value, Function | FunctionDefinition):
                 return value
             sort = "a function, such as tanh"
-    raise BadArgument(f"{what} is {sort}", given.span, f"this is {describe(value)}")
+    raise BadArgument(f"{what} is {sort}", given.span, f"this is {describe(value)}", hints=advice)

@@ -147,6 +147,9 @@ def part_names(name: str, is_complex: bool) -> tuple[str, ...]:
     return (f"{plain}.re{primes}", f"{plain}.im{primes}") if is_complex else (name,)
 
 
+LONGEST_SHOWN = 40  # letters of a string in a message
+
+
 def describe(value: Value) -> str:
     """`value` in the words of a message: "this is ..."."""
     if isinstance(value, Tensor):
@@ -158,7 +161,7 @@ def describe(value: Value) -> str:
     if isinstance(value, tuple):
         return f"a tuple of {len(value)} parts"
     if isinstance(value, str):
-        return "a string"
+        return f"the string {value!r}" if len(value) < LONGEST_SHOWN else "a string"
     if isinstance(value, Bad):
         return "not known"
     if isinstance(value, int | float):

@@ -56,6 +56,10 @@ def _read_value(name: str, text: str) -> Value:
             return float(text)
     except ValueError:
         pass
+    if re.search(r",\s*\w+\s*=", text):
+        raise UsageError(
+            f"--set gives one size or option: --set {name}={re.sub(r', *', ' --set ', text)}"
+        )
     raise UsageError(
         f"--set {name}={text}: a value is a number, true, false, or the name of a function"
     )

@@ -164,6 +164,11 @@ def test_a_byte_order_mark_and_foreign_line_ends_are_accepted(tmp_path: Path) ->
         assert list(library.load(path)) == ["Leaf"]
 
 
+def test_a_folder_is_no_source_and_is_called_one(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="this is a folder: name a file of it"):
+        library.load(tmp_path)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
 def test_reading_never_waits(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.rnn")

@@ -162,9 +162,14 @@ def test_settings_are_checked(keywords: dict[str, Any]) -> None:
 
 def test_recur_of_something_else_says_what_it_takes() -> None:
     wrong: Any
-    for wrong in (3, rnnc.cells.GRU, elman()):
+    for wrong in (3, rnnc.cells.GRU):
         with pytest.raises(ValueError, match="takes a cell with its sizes"):
             Recur(wrong)
+    for wrong in (elman(), rnnc.Chain(rnnc.GRU(3, 4), rnnc.GRU(4, 4))):
+        with pytest.raises(ValueError, match=r"is a net already; net\.cell is its cell"):
+            Recur(wrong, seed=3)
+    with pytest.raises(ValueError, match=r"is a net already$"):
+        Recur(rnnc.Stack([rnnc.cells.GRU(3, 4)]))
     with pytest.raises(ValueError, match=r"set net\.state"):
         Recur(bound("Elman", 3, 4), np.zeros(4))
 

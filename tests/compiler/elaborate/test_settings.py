@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from rnnc.compiler import library
+from rnnc.compiler.elaborate.hints import closest
 from rnnc.compiler.library import CallError
-from tests.compiler.elaborate.sources import codes
+from rnnc.grammar.problems import Problems
+from tests.compiler.elaborate.sources import cell, codes
 
 TEXT = """
 fn twice(a) = 2 * a
@@ -57,13 +59,15 @@ def test_python_gives_integers_floats_truths_and_names_of_functions() -> None:
         ((-3,), {}, "'n' must be at least 1: this is -3"),
         ((2**31,), {}, "'n' must be at most 2147483647: this is 2147483648"),
         ((True,), {}, "'n' is a size, a positive integer: this is true"),
-        (("4",), {}, "'n' is a size, a positive integer: this is a string"),
+        (("4",), {}, "'n' is a size, a positive integer: this is the string '4'"),
         ((None,), {}, "'n' cannot be a NoneType: this is None"),
         (([4],), {}, "'n' cannot be a list: this is [4]"),
-        ((4,), {"alpha": "tanh"}, "'alpha' is a number: this is a string"),
+        ((4,), {"alpha": "tanh"}, "'alpha' is a number: this is the string 'tanh'"),
         ((4,), {"alpha": True}, "'alpha' is a number: this is true"),
         ((4,), {"flag": 1}, "'flag' is true or false: this is the number 1"),
         ((4,), {"act": "tahn"}, "there is no function 'tahn'"),
+        ((4,), {"act": "x" * 99}, "there is no function 'xxx"),
+        (("x" * 99,), {}, "'n' is a size, a positive integer: this is a string"),
         ((4,), {"act": np.tanh}, "'act' cannot be a ufunc"),
         ((4,), {"apha": 1.0}, "has no size or option 'apha'"),
         ((4,), {"n": 4}, "'n' is given twice"),
@@ -107,3 +111,25 @@ def test_every_mistake_of_a_call_is_told_at_once() -> None:
 )
 def test_a_header_that_breaks_a_rule_is_refused(header: str, code: str) -> None:
     assert codes(f"cell Test({header}): ((), x[n]) -> ((), y) {{\ny = 2 * x\n}}", 3) == [code]
+
+
+def test_what_does_not_come_out_even_is_told_once() -> None:
+    text = """cell Test(n): (h[n], x[n]) -> (h', h') {
+        param U[n / 2, n / 2], V[n / 2], W[n / 3]
+        h' = h + x
+    }"""
+    with pytest.raises(Problems) as found:
+        cell(text, 5)
+    assert [each.headline for each in found.value.problems] == [
+        "'n / 2' does not come out even", "'n / 3' does not come out even"
+    ]  # fmt: skip
+
+
+def test_a_word_is_no_default_and_a_name_that_is_far_is_not_meant() -> None:
+    with pytest.raises(Problems) as found:
+        cell("cell Test(n, per = sequence): ((), x[n]) -> ((), y) {\ny = x\n}", 3)
+    (problem,) = found.value.problems
+    assert problem.label == "this is the string 'sequence'"
+    assert "truth value" in problem.hints[0]
+    assert closest("foo", ["floor", "relu"]) is None
+    assert closest("flor", ["floor", "relu"]) == "floor"

@@ -71,6 +71,7 @@ def test_help_shows_the_exit_statuses(command: str, capsys: pytest.CaptureFixtur
         (["show", "std"], "LSTM"),
         (["show", "std", "GRU", "--set", "hidden"], "NAME=VALUE"),
         (["show", "std", "GRU", "--set", "hidden=[3]"], "hidden=[3]"),
+        (["cells", "GRU", "--set", "hidden=8,inputs=4"], "--set hidden=8 --set inputs=4"),
         (["show", "std", "GRU", "--set", "hidden=3", "--set", "hidden=4"], "twice"),
         (["show", "std", "GRU", "--stage", "hosit"], "did you mean hoist?"),
         (["show", "std", "GRU", "--masks", "start"], "starts"),
