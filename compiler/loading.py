@@ -8,7 +8,7 @@ symbolic links say.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from .elaborate.hints import did_you_mean
 from .elaborate.modules import CellDefinition, Definition, FunctionDefinition, Module
 from .elaborate.names import check_names
 from .files import FileError, Files, Kept, OnDisk, relative
+from .modifiers import MODIFIERS
 from .origin import Sources
 
 MOST_LISTED = 12  # names of a file in one message
@@ -192,7 +193,7 @@ class Loader:
                         f"{where} has no '{name.id}'",
                         name.span,
                         notes=[f"it has {has}"],
-                        hints=[] if self.problems.is_full else did_you_mean(name.id, names),
+                        hints=[] if self.problems.is_full else _importing(name.id, names),
                     )
                 )
 
@@ -273,3 +274,10 @@ def _too_large(span: Span) -> Problem:
         span,
         notes=["what a file imports counts, and what that imports"],
     )
+
+
+def _importing(word: str, names: Sequence[str]) -> list[str]:
+    """A hint for a name that a file does not have."""
+    if word in MODIFIERS:
+        return [f"'{word}' is a modifier, which needs no import"]
+    return did_you_mean(word, names)

@@ -270,6 +270,20 @@ def _link(place: Place) -> Problem | None:
     return kinds.MissingToken(headline, _gap(place), "'(' belongs here", hints=hints)
 
 
+def _label(place: Place) -> Problem | None:
+    """`zoneout(a: GRU(n, n), 0.3)`: a label within the brackets of a link."""
+    if place.expected != {"CHAIN"} or place.word.type not in ("COMMA", "RPAR"):
+        return None
+    at = next((n for n, word in enumerate(place.statement) if word.type == "COLON"), 0)
+    if not at:
+        return None
+    label, link = place.statement[at - 1].text, place.statement[at - 3].text
+    return kinds.UnexpectedToken(
+        "a label stands before the whole link", place.statement[at - 1].span,
+        hints=[f"write '{label}: {link}(...)'"],
+    )  # fmt: skip
+
+
 def _use(place: Place) -> Problem | None:
     if place.first.type != "USE" or place.at != 2 or place.word.type == "EQUAL":
         return None
@@ -449,6 +463,7 @@ EXPLANATIONS: tuple[Callable[[Place], Problem | None], ...] = (
     _loop,
     _use,
     _link,
+    _label,
     _range,
     _method,
     _argument_only,

@@ -88,9 +88,9 @@ def step(site: Site, value: Operand, surrogate: Operand) -> Value:
     name = getattr(surrogate.value, "name", "")
     if name not in SLOPES:
         raise BadArgument(
-            f"there is no surrogate '{surrogate.span.text}'",
+            f"there is no surrogate '{name or surrogate.span.text}'",
             surrogate.span,
-            f"this is {describe(surrogate.value)}",
+            "" if name else f"this is {describe(surrogate.value)}",
             notes=[f"the surrogates are {', '.join(SLOPES)}"],
         )
     if is_known(value.value):

@@ -15,6 +15,7 @@ from ...grammar.problems import Problem
 from ...grammar.problems_of_names import UnknownFunction, UnknownName, UseBeforeDefinition
 from ...grammar.syntax import Call, Name, Primed
 from ..ir import Node
+from ..modifiers import MODIFIERS
 from ..shapes import Shape
 from .functions import FUNCTIONS
 from .products import product_shape
@@ -93,12 +94,15 @@ _FOREIGN = {
     "torch": "functions are called by their names alone, such as 'tanh(x)'",
     "np": "functions are called by their names alone, such as 'tanh(x)'",
     "math": "functions are called by their names alone, such as 'tanh(x)'",
+    "seq": "write 'sequence'",
     "batch": "batch and time are never written: a cell speaks of one example at one step",
 }
 
 
 def meant_by(word: str) -> list[str]:
-    """A hint for a name that other languages have."""
+    """A hint for a name that other languages have, or that is one elsewhere."""
+    if word in MODIFIERS:
+        return [f"'{word}' is a modifier and stands around a cell: '{MODIFIERS[word].example}'"]
     return [_FOREIGN[word]] if word in _FOREIGN else []
 
 

@@ -17,7 +17,7 @@ from . import arguments
 from .arrange import reshaped
 from .counting import counted
 from .tensors import Site, not_a_tensor
-from .values import Operand, Tensor, Value, describe, sizes_note
+from .values import Operand, Tensor, Value, describe, kind_of, shape_of, sizes_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def index(site: Site, value: Operand, parts: Sequence[Part]) -> Value:
         assert part.start is not None
         if isinstance(part.start.value, Tensor):
             row = counted(site, part.start, value, axis)
-            _check_row(row, rows)
+            _check_row(row, int(length), rows)
             rows = axis, row
             bounds.append((0, int(length)))
             continue
@@ -93,15 +93,14 @@ def _take(site: Site, node: Tensor, axis: int, row: Operand) -> Tensor:
     return site.apply("take", node, row.value)
 
 
-def _check_row(row: Operand, before: tuple[int, Operand] | None) -> None:
+def _check_row(row: Operand, rows: int, before: tuple[int, Operand] | None) -> None:
     if not isinstance(row.value, Node) or row.value.type.kind != "int":
+        text = row.span.text
+        advice = [f"declare it as an integer input: '{text}[]: int'"] if text.isidentifier() else []
+        if not advice and kind_of(row.value) == "real" and not shape_of(row.value):
+            advice = [f"'floor({text}) % {rows}' is one, whatever the step"]
         raise KindMismatch(
-            "an index must be an integer",
-            row.span,
-            f"this is {describe(row.value)}",
-            hints=[f"declare it as an integer input: '{row.span.text}[]: int'"]
-            if row.span.text.isidentifier()
-            else [],
+            "an index must be an integer", row.span, f"this is {describe(row.value)}", hints=advice
         )
     if row.value.type.rank:
         raise BadIndex(

@@ -69,7 +69,7 @@ def _check_modifier(link: Link, reads: ReadNames) -> list[Link]:
                 f"'{modifier.name}' stands around a cell",
                 link.span,
                 notes=[f"it is '{modifier.signature}'"],
-                hints=[f"write '{modifier.name}(LSTM(n, n){', ...' if takes_more else ''})'"],
+                hints=[f"write '{modifier.example}'"],
             )
         )
     return [*reversed(_unlike(inner, reads))]

@@ -81,6 +81,9 @@ def around(link: Link, inner: Instance, scope: Scope) -> Work:
         )
     except ModifierError as error:
         advice = _meant(error.word, error.known)
+        word = values.get(error.argument) if error.argument is not None else None
+        if not advice and isinstance(word, str) and scope.find(word) is not None:
+            advice = [f"words stand here as they are: option '{word}' cannot be passed on"]
         run.problems.add(_problem(str(error), link, error.argument, modifier, advice))
         return BAD
     return ModifiedCell(inner, cell, found.output, link.span)

@@ -15,6 +15,7 @@ from ...grammar.problems import Problem
 from ...grammar.problems_of_values import BadInitialiser, KindMismatch, ShapeMismatch
 from ...grammar.source import Span
 from ...grammar.syntax import Argument, Call, Item, Keyword, Name
+from ...grammar.syntax import Shape as Listed
 from ..ir import LEAVES, Init, Param, toposort
 from ..shapes import Shape, Type
 from . import expressions, hints
@@ -152,6 +153,10 @@ def _named(word: str, expression: Argument, shape: Shape, scope: Scope) -> Work:
         if isinstance(argument, Keyword):
             problems.add(BadInitialiser(f"'{word}' takes no names", argument.name_span,
                                         hints=[f"write '{call}'"]))  # fmt: skip
+            return Init("zeros")
+        if isinstance(argument, Listed):
+            problems.add(BadInitialiser(f"'{word}' fills the shape that is declared",
+                                        argument.span, hints=[f"write '{call}'"]))  # fmt: skip
             return Init("zeros")
         numbers.append((yield expressions.known(argument, scope, f"an argument of '{word}'")))
     if any(isinstance(number, Bad) for number in numbers):

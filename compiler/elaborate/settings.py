@@ -214,7 +214,13 @@ def _checked(setting: Setting, given: Operand) -> Value:
                     given.span,
                     f"this is {describe(value)}",
                 )
-            return Dim(arguments.positive(given, what), setting.name, arguments.dim(given))
+            if value < 1 and setting.declared.kind is None and setting.default is not None:
+                advice = [f"a whole default makes a size: for a number write '{value}.0'"]
+            try:
+                return Dim(arguments.positive(given, what), setting.name, arguments.dim(given))
+            except Problem as problem:
+                problem.hints += tuple(advice)
+                raise
         case "float":
             if is_known(value) and not isinstance(value, bool):
                 return float(value)

@@ -138,7 +138,7 @@ def need_kind(site: Site, operand: Operand, kind: Needed) -> None:
     hints = []
     if found == "int":
         what = "is an integer input"
-        hints = [f"an integer input picks rows: 'E[{operand.span.text}]'"]
+        hints = [f"an integer input picks rows: '{_with_rows(site, operand)}'"]
     elif found == "bool":
         what = "is a truth value"
         hints = [f"'where({operand.span.text}, 1, 0)' makes numbers of it"]
@@ -153,6 +153,14 @@ def need_kind(site: Site, operand: Operand, kind: Needed) -> None:
         f"this {what}: {describe(operand.value)}",
         hints=hints,
     )
+
+
+def _with_rows(site: Site, operand: Operand) -> str:
+    """`E[token]`, or the call that it begins: `delay(E[token], 1)`."""
+    token = operand.span.text
+    row, begins = f"E[{token}]", f"{site.name}({token}"
+    text = site.span.text
+    return f"{site.name}({row}{text.removeprefix(begins)}" if text.startswith(begins) else row
 
 
 def needs_real(name: str, operand: Operand, advice: str = "") -> Problem:

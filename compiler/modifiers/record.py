@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ...grammar.problems import Error
 from ..ir import Cell, Param, State
 from ..origin import Given
-from ..shapes import Shape
+from ..shapes import Dim, Shape
 from .kinds import PATHS, Kind
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -94,6 +94,12 @@ class Modifier:
             for each in self.parameters
         )
         return f"{self.name}({', '.join(['cell', *texts])})"
+
+    @property
+    def example(self) -> str:
+        """`zoneout(LSTM(n, n), ...)`: how it is written."""
+        more = ", ..." if self.parameters or self.each_state else ""
+        return f"{self.name}(LSTM(n, n){more})"
 
     def kind_of(self, argument: str | int) -> Kind | None:
         """What kind an argument is of, by its name or its place; None if it takes no such."""
@@ -254,5 +260,14 @@ def listed(names: Collection[str]) -> str:
     return ", ".join([*shown, *["..."] * (len(names) > len(shown))])
 
 
+def sizes_of(*shapes: Shape) -> str:
+    """`, with hidden = 4`: what the named sizes of some shapes are here."""
+    dims = [dim for shape in shapes for dim in shape if isinstance(dim, Dim) and dim.text]
+    texts = dict.fromkeys(f"{dim.text} = {int(dim)}" for dim in dims if not dim.text.isdigit())
+    return f", with {' and '.join(texts)}" if texts else ""
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple) and not value:
+        return "an empty list"
     return repr(value) if isinstance(value, int | float | str) else type(value).__name__

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..ir import LEAVES, Cell, Node, Value, apply, const, label
 from .kinds import BOUND
-from .record import Modifier, ModifierError, Parameter, listed
+from .record import Modifier, ModifierError, Parameter, listed, sizes_of
 from .rewriting import rebuilt, remade
 
 
@@ -52,6 +52,7 @@ def residual(cell: Cell, _arguments: Mapping[str, object]) -> Cell:
         raise ModifierError(
             f"residual adds inputs to outputs, and {cell.name} takes {_shapes(cell.inputs)} "
             f"and returns {_shapes(cell.outputs)}"
+            f"{sizes_of(*(v.node.type.shape for v in (*cell.inputs, *cell.outputs)))}"
         )
     outputs = (
         Value(y.name, apply("add", y.node, x)) for x, y in zip(inputs, cell.outputs, strict=True)

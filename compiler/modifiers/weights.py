@@ -16,7 +16,7 @@ from ..matrices import exponential, identity
 from ..shapes import Shape, size
 from .kinds import COUNT, PATHS, one_of
 from .products import weights_of
-from .record import Array, Modifier, ModifierError, Parameter, params_at
+from .record import Array, Modifier, ModifierError, Parameter, params_at, sizes_of
 from .rewriting import Names, along_last, rebuilt, remade, started
 
 ON = Parameter("on", PATHS)
@@ -99,7 +99,9 @@ def _square(param: Param, name: str) -> Node:
     shape = param.node.type.shape
     if shape[-1] != shape[-2]:
         raise ModifierError(
-            f"{name} takes square matrices, and {param.name} is {param.node.type}", "on"
+            f"{name} takes square matrices, and {param.name} is {param.node.type}"
+            f"{sizes_of(shape[-2:])}",
+            "on",
         )
     return param.node
 
@@ -160,7 +162,9 @@ def block_diagonal(cell: Cell, given: Mapping[str, Any]) -> Cell:
         *front, rows, columns = param.node.type.shape
         if rows % blocks or columns % blocks:
             raise ModifierError(
-                f"{param.name} is {param.node.type}: that is not {blocks} blocks", "blocks"
+                f"{param.name} is {param.node.type}: that is not {blocks} blocks"
+                f"{sizes_of((rows, columns))}",
+                "blocks",
             )
         shape = (*front, blocks, int(rows) // blocks, int(columns) // blocks)
         own = names.param(param.name, shape, _in_any_shape(param.init))
