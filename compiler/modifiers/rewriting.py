@@ -15,16 +15,20 @@ Change = Callable[[Node, Node], Node]
 
 
 def rebuilt(
-    cell: Cell, replaced: Mapping[Node, Node], change: Change | None = None
+    cell: Cell,
+    replaced: Mapping[Node, Node],
+    change: Change | None = None,
+    roots: Iterable[Node] | None = None,
 ) -> dict[Node, Node]:
-    """Every node of the cell -> the one that it becomes.
+    """Every node of the cell, or beneath some of its nodes -> the one that it becomes.
 
     Args:
         replaced: nodes that become others, whatever they are made of.
         change: of a node and what it has become so far, what it becomes.
+        roots: nodes of the cell; all by default.
     """
     found: dict[Node, Node] = dict(replaced)
-    for node in toposort(_roots(cell), lambda n: n in replaced):
+    for node in toposort(_roots(cell) if roots is None else roots, lambda n: n in replaced):
         if node in found:
             continue
         new = rebuild(node, tuple(found[arg] for arg in node.args))

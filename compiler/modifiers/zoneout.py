@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from ..ir import LEAVES, Cell, Node, State, Value, apply, const, label
-from ..rewrite import substitute
 from .kinds import PROBABILITY
 from .random import Draws
 from .record import Modifier, ModifierError, Parameter, states_by_link, unit_of
+from .rewriting import rebuilt
 
 
 def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
@@ -32,7 +32,7 @@ def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
     read: dict[str | None, Mapping[Node, Node]] = {}  # by link, what its values become
     states: dict[str, State] = {}
     for link, members in links.items():
-        read[link] = substitute(made_in[link], _where_made_of(becomes))
+        read[link] = rebuilt(cell, _where_made_of(becomes), roots=made_in[link])
         kept: dict[Node, Node] = {}
         for state in members:
             new = read[link][state.new]
@@ -49,7 +49,7 @@ def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
             kept.setdefault(state.new, new)
             states[state.name] = replace(state, new=new)
         becomes = kept | becomes
-    read[None] = substitute(made_in[None], _where_made_of(becomes)) | becomes
+    read[None] = rebuilt(cell, _where_made_of(becomes), roots=made_in[None]) | becomes
 
     def now(name: str, node: Node) -> Node:
         return becomes.get(node) or read[_link_of(name, links)][node]
