@@ -228,7 +228,7 @@ _declare("triu", "M", "zeros below the diagonal", arrange.triu)
 _declare("solve", "A b", "the x of A @ x = b: [n, n], [n] or [n, m]", matrices.solve)
 _declare("fft", "x", "discrete Fourier transform along the last axis; complex", fourier.fft)
 _declare("ifft", "x", "its inverse", fourier.ifft)
-_declare("conv2d", "K X", "[C, D, k, k], [D, h, w] -> [C, h, w]: cross-correlation, zeros around",
+_declare("conv2d", "K X", "[C, D, a, b], [D, h, w] -> [C, h, w]: cross-correlation, zeros around",
          images.conv2d)  # fmt: skip
 _declare("matrix_exp", "A", "the exponential of a square matrix", matrices.matrix_exp)
 

@@ -16,21 +16,22 @@ from .values import Operand, Value, describe, sizes_note
 
 
 def conv2d(site: Site, kernel: Operand, image: Operand) -> Value:
-    """[C, D, k, k], [D, h, w] -> [C, h, w]: every output place sums the k x k places around it.
+    """[C, D, a, b], [D, h, w] -> [C, h, w]: every output place sums the a x b places around it.
 
     Cross-correlation, as in PyTorch: the kernel is not turned. Beyond its edges an image is 0.
 
     Before  conv2d(K, X)
-    After   K as [C, k * k * D] @ the k * k shifted images as [k * k * D, h * w]
+    After   K as [C, a * b * D] @ the a * b shifted images as [a * b * D, h * w]
 
     Raises:
         RankMismatch, ShapeMismatch: the operands do not fit.
         BadSize: a kernel has no middle.
-    Cost: the image k * k times in memory; several kernels of one image become one product.
+    Cost: the image a * b times in memory; several kernels of one image become one product.
     """
     K, X = tensor(site, kernel), tensor(site, image)
     for operand, node, rank, axes in (
-        (kernel, K, 4, "a kernel [out, in, k, k]"), (image, X, 3, "an image [in, height, width]"),
+        (kernel, K, 4, "a kernel [out, in, height, width]"),
+        (image, X, 3, "an image [in, height, width]"),
     ):  # fmt: skip
         if node.type.rank != rank:
             raise RankMismatch(
@@ -47,7 +48,7 @@ def conv2d(site: Site, kernel: Operand, image: Operand) -> Value:
         )
     if not (tall % 2 and wide % 2):
         raise BadSize(
-            f"'{site.name}' needs a kernel of an odd size, which has a middle",
+            f"'{site.name}' needs a kernel of odd sizes, which has a middle",
             kernel.span,
             f"this is {describe(K)}",
             notes=sizes_note(K.type.shape),
