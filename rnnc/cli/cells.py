@@ -59,7 +59,6 @@ def cells(names: Sequence[str], settings: Settings, *, as_json: bool) -> int:
                 out()
             _print(cell, settings)
     else:
-        out(f"parameters are counted at the sizes of `rnnc cells CELL`, such as {_at(found[0])}")
         _print_all(found)
     return FINE
 
@@ -96,23 +95,33 @@ def _written(value: Value) -> str:
 def _print_all(found: Sequence[dict[str, Any]]) -> None:
     """The table; as wide as the terminal where there is one, and a line for each cell elsewhere."""
     rows = [HEAD, *map(_row, found)]
+    about = f"parameters are counted at the sizes of `rnnc cells CELL`, such as {_at(found[0])}"
     if not sys.stdout.isatty():
+        out(about)
         out_table(rows)
         return
     *fixed, _, _ = zip(*rows, strict=True)
-    left = shutil.get_terminal_size().columns
-    left -= sum(GAP + max(map(len, column)) for column in fixed) + GAP
+    columns = shutil.get_terminal_size().columns
+    left = columns - sum(GAP + max(map(len, column)) for column in fixed) - GAP
     widths = [(left + 1) // 2, left // 2 - GAP]
     if widths[1] < NARROWEST:  # the formula is the first to go
         widths = [max(left, NARROWEST)]
+        about += "; it has the formulas too, for which this terminal is too narrow"
+    out(textwrap.fill(about, columns))
     lines: list[tuple[str, ...]] = []
     for row in rows:
         first, rest = row[: len(fixed)], row[len(fixed) :]
-        parts = [textwrap.wrap(*part) for part in zip(rest, widths, strict=False)]
+        parts = [_folded(*part) for part in zip(rest, widths, strict=False)]
         for texts in zip_longest(*parts, fillvalue=""):
             lines.append((*first, *texts))
             first = ("",) * len(fixed)
     out_table(lines)
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """Lines of a text; a word is broken where none can hold it, and begins on a line of its own."""
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return [part for line in lines for part in textwrap.wrap(line, width)]
 
 
 def paper(documentation: str) -> str:

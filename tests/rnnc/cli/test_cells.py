@@ -141,12 +141,17 @@ def test_the_list_fits_a_terminal(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", str(columns))
     assert main(["cells"]) == FINE
-    _, head, *lines = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr().out.splitlines()
+    at = next(at for at, line in enumerate(shown) if line.startswith("  cell "))
+    above, head, lines = shown[:at], shown[at], shown[at + 1 :]
+    assert all(len(line) <= columns for line in above)
+    assert ("too narrow" in " ".join(above)) == ("formula" not in head)
     assert all(len(line) <= max(columns, 80) for line in lines)
     assert [line.split()[0] for line in lines if line[2] != " "] == [*std_names()]
     assert "paper" in head and ("formula" in head) == (columns > 110)
     text = " ".join(" ".join(lines).split())
     assert "Hochreiter &" in text and "arXiv:1810.12546" in text
+    assert "doi:10.1037/h0042519" in text and "Martinez-Rubio" in text
 
 
 def test_a_cell_that_is_not_there_is_an_error_with_a_near_name(
