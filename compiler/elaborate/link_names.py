@@ -63,7 +63,6 @@ def _check_modifier(link: Link, reads: ReadNames) -> list[Link]:
             reads.check([argument], "an argument of a modifier")
     if not inner:
         modifier = MODIFIERS[link.cell.id]
-        takes_more = modifier.parameters or modifier.each_state
         reads.problems.add(
             CannotModify(
                 f"'{modifier.name}' stands around a cell",

@@ -1,6 +1,7 @@
 """Random draws of a cell as tensors: torch's operations, so that graphs hold them too.
 
-In: a cell, sizes, a seed, a path. Out: one tensor for each draw, the numbers of `runtime/draws.py`.
+In: what a cell draws, sizes, a seed, a path. Out: one tensor for each draw, the numbers of
+`runtime/draws.py`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ...compiler.ir import Cell
 from ..checks import check_whole, describe
-from ..draws import WORD, Draw, blocks_of, draws_of, key_of, numbers, philox, site_of
+from ..draws import WORD, Draw, blocks_of, key_of, numbers, philox, site_of
 from ..errors import SettingError
 from .engine import Tensor
 
@@ -68,22 +68,22 @@ def check_generator() -> None:
                 )
 
 
-def draws(cell: Cell, like: Tensor, lead: Sequence[int], seed: Any, path: str) -> list[Tensor]:
+def draws(
+    what: Sequence[Draw], like: Tensor, lead: Sequence[int], seed: Any, path: str
+) -> list[Tensor]:
     """What a sequence draws, [T, B, ...] each.
 
     Args:
+        what: they are.
         lead: T and B.
         seed: an integer, of which the stream begins with the call, or `Seeded`; None takes one from
             torch's generator, once for the whole call.
         path: where in a larger module the cell stands, "0.".
     """
-    if not cell.beside:
-        return []
-    found = draws_of(cell)
-    if found and seed is None:
+    if what and seed is None:
         check_generator()
         seed = torch.randint(LARGEST, (), device="cpu")
-    return [drawn(each, like, lead, seed, path).to(like.dtype) for each in found]
+    return [drawn(each, like, lead, seed, path).to(like.dtype) for each in what]
 
 
 def drawn(what: Draw, like: Tensor, lead: Sequence[int], seed: Any, path: str) -> Tensor:

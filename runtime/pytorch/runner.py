@@ -14,6 +14,7 @@ import torch
 from ...compiler.ir import HIDDEN, Cell
 from ...grammar.problems import Error
 from ..checks import a_type, check_names, describe
+from ..draws import draws_of
 from ..errors import DTypeError, ShapeError
 from ..inputs import Call as Sizes
 from ..inputs import Inputs
@@ -36,6 +37,7 @@ class Runner:
     def __init__(self, cell: Cell, options: Options, label: str) -> None:
         self._engines = Engines(cell, options)
         self.label = label
+        self.drawn = draws_of(cell)  # plain numbers: Dynamo of torch 2.6 reads no sizes of ours
         self.states = {s.name: tuple(map(int, s.node.type.shape)) for s in cell.states}
 
     @property
@@ -82,8 +84,8 @@ class Runner:
         given, out_dtype = _as_wanted(given, like)
         sizes = self._sizes(given, like, batch_first)
         inputs = [sizes.arranged(x) for x in given]
-        if training and self.cell.beside:
-            inputs += draws(self.cell, like, inputs[0].shape[:2], seed, path)
+        if training and self.drawn:
+            inputs += draws(self.drawn, like, inputs[0].shape[:2], seed, path)
         carry = self._carry(state, engine, params, sizes, like)
         flat = [*params, *carry, *inputs]
         if torch.compiler.is_compiling():

@@ -19,7 +19,6 @@ from ..bidirectional import Bidirectional
 from ..carries import check_no_state, read_rows
 from ..checkpoint.snapshot import joined
 from ..checks import a_type, check_names, describe
-from ..draws import draws_of
 from ..errors import SettingError, ShapeError, StateError
 from ..interop.layers import AnyNet
 from ..interop.reading import numbers
@@ -60,7 +59,7 @@ class Stateful(torch.nn.Module):
         # How many steps have run, where something is drawn. A tensor: in a graph, every value of a
         # number would be a graph of its own.
         self._step = torch.zeros((), dtype=torch.int64, device="cpu")
-        self._draws = any(draws_of(runner.cell) for runner in module._runners)
+        self._draws = any(runner.drawn for runner in module._runners)
 
     def forward(
         self, xs: Any, *, starts: Any = None, lengths: Any = None, boundaries: Any = None,

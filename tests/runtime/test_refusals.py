@@ -169,7 +169,7 @@ def test_recur_of_something_else_says_what_it_takes() -> None:
         with pytest.raises(ValueError, match=r"is a net already; net\.cell is its cell"):
             Recur(wrong, seed=3)
     with pytest.raises(ValueError, match=r"is a net already$"):
-        Recur(rnnc.Stack([rnnc.cells.GRU(3, 4)]))
+        Recur(rnnc.Stack([rnnc.cells.GRU(3, 4)]))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"set net\.state"):
         Recur(bound("Elman", 3, 4), np.zeros(4))
 
