@@ -82,6 +82,7 @@ class Stack(Layered):
             at.add_module(name, _layer_at(path, layer, options))
         fits = [layer._fit for layer in self.layers]
         check_in_order(fits)
+        self._shapes = [fit.read[1] for fit in fits]  # of what each layer reads in a step of a row
         self._residual = read_residual(own.residual if residual is None else residual, fits)
 
     @property
@@ -138,7 +139,7 @@ class Stack(Layered):
     def _factors(self, xs: Tensor, at: int, seed: Any, path: str, *, single: bool) -> Tensor:
         """What a layer's input is multiplied by, in the user's axes; one step may stand for all."""
         layer = self.layers[at]
-        sizes, shape = layer._sizes(xs, single=single), layer._fit.read[1]
+        sizes, shape = layer._sizes(xs, single=single), self._shapes[at]
         lead = 1 if self.per_sequence else sizes.steps, sizes.batch
         if seed is None:
             factors = torch.nn.functional.dropout(xs.new_ones((*lead, *shape)), self.dropout)

@@ -42,7 +42,7 @@ def by_form(form: Form, n: Numbers, along: Numbers | None = None) -> Outcome:
         total = sum((torch.tensor(w) * d).sum() for w, d in zip(ways, slopes, strict=True))
         slopes = _slopes(total, leaves)
     found = iter(slopes)
-    gradients = [{name: next(found).numpy() for name in group} for group in groups]
+    gradients = [{name: next(found).detach().numpy() for name in group} for group in groups]
     return Outcome(_numpy(last), _numpy(ys), *gradients)
 
 
