@@ -1,7 +1,7 @@
 """What PyTorch can ask of a function, eleven ways: `python -m tests.runtime.pytorch.matrix`.
 
 In: modules; every standard cell by default, those named otherwise. Out: a line for each, with what
-failed; exits with 1 if anything did. The suite runs the same for some cells, a chain and layers.
+failed; exits with 1 if anything did. The suite runs the same, but for a few slow ones.
 What is right: differences of values for derivatives, a loop of plain calls for maps, the call
 itself for graphs. Source: the matrix that decided how programs are functions of PyTorch; see
 `tests/runtime/pytorch/test_functions.py` for third derivatives, masks and more.
@@ -30,6 +30,7 @@ from tests.library.subject import Subject as OfLibrary
 
 STEPS, ROWS, MANY = 3, 2, 2
 TOLERANCE: Final = 1e-10
+SLOW: Final = ("NASCell", "ConvLSTM")  # whose higher derivatives take a minute to compile
 
 
 class Subject:

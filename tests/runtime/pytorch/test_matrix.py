@@ -1,16 +1,10 @@
-"""The eleven ways in which PyTorch takes a function, each for cells, a chain, and layers."""
+"""The eleven ways in which PyTorch takes a function: every standard cell, a chain, and layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
-
-import rnnc
-from tests.compiler.backends.sources import SIZES
-from tests.library.table import CORE
 
 pytest.importorskip("torch", reason="needs torch")
 
@@ -23,13 +17,11 @@ pytestmark = [
 ]
 
 
-def of_core(name: str) -> Any:
-    template = rnnc.cells[name]
-    return matrix.of_cell(template(*SIZES.get(name, (3, 4)[: len(template.template.settings)])))
-
-
-SUBJECTS: dict[str, Callable[[], Any]] = {"chain": matrix.chain, "layers": matrix.layers}
-SUBJECTS |= {name: partial(of_core, name) for name in CORE}
+SUBJECTS = {
+    name: make
+    for name, make in matrix.library().items()
+    if not any(slow in name for slow in matrix.SLOW)
+}
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
