@@ -252,7 +252,7 @@ def misplaced() -> list[tuple[Callable[[], Any], str, str]]:
             "chain-mismatch",
             r"its sizes, as LSTMCell\(10, 5",
         ),
-        (lambda: rnnc.Recur(stack), "bad-setting", r"a cell with its sizes, .* not Stack\("),
+        (lambda: rnnc.Recur(stack), "bad-setting", r"Stack\(.*\) is a net already"),
         (lambda: rnnc.Recur(lambda h, x: (h, x)), "bad-setting", r"Recur\(function, initial\)"),
     ]
 
