@@ -28,6 +28,7 @@ SPECIAL = {"exp": 1, "log": 1, "sigmoid": 2, "tanh": 2, "softplus": 2, "sin": 1,
 # every temporary is too.
 MOST_WEIGHTS = 160 * 1024
 MOST_STATE = 96 * 1024
+MOST_HELD = 512  # of weights in the registers of a thread, which has 1,020 bytes
 MOST_ELEMENTS = 2**16  # of one tile
 FULL = 128  # elements of a tile that keeps a program of some warps busy
 DEEP = 512  # elements of a row that a step computes for a product of its own
@@ -37,7 +38,13 @@ MOST_COUNTS = 24
 MOST_AHEAD = 16  # steps whose loads are under way
 UNROLL = 4  # steps of a few elementwise operations, each too short for a turn of the loop
 PRODUCT_STAGES = 3  # of a product's own loop
+# Of its sum, for each warp: with two, a thread has 4 x 4 of 16 x 16 results, and reads from shared
+# memory half as often as with one. The matrix unit has no such choice.
+EXACT_PARTS = 2
+READ_AT_ONCE = 2048  # bytes along the summed axis: more do not fit into shared memory twice
+MOST_DEPTH = 64
 INSTRUCTIONS = 3  # of an elementwise operation, about
+REGISTER_INSTRUCTIONS = 6  # of a multiplication in registers, its sum over threads included
 READ_AHEAD = 4  # bytes for each thread: smaller loads cannot be asked for ahead of their step
 LEAST_COLUMNS = 8  # of the examples, that the matrix unit takes, however few there are
 WIDE = 4  # bytes of what stays in the type of the carries
@@ -151,16 +158,19 @@ class _Work:
     weights: int  # elements
     traffic: int  # elements read and written
     state: int  # elements of carries and of products' operands
+    results: int  # of the smallest product
     run: int  # elements of a state that lie side by side in memory
     largest: int  # elements of a tile
     products: int  # one after the other
+    has_matrices: bool  # that a matrix unit could take
 
 
 def _work(block: Block) -> _Work:
     plan = block.plan
     operations = elementwise = special = loads = structured = 0
     flops = weights = traffic = largest = products = 0
-    narrowest = MOST_ELEMENTS
+    narrowest = results = MOST_ELEMENTS
+    has_matrices = False
     state = sum(size(c.node.type.shape) for c in plan.scan.carries)
     for node in plan.step:
         count = prod(_padded(d) for d in node.type.shape)
@@ -178,6 +188,9 @@ def _work(block: Block) -> _Work:
             fixed = [a for a in node.args if not a.type.axes]
             flops += 2 * inner
             products += 1
+            results = min(results, size(node.type.shape))
+            sides = size(node.type.shape), inner // max(size(node.type.shape), 1)
+            has_matrices |= bool(fixed) and min(map(_padded, sides)) >= MATRIX_UNIT
             weights += sum(prod(_padded(d) for d in a.type.shape) for a in fixed)
             state += size(node.type.shape)
             if not fixed:
@@ -193,7 +206,8 @@ def _work(block: Block) -> _Work:
     )
     return _Work(
         not structured and not products, operations, elementwise, special, loads, narrowest, flops,
-        weights, traffic, state, run, largest, products,
+        weights, traffic, state, results, run, largest, products,
+        has_matrices,
     )  # fmt: skip
 
 
@@ -221,27 +235,48 @@ def _costed(
         fewest = 4 if weights else 8 if tile >= 4096 else 4 if tile > 256 else 1
         for warps in (fewest, 2 * fewest, 4 * fewest):  # more spread the registers thinner
             if warps <= MOST_WARPS:
-                chosen = Mapping(mapping.kind, mapping.blocks, rows, warps)
-                stages = [_ranked(work, chosen, extent, device) for work in works]
-                longest = max(stages, key=lambda s: s.seconds)
-                yield replace(longest, seconds=sum(s.seconds for s in stages))
+                for elementwise in (False, True):
+                    chosen = Mapping(
+                        mapping.kind, mapping.blocks, rows, warps, elementwise=elementwise
+                    )
+                    if elementwise and not _is_for_registers(works[0], chosen, extent):
+                        continue
+                    stages = [_ranked(work, chosen, extent, device) for work in works]
+                    longest = max(stages, key=lambda s: s.seconds)
+                    yield replace(longest, seconds=sum(s.seconds for s in stages))
+
+
+def _is_for_registers(work: _Work, mapping: Mapping, extent: Extent) -> bool:
+    """Whether products may do without matrices: the unit for them does not take float32 anyway."""
+    if mapping.kind != "loop" or not work.has_matrices or extent.itemsize == 2:
+        return False
+    held = work.weights * mapping.rows * extent.itemsize  # weights, or what a row makes of each
+    return held <= MOST_HELD * 32 * mapping.warps
 
 
 def _ranked(work: _Work, mapping: Mapping, extent: Extent, device: Device) -> Ranked:
     """The time of all steps: what every step waits for, or what the device has to get through."""
     programs = mapping.blocks * ceil(extent.rows / mapping.rows)
-    rows, threads = mapping.rows, 32 * mapping.warps
+    rows, threads, narrow = mapping.rows, 32 * mapping.warps, extent.itemsize == 2
+    parts = 1 if mapping.kind == "loop" else mapping.warps * (1 if narrow else EXACT_PARTS)
     weights = work.weights * extent.itemsize
     # A tile with fewer elements than the program has threads takes as long as one with as many.
     each = max(work.elementwise * rows / threads, work.operations)
     busy = INSTRUCTIONS * each * max(1.0, threads / device.lanes)
     busy += work.special * rows / device.special
-    rate = device.multiplies if extent.itemsize == 2 else device.exact_multiplies
-    busy += work.flops * max(rows, LEAST_COLUMNS if work.products else 1) / rate
+    columns = max(rows, LEAST_COLUMNS if work.products else 1)
+    if mapping.elementwise:
+        busy += REGISTER_INSTRUCTIONS * (work.flops / 2) * rows / min(threads, device.lanes)
+    elif narrow:
+        busy += work.flops * columns / device.multiplies
+    else:
+        results = work.results * columns * parts / threads
+        busy += work.flops * columns / _exact(results, device)
     waiting = device.barrier * (2 + mapping.warps / 8)  # more warps wait for each other longer
     latency = device.step + work.products * (waiting + device.product) + busy
     if mapping.kind == "loop":
-        latency += weights / device.shared_bandwidth  # the matrix unit reads them in every step
+        if not mapping.elementwise:  # they are read in every step
+            latency += weights / device.shared_bandwidth
         is_narrow = work.narrowest * rows * extent.itemsize < READ_AHEAD * threads
         if work.loads and is_narrow:
             latency += device.latency * device.clock
@@ -252,9 +287,10 @@ def _ranked(work: _Work, mapping: Mapping, extent: Extent, device: Device) -> Ra
         ahead = min(MOST_AHEAD, ceil(2 * device.latency / step))  # a busy memory takes longer
         unroll = UNROLL if work.is_elementwise else 1
         mapping = replace(mapping, stages=1 + ceil(ahead / unroll), unroll=unroll)
-    else:  # the matrix unit sums in parts; without it, every thread has elements of its own
-        parts = mapping.warps if extent.itemsize == 2 else 1
-        mapping = replace(mapping, stages=PRODUCT_STAGES, parts=parts)
+    else:
+        depth = min(MOST_DEPTH, max(MATRIX_UNIT, READ_AT_ONCE // (parts * extent.itemsize)))
+        more = {"parts": parts, "depth": depth, "narrow": narrow}
+        mapping = replace(mapping, stages=PRODUCT_STAGES, **more)
     together = max(1, min(device.resident // mapping.warps, device.shared // max(weights, 1)))
     waves = ceil(programs / (device.processors * together))
     terms = {"latency of a step": extent.steps * step * waves}
@@ -275,17 +311,29 @@ def _ranked(work: _Work, mapping: Mapping, extent: Extent, device: Device) -> Ra
     return Ranked(mapping, terms[bound], bound, idleness)
 
 
+def _exact(results: float, device: Device) -> float:
+    """Operations a cycle of products without the matrix unit, by how many results a thread has.
+
+    It keeps 4 x 4 of them if there are so many, else 2 x 2 or one, and reads the more for each.
+    """
+    if results >= 16:
+        return device.exact_products
+    return device.exact_products * (3 / 8) * min(1.0, results / 2)
+
+
 def _alternating(plan: Plan, extent: Extent, device: Device) -> Ranked:
-    """Every product and every group of elementwise nodes is a launch."""
-    launches = 1.0
-    flops = sum(_flops(node) for node in plan.step) * extent.rows
-    for node in plan.step:
-        if is_contraction(node):
-            launches += 1 + device.library / device.node
-        elif not (node.op.view or node.op.pointwise):
-            launches += 1
-    launches += len(plan.scan.carries) + sum(n.op.name == "stack" for n in plan.kept)
-    seconds = launches * device.node + flops / _multiplies(extent, device)
+    """Every product, every group of elementwise nodes and every copy is a launch.
+
+    Copied are the parts of an array, what a step reads and leaves, and the states.
+    """
+    launches = 1 + len(plan.scan.carries)  # the first: of the number of the step
+    launches += sum(n.op.name == "stack" for n in plan.kept)
+    launches += sum(n.op.name in ("at", "slice") for n in plan.step)
+    launches += sum(not (n.op.view or n.op.pointwise) for n in plan.step)
+    launches += len({tuple(map(int, n.type.shape)) for n in plan.step if n.op.pointwise})
+    products = [node for node in plan.step if is_contraction(node)]
+    seconds = launches * (device.node + device.ramp) + len(products) * device.library
+    seconds += sum(map(_flops, products)) * extent.rows / _multiplies(extent, device)
     return Ranked(ALTERNATING, extent.steps * seconds, "launches")
 
 

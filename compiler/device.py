@@ -1,8 +1,9 @@
 """The numbers of a GPU that the cost model reads, and nothing else.
 
 Of an H200, and where the two are alike of an H100. Which of them were measured, and who measured
-others, is in `benchmarks/README.md`; `latency`, `ramp`, `product` and `step` are fitted to the
-mappings that were timed. `benchmarks/gpu_mappings.py` holds the model against the clock.
+others, is in `benchmarks/README.md`; `latency`, `ramp`, `product`, `step` and `exact_products` are
+fitted to the mappings that were timed. `benchmarks/gpu_mappings.py` holds the model against the
+clock.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Device:
     special: int = 16  # of a processor: exp, log, sin, ... results a cycle
     multiplies: float = 2680.0  # of a processor: floating point operations a cycle, 16-bit products
     exact_multiplies: float = 256.0  # the same in float32 and float64 without the matrix unit
+    exact_products: float = 37.0  # of those, by a kernel whose threads read from shared memory
     port: float = 64.0  # bytes a cycle between a processor and the caches
     sector: int = 32  # bytes, the least that memory hands over
     bandwidth: float = 4.3e12  # bytes a second to memory

@@ -36,6 +36,9 @@ class Mapping:
     stages: int = 2
     unroll: int = 1  # steps in a turn of the time loop
     parts: int = 1  # of the sum of such a product
+    depth: int = 64  # elements of each part of that sum that are read at a time
+    narrow: bool = False  # elements in memory have 16 bits: what products read is rounded there
+    elementwise: bool = False  # products: by all threads, weights in registers, not as matrices
 
     def __str__(self) -> str:
         if self.kind in ("scan", "alternating"):
@@ -45,6 +48,7 @@ class Mapping:
         parts += [_counted(self.stages, "stage")]
         parts += [f"{self.unroll} steps a turn"] if self.unroll > 1 else []
         parts += [f"{self.parts} parts"] if self.parts > 1 else []
+        parts += ["elementwise"] if self.elementwise else []
         return f"{self.kind}: {', '.join(parts)}"
 
 

@@ -172,8 +172,7 @@ def _kernels(plan: Plan, mapping: Mapping) -> tuple[Kernel, ...]:
         blocks = [undivided(plan) if whole else partition(plan, mapping.blocks, exchange=exchange)]
         names = [mapping.kind]
     assert all(blocks), "the mapping is legal for the plan"
-    # Where the dtype is narrow, and with it the array: there sums are divided.
-    rounded = read_by_products(plan) if mapping.parts > 1 else {}
+    rounded = read_by_products(plan) if mapping.narrow else {}
     while True:
         found = [
             loop_kernel(block, name, mapping, rounded)

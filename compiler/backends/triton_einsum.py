@@ -20,7 +20,7 @@ from .triton_values import Strided, Tile, extents, padded, shape_text
 
 def einsum(f: Frame, node: Node) -> None:
     """A product: through the matrix unit where a weight is one of its operands."""
-    found = weighted(f, node)
+    found = None if f.mapping.elementwise else weighted(f, node)
     if found is None:
         multiplied(f, node)
     else:

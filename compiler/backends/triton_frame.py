@@ -23,8 +23,8 @@ class Frame:
 
     def __init__(self, block: Block, mapping: Mapping) -> None:
         self.block = block
+        self.mapping = mapping
         self.streams = mapping.kind != "loop"  # weights are read in every step, rather than kept
-        self.in_parts = mapping.parts
         self._inside = set(block.plan.step)
         self.has_products = False
         self.fed: set[str] = set()  # pointers from which the matrix unit reads weights

@@ -26,6 +26,7 @@ from tests.compiler.run_scans import NO_MASKS, Outcome, mask_arrays
 
 EXTENT = Extent(steps=8, rows=16)  # kernels for 1 to 16 rows a program are among the choices
 DIVIDED = " in blocks"
+ELEMENTWISE = ", elementwise"
 MOST_STEPS = 300  # of all programs of a launch together
 
 
@@ -46,8 +47,8 @@ def programs_of(
 
 
 def way_of(mapping: Mapping) -> str:
-    """`loop`, `loop in blocks`, `step in blocks`, `scan`: what a mapping does, sizes apart."""
-    return mapping.kind + DIVIDED * (mapping.blocks > 1)
+    """`loop`, `loop in blocks, elementwise`, `scan`: what a mapping does, sizes apart."""
+    return mapping.kind + DIVIDED * (mapping.blocks > 1) + ELEMENTWISE * mapping.elementwise
 
 
 def ways_of(choices: Sequence[Ranked]) -> dict[str, list[Mapping]]:
