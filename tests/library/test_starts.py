@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 
 import rnnc
+from rnnc.compiler.modifiers.products import weights_of
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.runtime.params import initialise
 from tests.library.subject import SUBJECTS, Array, Subject
 
+OF_MATRICES = {"glorot_uniform", "glorot_normal", "lecun_normal", "he_normal", "orthogonal"}
 # What is not drawn: a parameter or const, and what it is by its paper.
 STARTS: Mapping[tuple[str, str], Callable[[Mapping[str, Array]], Array]] = {
     ("FastRNN", "alpha"): lambda _: np.array(-3.0),
@@ -33,12 +36,22 @@ STARTS: Mapping[tuple[str, str], Callable[[Mapping[str, Array]], Array]] = {
     ("S4D", "B.re"): lambda p: np.ones_like(p["B.re"]),
     ("S4D", "B.im"): lambda p: np.zeros_like(p["B.im"]),
     ("ClockworkRNN", "period"): lambda p: 2.0 ** np.arange(len(p["period"])),  # of as many modules
-    ("SuRNN", "omega"): lambda p: 2 * np.pi / np.geomspace(64, 2, len(p["omega"])),
+    ("SuRNN", "omega"): lambda p: np.pi * _places(p["omega"]) / len(p["omega"]),
     ("ExpRNN", "A"): lambda p: _in_pairs(np.pi * (2 * (0.618034 * _places(p["A"]) % 1) - 1)),
     ("BatchNormLSTM", "gain"): lambda p: np.full_like(p["gain"], 0.1),
+    ("BRC", "u"): lambda p: np.ones_like(p["u"]),
     ("SkipLSTM", "b"): lambda _: np.array(1.0),
     ("S4", "A"): lambda p: -np.tril(np.outer(_roots(p), _roots(p)), -1) - np.diag(_places(p["A"])),
     ("S4", "B"): lambda p: _roots(p),
+}
+
+# What is drawn evenly: between the negative of this and itself, by its paper or its code.
+EVENLY: Mapping[tuple[str, str], Callable[[Mapping[str, Array]], float]] = {
+    ("LIF", "W"): lambda p: p["W"].shape[1] ** -0.5,
+    ("LIF", "b"): lambda p: p["W"].shape[1] ** -0.5,
+    ("LMU", "ex"): lambda p: math.sqrt(3 / len(p["ex"])),
+    ("LMU", "eh"): lambda p: math.sqrt(3 / len(p["eh"])),
+    ("SRU", "v"): lambda _: math.sqrt(1.5),
 }
 
 
@@ -70,6 +83,22 @@ def test_a_parameter_starts_as_its_paper_says(cell: str, name: str) -> None:
     subject = next(each for each in SUBJECTS if each.row.cell == cell)
     params = initialise(subject.cell, 0, np.dtype("float64"))
     np.testing.assert_allclose(params[name], STARTS[cell, name](params), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("cell", "name"), EVENLY)
+def test_a_parameter_is_drawn_as_widely_as_its_paper_says(cell: str, name: str) -> None:
+    wide = rnnc.cells[cell].template
+    sizes = [500 for setting in wide.settings if setting.default is None]
+    params = initialise(wide(*sizes), 0, np.dtype("float64"))
+    bound = EVENLY[cell, name](params)
+    assert 0.97 * bound < np.abs(params[name]).max() <= bound
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+def test_only_what_a_product_reads_is_drawn_as_a_matrix(subject: Subject) -> None:
+    """Biases and peepholes of several gates are vectors, though they stand in a stack."""
+    drawn = {p.name for p in subject.cell.params if p.init.name in OF_MATRICES}
+    assert drawn <= weights_of(subject.cell)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=str)
