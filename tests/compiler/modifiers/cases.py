@@ -18,6 +18,24 @@ from rnnc.runtime.cell import BoundCell
 from tests.compiler.hand_built import Numbers
 from tests.compiler.run_scans import Outcome
 
+# Arguments that any modifier of a cell with weights W and U takes, by its name.
+GIVEN: Mapping[str, tuple[Any, ...]] = {
+    "clip_state": (0.5,),
+    "residual": (),
+    "clip_recurrent_gradient": (0.1,),
+    "weight_norm": ("U",),
+    "orthogonal": ("U",),
+    "skew": ("U",),
+    "low_rank": ("W", 2),
+    "block_diagonal": ("U", 2),
+    "layer_norm": (),
+    "rms_norm": (),
+    "multiplicative_integration": (),
+    "zoneout": (0.3,),
+    "recurrent_dropout": (0.3,),
+    "update_dropout": (0.3,),
+    "drop_connect": ("U", 0.3),
+}
 HERE = Path(__file__).parent
 PLAIN = library.load(HERE / "plain.rnn")
 BY_HAND = library.load(HERE / "by_hand.rnn")

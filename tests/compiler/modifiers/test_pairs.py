@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,26 +15,9 @@ from rnnc.compiler.modifiers.products import products_of
 from rnnc.compiler.verify import verify
 from rnnc.runtime.program import compile
 from tests.compiler.hand_built import Numbers
-from tests.compiler.modifiers.cases import SIZE, modes_of
+from tests.compiler.modifiers.cases import GIVEN, SIZE, modes_of
 from tests.runtime.run_program import by_program
 
-GIVEN: dict[str, tuple[Any, ...]] = {
-    "clip_state": (0.5,),
-    "residual": (),
-    "clip_recurrent_gradient": (0.1,),
-    "weight_norm": ("U",),
-    "orthogonal": ("U",),
-    "skew": ("U",),
-    "low_rank": ("W", 2),
-    "block_diagonal": ("U", 2),
-    "layer_norm": (),
-    "rms_norm": (),
-    "multiplicative_integration": (),
-    "zoneout": (0.3,),
-    "recurrent_dropout": (0.3,),
-    "update_dropout": (0.3,),
-    "drop_connect": ("U", 0.3),
-}
 NORMS = ("layer_norm", "rms_norm")
 # What is left of a sum that was integrated, or whose products were normalised, is none.
 WITHOUT_SUMS = (*NORMS, "multiplicative_integration")
@@ -58,7 +40,7 @@ def plain(name: str) -> Cell:
     return cells[name](SIZE, SIZE)
 
 
-def test_every_modifier_is_in_pairs() -> None:
+def test_every_modifier_is_in_pairs_and_chains() -> None:
     assert set(GIVEN) == set(MODIFIERS)
 
 
