@@ -61,7 +61,7 @@ class Frame:
         self._numbers: dict[tuple[str, str], str] = {}
         self._named: dict[tuple[str, str], str] = {}  # (array, expression) -> name
         self._either: dict[str, tuple[View, ...]] = {}  # a name -> what it may be a name of
-        self.rows_at_once: dict[tuple[str, bool, str], tuple[str, str]] = {}  # of `numpy_masks`
+        self.rows_at_once: dict[tuple[str, bool, Site], tuple[str, str]] = {}  # of `numpy_masks`
 
     # -- statements ------------------------------------------------------------------------------
 

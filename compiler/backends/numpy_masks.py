@@ -5,8 +5,10 @@ In: a frame, and the view of a mask. Out: names, of what is computed where it is
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .numpy_frame import Frame
-from .numpy_sites import BLOCK, BY_BLOCK, WHOLE
+from .numpy_sites import BLOCK, BY_BLOCK, WHOLE, Site
 from .numpy_views import ALL_ROWS, View
 
 
@@ -23,21 +25,23 @@ def rows_named_at_once(f: Frame, mask: View, *, negated: bool) -> tuple[str, str
     rows, some = _rows_of_all(f, mask, negated=negated)
     if f.site not in BY_BLOCK:
         return rows, some
-    key = (mask.base, negated, BLOCK.name)
-    if key not in f.rows_at_once:
-        here, any_here = f.rows_at_once[key] = f.fresh("i"), f.fresh("i")
-        f.out(f"{here} = {rows}[t0:t1]")
-        f.out(f"{any_here} = {some} and {here}.any()")
-    return f.rows_at_once[key]
+    return _named_once(f, (mask.base, negated, BLOCK), f"{rows}[t0:t1]", f.out, f"{some} and ")
 
 
 def _rows_of_all(f: Frame, mask: View, *, negated: bool) -> tuple[str, str]:
     """The same of all steps of a call."""
-    key = (mask.base, negated, WHOLE.name)
+    rows = f"{'~' * negated}{mask.text(ALL_ROWS[mask.rows], 'T')}"
+    return _named_once(f, (mask.base, negated, WHOLE), rows, f.before)
+
+
+def _named_once(
+    f: Frame, key: tuple[str, bool, Site], rows: str, write: Callable[[str], None], given: str = ""
+) -> tuple[str, str]:
+    """Names for `rows` and for whether there are any, given that there may be."""
     if key not in f.rows_at_once:
-        rows, some = f.rows_at_once[key] = f.fresh("i"), f.fresh("i")
-        f.before(f"{rows} = {'~' * negated}{mask.text(ALL_ROWS[mask.rows], 'T')}")
-        f.before(f"{some} = {rows}.any()")
+        named, some = f.rows_at_once[key] = f.fresh("i"), f.fresh("i")
+        write(f"{named} = {rows}")
+        write(f"{some} = {given}{named}.any()")
     return f.rows_at_once[key]
 
 
