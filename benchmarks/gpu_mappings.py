@@ -21,7 +21,7 @@ from typing import Any, Final
 from benchmarks.gpu import DTYPES, NO_DEVICE, QUICK, by_events, device_facts, has_device
 from benchmarks.gpu_work import ITEMSIZES, Case, make_work
 from benchmarks.harness import add_options, print_machine, protocol_of, start, table, write_json
-from rnnc.compiler.choose import Ranked
+from rnnc.compiler.duration import Ranked
 from rnnc.compiler.mapping import Extent
 from rnnc.compiler.pipeline import Goal, Programs, compile_cell
 from rnnc.runtime.program import Program

@@ -42,7 +42,7 @@ from .trace import Trace
 from .verify import verify
 
 if TYPE_CHECKING:
-    from .choose import Ranked
+    from .duration import Ranked
 
 USUAL = Extent()
 BACKENDS = ("numpy", "triton")

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from ..compiler import knobs
 from ..compiler.backends import KernelSignature, Module, Runs
 from ..compiler.backends.to_triton import to_triton
-from ..compiler.choose import Ranked
+from ..compiler.duration import Ranked
 from ..compiler.ir import Plan
 from ..compiler.mapping import ALTERNATING
 from ..compiler.mapping import Mapping as LoopMapping

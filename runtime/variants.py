@@ -26,7 +26,7 @@ from .validation import compare
 from .verdicts import Verdict, keep, known, mapped
 
 if TYPE_CHECKING:
-    from ..compiler.choose import Ranked  # with what only the Triton backend needs
+    from ..compiler.duration import Ranked  # with what only the Triton backend needs
     from .program import Program
 
 MOST_WRONG: Final = 4  # mappings that turn out wrong before the plainest is tried, and then none

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rnnc.compiler.choose import MOST_ELEMENTS, MOST_WEIGHTS, ranked
+from rnnc.compiler.choose import MOST_WEIGHTS, ranked
 from rnnc.compiler.mapping import ALTERNATING, SCAN, Extent, Mapping
+from rnnc.compiler.work import MOST_ELEMENTS
 from tests.compiler.test_partition import plans
 
-HALF = Extent(512, 16, 2)
+HALF, SINGLE = Extent(512, 16, 2), Extent(512, 16, 4)
 STANDARD = (
     ("RNN", 3, 16), ("LSTM", 3, 16), ("GRU", 3, 16), ("Dense", 3, 4), ("Embedding", 5, 4),
     ("SLSTM", 3, 12, 3), ("DeltaNet", 3, 4, 6), ("MinGRU", 3, 16),
@@ -39,6 +40,7 @@ def test_no_size_is_refused() -> None:
         ("MLSTM", (64, 16, 16), HALF, "scan", 1),
         ("MLSTM", (64, 64, 64), Extent(4096, 64, 2), "loop", 1),
         ("LSTM", (64, 512), HALF, "step", 128),
+        ("LSTM", (64, 512), SINGLE, "step", 128),
     ],
 )
 def test_the_first_mapping_of_a_class(
@@ -86,6 +88,61 @@ def test_tiles_that_are_too_large_are_left_out() -> None:
         if r.mapping == Mapping("loop", 1, r.mapping.rows, r.mapping.warps, r.mapping.stages)
     }
     assert all(256 * 256 * r <= MOST_ELEMENTS for r in rows)
+
+
+def test_weights_of_a_few_rows_in_float32_are_held_in_registers_where_they_fit() -> None:
+    for sizes, extent, first, is_offered in (
+        ((768, 768, 12), SINGLE, True, True),
+        ((768, 768, 12), HALF, False, False),  # the matrix unit takes them
+        ((768, 768, 2), SINGLE, False, False),  # 1,536 x 384 weights a head
+        ((768, 768, 12), Extent(512, 4096, 4), False, True),  # rows enough for a product
+    ):
+        found = [r.mapping for r in ranked(plans("SLSTM", *sizes)[0], extent)]
+        assert (found[0].elementwise, any(m.elementwise for m in found)) == (first, is_offered)
+        assert all(m.kind == "loop" and m.rows <= 4 for m in found if m.elementwise)
+
+
+@pytest.mark.parametrize("extent", [HALF, SINGLE, Extent(512, 16, 8)], ids=["16", "32", "64 bits"])
+def test_what_a_step_reads_at_a_time_fits_twice_into_shared_memory(extent: Extent) -> None:
+    """Of the 16 rows of weights and 16 examples that a block has at least."""
+    steps = [r.mapping for r in ranked(plans("LSTM", 512, 512)[0], extent)]
+    steps = [m for m in steps if m.kind == "step"]
+    for m in steps:
+        assert m.narrow == (extent == HALF)
+        assert m.parts == m.warps * (1 if m.narrow else 2)
+        if m.warps < 16 or extent.itemsize < 8:
+            assert 2 * m.parts * m.depth * (16 + 16) * extent.itemsize <= 227 * 1024, m
+    assert steps
+
+
+# Milliseconds of 1,024 steps of 16 rows in float32, what follows a backward loop included, on an
+# H100: benchmarks/results/2026-11-26-h100-mappings-float32-parts.json.
+MEASURED = (
+    ("LSTM", 0, Mapping("step", 128, warps=4), 9.3),
+    ("LSTM", 0, Mapping("step", 64, warps=8), 12.4),
+    ("LSTM", 1, Mapping("staged", 32, warps=8), 21.7),
+    ("LSTM", 1, Mapping("staged", 16, warps=8), 32.5),
+    ("LSTM", 1, ALTERNATING, 51.1),
+    ("GRU", 0, Mapping("step", 64, warps=8), 11.3),
+    ("GRU", 1, Mapping("staged", 32, warps=8), 17.7),
+    ("GRU", 1, ALTERNATING, 53.0),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("cell", "way", "mapping", "measured"), MEASURED)
+def test_the_model_is_near_what_was_measured(
+    cell: str, way: int, mapping: Mapping, measured: float
+) -> None:
+    (found,) = [
+        r
+        for r in ranked(plans(cell, 512, 512)[way], Extent(1024, 16, 4))
+        if _size_of(r.mapping) == _size_of(mapping)
+    ]
+    assert 0.7 < 1e3 * found.seconds / measured < 1.3
+
+
+def _size_of(mapping: Mapping) -> tuple[str, int, int]:
+    return mapping.kind, mapping.blocks, mapping.warps
 
 
 def test_calls_of_one_class_have_the_same_kernels() -> None:

@@ -16,10 +16,11 @@ from typing import Any
 
 from rnnc.cli.cells import paper
 from rnnc.compiler import knobs, library
-from rnnc.compiler.choose import Ranked, ranked
+from rnnc.compiler.choose import ranked
 from rnnc.compiler.cost import Sizes
 from rnnc.compiler.drawing import graph_of, write
 from rnnc.compiler.drawing.formula import Formulas
+from rnnc.compiler.duration import Ranked
 from rnnc.compiler.equations import Written, latex
 from rnnc.compiler.ir import Cell, Node, toposort
 from rnnc.compiler.library import Template

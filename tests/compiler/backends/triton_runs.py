@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rnnc.compiler.backends import Module
-from rnnc.compiler.choose import Ranked
+from rnnc.compiler.duration import Ranked
 from rnnc.compiler.ir import Cell
 from rnnc.compiler.mapping import Extent, Mapping
 from rnnc.compiler.oracle import Masks

@@ -1,0 +1,171 @@
+"""How long a mapping should take: a model of a device, fitted to mappings that were timed.
+
+In: what a step costs, a mapping, how large a call is. Out: seconds, and what they are spent on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil, log2
+
+from .affine import affine
+from .dependence import is_contraction
+from .device import Device
+from .ir import Node, Plan
+from .mapping import ALTERNATING, MATRIX_UNIT, SCAN, Extent, Mapping
+from .shapes import size
+from .work import Work
+
+FULL = 128  # elements of a tile that keeps a program of some warps busy
+MOST_AHEAD = 16  # steps whose loads are under way
+UNROLL = 4  # steps of a few elementwise operations, each too short for a turn of the loop
+PRODUCT_STAGES = 3  # of a product's own loop
+# Of its sum, for each warp: with two, a thread has 4 x 4 of 16 x 16 results, and reads from shared
+# memory half as often as with one. The matrix unit has no such choice.
+EXACT_PARTS = 2
+READ_AT_ONCE = 2048  # bytes along the summed axis: more do not fit into shared memory twice
+MOST_DEPTH = 64
+INSTRUCTIONS = 3  # of an elementwise operation, about
+REGISTER_CYCLES = 30  # of a multiplication in registers, with few warps to wait for its result
+READ_AHEAD = 4  # bytes for each thread: smaller loads cannot be asked for ahead of their step
+LEAST_COLUMNS = 8  # of the examples, that the matrix unit takes, however few there are
+WIDE = 4  # bytes of what stays in the type of the carries
+FACTOR_PASSES = 3  # over an array as large as a state of all steps: made, and read twice
+STATE_PASSES = 5  # likewise, for what is added in every step, and the state itself
+MOST_SCANNED = 2**34  # bytes of the factors, of what is added and of the states of all steps
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A mapping, the seconds it should take, and which term of the model is the largest."""
+
+    mapping: Mapping
+    seconds: float
+    bound: str
+    idleness: float = 0.0  # of equals, the one goes first whose tiles fill some warps evenly
+
+    def __str__(self) -> str:
+        return f"{self.mapping} ({1e3 * self.seconds:.3g} ms, bound by {self.bound})"
+
+
+def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ranked:
+    """The time of all steps: what every step waits for, or what the device has to get through."""
+    programs = mapping.blocks * ceil(extent.rows / mapping.rows)
+    rows, threads, narrow = mapping.rows, 32 * mapping.warps, extent.itemsize == 2
+    parts = 1 if mapping.kind == "loop" else mapping.warps * (1 if narrow else EXACT_PARTS)
+    weights = work.weights * extent.itemsize
+    # A tile with fewer elements than the program has threads takes as long as one with as many.
+    each = max(work.elementwise * rows / threads, work.operations)
+    busy = INSTRUCTIONS * each * max(1.0, threads / device.lanes)
+    busy += work.special * rows / device.special
+    columns = max(rows, LEAST_COLUMNS if work.products else 1)
+    if mapping.elementwise:
+        busy += REGISTER_CYCLES * (work.flops / 2) * rows / min(threads, device.lanes)
+    elif narrow:
+        busy += work.flops * columns / device.multiplies
+    else:
+        sums = 1 if work.reads_itself else parts  # what lies on chip is not summed in parts
+        results = work.results * columns * sums / threads
+        busy += work.flops * columns / _exact(results, device)
+    waiting = device.barrier * (2 + mapping.warps / 8)  # more warps wait for each other longer
+    latency = device.step + work.products * (waiting + device.product) + busy
+    if mapping.kind == "loop":
+        if not mapping.elementwise:  # they are read in every step
+            latency += weights / device.shared_bandwidth
+        is_narrow = work.narrowest * rows * extent.itemsize < READ_AHEAD * threads
+        if work.loads and is_narrow:
+            latency += device.latency * device.clock
+            if work.narrowest * rows >= threads:  # each is spread anew over the threads
+                latency += 2 * device.barrier * work.loads
+    step = latency / device.clock
+    if mapping.kind == "loop":
+        ahead = min(MOST_AHEAD, ceil(2 * device.latency / step))  # a busy memory takes longer
+        unroll = UNROLL if work.is_elementwise else 1
+        mapping = replace(mapping, stages=1 + ceil(ahead / unroll), unroll=unroll)
+    else:
+        depth = min(MOST_DEPTH, max(MATRIX_UNIT, READ_AT_ONCE // (parts * extent.itemsize)))
+        mapping = replace(mapping, stages=PRODUCT_STAGES, parts=parts, depth=depth, narrow=narrow)
+    together = max(1, min(device.resident // mapping.warps, device.shared // max(weights, 1)))
+    waves = ceil(programs / (device.processors * together))
+    terms = {"latency of a step": extent.steps * step * waves}
+    if mapping.kind == "loop":  # what was asked for some steps ago has to be there
+        ahead = mapping.unroll * (mapping.stages - 1)
+        terms["latency of memory"] = extent.steps * waves * device.latency / ahead
+    terms["arithmetic"] = extent.steps * programs * busy / device.clock / device.processors
+    sectors = max(1.0, device.sector / (work.run * extent.itemsize))  # read for the sake of a part
+    moved = work.traffic * mapping.blocks * extent.rows * extent.itemsize * sectors
+    ports = min(max(programs, 1), device.processors) * device.port * device.clock
+    terms["memory"] = extent.steps * moved / min(device.bandwidth, ports)
+    if mapping.kind != "loop":
+        read = programs * (weights + work.state * rows * extent.itemsize)
+        exchange = 2 * device.cache_latency + read / device.cache_bandwidth
+        terms["launches"] = extent.steps * (device.node + device.ramp + exchange + step)
+    bound = max(terms, key=lambda name: terms[name])
+    idleness = abs(log2(max(work.largest * rows, 1) / FULL))
+    return Ranked(mapping, terms[bound], bound, idleness)
+
+
+def _exact(results: float, device: Device) -> float:
+    """Operations a cycle of products without the matrix unit, by how many results a thread has.
+
+    It keeps 4 x 4 of them if there are so many, else 2 x 2 or one, and reads the more for each.
+    """
+    if results >= 16:
+        return device.exact_products
+    return device.exact_products * (3 / 8) * min(1.0, results / 2)
+
+
+def of_alternating(plan: Plan, extent: Extent, device: Device) -> Ranked:
+    """Every product, every group of elementwise nodes and every copy is a launch.
+
+    Copied are the parts of an array, what a step reads and leaves, and the states.
+    """
+    launches = 1 + len(plan.scan.carries)  # the first: of the number of the step
+    launches += sum(n.op.name == "stack" for n in plan.kept)
+    launches += sum(n.op.name in ("at", "slice") for n in plan.step)
+    launches += sum(not (n.op.view or n.op.pointwise) for n in plan.step)
+    launches += len({tuple(map(int, n.type.shape)) for n in plan.step if n.op.pointwise})
+    products = [node for node in plan.step if is_contraction(node)]
+    seconds = launches * (device.node + device.ramp) + len(products) * device.library
+    seconds += sum(map(_flops, products)) * extent.rows / _multiplies(extent, device)
+    return Ranked(ALTERNATING, extent.steps * seconds, "launches")
+
+
+def of_scan(plan: Plan, extent: Extent, device: Device) -> Iterator[Ranked]:
+    """A scan over chunks: every array passes through memory several times, nothing waits long."""
+    groups = affine(plan.scan) if plan.scan.carries else None
+    if groups is None:
+        return
+    held = sum(
+        (len(group.carries) + 2) * size(carry.node.type.shape)
+        for group in groups
+        for carry in group.carries
+    )
+    if WIDE * held * extent.steps * extent.rows > MOST_SCANNED:
+        return
+    states = sum(
+        (FACTOR_PASSES * len(group.carries) + STATE_PASSES) * size(carry.node.type.shape)
+        for group in groups
+        for carry in group.carries
+    )
+    kept = sum(size(n.type.shape) for n in plan.kept)
+    moved = (states + 2 * kept) * extent.steps * extent.rows * extent.itemsize
+    flops = sum(_flops(node) for node in plan.step) * extent.rows
+    launches = (3 * len(groups) + 2) * (device.node + device.ramp)
+    steps = 2 * max(16, extent.steps / 64) * device.latency / 4  # some loads are under way at once
+    terms = {"launches": launches + steps, "memory": moved / device.bandwidth}
+    terms["arithmetic"] = extent.steps * flops / _multiplies(extent, device)
+    bound = max(terms, key=lambda name: terms[name])
+    yield Ranked(SCAN, sum(terms.values()), bound)
+
+
+def _flops(node: Node) -> int:
+    """Of a row, if the node is a product that sums."""
+    return 2 * max(size(a.type.shape) for a in node.args) if is_contraction(node) else 0
+
+
+def _multiplies(extent: Extent, device: Device) -> float:
+    """In a second, of the matrix units of all processors."""
+    rate = device.multiplies if extent.itemsize == 2 else device.exact_multiplies
+    return rate * device.clock * device.processors

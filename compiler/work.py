@@ -1,0 +1,101 @@
+"""What a step of a loop costs: operations, elements and products, of one row of a block.
+
+In: a block. Out: `Work`, from which `duration` says how long it takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from .dependence import is_contraction
+from .ir import Node
+from .mapping import MATRIX_UNIT
+from .partition import Block
+from .shapes import size
+
+# Ops that the special-function units compute, and how many of their results each takes.
+SPECIAL = {"exp": 1, "log": 1, "sigmoid": 2, "tanh": 2, "softplus": 2, "sin": 1, "cos": 1,
+           "expm1": 1, "log1p": 1, "pow": 2, "sqrt": 1, "div": 1}  # fmt: skip
+MOST_ELEMENTS = 2**16  # of one tile
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a step of one row of a block costs; `weights` are for all of its rows."""
+
+    is_elementwise: bool  # nothing is summed, or moved from thread to thread
+    operations: int  # elementwise ones
+    elementwise: int  # results of theirs
+    special: int
+    loads: int
+    narrowest: int  # elements of the smallest of them
+    flops: int
+    weights: int  # elements
+    traffic: int  # elements read and written
+    state: int  # elements of carries and of products' operands
+    results: int  # of the smallest product
+    run: int  # elements of a state that lie side by side in memory
+    largest: int  # elements of a tile
+    products: int  # one after the other
+    has_matrices: bool  # that a matrix unit could take
+    reads_itself: bool  # products read what the step computes, not memory alone
+
+
+def work_of(block: Block) -> Work:
+    """Of a step of the block."""
+    plan = block.plan
+    operations = elementwise = special = loads = structured = 0
+    flops = weights = traffic = largest = products = 0
+    narrowest = results = MOST_ELEMENTS
+    has_matrices = reads_itself = False
+    state = sum(size(c.node.type.shape) for c in plan.scan.carries)
+    for node in plan.step:
+        count = prod(_padded(d) for d in node.type.shape)
+        largest = max(largest, count)
+        if node.op.name == "at":
+            traffic += size(node.type.shape)
+            loads += 1
+            narrowest = min(narrowest, count)
+        elif node.op.pointwise:
+            operations += 1
+            elementwise += count
+            special += SPECIAL.get(node.op.name, 0) * count
+        elif is_contraction(node):
+            inner = max(size(a.type.shape) for a in node.args)
+            fixed = [a for a in node.args if not a.type.axes]
+            flops += 2 * inner
+            products += 1
+            results = min(results, size(node.type.shape))
+            sides = size(node.type.shape), inner // max(size(node.type.shape), 1)
+            has_matrices |= bool(fixed) and min(map(_padded, sides)) >= MATRIX_UNIT
+            reads_itself |= any(is_computed(a) for a in node.args)
+            weights += sum(prod(_padded(d) for d in a.type.shape) for a in fixed)
+            state += size(node.type.shape)
+            if not fixed:
+                largest = max(largest, inner)
+        elif not node.op.view:
+            structured += 1
+            operations += 1
+            elementwise += count
+    for node in plan.kept:
+        traffic += size(node.type.shape) if node.op.name == "stack" else 0
+    run = min(
+        (int(c.node.type.shape[-1]) for c in plan.scan.carries if c.node.type.shape), default=1
+    )
+    return Work(
+        not structured and not products, operations, elementwise, special, loads, narrowest, flops,
+        weights, traffic, state, results, run, largest, products,
+        has_matrices, reads_itself,
+    )  # fmt: skip
+
+
+def is_computed(value: Node) -> bool:
+    """Whether the step computes what a product reads; else it lies in memory, however large."""
+    while value.op.view and value.args:
+        value = value.args[0]
+    return bool(value.type.axes and value.args) and value.op.name != "at"
+
+
+def _padded(dim: int) -> int:
+    return 1 << max(int(dim) - 1, 0).bit_length()
