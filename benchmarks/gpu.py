@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib.util
+import json
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.gpu_contenders import CONTENDERS, FOR_A_FEW_STEPS, UNROLLED, Unable
@@ -89,6 +91,26 @@ class Entry:
     megabytes: float  # at most in use while it ran
 
 
+@dataclass(frozen=True)
+class Before:
+    """What earlier runs left in a file: a machine that is lent for minutes fills it bit by bit."""
+
+    comparisons: Sequence[dict[str, Any]] = ()
+    heads: Sequence[dict[str, Any]] = ()  # date, machine, command and device of each
+
+    @classmethod
+    def of(cls, path: Path) -> Before:
+        if not path.exists():
+            return cls()
+        record = json.loads(path.read_text(encoding="utf-8"))
+        head = {key: record[key] for key in ("date", "machine", "command", "device")}
+        return cls(record["comparisons"], [*record.get("before", ()), head])
+
+    @property
+    def names(self) -> set[str]:
+        return {comparison["name"] for comparison in self.comparisons}
+
+
 def by_events(run: Callable[[], object], repeats: int) -> float:
     """Seconds on the device between two events: the harness's way to take time here."""
     import torch
@@ -154,7 +176,12 @@ def measure(
     for _, more in parts:
         for key, named in more.items():
             facts[key] |= named
-    return Comparison(f"{work.case}, {work.dtype}, {mode}", facts, timings)
+    return Comparison(name_of(work.case, work.dtype, mode), facts, timings)
+
+
+def name_of(case: Case, dtype: str, mode: str) -> str:
+    """What a work is called in tables and files."""
+    return f"{case}, {dtype}, {mode}"
 
 
 def _timed(
@@ -255,7 +282,10 @@ def main() -> int:
     parser.add_argument("--mode", nargs="+", choices=MODES, default=MODES)
     parser.add_argument("--without", nargs="+", default=[], choices=list(CONTENDERS))
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no work after so many")
+    parser.add_argument("--resume", action="store_true", help="keep the works that --json FILE has")
     options = start(parser)
+    if options.resume and not options.json:
+        parser.error("--resume takes up the file of --json")
     if not has_device():
         print("there is no CUDA device: nothing to measure", file=sys.stderr)
         return NO_DEVICE
@@ -269,18 +299,25 @@ def main() -> int:
     names = [name for name in CONTENDERS if name not in without]
     protocol = replace(protocol_of(options), rounds=5 if options.quick else options.rounds)
     begun, comparisons = time.perf_counter(), []
+    before = Before.of(options.json) if options.resume else Before()
     for case, dtype in chosen(options):
+        modes = [mode for mode in options.mode if name_of(case, dtype, mode) not in before.names]
+        if not modes:
+            continue
         if time.perf_counter() - begun > 60 * options.minutes:
             print(f"\nno time left for {case}, {dtype}")
             continue
         work = make_work(case, dtype, "cuda")
-        for mode in options.mode:
+        for mode in modes:
             comparison = measure(work, mode, names, protocol, by_events)
             comparisons.append(comparison)
             print("\n" + table(HEADERS, list(rows_of(comparison))), flush=True)
             print(f"floor: {comparison.facts['bound']}; {', '.join(comparison.facts['mapping'])}")
             if options.json:  # after every work: a run that is cut short keeps what it has
-                write_json(options.json, comparisons, protocol, device=facts)
+                write_json(
+                    options.json, comparisons, protocol, kept=before.comparisons,
+                    device=facts, before=before.heads,
+                )  # fmt: skip
     print("\n" + table(HEADERS, [row for c in comparisons for row in rows_of(c)]))
     return 0
 

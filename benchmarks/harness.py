@@ -333,15 +333,20 @@ def protocol_of(options: argparse.Namespace) -> Protocol:
 
 
 def write_json(
-    path: Path, comparisons: Sequence[Comparison], protocol: Protocol, **more: object
-) -> None:
-    """Every sample, with the date, the machine and the command that repeats it."""
+    path: Path, comparisons: Sequence[Comparison], protocol: Protocol, *,
+    kept: Sequence[Mapping[str, Any]] = (), **more: object,
+) -> None:  # fmt: skip
+    """Every sample, with the date, the machine and the command that repeats it.
+
+    Args:
+        kept: comparisons that a file had before, which stay in front.
+    """
     record = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
         "command": shlex.join(["python", *sys.orig_argv[1:]]),
         "protocol": asdict(protocol),
-        "comparisons": [asdict(comparison) for comparison in comparisons],
+        "comparisons": [*kept, *(asdict(comparison) for comparison in comparisons)],
         **more,
     }
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

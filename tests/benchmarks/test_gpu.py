@@ -147,6 +147,29 @@ def test_facts_are_written(tmp_path: Path, contenders: Callable[..., None]) -> N
     assert facts["bound"] in facts["floor"]
 
 
+def test_a_run_that_resumes_keeps_what_a_file_has_and_runs_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contenders: Callable[..., None]
+) -> None:
+    contenders()
+    path, cases = tmp_path / "out.json", [CASES["LSTM"], CASES["GRU"]]
+    monkeypatch.setattr(gpu, "has_device", lambda: True)
+    monkeypatch.setattr(gpu, "device_facts", lambda: {"gpu": "none"})
+    monkeypatch.setattr(gpu, "make_work", lambda case, dtype, _: make_work(case, dtype, "cpu"))
+    monkeypatch.setattr(gpu, "by_events", by_clock())
+    monkeypatch.setattr(gpu, "QUICK", cases[:1])
+    monkeypatch.setattr(sys, "argv", ["gpu", "--quick", "--json", str(path)])
+    assert gpu.main() == 0
+    first = json.loads(path.read_text())
+    monkeypatch.setattr(gpu, "QUICK", cases)
+    monkeypatch.setattr(sys, "argv", ["gpu", "--quick", "--json", str(path), "--resume"])
+    assert gpu.main() == 0
+    record = json.loads(path.read_text())
+    names = [comparison["name"] for comparison in record["comparisons"]]
+    assert names == [gpu.name_of(c, "bfloat16", mode) for c in cases for mode in MODES]
+    assert record["comparisons"][:2] == first["comparisons"]
+    assert [head["date"] for head in record["before"]] == [first["date"]]
+
+
 def test_without_a_device_it_says_so_and_has_a_status_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
