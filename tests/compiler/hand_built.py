@@ -206,8 +206,9 @@ def draw_masks(names: tuple[str, ...], steps: int, rows: int) -> Masks:
     """Some resets, some boundaries, rows of unequal lengths (one of them 0), as `names` ask."""
     draws = np.random.default_rng(7)
     starts, cuts = draws.random((2, steps, rows)) < 0.3
-    lengths = np.array([steps, 0, steps - 2, 1])[:rows]
     weights = draws.choice([0.0, 1.0, 1.25], (steps, rows))
+    more = draws.integers(0, steps + 1, max(rows - 4, 0))
+    lengths = np.array([steps, 0, steps - 2, 1, *more])[:rows].clip(0, steps)
     return Masks(
         starts if "starts" in names else None,
         cuts if "boundaries" in names else None,

@@ -1,8 +1,9 @@
 """Hold standard cells in every mapping against the oracle: `python -m tests.library.exhaustive`.
 
 Each row of the table, at the sizes of the suite and at those at which blocks are legal, in every
-way that the cost model offers, with and without masks, in three dtypes. Prints what fails, and the
-worst errors of each cell. Exits with 1 if anything failed.
+way that the cost model offers, with and without masks, in three dtypes; with `--lengths` in all of
+`LENGTHS` instead. Prints what fails, and the worst errors of each cell. Exits with 1 if anything
+failed.
 """
 
 from __future__ import annotations
@@ -38,10 +39,11 @@ from tests.compiler.hand_built import Numbers, draw_masks
 from tests.compiler.rounding import after_rounding
 from tests.compiler.run_scans import by_oracle
 from tests.fuzz.log import Log, versions
-from tests.library.subject import ROWS, STEPS, SUBJECTS, Subject, plainly
+from tests.library.subject import SUBJECTS, Subject, plainly
 from tests.tolerance import Bound, adaptive_bound, errors
 
 WIDE = {"I": 5, "H": 32, "K": 8, "Vd": 16, "N": 8, "P": 16, "M": 8}
+LENGTHS = ((0, 17), (1, 3), (5, 17), (33, 1))  # steps and rows
 FLOAT64 = Bound(1e-12, 1e-11)  # the oracle has rounding errors of its own
 DTYPES = ("float32", "bfloat16", "float64")
 
@@ -58,14 +60,16 @@ class Run:
     def __str__(self) -> str:
         hidden = self.subject.sizes.get("H", self.subject.sizes.get("Vd"))
         masks = " masked" * self.masked
-        return f"{self.subject} of {hidden}{masks} {self.dtype} {self.way}"
+        call = f"T={self.subject.steps} B={self.subject.rows}"
+        return f"{self.subject} of {hidden} {call}{masks} {self.dtype} {self.way}"
 
 
 def runs_of(subject: Subject, dtypes: Sequence[str]) -> Iterator[tuple[Run, Bound, Bound]]:
     """Each run with its errors and with what is allowed."""
     cell = subject.cell
     for masked in (False, True):
-        masks = draw_masks(("starts", "boundaries", "valid") * masked, STEPS, ROWS)
+        steps, rows = subject.steps, subject.rows
+        masks = draw_masks(("starts", "boundaries", "valid") * masked, steps, rows)
         for dtype in dtypes:
             n = rounded_to(subject.numbers(), dtype)
             wanted = by_oracle(cell, n, masks)
@@ -73,7 +77,7 @@ def runs_of(subject: Subject, dtypes: Sequence[str]) -> Iterator[tuple[Run, Boun
             programs = programs_of(cell, masks, extent=replace(EXTENT, itemsize=itemsize))
             ways = {way for choices in programs.choices for way in ways_of(choices)}
             for way in sorted(ways):
-                pair = forced(programs, way, steps=STEPS, rows=ROWS)
+                pair = forced(programs, way, steps=steps, rows=rows)
                 found = by_triton(cell, programs, pair, n, masks, dtype)
                 off = Bound(*(max(errors(found, wanted, part).values(), default=0.0)
                               for part in ("values", "gradients")))  # fmt: skip
@@ -125,7 +129,8 @@ def verdict_on(subject: Subject, dtypes: Sequence[str]) -> Verdict:
         lines.append(f"FAILED {subject}: {type(error).__name__}: {error.__cause__ or error}")
     errors_ = f"{worst.values:.1e}  {worst.gradients:.1e}"
     sizes = ", ".join(f"{name} {size}" for name, size in subject.sizes.items())
-    lines.append(f"{f'{subject}: {sizes}':60} {errors_}  {count:3} runs  {', '.join(sorted(ways))}")
+    named = f"{subject}: {sizes}; T {subject.steps}, B {subject.rows}"
+    lines.append(f"{named:60} {errors_}  {count:3} runs  {'; '.join(sorted(ways))}")
     return Verdict(count, failed, tuple(lines))
 
 
@@ -136,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--only", metavar="CELL", action="append", choices=sorted(cells), help="this cell"
     )
     parser.add_argument("--dtype", choices=DTYPES, action="append", help="this dtype alone")
+    parser.add_argument("--lengths", action="store_true", help="calls of all lengths and rows")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--log", type=Path, metavar="FILE", help="keep what is printed")
     options = parser.parse_args(arguments)
@@ -145,6 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log(f"{'cell':60} worst errors in float32, of values and of gradients\n")
     chosen = [s for s in SUBJECTS if options.only is None or s.row.cell in options.only]
     subjects = [s for each in chosen for s in (each, replace(each, wider=WIDE))]
+    if options.lengths:
+        subjects = [replace(s, steps=t, rows=b) for s in subjects for t, b in LENGTHS]
     found = []
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, fresh) as pool:

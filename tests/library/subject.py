@@ -74,6 +74,8 @@ class Subject:
 
     row: Row
     wider: Mapping[str, int] = field(default_factory=dict)  # by the catalogue's letter
+    steps: int = STEPS
+    rows: int = ROWS
 
     def __str__(self) -> str:
         return str(self.row)
@@ -111,7 +113,8 @@ class Subject:
         """Moderate numbers for all that the entry reads, positive where it asks for that."""
         entry, draws, values = self.entry, np.random.default_rng(self.row.id), {}
         spread = 0.5 if not self.wider else 0.2  # lest wide products amplify
-        leading = dict.fromkeys(entry.states, (ROWS,)) | dict.fromkeys(entry.inputs, (STEPS, ROWS))
+        leading = dict.fromkeys(entry.states, (self.rows,))
+        leading |= dict.fromkeys(entry.inputs, (self.steps, self.rows))
         for tensor in (*entry.params, *entry.const_tensors, *entry.states, *entry.inputs):
             shape = (*leading.get(tensor, ()), *tensor.shape(self.sizes))
             positive = tensor.mark == "+" or DENOMINATORS.get(entry.id) == tensor.name
@@ -182,11 +185,13 @@ class Subject:
             {part.name: self.ours(part.name, given) for part in parts}
             for parts in (cell.params, self.states, cell.inputs)
         )
-        shapes = {y.name: (STEPS, ROWS, *y.node.type.shape) for y in cell.outputs}
+        shapes = {y.name: (self.steps, self.rows, *y.node.type.shape) for y in cell.outputs}
         d_ys = {name: draws.standard_normal(shape) for name, shape in shapes.items()}
         d_carry = {name: like(a) for name, a in carry.items()}
         hidden = {
-            s.name: np.zeros((ROWS, *s.node.type.shape)) for s in cell.states if s.name not in carry
+            s.name: np.zeros((self.rows, *s.node.type.shape))
+            for s in cell.states
+            if s.name not in carry
         }
         return Numbers(params, carry | hidden, xs, d_ys, d_carry | hidden)
 
@@ -194,7 +199,7 @@ class Subject:
         """The entry's last states by our names, and its outputs, in float64, row by row."""
         entry, given = self.entry, self.drawn if drawn is None else drawn
         carries, ys = [], []
-        for row in range(ROWS):
+        for row in range(self.rows):
             tensors = {t.name: given[t.name] for t in (*entry.params, *entry.const_tensors)}
             carry = {state.name: given[state.name][row] for state in entry.states}
             xs = [given[x.name][:, row] for x in entry.inputs]
