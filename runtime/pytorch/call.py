@@ -64,9 +64,9 @@ class Call:
         """The call on as many times the rows."""
         return Call(self.engine, self.masks.repeated(times), self.records, mapped=self.mapped)
 
-    def of_members(self, count: int) -> Call:
-        """The call of an ensemble."""
-        return Call(self.engine.members(count), self.masks, self.records)
+    def over(self, count: int, own: Sequence[bool]) -> Call:
+        """The call on so many of each tensor that `own` says, all sharing their masks."""
+        return Call(self.engine.mapped(count, tuple(own)), self.masks, self.records)
 
     def apart(self, given: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         """The tensors, and the masks among them."""

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -19,7 +20,8 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
-from ...compiler.ensemble import ensembled
+from ...compiler.ensemble import mapped
+from ...compiler.ir import Node
 from ...compiler.pipeline import Programs
 from ...compiler.tangent import prefix_of, tangent
 from ...compiler.text import show
@@ -35,7 +37,7 @@ Tensor: TypeAlias = torch.Tensor
 Tensors: TypeAlias = tuple[Tensor, ...]
 
 ENGINES: WeakValueDictionary[str, Engine] = WeakValueDictionary()  # by name, for custom ops
-MOST_COUNTS = 8  # ensembles that an engine keeps: a last batch is smaller, and so on
+MOST_MAPS = 8  # that an engine keeps: a last batch is smaller, and so on
 _MAKING = threading.RLock()
 
 
@@ -51,7 +53,7 @@ class Engine:
         self.program, self.refusal = program, refusal
         self.name = name_of(program, refusal)
         self.params = [p.name for p in cell.params]
-        self._members: dict[int, Engine] = {}  # by count, the one last asked for at the end
+        self._mapped: dict[Any, Engine] = {}  # the one last asked for at the end
         self.states = [s.name for s in cell.states]
         self.inputs = [x.name for x in cell.inputs]
         self.outputs = [y.name for y in cell.outputs]
@@ -77,30 +79,36 @@ class Engine:
             Program(tangent(of.cell), of.dtype, exact=of.exact, fast=of.fast, backend=of.backend)
         )
 
-    def members(self, count: int) -> Engine:
-        """Of so many of the cell, each with parameters, states and inputs of its own."""
+    def mapped(self, count: int, own: tuple[bool, ...]) -> Engine:
+        """Of so many of each tensor that `own` says, in their flat order, and one of each other."""
+        key = count, own
         with _MAKING:  # nothing is compiled before it runs
-            found = self._members.pop(count, None)
+            found = self._mapped.pop(key, None)
             if found is None:
                 of = self.program
-                cell = ensembled(of.cell, count, shared_inputs=False)
+                many = compress(self.leaves, own)
                 found = engine_of(
-                    Program(cell, of.dtype, exact=of.exact, fast=of.fast, backend=of.backend)
-                )
-                if len(self._members) == MOST_COUNTS:
-                    del self._members[next(iter(self._members))]  # the one longest not in use
-            self._members[count] = found
+                    Program(
+                        mapped(of.cell, count, many), of.dtype, exact=of.exact, fast=of.fast,
+                        backend=of.backend,
+                    )
+                )  # fmt: skip
+                if len(self._mapped) == MOST_MAPS:
+                    del self._mapped[next(iter(self._mapped))]  # the one longest not in use
+            self._mapped[key] = found
             return found
 
     @cached_property
-    def member_places(self) -> tuple[int, ...]:
-        """Where the members of an ensemble lie in each of its tensors, in their flat order."""
-        return tuple([0] * len(self.params) + [1] * len(self.states) + [2] * len(self.inputs))
+    def leaves(self) -> tuple[Node, ...]:
+        """Those of the cell, in the flat order of tensors."""
+        cell = self.program.cell
+        return tuple(each.node for each in (*cell.params, *cell.states, *cell.inputs))
 
     @cached_property
-    def member_places_of_outs(self) -> tuple[int, ...]:
-        """The same for its outs."""
-        return tuple([2] * len(self.outputs) + [1] * len(self.states))
+    def results(self) -> tuple[Node, ...]:
+        """Outputs and states, in the flat order of outs."""
+        cell = self.program.cell
+        return tuple(each.node for each in (*cell.outputs, *cell.states))
 
     @cached_property
     def start(self) -> Engine:

@@ -2,7 +2,7 @@
 
 In: a call, its tensors, and which axis of each is mapped. Out: what one run gives for all, and
 where the axis lies in it. More rows of one run where the parameters are the same for all; members
-of an ensemble where they are not, or where each is to have a gradient of its own.
+where they are not, or where each is to have a gradient of its own.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any, TypeAlias
 
 import torch
 
+from ...compiler.ir import Node
 from ...compiler.origin import MOST_MEMBERS
 from .call import Call
-from .engine import Tensor, Tensors
+from .engine import Engine, Tensor, Tensors
 
-Mapped: TypeAlias = tuple[Tensors, tuple[int, ...]]  # tensors, and the axis in each
+Places: TypeAlias = tuple[int | None, ...]
+Mapped: TypeAlias = tuple[Tensors, Places]  # tensors, and the axis in each
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +64,32 @@ class Axis:
     # -- members -------------------------------------------------------------------------------
 
     def as_members(self, call: Call, flat: Sequence[Tensor], run: Callable[..., Any]) -> Mapped:
-        """Of an ensemble, each with parameters, states and inputs of its own."""
-        places = call.engine.member_places
-        outs = run(call.of_members(self.size), self._beside(flat, self.dims, places))
-        return outs, call.engine.member_places_of_outs
+        """Of a cell that has the axis where the tensors do; what they share is computed once."""
+        whole = call.over(self.size, self.mapped)
+        outs = run(whole, self._beside(flat, self.dims, places_of(whole.engine, call.engine)))
+        return outs, places_of_outs(whole.engine, call.engine)
 
     def back_as_members(
         self, call: Call, given: Sequence[Tensor], run_back: Callable[..., Any]
     ) -> Mapped:
-        """The same run back."""
+        """Run back, each with tensors of its own: of what they share each has a cotangent."""
         engine = call.engine
-        outs, places = engine.member_places_of_outs, engine.member_places
+        whole = call.over(self.size, [True] * len(engine.is_real))
+        outs, places = places_of_outs(whole.engine, engine), places_of(whole.engine, engine)
         d_outs = self._beside(given[: engine.outs], self.dims[: engine.outs], outs)
         flat = self._beside(given[engine.outs :], self.dims[engine.outs :], places)
-        found = run_back(call.of_members(self.size), d_outs, flat)
+        found = run_back(whole, d_outs, flat)
         return found, tuple(engine.real(places))
 
     def _beside(
-        self, tensors: Sequence[Tensor], dims: Sequence[int | None], places: Sequence[int]
+        self, tensors: Sequence[Tensor], dims: Sequence[int | None], places: Sequence[int | None]
     ) -> list[Tensor]:
-        """With the axis where an ensemble has its members."""
+        """With the axis in its places."""
         found = zip(tensors, dims, places, strict=True)
         return [
-            in_front(each, dim, self.size)
+            each
+            if place is None
+            else in_front(each, dim, self.size)
             .movedim(0, place)
             .contiguous()  # BLAS takes no steps of 0
             for each, dim, place in found
@@ -106,6 +111,29 @@ class Axis:
         ]
         found = tuple(torch.stack(parts)[: self.size] for parts in zip(*each, strict=True))
         return found, (0,) * len(found)
+
+
+def places_of(whole: Engine, engine: Engine) -> Places:
+    """Where a map of an engine has its axis in each tensor; None where there is one for all.
+
+    A parameter has it in front, a state behind the rows, an input behind time and the rows.
+    """
+    parts = engine.params, engine.states, engine.inputs
+    behind = [at for at, part in enumerate(parts) for _ in part]
+    return _places(behind, whole.leaves, engine.leaves)
+
+
+def places_of_outs(whole: Engine, engine: Engine) -> Places:
+    """The same for its outs."""
+    behind = [2] * len(engine.outputs) + [1] * len(engine.states)
+    return _places(behind, whole.results, engine.results)
+
+
+def _places(behind: Sequence[int], mapped: Sequence[Node], of: Sequence[Node]) -> Places:
+    triples = zip(behind, mapped, of, strict=True)
+    return tuple(
+        at if len(new.type.shape) > len(old.type.shape) else None for at, new, old in triples
+    )
 
 
 def in_front(tensor: Tensor, dim: int | None, size: int) -> Tensor:

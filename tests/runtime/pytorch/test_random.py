@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import rnnc
-from rnnc.compiler.ensemble import ensembled
+from rnnc.compiler.ensemble import mapped
 from rnnc.compiler.ir import Cell
 from rnnc.compiler.mode import in_mode
 from rnnc.runtime.errors import SettingError
@@ -263,17 +263,18 @@ def test_threads_that_ask_at_once_get_the_engines_of_one_mode(
     assert first is second is engines.in_mode(training=True)
 
 
-def test_threads_that_ask_at_once_make_an_ensemble_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_that_ask_at_once_make_a_map_once(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = engine_of(rnnc.compile(CELLS.Plain(3), backend="numpy"))
+    own = (True,) * len(engine.is_real)
     made = []
 
-    def slowly(cell: Cell, count: int, **options: Any) -> Cell:
+    def slowly(cell: Cell, count: int, own: Any) -> Cell:
         made.append(count)
         time.sleep(0.1)
-        return ensembled(cell, count, **options)
+        return mapped(cell, count, own)
 
-    monkeypatch.setattr("rnnc.runtime.pytorch.engine.ensembled", slowly)
+    monkeypatch.setattr("rnnc.runtime.pytorch.engine.mapped", slowly)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(engine.members, [2] * 4))
+        found = list(pool.map(engine.mapped, [2] * 4, [own] * 4))
     assert made == [2]
-    assert all(each is engine.members(2) for each in found)
+    assert all(each is engine.mapped(2, own) for each in found)

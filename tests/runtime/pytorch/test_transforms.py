@@ -122,6 +122,60 @@ def test_members_and_gradients_of_each_sample_are_one_run(monkeypatch: Any) -> N
     assert len(counts) == 3  # forward as more rows, and as members to be run back
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_map_shares_it_has_once_and_differentiates(name: str) -> None:
+    subject = Subject(module_of(name))
+    vmap, params, xs = torch.func.vmap, subject.params, subject.xs
+    for own in params:
+        many = torch.stack([params[own] * (1 + k / 10) for k in range(MANY)])
+        dims = {n: 0 if n == own else None for n in params}
+
+        def summed(params: Any, dims: Any = dims) -> Any:
+            return vmap(subject.loss, in_dims=(dims, None))(params, xs).sum()
+
+        found = torch.func.grad(summed)({**params, own: many})
+        each = [torch.func.grad(subject.loss)({**params, own: p}, xs) for p in many]
+        for n, d in found.items():
+            parts = torch.stack([one[n] for one in each])
+            close(d, parts if n == own else parts.sum(0))
+
+
+def test_an_output_that_nothing_moves_is_the_same_for_all() -> None:
+    cells = rnnc.loads(
+        "cell Two(n): ((h[n], c[n]), x[n]) -> ((h', c'), (c', h')) {\n"
+        " param a[n] = ones, b[n] = ones\n h' = tanh(a * h + x)\n c' = tanh(b * c + x) }"
+    )
+    module = rnnc.torch.Recur(cells.Two(3), dtype="float64")
+    x = torch.randn(STEPS, ROWS, 3, dtype=torch.float64)
+    many = torch.randn(MANY, 3, dtype=torch.float64)
+
+    def of(a: Any) -> Any:
+        ys, last = torch.func.functional_call(module, {"a": a, "b": 2 * many[0]}, (x,))
+        return (*ys, last["c"], last["h"])
+
+    for k in range(MANY):
+        for found, wanted in zip(torch.func.vmap(of)(many), of(many[k]), strict=True):
+            close(found[k], wanted)
+
+
+def test_beneath_the_tangents_of_a_jacobian_values_are_computed_once(monkeypatch: Any) -> None:
+    subject = Subject(module_of("GRU"))
+    params, shapes = subject.params, []
+    forward = Program.forward
+
+    def seen(self: Any, params: Any, carry: Any, *given: Any, **said: Any) -> Any:
+        shapes.append({name: array.shape for name, array in {**params, **carry}.items()})
+        return forward(self, params, carry, *given, **said)
+
+    monkeypatch.setattr(Program, "forward", seen)
+    torch.func.jacfwd(lambda b: subject({**params, "b": b}, subject.xs))(params["b"])
+    (found,) = (each for each in shapes if "d1:b" in each)
+    many = params["b"].numel()
+    assert found["d1:b"] == (many, *params["b"].shape)
+    assert found["d1:h"] == (ROWS, many, 4)
+    assert (found["h"], found["U"]) == ((ROWS, 4), params["U"].shape)
+
+
 def test_second_derivatives_under_masks_of_each_sample() -> None:
     subject = Subject(module_of("LSTM"))
 
