@@ -28,8 +28,8 @@ from .mapping import Axis
 
 def applied(call: Call, flat: Sequence[Tensor]) -> Tensors:
     """Run a call on tensors, so that whatever PyTorch does is right."""
-    call.records = _is_watched(flat)
-    return run(call, flat) if call.records else call.engine.run(call, flat)
+    call.records = _goes_back(flat)
+    return run(call, flat) if call.records or _is_watched() else call.engine.run(call, flat)
 
 
 def run(call: Call, flat: Sequence[Tensor]) -> Tensors:
@@ -44,13 +44,18 @@ def run_back(call: Call, d_outs: Sequence[Tensor], flat: Sequence[Tensor]) -> Te
     return found
 
 
-def _is_watched(flat: Sequence[Tensor]) -> bool:
-    """Whether somebody may want a derivative."""
-    if is_transformed():
-        return True
-    if torch.autograd.forward_ad._current_level >= 0:  # a dual tensor shows its tangent to no one
+def _goes_back(flat: Sequence[Tensor]) -> bool:
+    """Whether somebody may run back: forward mode alone, in a map or not, never does."""
+    functorch = torch._C._functorch
+    stack = functorch.get_interpreter_stack() or ()
+    if any(each.key() == functorch.TransformType.Grad for each in stack):
         return True
     return torch.is_grad_enabled() and any(each.requires_grad for each in flat)
+
+
+def _is_watched() -> bool:
+    """Whether a transform or forward mode is at work: a dual tensor shows its tangent to no one."""
+    return is_transformed() or torch.autograd.forward_ad._current_level >= 0
 
 
 def is_transformed() -> bool:
@@ -106,7 +111,9 @@ class Run(Function):
         call, engine = ctx.call, ctx.call.engine
         flat, masks = call.apart(ctx.saved_tensors)
         moving = _directions(engine.real(flat), engine.real(call.apart(directions)[0]))
-        outs = run(call.of_tangents(), [*engine.beside(flat, moving), *masks])
+        tangents = call.of_tangents()
+        tangents.records = call.records
+        outs = run(tangents, [*engine.beside(flat, moving), *masks])
         moved: Tensors = engine.outs_apart(outs)[1]
         return moved
 

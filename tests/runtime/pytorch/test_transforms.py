@@ -176,6 +176,33 @@ def test_beneath_the_tangents_of_a_jacobian_values_are_computed_once(monkeypatch
     assert (found["h"], found["U"]) == ((ROWS, 4), params["U"].shape)
 
 
+def test_forward_mode_alone_records_nothing(monkeypatch: Any) -> None:
+    subject = Subject(module_of("GRU"))
+    func, b = torch.func, subject.params["b"]
+    recorded: list[bool] = []
+    forward = Program.forward
+
+    def seen(self: Any, *given: Any, **said: Any) -> Any:
+        recorded.append(said["record"])
+        return forward(self, *given, **said)
+
+    def ys(b: Any) -> Any:
+        return subject({**subject.params, "b": b}, subject.xs)
+
+    monkeypatch.setattr(Program, "forward", seen)
+    func.jvp(ys, (b,), (b,))
+    func.jacfwd(func.jacfwd(ys))(b)
+    func.vmap(ys)(torch.stack([b, 2 * b]))
+    with torch.autograd.forward_ad.dual_level():
+        ys(torch.autograd.forward_ad.make_dual(b, b))
+    assert recorded
+    assert not any(recorded)
+    for back in (func.jacrev(ys), func.hessian(lambda b: ys(b).sum())):
+        recorded.clear()
+        back(b)
+        assert all(recorded)
+
+
 def test_second_derivatives_under_masks_of_each_sample() -> None:
     subject = Subject(module_of("LSTM"))
 
