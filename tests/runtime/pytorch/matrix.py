@@ -1,7 +1,7 @@
 """What PyTorch can ask of a function, eleven ways: `python -m tests.runtime.pytorch.matrix`.
 
 In: modules; every standard cell by default, those named otherwise. Out: a line for each, with what
-failed; exits with 1 if anything did. The suite runs the same, but for a few slow ones.
+failed and how long it took; exits with 1 if anything did. The suite runs the same.
 What is right: differences of values for derivatives, a loop of plain calls for maps, the call
 itself for graphs. Source: the matrix that decided how programs are functions of PyTorch; see
 `tests/runtime/pytorch/test_functions.py` for third derivatives, masks and more.
@@ -10,10 +10,12 @@ itself for graphs. Source: the matrix that decided how programs are functions of
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -30,7 +32,6 @@ from tests.library.subject import Subject as OfLibrary
 
 STEPS, ROWS, MANY = 3, 2, 2
 TOLERANCE: Final = 1e-10
-SLOW: Final = ("NASCell", "ConvLSTM")  # whose higher derivatives take a minute to compile
 
 
 class Subject:
@@ -263,32 +264,37 @@ def failures(subject: Subject) -> list[str]:
     return found
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.runtime.pytorch.matrix", description=__doc__
     )
     parser.add_argument("names", nargs="*", help="parts of the names of those to run")
-    parser.add_argument("--log", type=Path, help="a file to write to, too")
-    options = parser.parse_args()
+    parser.add_argument("--log", type=Path, help="a file to write to as well, line by line")
+    options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
-    begun, failed, lines = time.monotonic(), 0, []
+    subjects = library()
+    for part in options.names:
+        if not any(part in name for name in subjects):
+            parser.error(f"no name has {part!r} in it")
+    begun, failed = time.monotonic(), 0
+    with options.log.open("w", encoding="utf-8") if options.log else nullcontext() as log:
 
-    def say(line: str) -> None:
-        print(line, flush=True)
-        lines.append(line)
+        def say(text: str) -> None:  # at once: a run that is killed has told how far it came
+            for file in filter(None, (sys.stdout, log)):
+                print(text, end="", file=file, flush=True)
 
-    say(f"{date.today()}, torch {torch.__version__}: {', '.join(ROWS_OF_THE_MATRIX)}")
-    for name, make in library().items():
-        if options.names and not any(part in name for part in options.names):
-            continue
-        subject = make()
-        wrong = failures(subject)
-        failed += bool(wrong)
-        right = "all but differences" if subject.made_up else "all eleven"
-        say(f"{name}: {'; '.join(wrong) or right}")
-    say(f"{failed} failed; {time.monotonic() - begun:.0f} s")
-    if options.log:
-        options.log.write_text("\n".join(lines) + "\n", "utf-8")
+        say(f"{date.today()}, torch {torch.__version__}: {', '.join(ROWS_OF_THE_MATRIX)}\n")
+        for name, make in subjects.items():
+            if options.names and not any(part in name for part in options.names):
+                continue
+            say(f"{name}: ")
+            since, subject = time.monotonic(), make()
+            wrong = failures(subject)
+            failed += bool(wrong)
+            right = "all but differences" if subject.made_up else "all eleven"
+            say(f"{'; '.join(wrong) or right} ({time.monotonic() - since:.0f} s)\n")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        say(f"{failed} failed; {time.monotonic() - begun:.0f} s, at most {peak:.1f} GiB\n")
     return 1 if failed else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +18,7 @@ pytestmark = [
 ]
 
 
-SUBJECTS = {
-    name: make
-    for name, make in matrix.library().items()
-    if not any(slow in name for slow in matrix.SLOW)
-}
+SUBJECTS = matrix.library()
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
@@ -40,3 +37,25 @@ def test_a_wrong_derivative_is_found() -> None:
     whole = matrix.chain()
     found = matrix.failures(Half(whole.module, *whole.inputs))
     assert {line.partition(":")[0] for line in found} == {"gradcheck", "gradcheck forward"}
+
+
+def test_a_run_that_ends_early_has_logged_how_far_it_came(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted() -> matrix.Subject:
+        raise KeyboardInterrupt
+
+    made = {"first": SUBJECTS["1-RNN"], "second": interrupted}
+    monkeypatch.setattr(matrix, "library", lambda: made)
+    log = tmp_path / "log.txt"
+    with pytest.raises(KeyboardInterrupt):
+        matrix.main(["--log", str(log)])
+    _, first, second = log.read_text("utf-8").splitlines()
+    assert first.startswith("first: all eleven (")
+    assert second == "second: "
+
+
+def test_a_name_that_nothing_has_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        matrix.main(["NASCell"])
+    assert "no name has 'NASCell' in it" in capsys.readouterr().err
