@@ -8,6 +8,7 @@ An array may have a leading time axis that its views never touch: `rows` says wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -22,6 +23,7 @@ Sample: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
 SAMPLE_BATCH = 3  # any number above 1: with one row NumPy sees more views than hold in general
 EVERYTHING = slice(None)
+REFUSES_COPIES = np.lib.NumpyVersion(np.__version__) >= "2.1.0"  # `reshape`, if it is told so
 
 # Which rows of an array a view is of, as an index of all of them and as one of a block's. "head"
 # and "tail" are those of an array of T + 1 rows, but the last and but the first.
@@ -114,8 +116,8 @@ class View:
         sizes = tuple(map(extent, dims))
         if sizes == self.sample.shape:
             return self.named(axes)
-        sample = self.sample.reshape(sizes)
-        if not np.shares_memory(sample, self.sample):
+        sample = _reshaped(self.sample, sizes)
+        if sample is None:
             return None
         dropped = _ones_left_out(self.sample.shape, sizes)
         if dropped is not None:
@@ -176,6 +178,21 @@ def extent(dim: Dim) -> int:
 
 def sample_of(dims: Sequence[Dim]) -> Sample:
     return np.empty([extent(d) for d in dims], np.float32)
+
+
+def _reshaped(sample: Sample, sizes: tuple[int, ...]) -> Sample | None:
+    """In another shape, or None where that would be a copy.
+
+    A sample may be large: where NumPy can be told so, it makes none to find out.
+    """
+    assert math.prod(sizes) == sample.size, f"{sample.shape} as {sizes}"
+    if not REFUSES_COPIES:
+        found = sample.reshape(sizes)
+        return found if np.shares_memory(found, sample) else None
+    try:
+        return sample.reshape(sizes, copy=False)
+    except ValueError:
+        return None
 
 
 def logical(axes: Order) -> Order:
