@@ -10,6 +10,7 @@ itself for graphs. Source: the matrix that decided how programs are functions of
 from __future__ import annotations
 
 import argparse
+import gc
 import resource
 import sys
 import time
@@ -252,6 +253,7 @@ def _of_row(subject: OfLibrary) -> Subject:
 
 def failures(subject: Subject) -> list[str]:
     """The rows that do not hold, and why."""
+    gc.collect()  # torch.func leaves engines in cycles, and with them gigabytes of a cell before
     found = []
     for name, check in ROWS_OF_THE_MATRIX.items():
         if subject.made_up and name in DIFFERENCES:
