@@ -35,7 +35,9 @@ def ensembled(cell: Cell, count: int, *, shared_inputs: bool = True) -> Cell:
     Source: vmap of Bradbury et al. 2018, JAX, github.com/jax-ml/jax, on the IR of a step.
     """
     assert 1 <= count <= MOST_MEMBERS, f"an ensemble of {count} members"
-    whole = _Widening(cell, count, set(_given(cell, shared_inputs=shared_inputs)))
+    shared = [x.node for x in cell.beside if x.source == "training"]
+    shared += [x.node for x in cell.inputs] if shared_inputs else []
+    whole = _Widening(cell, count, set(_given(cell)) - set(shared))
     origin = None if cell.origin is None else Ensembled(cell.origin, count, shared_inputs)
     return replace(
         whole.cell(f"ensemble({cell.name}, {count})"),
@@ -98,13 +100,12 @@ def repeated(node: Node, count: int) -> Node:
     return apply("broadcast", one, attr=shape)
 
 
-def _given(cell: Cell, *, shared_inputs: bool) -> Iterator[Node]:
-    """What each member of an ensemble has of its own."""
+def _given(cell: Cell) -> Iterator[Node]:
+    """What a cell is given: parameters, states, inputs, and what is beside them."""
     yield from (param.node for param in cell.params)
     yield from (state.node for state in cell.states)
-    yield from (x.node for x in cell.beside if x.source != "training")
-    if not shared_inputs:
-        yield from (x.node for x in cell.inputs)
+    yield from (x.node for x in cell.inputs)
+    yield from (x.node for x in cell.beside)
 
 
 def _with_states(cell: Cell, own: Iterable[Node]) -> set[Node]:
@@ -133,8 +134,7 @@ class _Widening:
         self.count = Dim(count, "members")
         self.found: dict[Node, Node] = {}
         self.widened: set[Node] = set()  # those of the cell's nodes that have the axis
-        for value in (*cell.params, *cell.states, *cell.inputs, *cell.beside):
-            given = value.node
+        for given in _given(cell):
             self.found[given] = given
             if given in own:
                 type_ = given.type.with_shape((self.count, *given.type.shape))

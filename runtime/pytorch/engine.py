@@ -102,13 +102,14 @@ class Engine:
     def leaves(self) -> tuple[Node, ...]:
         """Those of the cell, in the flat order of tensors."""
         cell = self.program.cell
-        return tuple(each.node for each in (*cell.params, *cell.states, *cell.inputs))
+        states, inputs = (s.node for s in cell.states), (x.node for x in cell.inputs)
+        return (*(p.node for p in cell.params), *states, *inputs)
 
     @cached_property
     def results(self) -> tuple[Node, ...]:
         """Outputs and states, in the flat order of outs."""
         cell = self.program.cell
-        return tuple(each.node for each in (*cell.outputs, *cell.states))
+        return (*(y.node for y in cell.outputs), *(s.node for s in cell.states))
 
     @cached_property
     def start(self) -> Engine:

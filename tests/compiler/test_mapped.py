@@ -28,7 +28,9 @@ SEPARATE_RUNS = Bound(1e-12, 1e-11)
 
 def given(cell: Cell) -> dict[str, Node]:
     """All that a cell is given, by name."""
-    return {each.name: each.node for each in (*cell.params, *cell.states, *cell.inputs)}
+    found = {param.name: param.node for param in cell.params}
+    found |= {state.name: state.node for state in cell.states}
+    return found | {x.name: x.node for x in cell.inputs}
 
 
 def types(cell: Cell) -> dict[str, str]:

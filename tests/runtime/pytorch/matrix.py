@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import platform
 import resource
 import sys
 import time
@@ -22,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import func
 
@@ -285,7 +287,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for file in filter(None, (sys.stdout, log)):
                 print(text, end="", file=file, flush=True)
 
-        say(f"{date.today()}, torch {torch.__version__}: {', '.join(ROWS_OF_THE_MATRIX)}\n")
+        say(" ".join(["$ python -m tests.runtime.pytorch.matrix", *options.names]) + "\n")
+        say(f"{date.today()}, Python {platform.python_version()}, torch {torch.__version__}, ")
+        say(f"numpy {np.__version__}: {', '.join(ROWS_OF_THE_MATRIX)}\n")
         for name, make in subjects.items():
             if options.names and not any(part in name for part in options.names):
                 continue

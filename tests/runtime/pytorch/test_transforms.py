@@ -194,7 +194,7 @@ def test_forward_mode_alone_records_nothing(monkeypatch: Any) -> None:
     func.jacfwd(func.jacfwd(ys))(b)
     func.vmap(ys)(torch.stack([b, 2 * b]))
     with torch.autograd.forward_ad.dual_level():
-        ys(torch.autograd.forward_ad.make_dual(b, b))
+        ys(torch.autograd.forward_ad.make_dual(b, b))  # type: ignore[no-untyped-call]
     assert recorded
     assert not any(recorded)
     for back in (func.jacrev(ys), func.hessian(lambda b: ys(b).sum())):
