@@ -1,11 +1,13 @@
-"""Ensembles in every mapping of the Triton backend, which knows nothing of them."""
+"""Ensembles and maps in every mapping of the Triton backend, which knows nothing of them."""
 
 from __future__ import annotations
 
 import pytest
 
-from rnnc.compiler.ensemble import ensembled
+from rnnc.compiler.ensemble import ensembled, mapped
+from rnnc.compiler.ir import Cell
 from rnnc.compiler.passes.boundaries import MASKS
+from rnnc.compiler.tangent import tangent
 from tests.compiler.backends.mapping_cases import FLOAT64
 from tests.compiler.backends.triton_runs import by_triton, forced, programs_of, ways_of
 from tests.compiler.hand_built import Numbers, draw_masks
@@ -23,7 +25,18 @@ CELLS = ("GRU", "SLSTM", "MinGRU", "DeltaNet", "Tables", "Learned")
 @pytest.mark.parametrize("shared", [True, False], ids=["shared", "own"])
 @pytest.mark.parametrize("name", CELLS)
 def test_every_mapping_agrees_with_the_oracle(name: str, shared: bool) -> None:
-    whole = ensembled(TRIED[name](), COUNT, shared_inputs=shared)
+    assert_agrees(ensembled(TRIED[name](), COUNT, shared_inputs=shared))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_of_many_tangents_of_one_parameter_too(name: str) -> None:
+    cell = tangent(TRIED[name]())
+    own = next(param.node for param in cell.params if param.name.startswith("d1:"))
+    assert_agrees(mapped(cell, COUNT, [own]))
+
+
+def assert_agrees(whole: Cell) -> None:
+    """In every mapping, and under every mask."""
     n = away_from_zero(Numbers.draw(whole, steps=2, rows=3))
     masks = draw_masks(MASKS, n.steps, n.rows)
     programs, wanted = programs_of(whole, masks), by_oracle(whole, n, masks)
