@@ -41,7 +41,7 @@ from .text_reader import MATMUL
 from .text_reader import read as read
 
 # Of a chain's member it may begin with a digit, `0.W`, of a derivative with its place, `d1:0.W`.
-_LEAF_NAME = re.compile(r"(d\d+:)*\w[\w.'@]*")
+_LEAF_NAME = re.compile(r"(\w+\.)*(d\d+:)*\w[\w.'@]*")
 _LABEL = re.compile(r"(\d+\.)*[^\W\d][\w.']*")  # likewise
 _NOT_LABELS = frozenset({"and", "or", "not", "true", "false"})  # words of the text
 _SIZE = re.compile(r"[\w+*/%().-]+")  # a size's text that can stand in a type

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+import rnnc
 from rnnc.compiler import oracle
 from rnnc.compiler.ir import Cell
 from rnnc.compiler.oracle import Masks
 from rnnc.compiler.passes.boundaries import MASKS
+from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.compiler.same import same
 from rnnc.compiler.tangent import prefix_of, tangent
 from rnnc.compiler.text import read, show
@@ -91,6 +93,16 @@ def test_forward_mode_is_the_transpose_of_reverse_mode(name: str, masks: tuple[s
     found = (back.params, back.carry, back.inputs)
     behind = sum(along(own, ds) for own, ds in zip(found, moving, strict=True))
     assert abs(ahead - behind) < 1e-12 * max(1, abs(ahead))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_scans_of_tangents_read_back_after_every_pass(times: int) -> None:
+    """Their names have colons, and those of what is kept a prefix in front."""
+    cell = CELLS["elman"]()
+    for _ in range(times):
+        cell = tangent(cell)
+    with rnnc.options(verify=2):
+        compile_cell(cell, Goal())
 
 
 @pytest.mark.parametrize("masks", [(), ("starts", "valid"), MASKS])

@@ -110,7 +110,7 @@ def _beside(n: Numbers, seed: int) -> Numbers:
 
     def nudged(array: Array) -> Array:
         up = draws.choice(np.array([-np.inf, np.inf], np.float32), array.shape)
-        return np.nextafter(array.astype(np.float32), up).astype(array.dtype)
+        return np.asarray(np.nextafter(array.astype(np.float32), up), array.dtype)
 
     real = {name: x for name, x in n.xs.items() if np.issubdtype(x.dtype, np.floating)}
     return replace(

@@ -113,7 +113,7 @@ class Subject:
         """Moderate numbers for all that the entry reads, positive where it asks for that."""
         entry, draws, values = self.entry, np.random.default_rng(self.row.id), {}
         spread = 0.5 if not self.wider else 0.2  # lest wide products amplify
-        leading = dict.fromkeys(entry.states, (self.rows,))
+        leading: dict[Any, tuple[int, ...]] = dict.fromkeys(entry.states, (self.rows,))
         leading |= dict.fromkeys(entry.inputs, (self.steps, self.rows))
         for tensor in (*entry.params, *entry.const_tensors, *entry.states, *entry.inputs):
             shape = (*leading.get(tensor, ()), *tensor.shape(self.sizes))
