@@ -33,7 +33,6 @@ import numpy as np
 # The seconds that so many runs of a work take.
 Sampler: TypeAlias = Callable[[Callable[[], object], int], float]
 
-MEMORY_VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")  # of glibc
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 SMALLEST_SCALE = 1e-30  # an array of zeros is compared absolutely, and may differ by nothing
 
@@ -301,23 +300,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def start(parser: argparse.ArgumentParser, *, keeps_memory: bool = False) -> argparse.Namespace:
+def start(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Parse the command line; where `--threads` asks for it, begin anew with that many.
 
     BLAS reads its number of threads when it is loaded, which has happened by now: only a fresh
     process can have another one.
-
-    Args:
-        keeps_memory: begin anew with an allocator that keeps what it was given back. Pages that
-            glibc returns to the system cost an LSTM of 64 units and 32 rows a fifth of its time
-            when they are touched again, and whose turn that is depends on what ran before.
     """
     options = parser.parse_args()
-    wanted = (
-        {} if options.threads is None else dict.fromkeys(THREAD_VARIABLES, f"{options.threads}")
-    )
-    wanted |= dict.fromkeys(MEMORY_VARIABLES, f"{2**32}") if keeps_memory else {}
-    if wanted:
+    if options.threads is not None:
+        wanted = dict.fromkeys(THREAD_VARIABLES, f"{options.threads}")
         if any(os.environ.get(name) != value for name, value in wanted.items()):
             sys.stdout.flush()
             command = [sys.executable, *sys.orig_argv[1:]]

@@ -4,8 +4,7 @@
 is reset and that every step counts, so that all contenders compute the same and can be compared.
 So do most steps of most calls; one in which rows differ takes longer, and `--mixed` measures calls
 of such steps alone, without a comparison of what they compute. Asked are at most 10% where batch
-times hidden is 4,096 or more, and at most 2 microseconds a step below. The allocator keeps memory,
-or what is measured is whose turn it is to have its pages mapped again.
+times hidden is 4,096 or more, and at most 2 microseconds a step below.
 """
 
 from __future__ import annotations
@@ -137,7 +136,7 @@ def main() -> None:
     parser.add_argument("--cell", nargs="+", choices=sorted(CELLS), default=sorted(CELLS))
     parser.add_argument("--mode", nargs="+", choices=MODES, default=MODES)
     parser.add_argument("--mixed", action="store_true", help="in every step rows differ")
-    options = start(parser, keeps_memory=True)
+    options = start(parser)
     protocol = protocol_of(options)
 
     print_machine()

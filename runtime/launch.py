@@ -54,8 +54,8 @@ def load(source: str) -> Callable[..., Any]:
 def _timed(build: Callable[..., Any]) -> Callable[..., Any]:
     """`build`, whose `run` says how long each run takes, the work of a device included."""
 
-    def build_timed(batch: int, dtype: Any) -> Callable[..., Any]:
-        run = build(batch, dtype)
+    def build_timed(batch: int, dtype: Any, *more: Any) -> Callable[..., Any]:
+        run = build(batch, dtype, *more)
 
         def run_timed(steps: int, *arrays: Any) -> Any:
             begun = perf_counter()

@@ -15,6 +15,7 @@ import numpy as np
 from ..compiler.backends import Module
 from .arrays import AnyArray, Arrays
 from .launch import load
+from .pool import Pool
 
 KEPT_BATCHES = 4  # batch sizes whose buffers a thread keeps for one module
 
@@ -26,6 +27,7 @@ class Runner:
         self.arrays = arrays
         self._fast = fast
         self._ready = threading.local()
+        self._pool = Pool()
 
     def run(
         self, module: Module, batch: int, steps: int, params: Sequence[AnyArray],
@@ -63,7 +65,9 @@ class Runner:
         key = (id(module), batch)
         run = ready.pop(key, None)
         if run is None:
-            run = load(module.source)(batch, element)
+            in_numpy = isinstance(element, np.dtype)  # torch keeps memory by itself
+            memory = (self._pool.empty,) if in_numpy else ()
+            run = load(module.source)(batch, element, *memory)
             mine = [k for k in ready if k[0] == key[0]]
             if len(mine) >= KEPT_BATCHES:
                 del ready[mine[0]]

@@ -1,7 +1,8 @@
 """Plan -> NumPy source: one flat module with one function, `build`.
 
 In: a plan. Out: text without a word of the user's. `build(B, dtype)` allocates every buffer that
-does not grow with T, and returns `run(T, ...)`, which does the work:
+does not grow with T, and returns `run(T, ...)`, which does the work in these and in what `empty`
+makes, NumPy's function or another one:
 
     once      weight transforms
     whole     what is needed for all t
@@ -49,7 +50,7 @@ def to_numpy(plan: Plan, *, exact: bool = False) -> Module:
     results = [*(c.last for c in loop.carried), *_results(f, loop)]
 
     body = Writer()
-    with body.block("def build(B, dtype):"):
+    with body.block("def build(B, dtype, empty=np.empty):"):
         body.extend(f.build)
         if f.build.lines:
             body("")

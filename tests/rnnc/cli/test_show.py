@@ -102,7 +102,7 @@ def test_the_derivative_is_a_scan_backwards(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_plan_and_source_have_a_backward_side(capsys: pytest.CaptureFixture[str]) -> None:
-    for stage, mark in (("plan", "in the loop"), ("source", "def build(B, dtype)")):
+    for stage, mark in (("plan", "in the loop"), ("source", "def build(B, dtype")):
         forward = shown(capsys, *RNN, "--stage", stage)
         backward = shown(capsys, *RNN, "--stage", stage, "--backward")
         assert mark in forward and mark in backward
