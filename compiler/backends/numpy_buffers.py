@@ -6,6 +6,7 @@ In: the nodes of one section of a plan, in order. Out: for every statement, whic
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from heapq import heappop, heappush
 
 from ..ir import Node
 
@@ -35,11 +36,13 @@ class Buffers:
         self._homes: dict[Node, set[str]] = {}
         self._residents: dict[str, set[Node]] = {}
         self._kinds: dict[str, Hashable] = {}
-        self._free: dict[Hashable, list[str]] = {}
+        self._ages: dict[str, int] = {}
+        self._free: dict[Hashable, list[tuple[int, str]]] = {}
 
     def own(self, base: str, kind: Hashable) -> None:
         """Let a buffer be used again, for values of this kind."""
         self._kinds[base] = kind
+        self._ages[base] = len(self._ages)
 
     def kind(self, base: str) -> Hashable | None:
         """What a buffer of the section can hold; None for any other array."""
@@ -53,14 +56,14 @@ class Buffers:
         self._homes.setdefault(node, set()).add(base)
 
     def take(self, kind: Hashable) -> str | None:
-        """An empty buffer for a value of this kind."""
+        """An empty buffer for a value of this kind: the oldest, so that the cache sees few."""
         bases = self._free.get(kind)
-        return bases.pop() if bases else None
+        return heappop(bases)[1] if bases else None
 
     def give_back(self, base: str) -> None:
         """Nothing lives in `base` any more."""
         if base in self._kinds:
-            self._free.setdefault(self._kinds[base], []).append(base)
+            heappush(self._free.setdefault(self._kinds[base], []), (self._ages[base], base))
 
     def next_statement(self) -> None:
         """The present statement is done: what it read last moves out."""

@@ -14,7 +14,14 @@ from .numpy_layout import dims_of, logical_order
 from .numpy_masks import rows_by_step
 from .numpy_parts import behind
 from .numpy_products import row_product
-from .numpy_rows import choice_of, chosen_at_last, last_in_step, only_for, only_rows_after
+from .numpy_rows import (
+    choice_of,
+    chosen_at_last,
+    last_in_step,
+    made_when_read,
+    only_for,
+    only_rows_after,
+)
 from .numpy_sites import BLOCK, STEP, TAIL
 from .numpy_statements import section
 from .numpy_views import ALL_ROWS, BLOCK_ROWS, View, facing, sample_of, shape_text
@@ -141,7 +148,7 @@ class Loop:
     def emit(self) -> Writer:
         """The text of the loop; empty if there is nothing to do in it."""
         f = self.f
-        section(f, BLOCK, self.plan.block)
+        section(f, BLOCK, made_when_read(self.plan.block))
         section(f, STEP, self.step, self._states())
         self._finish()
         self.at_last = chosen_at_last(self.plan, f.views, self._private())

@@ -6,7 +6,7 @@ in which no row differs: the choice is then another name of its usual operand.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..ir import VALID, Node, Plan
@@ -60,6 +60,34 @@ def last_in_step(step: tuple[Node, ...]) -> tuple[Node, ...]:
     read = {arg for node in step for arg in node.args}
     final = {node for node in step if node not in read and choice_of(node)}
     return (*(n for n in step if n not in final), *(n for n in step if n in final))
+
+
+def made_when_read(nodes: Sequence[Node]) -> list[Node]:
+    """The same order, but each choice right before the first of the nodes that reads it.
+
+    Its array is taken whether rows are chosen or not, and what could be computed there meanwhile
+    would take another one, which has to come through the cache.
+    """
+    found: list[Node] = []
+    waiting: dict[Node, None] = {}  # in order
+
+    def add(node: Node) -> None:
+        for arg in node.args:
+            if arg in waiting:
+                del waiting[arg]
+                add(arg)
+        found.append(node)
+
+    for node in nodes:
+        if choice_of(node):
+            waiting[node] = None
+        else:
+            add(node)
+    while waiting:
+        node = next(iter(waiting))
+        del waiting[node]
+        add(node)
+    return found
 
 
 def only_for(value: Node, reader: Node, step: tuple[Node, ...], f: Frame) -> bool:

@@ -7,10 +7,12 @@ carry was, so these cells are where one could be read after the other is written
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 
+from rnnc import cells
 from rnnc.compiler.library import loads
 from rnnc.runtime.program import Program
 from tests.compiler.hand_built import Numbers, draw_masks
@@ -38,3 +40,18 @@ def test_no_state_is_read_once_it_is_replaced(
     ).D(2)
     n, said = Numbers.draw(cell, steps=5, rows=3), draw_masks(masks, 5, 3)
     assert_within(by_program(Program(cell, "float64"), n, said), by_oracle(cell, n, said), BOUND)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_blocks_in_which_no_row_differs_write_to_no_more_buffers(name: str) -> None:
+    program = Program(getattr(cells, name)(3, 4).cell)
+
+    def written(*masks: str) -> int:
+        backward = program.variant(masks).backward
+        assert backward is not None
+        lines = [
+            line for line in backward.source.splitlines() if not line.lstrip().startswith("if")
+        ]
+        return len(set(re.findall(r"\bv\d+\[:q\]", "\n".join(lines))))
+
+    assert written("starts", "valid") == written() > 1
