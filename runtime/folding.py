@@ -48,6 +48,8 @@ def folds_of(tape: Tape) -> list[Fold]:
     if tape.step_bytes > MOST_BYTES:
         return []
     bounds = np.flatnonzero(_is_cut(tape))
+    if not bounds.any():  # but before the first step, as in most calls
+        return []
     starts = np.union1d(bounds, [0])
     lengths = np.diff(starts, append=tape.steps)
     kinds = np.unique(lengths)
