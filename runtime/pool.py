@@ -5,8 +5,8 @@ earlier run had and that nobody looks at any more.
 
 The allocator gives much memory back to the system as soon as it is free, and then the next run has
 every page of it mapped anew. With glibc an LSTM of 64 units, run 128 steps forward and back, did so
-1,100 times a pass with 16 rows and 1,300 to 1,500 times with 32; without, it takes 0.80 to 0.90 of
-the time, with 128 units 0.90 to 0.93.
+1,100 times a pass with 16 rows and 1,300 to 1,500 times with 32; without, it takes about 0.8 of the
+time, with 128 units 0.85 to 0.9.
 
 An array is lent until the last view of it is gone, whoever has that: the user, a history, another
 thread. All are views of one array that is watched by a weak reference.
