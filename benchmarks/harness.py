@@ -23,7 +23,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -251,6 +251,23 @@ def time_in_turns(
             )
         )
     return timings
+
+
+def merged(comparisons: Sequence[Comparison]) -> Comparison:
+    """Rounds of the same contenders on the same work, one comparison after the other, as one."""
+    first = comparisons[0]
+    timings = []
+    for of_one in zip(*(comparison.timings for comparison in comparisons), strict=True):
+        assert len({timing.name for timing in of_one}) == 1, "the same contenders"
+        seconds = [each for timing in of_one for each in timing.seconds]
+        ratios = [each for timing in of_one for each in timing.ratios]
+        timings.append(
+            replace(
+                of_one[0], seconds=seconds, spread=Spread.of(seconds), ratios=ratios,
+                ratio=Spread.of(ratios), error=max(timing.error for timing in of_one),
+            )
+        )  # fmt: skip
+    return replace(first, timings=timings)
 
 
 def _calibrate(run: Callable[[], object], minimum_time: float, sample: Sampler) -> int:

@@ -23,6 +23,7 @@ from benchmarks.harness import (
     add_options,
     by_clock,
     compare,
+    merged,
     relative_error,
     start,
     table,
@@ -133,6 +134,20 @@ def test_paired_ratios_survive_a_machine_that_slows_down(machine: Machine) -> No
     assert times.maximum > 2 * times.minimum
     assert (ratio.lower_quartile, ratio.median, ratio.upper_quartile) == (2.0, 2.0, 2.0)
     assert found.timings[0].ratio.median == 1.0
+
+
+def test_comparisons_of_one_work_are_one_with_the_rounds_of_all(machine: Machine) -> None:
+    parts = [
+        compare(
+            "work", [machine.contender("a", 1.0), machine.contender("b", seconds)],
+            tolerance=0, protocol=Protocol(rounds=2, minimum_time=0), sample=machine.sample,
+        )
+        for seconds in (2.0, 4.0)
+    ]  # fmt: skip
+    a, b = merged(parts).timings
+    assert a.seconds == pytest.approx([1, 1, 1, 1]) and b.seconds == pytest.approx([2, 2, 4, 4])
+    assert b.ratios == pytest.approx([1 / 2, 1 / 2, 1 / 4, 1 / 4])
+    assert b.spread.median == pytest.approx(3) and b.ratio.median == pytest.approx(3 / 8)
 
 
 def test_the_collector_rests_while_timing_and_wakes_after() -> None:
