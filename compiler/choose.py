@@ -140,8 +140,8 @@ def _costed(
 
 
 def _is_for_registers(works: list[Work], mapping: Mapping, extent: Extent) -> bool:
-    """Whether products may do without matrices: the unit for them does not take float32 anyway."""
-    if mapping.kind != "loop" or extent.itemsize == 2:
+    """Whether products may do without the matrix unit, which does not take them anyway."""
+    if mapping.kind != "loop" or extent.fits_matrix_unit:
         return False
     (work,) = works
     held = work.weights * mapping.rows * extent.itemsize  # weights, or what a row makes of each

@@ -52,8 +52,9 @@ class Ranked:
 def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ranked:
     """The time of all steps: what every step waits for, or what the device has to get through."""
     programs = mapping.blocks * ceil(extent.rows / mapping.rows)
-    rows, threads, narrow = mapping.rows, 32 * mapping.warps, extent.itemsize == 2
-    parts = 1 if mapping.kind == "loop" else mapping.warps * (1 if narrow else EXACT_PARTS)
+    rows, threads = mapping.rows, 32 * mapping.warps
+    parts = mapping.warps * (1 if extent.fits_matrix_unit else EXACT_PARTS)
+    parts = 1 if mapping.kind == "loop" else parts
     weights = work.weights * extent.itemsize
     # A tile with fewer elements than the program has threads takes as long as one with as many.
     each = max(work.elementwise * rows / threads, work.operations)
@@ -62,8 +63,8 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
     columns = max(rows, LEAST_COLUMNS if work.products else 1)
     if mapping.elementwise:
         busy += REGISTER_CYCLES * (work.flops / 2) * rows / min(threads, device.lanes)
-    elif narrow:
-        busy += work.flops * columns / device.multiplies
+    elif extent.fits_matrix_unit:
+        busy += work.flops * columns / (device.multiplies * 2 / extent.itemsize)
     else:
         sums = 1 if work.reads_itself else parts  # what lies on chip is not summed in parts
         results = work.results * columns * sums / threads
@@ -85,7 +86,9 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
         mapping = replace(mapping, stages=1 + ceil(ahead / unroll), unroll=unroll)
     else:
         depth = min(MOST_DEPTH, max(MATRIX_UNIT, READ_AT_ONCE // (parts * extent.itemsize)))
-        mapping = replace(mapping, stages=PRODUCT_STAGES, parts=parts, depth=depth, narrow=narrow)
+        mapping = replace(
+            mapping, stages=PRODUCT_STAGES, parts=parts, depth=depth, narrow=extent.is_narrow
+        )
     together = max(1, min(device.resident // mapping.warps, device.shared // max(weights, 1)))
     waves = ceil(programs / (device.processors * together))
     terms = {"latency of a step": extent.steps * step * waves}
@@ -167,5 +170,7 @@ def _flops(node: Node) -> int:
 
 def _multiplies(extent: Extent, device: Device) -> float:
     """In a second, of the matrix units of all processors."""
-    rate = device.multiplies if extent.itemsize == 2 else device.exact_multiplies
+    rate = device.exact_multiplies
+    if extent.fits_matrix_unit:
+        rate = device.multiplies * 2 / extent.itemsize
     return rate * device.clock * device.processors

@@ -67,6 +67,17 @@ class Extent:
     steps: int = 512
     rows: int = 16
     itemsize: int = 4  # bytes of an element in memory
+    fast: bool = False  # products of float32 may be rounded to TF32
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether elements have 16 bits."""
+        return self.itemsize == 2
+
+    @property
+    def fits_matrix_unit(self) -> bool:
+        """Whether that unit takes its numbers: those of IEEE float32 it does not."""
+        return self.is_narrow or (self.fast and self.itemsize == 4)
 
     @staticmethod
     def near(rows: int, itemsize: int) -> Extent:

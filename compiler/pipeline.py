@@ -257,7 +257,8 @@ def compile_cell(cell: Cell, goal: Goal) -> Programs:
     if goal.backend == "triton":
         from .choose import ranked  # what NumPy's programs do without is loaded when it is needed
 
-        choices = [ranked(plan, goal.extent, exact=goal.exact) if plan else () for plan in plans]
+        extent = replace(goal.extent, fast=goal.fast)
+        choices = [ranked(plan, extent, exact=goal.exact) if plan else () for plan in plans]
         best = [options[0].mapping if options else None for options in choices]
         modules = _on_triton(plans, best, fast=goal.fast)
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rnnc.compiler.choose import MOST_WEIGHTS, ranked
@@ -94,6 +96,7 @@ def test_weights_of_a_few_rows_in_float32_are_held_in_registers_where_they_fit()
     for sizes, extent, first, is_offered in (
         ((768, 768, 12), SINGLE, True, True),
         ((768, 768, 12), HALF, False, False),  # the matrix unit takes them
+        ((768, 768, 12), replace(SINGLE, fast=True), False, False),  # as TF32
         ((768, 768, 2), SINGLE, False, False),  # 1,536 x 384 weights a head
         ((768, 768, 12), Extent(512, 4096, 4), False, True),  # rows enough for a product
     ):
@@ -102,14 +105,17 @@ def test_weights_of_a_few_rows_in_float32_are_held_in_registers_where_they_fit()
         assert all(m.kind == "loop" and m.rows <= 4 for m in found if m.elementwise)
 
 
-@pytest.mark.parametrize("extent", [HALF, SINGLE, Extent(512, 16, 8)], ids=["16", "32", "64 bits"])
+EXTENTS = {"16": HALF, "32": SINGLE, "64": Extent(512, 16, 8), "TF32": replace(SINGLE, fast=True)}
+
+
+@pytest.mark.parametrize("extent", EXTENTS.values(), ids=EXTENTS)
 def test_what_a_step_reads_at_a_time_fits_twice_into_shared_memory(extent: Extent) -> None:
     """Of the 16 rows of weights and 16 examples that a block has at least."""
     steps = [r.mapping for r in ranked(plans("LSTM", 512, 512)[0], extent)]
     steps = [m for m in steps if m.kind == "step"]
     for m in steps:
         assert m.narrow == (extent == HALF)
-        assert m.parts == m.warps * (1 if m.narrow else 2)
+        assert m.parts == m.warps * (1 if m.narrow or extent.fast else 2)
         if m.warps < 16 or extent.itemsize < 8:
             assert 2 * m.parts * m.depth * (16 + 16) * extent.itemsize <= 227 * 1024, m
     assert steps

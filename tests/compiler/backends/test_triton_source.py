@@ -45,8 +45,10 @@ def sources(programs: Programs) -> list[str]:
     return [m.source for m in (programs.forward, programs.backward) if m is not None]
 
 
-def test_the_lstms_source(golden: Golden) -> None:
-    golden("\n\n".join(sources(programs_of(STANDARD.LSTM(3, 20)))))
+@pytest.mark.parametrize("bits", [16, 32])  # products of a matrix unit, and without one
+def test_the_lstms_source(golden: Golden, bits: int) -> None:
+    extent = Extent(itemsize=bits // 8)
+    golden("\n\n".join(sources(programs_of(STANDARD.LSTM(3, 20), extent=extent))))
 
 
 def test_the_mingrus_source_as_a_scan(golden: Golden) -> None:
