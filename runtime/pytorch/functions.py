@@ -50,7 +50,15 @@ def _goes_back(flat: Sequence[Tensor]) -> bool:
     stack = functorch.get_interpreter_stack() or ()
     if any(each.key() == functorch.TransformType.Grad for each in stack):
         return True
-    return torch.is_grad_enabled() and any(each.requires_grad for each in flat)
+    return torch.is_grad_enabled() and any(map(_requires_grad, flat))
+
+
+def _requires_grad(tensor: Tensor) -> bool:
+    """Whether a tensor does, or what a map or forward mode has wrapped in it."""
+    functorch = torch._C._functorch
+    while not tensor.requires_grad and functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
+    return tensor.requires_grad
 
 
 def _is_watched() -> bool:

@@ -203,6 +203,33 @@ def test_forward_mode_alone_records_nothing(monkeypatch: Any) -> None:
         assert all(recorded)
 
 
+@pytest.mark.parametrize("way", ["a map", "a map of a map", "forward mode"])
+def test_what_is_run_back_from_outside_is_run_forward_once(way: str, monkeypatch: Any) -> None:
+    subject = Subject(module_of("GRU"))
+    func, b = torch.func, subject.params["b"]
+    recorded: list[bool] = []
+    forward = Program.forward
+
+    def seen(self: Any, *given: Any, **said: Any) -> Any:
+        recorded.append(said["record"])
+        return forward(self, *given, **said)
+
+    def ys(b: Any) -> Any:
+        return subject({**subject.params, "b": b}, subject.xs)
+
+    ways = {
+        "a map": lambda b: func.vmap(ys)(torch.stack([b, 2 * b])),
+        "a map of a map": lambda b: func.vmap(func.vmap(ys))(torch.stack([b, 2 * b])[None]),
+        "forward mode": lambda b: func.jvp(ys, (b,), (torch.ones_like(b),))[1],
+    }
+    monkeypatch.setattr(Program, "forward", seen)
+    found = ways[way](b.clone().requires_grad_())
+    assert all(recorded)
+    count = len(recorded)
+    found.square().sum().backward()
+    assert len(recorded) == count
+
+
 def test_second_derivatives_under_masks_of_each_sample() -> None:
     subject = Subject(module_of("LSTM"))
 
