@@ -76,10 +76,18 @@ class Axis:
         engine = call.engine
         whole = call.over(self.size, [True] * len(engine.is_real))
         outs, places = places_of_outs(whole.engine, engine), places_of(whole.engine, engine)
-        d_outs = self._beside(given[: engine.outs], self.dims[: engine.outs], outs)
+        d_outs = self._summed(given[: engine.outs], self.dims[: engine.outs], outs)
         flat = self._beside(given[engine.outs :], self.dims[engine.outs :], places)
         found = run_back(whole, d_outs, flat)
         return found, tuple(engine.real(places))
+
+    def _summed(
+        self, d_outs: Sequence[Tensor], dims: Sequence[int | None], places: Sequence[int | None]
+    ) -> list[Tensor]:
+        """Cotangents in their places: of an out that is one for all, such as a constant, a sum."""
+        triples = list(zip(d_outs, dims, places, strict=True))
+        found = [d if dim is None or at is not None else d.sum(dim) for d, dim, at in triples]
+        return self._beside(found, dims, places)
 
     def _beside(
         self, tensors: Sequence[Tensor], dims: Sequence[int | None], places: Sequence[int | None]

@@ -158,6 +158,27 @@ def test_an_output_that_nothing_moves_is_the_same_for_all() -> None:
             close(found[k], wanted)
 
 
+def test_each_sample_has_a_gradient_where_an_output_or_a_beginning_is_constant() -> None:
+    cells = rnnc.loads(
+        "cell Two(n): ((h[n] = tanh(i), c[n]), x[n]) -> ((h', c'), (h', y)) {\n"
+        " param i[n] = ones, a[n] = ones\n"
+        " h' = tanh(a * h + x)\n c' = 0.5 * c + h\n y = 2 }"
+    )
+    module = rnnc.torch.Recur(cells.Two(3), dtype="float64")
+    params = {n: p.detach() for n, p in module.named_parameters()}
+    xs = torch.randn(MANY, STEPS, ROWS, 3, dtype=torch.float64)
+
+    def loss(params: Any, x: Any) -> Any:
+        (h, y), last = torch.func.functional_call(module, params, (x,))
+        return (h * y[..., None]).sum() + last["c"].sin().sum()
+
+    grad = torch.func.grad(loss)
+    each = torch.func.vmap(grad, in_dims=(None, 0))(params, xs)
+    for k, x in enumerate(xs):
+        for name, d in grad(params, x).items():
+            close(each[name][k], d)
+
+
 def test_beneath_the_tangents_of_a_jacobian_values_are_computed_once(monkeypatch: Any) -> None:
     subject = Subject(module_of("GRU"))
     params, shapes = subject.params, []
