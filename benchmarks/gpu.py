@@ -93,7 +93,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Before:
-    """What earlier runs left in a file: a machine that is lent for minutes fills it bit by bit."""
+    """What earlier runs left in a file: the whole takes hours, and a file is filled bit by bit."""
 
     comparisons: Sequence[dict[str, Any]] = ()
     heads: Sequence[dict[str, Any]] = ()  # date, machine, command and device of each
