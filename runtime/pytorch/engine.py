@@ -37,7 +37,7 @@ Tensor: TypeAlias = torch.Tensor
 Tensors: TypeAlias = tuple[Tensor, ...]
 
 ENGINES: WeakValueDictionary[str, Engine] = WeakValueDictionary()  # by name, for custom ops
-MOST_MAPS = 8  # that an engine keeps: a last batch is smaller, and so on
+MOST_MAPS = 16  # that an engine keeps: a last batch is smaller, one tensor is mapped or another
 _MAKING = threading.RLock()
 
 
