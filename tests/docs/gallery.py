@@ -165,7 +165,9 @@ def _tensors(template: Template) -> str:
     rows += [("input", x.name, x.node, "") for x in cell.inputs]
     rows += [("output", y.name, y.node, "") for y in cell.outputs]
     for p in cell.params:
-        first = written.get(p.name.split(".")[0]) or str(p.init)  # A.re starts as A does
+        first = written.get(p.name.split(".")[0]) or str(p.init)  # A.re starts as A does,
+        if p.init.name == "zeros" and p.init.value is None:  # and so does A.im, where A is drawn
+            first = "zeros"
         rows.append(("parameter" if p.trained else "constant", p.name, p.node, first))
     return table(
         ("", "name", "shape", "starts as"),
