@@ -14,6 +14,7 @@ import torch
 
 from ..errors import DTypeError, RangeError, SettingError
 from ..inputs import Call as Sizes
+from ..truncation import check_weights
 from .call import Masks
 from .engine import Tensor
 
@@ -35,6 +36,8 @@ def plain_masks(
     cuts = _by_step_and_row(sizes, like, _at_steps(sizes, like, boundaries), "boundaries")
     if cuts is not None and cuts.is_floating_point() and cuts.dtype != like.dtype:
         raise DTypeError(f"boundaries holds {cuts.dtype}; as weights it holds {like.dtype}")
+    if cuts is not None and is_mapped(cuts) and cuts.is_floating_point():
+        _check_weights(cuts)
     if cuts is not None and begins:
         cuts[:1] = cuts.is_floating_point()
     counts = None if lengths is None else _tensor(lengths, like)
@@ -67,6 +70,15 @@ def beneath() -> AbstractContextManager[Any]:
         return nullcontext()
     beneath_all: AbstractContextManager[Any] = torch._C._DisableFuncTorch()
     return beneath_all
+
+
+def _check_weights(mapped: Tensor) -> None:
+    """Raise what a plain call raises: beneath a map nobody looks at the numbers again."""
+    while _is_wrapped(mapped):
+        mapped = _functorch.get_unwrapped(mapped)
+    if type(mapped) is Tensor:  # fake ones have no numbers
+        with beneath():
+            check_weights(mapped.detach().double().cpu().numpy())
 
 
 def _is_wrapped(given: Any) -> bool:

@@ -15,6 +15,7 @@ pytest.importorskip("torch", reason="needs torch")
 import torch
 
 import rnnc.torch
+from rnnc.runtime.errors import SettingError
 from rnnc.runtime.program import Program
 from tests.runtime.pytorch.test_module import NAMES, ROWS, STEPS, close, inputs_of, module_of
 
@@ -197,20 +198,27 @@ def test_beneath_the_tangents_of_a_jacobian_values_are_computed_once(monkeypatch
     assert (found["h"], found["U"]) == ((ROWS, 4), params["U"].shape)
 
 
-def test_forward_mode_alone_records_nothing(monkeypatch: Any) -> None:
-    subject = Subject(module_of("GRU"))
-    func, b = torch.func, subject.params["b"]
-    recorded: list[bool] = []
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of every run forward, whether it was recorded."""
+    found: list[bool] = []
     forward = Program.forward
 
     def seen(self: Any, *given: Any, **said: Any) -> Any:
-        recorded.append(said["record"])
+        found.append(said["record"])
         return forward(self, *given, **said)
+
+    monkeypatch.setattr(Program, "forward", seen)
+    return found
+
+
+def test_forward_mode_alone_records_nothing(recorded: list[bool]) -> None:
+    subject = Subject(module_of("GRU"))
+    func, b = torch.func, subject.params["b"]
 
     def ys(b: Any) -> Any:
         return subject({**subject.params, "b": b}, subject.xs)
 
-    monkeypatch.setattr(Program, "forward", seen)
     func.jvp(ys, (b,), (b,))
     func.jacfwd(func.jacfwd(ys))(b)
     func.vmap(ys)(torch.stack([b, 2 * b]))
@@ -225,15 +233,9 @@ def test_forward_mode_alone_records_nothing(monkeypatch: Any) -> None:
 
 
 @pytest.mark.parametrize("way", ["a map", "a map of a map", "forward mode"])
-def test_what_is_run_back_from_outside_is_run_forward_once(way: str, monkeypatch: Any) -> None:
+def test_what_is_run_back_from_outside_is_run_forward_once(way: str, recorded: list[bool]) -> None:
     subject = Subject(module_of("GRU"))
     func, b = torch.func, subject.params["b"]
-    recorded: list[bool] = []
-    forward = Program.forward
-
-    def seen(self: Any, *given: Any, **said: Any) -> Any:
-        recorded.append(said["record"])
-        return forward(self, *given, **said)
 
     def ys(b: Any) -> Any:
         return subject({**subject.params, "b": b}, subject.xs)
@@ -243,7 +245,6 @@ def test_what_is_run_back_from_outside_is_run_forward_once(way: str, monkeypatch
         "a map of a map": lambda b: func.vmap(func.vmap(ys))(torch.stack([b, 2 * b])[None]),
         "forward mode": lambda b: func.jvp(ys, (b,), (torch.ones_like(b),))[1],
     }
-    monkeypatch.setattr(Program, "forward", seen)
     found = ways[way](b.clone().requires_grad_())
     assert all(recorded)
     count = len(recorded)
@@ -311,3 +312,13 @@ def test_a_tensor_that_outlived_its_transform_is_read() -> None:
 
     torch.func.grad(loss)(xs)
     close(module(kept[0])[0], module(xs)[0].detach())
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_weights_beneath_a_map_are_looked_at(weight: float) -> None:
+    subject = Subject(module_of("GRU"))
+    mapped = torch.func.vmap(lambda w: subject.module(subject.xs, boundaries=w)[0])
+    good = torch.full((2, len(subject.xs), ROWS), 0.5, dtype=torch.float64)
+    mapped(good)
+    with pytest.raises(SettingError, match="finite, 0 or more"):
+        mapped(good.index_fill(0, torch.tensor([1]), weight))
