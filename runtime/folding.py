@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import TypeAlias
 
 import numpy as np
@@ -43,14 +44,12 @@ class Fold:
 
 def folds_of(tape: Tape) -> list[Fold]:
     """The pieces of a tape by their lengths; none where one run back over all steps is as fast."""
-    if tape.varies or not any(f"mask.{name}" in tape.arrays for name in CUTS):
+    if tape.varies or tape.step_bytes > MOST_BYTES:
         return []
-    if tape.step_bytes > MOST_BYTES:
+    cuts = _cuts_of(tape)
+    if not cuts.any():  # but before the first step, as in most calls
         return []
-    bounds = np.flatnonzero(_is_cut(tape))
-    if not bounds.any():  # but before the first step, as in most calls
-        return []
-    starts = np.union1d(bounds, [0])
+    starts = np.append(0, 1 + np.flatnonzero(cuts))
     lengths = np.diff(starts, append=tape.steps)
     kinds = np.unique(lengths)
     steps = int(kinds.sum())
@@ -59,16 +58,17 @@ def folds_of(tape: Tape) -> list[Fold]:
     return [Fold(np.arange(k)[:, None] + starts[lengths == k]) for k in kinds]
 
 
-def _is_cut(tape: Tape) -> Array:
-    """bool[T]: the steps before which no row's cotangent flows back."""
-    cut = np.zeros((tape.steps, tape.batch), bool)
-    for name in ("starts", "boundaries", "placed"):
-        cut |= tape.arrays.get(f"mask.{name}", False)
-    if "mask.weights" in tape.arrays:
-        cut |= tape.arrays["mask.weights"] == 0
-    # A padded step leaves the state as it is, whatever else is said of it.
-    cut &= tape.arrays.get("mask.valid", True)
-    return np.asarray(cut.all(1))
+def _cuts_of(tape: Tape) -> Array:
+    """bool[T - 1]: the steps, from the second, before which no row's cotangent flows back."""
+    masks = {n: tape.arrays[f"mask.{n}"] for n in CUTS if f"mask.{n}" in tape.arrays}
+    if not masks:
+        return np.zeros(0, bool)
+    if "weights" in masks:
+        masks["weights"] = masks["weights"] == 0
+    cut = reduce(np.logical_or, masks.values())
+    if "mask.valid" in tape.arrays:  # a padded step leaves the state as it is, whatever is said
+        cut = cut & tape.arrays["mask.valid"]
+    return np.asarray(cut[1:].all(1))
 
 
 def run_folded(

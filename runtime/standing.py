@@ -145,6 +145,8 @@ class Standing:
         """The rows that wait for their reset still, once a call has run."""
         if not call.steps:
             return self.resets, self.placed
+        if self.resets is None and self.placed is None:
+            return None, None
         if not recording or lengths is None or not (lengths == 0).any():
             return None, None
         idle = arrays.flags(lengths == 0, "lengths")  # rows that ran no step

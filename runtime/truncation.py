@@ -50,10 +50,12 @@ def as_lengths(lengths: Array, steps: int) -> Array:
     """Numbers of steps, 0 to `steps` -> int64 of whatever shape."""
     if lengths.dtype.kind not in "iu" and lengths.size:
         raise DTypeError(f"lengths holds {lengths.dtype.name}, but it counts steps: pass integers")
-    if lengths.size and not 0 <= lengths.min() <= lengths.max() <= steps:
+    counts = lengths.astype(np.int64)
+    # Read as unsigned, negative numbers are the largest.
+    if counts.size and counts.view(np.uint64).max() > steps:
         wrong = int(lengths.min()) if lengths.min() < 0 else int(lengths.max())
         raise RangeError(f"lengths holds {wrong}, but the sequence has {steps} steps")
-    return lengths.astype(np.int64)
+    return counts
 
 
 def read_lengths(given: Any, call: Call, arrays: Arrays) -> Array:

@@ -47,4 +47,5 @@ def _named_once(
 
 def rows_by_step(f: Frame, mask: View, *, negated: bool) -> str:
     """A list of them, by step."""
-    return f.named(mask, f"rows_named({_rows_of_all(f, mask, negated=negated)[0]})", "i")
+    rows, some = _rows_of_all(f, mask, negated=negated)
+    return f.named(mask, f"rows_named({rows}, {some})", "i")

@@ -79,11 +79,12 @@ def scattered(rows, index, values):
 '''
 
 ROWS_NAMED = '''\
-def rows_named(mask):
-    """For every step of bool[T,B] the rows that it names, or None where it names none."""
+def rows_named(mask, some):
+    """For every step of bool[T,B], `some` of which are true, its rows; None where it names none."""
     found = [None] * len(mask)
-    for t in mask.any(1).nonzero()[0].tolist():
-        found[t] = mask[t].nonzero()[0]
+    if some:
+        for t in mask.any(1).nonzero()[0].tolist():
+            found[t] = mask[t].nonzero()[0]
     return found
 '''
 
