@@ -10,10 +10,14 @@ time, with 128 units 0.85 to 0.9.
 
 An array is lent until the last view of it is gone, whoever has that: the user, a history, another
 thread. All are views of one array that is watched by a weak reference.
+
+The pools of a process hold only so much together, and what they held longest without a request goes
+first: programs that are not run any more leave it to those that are.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 import weakref
 from collections import deque
@@ -26,9 +30,14 @@ import numpy as np
 from .arrays import Array
 
 SMALLEST = 1 << 17  # bytes: what glibc, before it has learnt more, gives back to the system
-MOST = 1 << 27  # bytes that a pool holds
+MOST = 1 << 27  # bytes that all pools of the process hold
 REQUESTS = 64  # so many later, what has not been lent again is let go
 LINE = 64  # bytes of a line of the cache; across two of them, all ufuncs take longer
+
+
+_clock = itertools.count()
+_registering = threading.RLock()  # of a thread: a destructor may make a program meanwhile
+_pools: list[weakref.ref[Pool]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,10 @@ class Pool:
     def __init__(self) -> None:
         self._kept: deque[Kept] = deque()  # in the order of their requests
         self._requests = 0
+        self._asked = next(_clock)
         self._lock = threading.Lock()
+        with _registering:
+            _pools[:] = [*(pool for pool in _pools if pool()), weakref.ref(self)]
 
     @property
     def nbytes(self) -> int:
@@ -60,28 +72,60 @@ class Pool:
         if not SMALLEST <= size <= MOST or not self._lock.acquire(blocking=False):
             return np.empty(shape, dtype)
         try:
+            self._asked = next(_clock)
             memory = self._unused(size)
+            is_more = memory is None
+            if memory is None:
+                memory = _on_a_line(size)
             # A view of a view is one of the first array, and an array's memory may be no array's.
             array: Array = np.frombuffer(memory.data[:size], dtype)
             self._requests += 1
             self._kept.append(Kept(memory, weakref.ref(array), self._requests))
-            self._let_go()
+            while self._kept[0].request <= self._requests - REQUESTS:
+                self._kept.popleft()
         finally:
             self._lock.release()
+        if is_more:
+            _keep_within_limit()
         return array.reshape(shape)
 
-    def _unused(self, size: int) -> Array:
+    def _unused(self, size: int) -> Array | None:
         """At least so many bytes, less than twice as many: the next call may be a bit longer."""
         for at, kept in enumerate(self._kept):
             if size <= kept.memory.nbytes < 2 * size and kept.lent() is None:
                 del self._kept[at]
                 return kept.memory
-        room = np.empty(size + LINE, np.uint8)
-        start = -room.ctypes.data % LINE
-        return room[start : start + size]
+        return None
 
-    def _let_go(self) -> None:
-        """Of what was last lent too long ago, and of the oldest beyond what a pool holds."""
-        held = self.nbytes
-        while held > MOST or self._kept[0].request <= self._requests - REQUESTS:
-            held -= self._kept.popleft().memory.nbytes
+    def let_go(self, size: int) -> int:
+        """Of at least so many bytes, what was lent longest ago, if there are so many.
+
+        Returns:
+            How many; 0 while another thread is served.
+        """
+        if not self._lock.acquire(blocking=False):
+            return 0
+        gone = 0
+        try:
+            while self._kept and gone < size:
+                gone += self._kept.popleft().memory.nbytes
+        finally:
+            self._lock.release()
+        return gone
+
+
+def _on_a_line(size: int) -> Array:
+    """uint8[size], which begins on a line of the cache."""
+    room = np.empty(size + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    return room[start : start + size]
+
+
+def _keep_within_limit() -> None:
+    """Let pools go of what they hold beyond the limit, those first that were not asked for long."""
+    pools = [pool for pool in (known() for known in tuple(_pools)) if pool]
+    excess = sum(pool.nbytes for pool in pools) - MOST
+    for pool in sorted(pools, key=lambda pool: pool._asked):
+        if excess <= 0:
+            return
+        excess -= pool.let_go(excess)
