@@ -5,7 +5,7 @@ is reset and that every step counts, so that all contenders compute the same and
 So do most steps of most calls; one in which rows differ takes longer, and `--mixed` measures calls
 of such steps alone, without a comparison of what they compute. Asked are at most 10% where batch
 times hidden is 4,096 or more, and at most 2 microseconds a step below. Where arrays happen to lie
-moves a step by as much, so that there all is measured with several nets, one after the other.
+moves a step by as much, so that there all is measured with many nets, one after the other.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ TOLERANCE = 2e-5
 LARGE = 4096  # batch times hidden, from which on the cost is asked for as a part of the time
 LARGEST_PART = 0.10
 LONGEST = 2e-6  # seconds a step, below
-PLACES = 4  # nets of each contender, below, whose arrays lie elsewhere
+# In another place in memory the same call takes 2 to 3 us a step more or less, whatever its masks
+# say. So below, each contender has so many nets, whose arrays lie elsewhere, and short samples.
+PLACES = 40
+PART_OF_ROUNDS, PART_OF_SAMPLE = 0.5, 0.2  # in each place
 
 
 def mixed_masks_of(rows: int) -> dict[str, dict[str, Any]]:
@@ -67,12 +70,17 @@ def masks_of(rows: int) -> dict[str, dict[str, Any]]:
 def measure(
     cell: str, mode: str, rows: int, hidden: int, protocol: Protocol, *, mixed: bool = False
 ) -> Comparison:
-    """Time one point of the grid, in several places if it is a small one."""
-    places = 1 if rows * hidden >= LARGE else PLACES
+    """Time one point of the grid, in several places with fewer rounds each if it is a small one."""
+    protocols = [protocol]
+    if rows * hidden < LARGE:
+        rounds = max(1, round(PART_OF_ROUNDS * protocol.rounds))
+        shortest = PART_OF_SAMPLE * protocol.minimum_time
+        # Seeds of their own: who runs after whom in a few rounds costs some as much as masks do.
+        protocols = [
+            Protocol(rounds, shortest, seed=protocol.seed + place) for place in range(PLACES)
+        ]
     held: list[Contender] = []  # so that the next ones' arrays lie elsewhere
-    return merged(
-        [_measure(cell, mode, rows, hidden, protocol, mixed, held) for _ in range(places)]
-    )
+    return merged([_measure(cell, mode, rows, hidden, p, mixed, held) for p in protocols])
 
 
 def _measure(
