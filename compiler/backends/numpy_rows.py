@@ -127,21 +127,20 @@ def _of_a_step(f: Frame, node: Node, choice: Choice) -> None:
     rows = rows_named(f, f.view(choice.mask), negated=choice.negated)
     target = f.homes.get(node) or _wished(f, node, choice)
     if target is not None:
-        _at(f, target, choice, rows)
+        _at(f, node, target, choice, rows)
         f.place(node, target)
         return
     usual, order = f.view(choice.usual), f.layout(node)
     target = f.scratch(node, order)
     if choice.usual.op.name == "const" or usual.axes != order or not _is_full(usual, node, order):
-        _at(f, target, choice, rows)
+        _at(f, node, target, choice, rows)
         f.place(node, target)
         return
     name, into = f.fresh("e"), f.text(target)
-    index = _index(target.axes, rows)
+    index, part = _index(target.axes, rows), _special(f, node, target.axes, choice, rows)
     f.out(f"{name} = {f.text(usual)}")
     f.out(
-        f"if {rows} is not None: np.copyto({into}, {name}); "
-        f"{into}{index} = {_part(f, choice.special, target.axes, rows)}; {name} = {into}"
+        f"if {rows} is not None: np.copyto({into}, {name}); {into}{index} = {part}; {name} = {into}"
     )
     f.place_either(node, View.of(name, "", order, target.sample, STEP.name), target, usual)
 
@@ -157,16 +156,10 @@ def _wished(f: Frame, node: Node, choice: Choice) -> View | None:
     return wish
 
 
-def _at(f: Frame, target: View, choice: Choice, rows: str) -> None:
+def _at(f: Frame, node: Node, target: View, choice: Choice, rows: str) -> None:
     """Let the choice be made in `target`."""
     into, index = f.text(target), _index(target.axes, rows)
-    special, held = choice.special, f.views.get(choice.special)
-    if held is not None and f.may_overlap(held, target):
-        name = f.fresh("h")  # what the rows hold as the step begins
-        f.first(f"if {rows} is not None: {name} = {into}{index}")
-        part = name
-    else:
-        part = _part(f, special, target.axes, rows)
+    part = _special(f, node, target.axes, choice, rows)
     usual = choice.usual
     if usual.op.name == "const" or f.view(usual) != target:
         f.out(f"np.copyto({into}, {f.operand(usual, target.axes)})")
@@ -176,6 +169,16 @@ def _at(f: Frame, target: View, choice: Choice, rows: str) -> None:
         f.spared[usual] = View.of(name, "", target.axes, target.sample, STEP.name)
     else:
         f.out(f"if {rows} is not None: {into}{index} = {part}")
+
+
+def _special(f: Frame, node: Node, axes: Order, choice: Choice, rows: str) -> str:
+    """What the named rows get; of a state that may be written over, what it was at first."""
+    part = _part(f, choice.special, axes, rows)
+    if node not in f.holding:
+        return part
+    name = f.fresh("h")
+    f.first(f"if {rows} is not None: {name} = {part}")
+    return name
 
 
 def _index(axes: Order, rows: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -215,3 +215,12 @@ def draw_masks(names: tuple[str, ...], steps: int, rows: int) -> Masks:
         lengths if "valid" in names else None,
         weights if "weights" in names else None,
     )
+
+
+def draw_places(masks: Masks, cell: Cell, steps: int, rows: int) -> Masks:
+    """With some rows that start anew at values of their own."""
+    draws = np.random.default_rng(8)
+    values = {
+        s.name: draws.normal(0.0, 0.7, (steps, rows, *s.node.type.shape)) for s in cell.states
+    }
+    return replace(masks, placed=draws.random((steps, rows)) < 0.3, places=values)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnnc.compiler.oracle import Masks
+from rnnc.runtime.places import Places
 from rnnc.runtime.program import Program
 from tests.compiler.hand_built import Array, Arrays, Numbers
 from tests.compiler.run_scans import NO_MASKS, Outcome
@@ -25,6 +26,7 @@ def by_program(program: Program, n: Numbers, masks: Masks = NO_MASKS) -> Outcome
         starts=masks.starts,
         lengths=masks.lengths,
         boundaries=_boundaries(masks),
+        placed=None if masks.placed is None else Places(masks.placed, masks.places),
     )
     assert tape is not None
     d_params, d_carry, d_xs = program.backward(

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from rnnc import cells
+from rnnc.compiler.ir import Cell
 from rnnc.compiler.library import loads
 from rnnc.runtime.program import Program
-from tests.compiler.hand_built import Numbers, draw_masks
+from tests.compiler.hand_built import Numbers, draw_masks, draw_places
 from tests.compiler.run_scans import by_oracle
 from tests.runtime.run_program import by_program
 from tests.tolerance import Bound, assert_within
@@ -29,17 +30,34 @@ SOME = [EVERY[at] for at in np.random.default_rng(0).permutation(len(EVERY))[:90
 BOUND = Bound(1e-11, 1e-9)
 
 
+def of_two_states(h: str, g: str, y: str) -> Cell:
+    """A cell of these equations."""
+    return loads(
+        f"cell D(n): ((h[n], g[n]), x[n]) -> ((h', g'), y) {{ h' = {h}\n g' = {g}\n y = {y} }}"
+    ).D(2)
+
+
 @pytest.mark.parametrize("masks", [("starts",), ("valid",), ("starts", "boundaries", "valid")])
 @pytest.mark.parametrize("swapped", [("g", "h", "x"), ("tanh(g)", "h", "x"), *SOME])
 def test_no_state_is_read_once_it_is_replaced(
     swapped: tuple[str, str, str], masks: tuple[str, ...]
 ) -> None:
-    h, g, y = swapped
-    cell = loads(
-        f"cell D(n): ((h[n], g[n]), x[n]) -> ((h', g'), y) {{ h' = {h}\n g' = {g}\n y = {y} }}"
-    ).D(2)
+    cell = of_two_states(*swapped)
     n, said = Numbers.draw(cell, steps=5, rows=3), draw_masks(masks, 5, 3)
     assert_within(by_program(Program(cell, "float64"), n, said), by_oracle(cell, n, said), BOUND)
+
+
+@pytest.mark.parametrize("exact", [False, True], ids=["", "exact"])
+@pytest.mark.parametrize("masks", [(), ("valid",), ("starts", "boundaries", "valid")], ids="+".join)
+@pytest.mark.parametrize("swapped", [("g", "h", "x"), ("tanh(g)", "h", "x"), *SOME[:28]])
+def test_no_state_is_read_once_it_is_replaced_by_a_value_of_the_users(
+    swapped: tuple[str, str, str], masks: tuple[str, ...], exact: bool
+) -> None:
+    cell = of_two_states(*swapped)
+    n = Numbers.draw(cell, steps=5, rows=3)
+    said = draw_places(draw_masks(masks, 5, 3), cell, 5, 3)
+    found = by_program(Program(cell, "float64", exact=exact), n, said)
+    assert_within(found, by_oracle(cell, n, said), BOUND)
 
 
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])
