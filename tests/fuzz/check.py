@@ -19,7 +19,7 @@ from rnnc.compiler import oracle
 from rnnc.compiler.ir import Cell, Node, toposort
 from rnnc.compiler.oracle import Masks
 from tests.central_differences import SMALLEST, slope
-from tests.compiler.hand_built import Array, Numbers
+from tests.compiler.hand_built import Array, Numbers, draw_places
 from tests.compiler.run_scans import NO_MASKS, Outcome, by_oracle
 from tests.fuzz.generator import Source
 from tests.runtime.run_program import by_program, rounded
@@ -59,7 +59,8 @@ class Run:
     @property
     def words(self) -> str:
         """What is special about it."""
-        used = [f.name for f in fields(self.masks) if getattr(self.masks, f.name) is not None]
+        given = {f.name: getattr(self.masks, f.name) for f in fields(self.masks)}
+        used = [name for name, mask in given.items() if isinstance(mask, np.ndarray)]
         sizes = [f"T={self.numbers.steps}", f"B={self.numbers.rows}"]
         return " ".join([*sizes, *used, *["exact"] * self.exact])
 
@@ -137,11 +138,19 @@ def draw_masks(seed: int, steps: int, rows: int, used: list[int]) -> Masks:
     )
 
 
+def with_places(run: Run) -> Run:
+    """With rows that start anew at values of their own, every third time there are states."""
+    n = run.numbers
+    if not run.cell.states or crc32(repr(n.carry).encode()) % 3:
+        return run
+    return replace(run, masks=draw_places(run.masks, run.cell, n.steps, n.rows))
+
+
 def check(source: Source) -> Report:
     """Compile a program, run it, and hold it against the oracle and against its own slopes."""
     run, sensitivity = None, Bound(0.0, 0.0)
     try:
-        run = run_of(source)
+        run = with_places(run_of(source))
         sensitivity = sensitivity_of(run)
         if max(sensitivity.values, sensitivity.gradients) > SENSITIVE:
             stepwise = by_steps(run)
@@ -185,6 +194,8 @@ def by_steps(run: Run) -> Run:
             None if masks.starts is None else masks.starts[t : t + 1],
             None if masks.boundaries is None else masks.boundaries[t : t + 1],
             None if masks.lengths is None else np.clip(masks.lengths - t, 0, 1),
+            placed=None if masks.placed is None else masks.placed[t : t + 1],
+            places={name: values[t : t + 1] for name, values in masks.places.items()},
         )
         if now.lengths is not None:
             holding.append(now.lengths)
@@ -207,6 +218,8 @@ def by_steps(run: Run) -> Run:
         None if masks.starts is None else as_rows(masks.starts),
         None if masks.boundaries is None else as_rows(masks.boundaries),
         None if masks.lengths is None else np.concatenate(holding),
+        placed=None if masks.placed is None else as_rows(masks.placed),
+        places={name: as_rows(values) for name, values in masks.places.items()},
     )
     return replace(run, numbers=rounded(numbers), masks=stepwise)
 
