@@ -221,5 +221,10 @@ def as_flags(value: Any, name: str) -> Array:
     if array.dtype.kind in "iu" and np.isin(array, (0, 1)).all():
         array = array.astype(bool)
     if array.dtype != np.dtype(bool):
-        raise DTypeError(f"{name} holds {array.dtype.name}; it takes truth values: {name} != 0")
+        raise DTypeError(not_flags(name, array.dtype.name))
     return array
+
+
+def not_flags(name: str, held: str) -> str:
+    """Of what holds another kind of number than truth values."""
+    return f"{name} holds {held}; it takes truth values: {name} != 0"

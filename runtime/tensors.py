@@ -4,7 +4,7 @@ In: what a user passes, arrays of NumPy or tensors. Out: tensors on the net's de
 NumPy's is converted and copied there; a tensor is never converted behind a user's back: one of
 another dtype or device, or with a gradient, is an error that names the conversion. On a GPU nothing
 here waits for the device but the check of indices, without which a kernel would read outside its
-table, and whatever hands numbers to Python or NumPy.
+table, that of integers in place of truth values, and whatever hands numbers to Python or NumPy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ from .arrays import AnyArray, Array, copied, is_tensor, kind, on_host, share_mem
 from .checks import NARROW, a_type
 from .errors import DTypeError, ShapeError
 from .memory import host_memory
-from .numpy_arrays import as_array, as_flags, as_indices, as_real, check_range, check_real, parts
+from .numpy_arrays import (
+    as_array,
+    as_flags,
+    as_indices,
+    as_real,
+    check_range,
+    check_real,
+    not_flags,
+    parts,
+)
 from .products import Products
 
 
@@ -42,13 +51,7 @@ class TorchArrays:
     # -- from users ------------------------------------------------------------------------------
 
     def given(self, value: Any, name: str) -> AnyArray:
-        import torch
-
-        if isinstance(value, list | tuple) and any(map(is_tensor, value)):
-            try:
-                value = torch.stack(tuple(value))
-            except (RuntimeError, TypeError):
-                raise ShapeError(f"the parts of {name} have different shapes") from None
+        value = stacked(value, name)
         if is_tensor(value):
             _check_plain(value, name)
             return value
@@ -94,11 +97,11 @@ class TorchArrays:
         value = self.given(value, name)
         if not is_tensor(value):
             return self.from_numpy(as_flags(value, name), state=False)
-        if kind(value) != "b":
-            held = _dtype_name(value.dtype)
-            raise DTypeError(f"{name} holds {held}; it takes truth values: {name} != 0")
-        self._check(value, value.dtype, name)
-        return value.contiguous()
+        if kind(value) in "bi":
+            self._check(value, value.dtype, name)
+        if kind(value) != "b" and not (kind(value) == "i" and _is_binary(value)):
+            raise DTypeError(not_flags(name, _dtype_name(value.dtype)))
+        return value.bool().contiguous()
 
     def in_numpy(self, values: Iterable[Any], name: str) -> bool:
         found = [value for value in values if value is not None]
@@ -224,6 +227,18 @@ def _products() -> Products:
     return Products(torch.backends.cuda.matmul)
 
 
+def stacked(value: Any, name: str) -> Any:
+    """A list of tensors as one tensor; anything else as it is."""
+    if not isinstance(value, list | tuple) or not any(map(is_tensor, value)):
+        return value
+    import torch
+
+    try:
+        return torch.stack(tuple(value))
+    except (RuntimeError, TypeError):
+        raise ShapeError(f"the parts of {name} have different shapes") from None
+
+
 def _check_plain(value: AnyArray, name: str) -> None:
     """Raise a `DTypeError` for what is called a tensor, but has no memory a kernel can read."""
     import torch
@@ -235,6 +250,11 @@ def _check_plain(value: AnyArray, name: str) -> None:
         raise DTypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
     if type(value).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise DTypeError(f"{held}, which computes in its own way: pass a plain tensor")
+
+
+def _is_binary(integers: AnyArray) -> bool:
+    """Whether integers stand for truth values."""
+    return bool(((integers == 0) | (integers == 1)).all())
 
 
 def _dtype_name(dtype: Any) -> str:

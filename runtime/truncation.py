@@ -127,7 +127,7 @@ def _at_steps(at: Array, steps: int) -> Array:
     if len(np.unique(at)) < at.size:
         raise SettingError(
             "boundaries names a step twice: integers are steps, a mask holds truth values, "
-            "such as mask.astype(bool)"
+            "such as mask != 0"
         )
     cuts = np.zeros(steps, bool)
     cuts[at.astype(np.int64)] = True

@@ -1,20 +1,25 @@
-"""The masks of a sequence as tensors, without a look at what they hold.
+"""The masks of a sequence as tensors.
 
 In: what a user passes as `starts`, `lengths` and `boundaries`. Out: bool[T,B], int64[B], and
-bool[T,B] or real[T,B], in lines that Dynamo can read. `runtime/truncation.py` reads the same and
-says what is wrong with it.
+bool[T,B] or real[T,B]. `runtime/truncation.py` reads them and says what is wrong with them: where
+`vmap` maps one, it reads that of each sample. Where a graph is made nobody can look at what they
+hold: `plain_masks` reads the same in lines that Dynamo can read, and leaves integers that stand for
+truth values to what runs the graph.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 
-from ..errors import DTypeError, RangeError, SettingError
+from ...grammar.problems import Error
+from ..errors import DTypeError, RangeError, SettingError, ShapeError
 from ..inputs import Call as Sizes
-from ..truncation import check_weights
+from ..numpy_arrays import not_flags
+from ..tensors import stacked
 from .call import Masks
 from .engine import Tensor
 
@@ -28,16 +33,14 @@ def plain_masks(
     """Masks of a call that begins with the initial state, or with another.
 
     Raises:
-        SettingError, DTypeError: one is of no such kind.
+        SettingError, DTypeError, ShapeError: one is of no such kind.
     """
     resets = _by_step_and_row(sizes, like, starts, "starts")
-    if resets is not None and resets.dtype != torch.bool:
-        raise DTypeError("starts holds truth values")
+    if resets is not None and resets.is_floating_point():
+        raise _no_flags("starts", resets)
     cuts = _by_step_and_row(sizes, like, _at_steps(sizes, like, boundaries), "boundaries")
     if cuts is not None and cuts.is_floating_point() and cuts.dtype != like.dtype:
         raise DTypeError(f"boundaries holds {cuts.dtype}; as weights it holds {like.dtype}")
-    if cuts is not None and is_mapped(cuts) and cuts.is_floating_point():
-        _check_weights(cuts)
     if cuts is not None and begins:
         cuts[:1] = cuts.is_floating_point()
     counts = None if lengths is None else _tensor(lengths, like)
@@ -46,6 +49,32 @@ def plain_masks(
     if counts is not None and not sizes.batched:
         counts = counts.reshape(1)
     return Masks(resets, counts, cuts)
+
+
+def read_each(given: Any, name: str, read: Callable[[Any], Any]) -> Any:
+    """A mask as `read` reads it; where `vmap` maps it, that of each sample as it reads that."""
+    given = stacked(given, name)
+    with beneath():
+        whole, levels = _beneath_maps(given)
+        if not levels:
+            return read(whole)
+        lead = whole.shape[: len(levels)]
+        samples = whole.flatten(0, len(levels) - 1)
+        some = samples if len(samples) else samples.new_zeros((1, *samples.shape[1:]))
+        found = []
+        for at, sample in enumerate(some):
+            try:
+                found.append(torch.as_tensor(read(sample)))
+            except Error as error:
+                error.add_note(
+                    f"{name} is that of sample {at} of {len(samples)}: an axis that vmap maps is "
+                    "none of its axes"
+                )
+                raise
+        mask = torch.stack(found)[: len(samples)].unflatten(0, lead)
+    for level in levels:
+        mask = _functorch._add_batch_dim(mask, 0, level)
+    return mask
 
 
 def is_mapped(given: Any) -> bool:
@@ -57,11 +86,19 @@ def is_mapped(given: Any) -> bool:
     return False
 
 
-def unwrapped(given: Any) -> Any:
-    """Without what `grad` and `jvp` put around it: a mask has no derivative."""
-    while _is_wrapped(given):
-        given = _functorch.get_unwrapped(given)
-    return given
+def _beneath_maps(given: Any) -> tuple[Any, list[int]]:
+    """Without what transforms put around it, mapped axes in front, and the levels of these.
+
+    What `grad` and `jvp` put there is lost: a mask has no derivative.
+    """
+    if not _is_wrapped(given):
+        return given, []
+    whole, levels = _beneath_maps(_functorch.get_unwrapped(given))
+    if not _functorch.is_batchedtensor(given):
+        return whole, levels
+    front = len(levels)
+    whole = whole.movedim(front + _functorch.maybe_get_bdim(given), front)
+    return whole, [*levels, _functorch.maybe_get_level(given)]
 
 
 def beneath() -> AbstractContextManager[Any]:
@@ -70,15 +107,6 @@ def beneath() -> AbstractContextManager[Any]:
         return nullcontext()
     beneath_all: AbstractContextManager[Any] = torch._C._DisableFuncTorch()
     return beneath_all
-
-
-def _check_weights(mapped: Tensor) -> None:
-    """Raise what a plain call raises: beneath a map nobody looks at the numbers again."""
-    while _is_wrapped(mapped):
-        mapped = _functorch.get_unwrapped(mapped)
-    if type(mapped) is Tensor:  # fake ones have no numbers
-        with beneath():
-            check_weights(mapped.detach().double().cpu().numpy())
 
 
 def _is_wrapped(given: Any) -> bool:
@@ -103,20 +131,30 @@ def _at_steps(sizes: Sizes, like: Tensor, given: Any) -> Any:
                     f"boundaries names step {at}, but the sequence has {sizes.steps} steps"
                 )
     found = _tensor(given, like)
-    return torch.isin(steps, found) if found.ndim == 1 and not _is_mask(found) else found
+    if _is_mask(found):
+        return found
+    if not found.ndim and not torch.compiler.is_compiling():  # a graph cannot see that it is one
+        return steps % found == 0
+    return (steps.unsqueeze(1) == found).any(1) if found.ndim == 1 else found
 
 
 def _by_step_and_row(sizes: Sizes, like: Tensor, given: Any, name: str) -> Tensor | None:
     if given is None:
         return None
     mask = _tensor(given, like)
-    if not _is_mask(mask):
-        raise DTypeError(f"{name} holds truth values")
+    if mask.is_complex():
+        raise _no_flags(name, mask)
+    if mask.ndim not in (1, 2):
+        raise ShapeError(f"{name} says something of each step, or of each step and row")
     if mask.requires_grad:
         raise DTypeError(f"{name} has no gradient: pass {name}.detach()")
     if mask.ndim == 1:
         return mask.unsqueeze(1).expand(sizes.steps, sizes.batch).clone()
     return (mask.swapaxes(0, 1) if sizes.swapped else mask).clone()
+
+
+def _no_flags(name: str, mask: Tensor) -> DTypeError:
+    return DTypeError(not_flags(name, f"{mask.dtype}".removeprefix("torch.")))
 
 
 def _is_mask(mask: Tensor) -> bool:
@@ -126,4 +164,6 @@ def _is_mask(mask: Tensor) -> bool:
 def _tensor(given: Any, like: Tensor) -> Tensor:
     if isinstance(given, Tensor):
         return given
+    if isinstance(given, LISTS) and len(given) and isinstance(given[0], Tensor):
+        return torch.stack(tuple(given))
     return torch.as_tensor(list(given) if isinstance(given, range) else given, device=like.device)

@@ -183,8 +183,10 @@ def _tape(
     if masks.lengths is not None:
         steps_of = torch.arange(steps, device=masks.lengths.device)
         known["mask.valid"] = steps_of[:, None] < masks.lengths
-    known |= {"mask.starts": masks.starts}
-    known |= {f"mask.{name}": masks.boundaries for name in ("boundaries", "weights")}
+    if masks.starts is not None:
+        known["mask.starts"] = masks.starts.bool()
+    if masks.boundaries is not None:
+        known |= {"mask.weights": masks.boundaries, "mask.boundaries": masks.boundaries.bool()}
     arrays = {name: engine.array(known[name]) for name in engine.read_back(variant)}
     return Tape(variant, int(steps), int(rows), arrays)
 

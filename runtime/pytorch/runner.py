@@ -25,7 +25,7 @@ from .engine import Engine, Tensor
 from .engines import Engines, Options
 from .functions import applied
 from .initial import beginning
-from .masks import LISTS, beneath, is_mapped, plain_masks, unwrapped
+from .masks import LISTS, is_mapped, plain_masks, read_each
 from .ops import compiled
 
 State: TypeAlias = dict[str, Tensor]
@@ -196,31 +196,42 @@ class Runner:
     def _call(
         self, engine: Engine, sizes: Sizes, like: Tensor, *said: Any
     ) -> tuple[Call, list[Tensor]]:
-        """A call with its masks; those that `vmap` maps are beside it, and not looked at yet."""
+        """A call with its masks; where `vmap` maps one, they are beside it."""
         starts, lengths, boundaries, begins = said
-        given = starts, lengths, boundaries
-        if all(each is None for each in given):
+        if starts is None and lengths is None and boundaries is None:
             return Call(engine), []
-        if any(map(is_mapped, given)):
-            plain = plain_masks(sizes, like, starts, lengths, boundaries, begins)
-            found = {name: getattr(plain, name) for name in ("starts", "lengths", "boundaries")}
-            found = {name: mask for name, mask in found.items() if mask is not None}
-            return Call(engine, mapped=tuple(found)), list(found.values())
-        with beneath():
-            starts, lengths, boundaries = map(unwrapped, given)
-            masks = self._masks(sizes, like, starts, lengths, boundaries, begins)
+        masks = self._masks(sizes, like, starts, lengths, boundaries, begins)
+        named = {name: getattr(masks, name) for name in ("starts", "lengths", "boundaries")}
+        if not any(map(is_mapped, named.values())):
             return Call(engine, masks), []
+        found = {
+            name: torch.as_tensor(mask, device=like.device)
+            for name, mask in named.items()
+            if mask is not None
+        }
+        return Call(engine, mapped=tuple(found)), list(found.values())
 
     def _masks(
         self, sizes: Sizes, like: Tensor, starts: Any, lengths: Any, boundaries: Any, begins: bool
     ) -> Masks:
         arrays = self._reader(like, sizes.batch_first).arrays
-        resets = None if starts is None else read_mask(starts, sizes, "starts", arrays)
-        counts = None if lengths is None else read_lengths(lengths, sizes, arrays)
-        cuts = None if boundaries is None else read_boundaries(boundaries, sizes, 0, arrays)
-        if cuts is not None and begins:  # an initial state has a gradient: no cut, or 1
-            cuts[:1] = cuts.is_floating_point()
-        return Masks(resets, counts, cuts)
+
+        def read_cuts(given: Any) -> Tensor:
+            cuts: Tensor = read_boundaries(given, sizes, 0, arrays)
+            if begins:  # an initial state has a gradient: no cut, or 1
+                cuts[:1] = cuts.is_floating_point()
+            return cuts
+
+        found = {
+            name: read_each(given, name, read)
+            for name, given, read in (
+                ("starts", starts, lambda mask: read_mask(mask, sizes, "starts", arrays)),
+                ("lengths", lengths, lambda counts: read_lengths(counts, sizes, arrays)),
+                ("boundaries", boundaries, read_cuts),
+            )
+            if given is not None
+        }
+        return Masks(**found)
 
 
 def _as_wanted(

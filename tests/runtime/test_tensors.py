@@ -101,6 +101,12 @@ def test_masks_rows_and_lengths_may_be_tensors_too() -> None:
         net.scan(tensor(xs), **masks)
         close(dict(net.state), dict(wanted.state), 0)
         close(net.backward(d_ys).params, wanted.backward(d_ys).params, 0)
+    again = elman()
+    again.scan(tensor(xs), starts=tensor(starts, "int64"), boundaries=tensor(cuts, "uint8"))
+    wanted.reset()
+    wanted.scan(xs, starts=starts.astype(int), boundaries=cuts.astype("uint8"))
+    close(dict(again.state), dict(wanted.state), 0)
+    close(again.backward(d_ys).params, wanted.backward(d_ys).params, 0)
     for rows in (tensor([True, False], "bool"), tensor([0], "int64"), [0]):
         net.reset(rows=rows)
         close(net.state["h"][0], net.params["h0"], 0)
@@ -131,6 +137,8 @@ REFUSED: list[tuple[str, Callable[[Recur, Any], Any], type[Exception], str]] = [
     ("state", lambda n, t: setattr(n, "state", {"h": t.zeros(4)}), TypeError, r"h\.to"),
     ("params", lambda n, t: n.load_params({"b": t.zeros(4)}), TypeError, r"b\.to"),
     ("starts", lambda n, t: n.scan(X[None], starts=t.ones(1)), TypeError, "starts != 0"),
+    ("starts of 2", lambda n, t: n.scan(X[None], starts=t.tensor([2])), TypeError,
+     "starts holds int64; it takes truth values: starts != 0"),
     ("starts device", lambda n, t: n.scan(X[None], starts=t.ones(1, dtype=t.bool).to("meta")),
      TypeError, r"starts\.to\('cpu'\)"),
     ("lengths", lambda n, t: n.scan(X[None], lengths=t.tensor([2, 0])), IndexError, "holds 2"),

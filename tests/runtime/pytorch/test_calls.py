@@ -36,6 +36,7 @@ def plain(masks: Any) -> Any:
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("masks", [
     {"starts": STARTS}, {"starts": [True, False, True, False]}, {"starts": STARTS[:, 0]},
+    {"starts": STARTS.long()}, {"starts": [0, 1, 1, 0]}, {"boundaries": STARTS.byte()},
     {"lengths": [4, 0, 2]}, {"lengths": np.array([1, 2, 3], "uint8")},
     {"boundaries": 2}, {"boundaries": [1, 3]}, {"boundaries": range(4)}, {"boundaries": STARTS},
     {"boundaries": torch.tensor([1, 3])}, {"boundaries": STARTS.double() * 0.5},
@@ -180,6 +181,13 @@ def test_after_a_mistake_everything_is_as_it_was(wrong: Any) -> None:
     ("array-shape", {"lengths": torch.ones(2, 7, dtype=torch.int64)}),
     ("array-dtype", {"starts": torch.zeros(2, STEPS, ROWS)}),
     ("array-shape", {"starts": torch.zeros(2, 2, ROWS, dtype=torch.bool)}),
+    ("array-shape", {"starts": torch.zeros(2, dtype=torch.bool)}),
+    ("array-shape", {"lengths": torch.ones(2, dtype=torch.int64)}),
+    ("array-dtype", {"starts": torch.tensor([0, 2]).reshape(2, 1, 1).expand(2, STEPS, ROWS)}),
+    ("array-dtype", {"starts": torch.zeros(2, STEPS, ROWS, dtype=torch.bool).to_sparse()}),
+    ("array-dtype", {"boundaries": torch.ones(2, STEPS, ROWS)}),
+    ("bad-setting", {"boundaries": torch.tensor([2, 0])}),
+    ("out-of-range", {"boundaries": torch.tensor([[1, 2], [1, STEPS]])}),
 ], ids=lambda wrong: f"{wrong[0]}-{'-'.join(wrong[1])}")  # fmt: skip
 def test_masks_that_are_mapped_are_checked_all_the_same(wrong: Any) -> None:
     code, masks = wrong
@@ -188,6 +196,25 @@ def test_masks_that_are_mapped_are_checked_all_the_same(wrong: Any) -> None:
     with pytest.raises(rnnc.Error) as found:
         torch.func.vmap(lambda x, m: module(x, **m)[0])(xs, masks)
     assert found.value.code == code
+
+
+def test_a_mistake_in_a_mapped_mask_is_said_in_the_sizes_of_a_sample() -> None:
+    module = module_of("GRU")
+    xs = torch.stack([inputs_of(module)] * 2)
+
+    def run(x: Any, starts: Any, lengths: Any) -> Any:
+        return module(x, starts=starts, lengths=lengths)[0]
+
+    good = torch.zeros(2, STEPS, ROWS, dtype=torch.bool), torch.ones(2, ROWS, dtype=torch.int64)
+    wide = torch.zeros(2, STEPS, ROWS + 1, dtype=torch.bool)
+    with pytest.raises(rnnc.Error, match=r"starts is bool\[4\] or \[4, 3\], got \[4, 4\]") as found:
+        torch.func.vmap(run)(xs, wide, good[1])
+    assert "an axis that vmap maps" in found.value.__notes__[0]
+    long = good[1].clone()
+    long[1] = STEPS + 1
+    with pytest.raises(rnnc.Error, match="lengths holds 5, but the sequence has 4 steps") as found:
+        torch.func.vmap(run)(xs, good[0], long)
+    assert found.value.__notes__[0].startswith("lengths is that of sample 1 of 2")
 
 
 def test_one_step_and_other_types_are_told_what_to_write() -> None:

@@ -196,9 +196,11 @@ def test_ops_keep_pytorchs_rules(name: str, kinds: str) -> None:
 @pytest.mark.parametrize("wrong", [
     {"boundaries": -torch.ones(4, 3, dtype=torch.float64)},
     {"boundaries": 0},
-    {"boundaries": torch.ones(4, 3, dtype=torch.int64)},
+    {"boundaries": torch.full((4, 3), 2)},
+    {"boundaries": torch.ones(4, 3, dtype=torch.complex128)},
+    {"boundaries": torch.tensor(2)},
     {"boundaries": torch.ones(4, 3, dtype=torch.float64, requires_grad=True)},
-    {"starts": torch.ones(4, 3, dtype=torch.int64)},
+    {"starts": torch.full((4, 3), 2)},
     {"lengths": torch.tensor([1.5, 2, 3])},
     {"lengths": torch.tensor([True, True, False])},
     {"lengths": torch.tensor([9, 1, 1])},
@@ -216,8 +218,8 @@ def test_mistakes_are_answered_in_graphs_too(wrong: Any) -> None:
 def test_a_mistake_that_breaks_a_graph_is_the_modules_own_error() -> None:
     module = module_of("GRU")
     compiled: Any = torch.compile(module, backend="aot_eager")
-    with pytest.raises(rnnc.Error, match=r"starts holds (int64|truth values)") as found:
-        compiled(inputs_of(module), starts=torch.ones(4, 3, dtype=torch.int64))
+    with pytest.raises(rnnc.Error, match="starts holds float32; it takes truth values") as found:
+        compiled(inputs_of(module), starts=torch.ones(4, 3))
     assert found.value.code == "array-dtype"
 
 
@@ -275,6 +277,20 @@ def test_lists_say_the_same_in_graphs() -> None:
     for said in ({"lengths": [4, 2, 0]}, {"starts": [False, True, False, False]},
                  {"boundaries": [1, 3]}, {"boundaries": torch.tensor([1, 3])}):  # fmt: skip
         close(compiled(xs, **said)[0], module(xs, **said)[0].detach())
+
+
+@pytest.mark.parametrize("name", ["starts", "boundaries"])
+def test_integers_are_truth_values_in_graphs_too(name: str) -> None:
+    module = module_of("GRU")
+    xs = inputs_of(module)
+    flags = torch.tensor([[0, 0, 0], [1, 0, 1], [0, 1, 0], [0, 0, 1]])
+    compiled: Any = torch.compile(module, fullgraph=True, backend="aot_eager")
+    found = []
+    for call, mask in ((compiled, flags), (module, flags.bool())):
+        ys, _ = call(xs, **{name: mask})
+        found.append([ys, *torch.autograd.grad(ys.square().sum(), list(module.parameters()))])
+    for mine, wanted in zip(*found, strict=True):
+        assert torch.equal(mine, wanted)
 
 
 def refused(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

@@ -322,3 +322,66 @@ def test_weights_beneath_a_map_are_looked_at(weight: float) -> None:
     mapped(good)
     with pytest.raises(SettingError, match="finite, 0 or more"):
         mapped(good.index_fill(0, torch.tensor([1]), weight))
+
+
+def _mapped_masks(dtype: Any) -> dict[str, Any]:
+    """Of two samples, in every form."""
+    draws = torch.Generator().manual_seed(3)
+    steps = torch.rand((2, STEPS, ROWS), generator=draws) < 0.4
+    return {
+        "starts of each row": {"starts": steps},
+        "starts of a step": {"starts": steps[:, :, 0]},
+        "integers": {"starts": steps.long(), "boundaries": steps.flip(0).byte()},
+        "cuts and lengths": {"boundaries": steps, "lengths": torch.tensor([[4, 0, 2], [1, 3, 4]])},
+        "weights": {"boundaries": 0.5 * steps.to(dtype)},
+        "periods": {"boundaries": torch.tensor([1, 2])},
+        "steps": {"boundaries": torch.tensor([[1, 3], [2, 3]])},
+    }
+
+
+@pytest.mark.parametrize("form", _mapped_masks(torch.float64))
+@pytest.mark.parametrize("kind", ["Recur", "batch_first", "Bidirectional", "Stack"])
+def test_a_mask_of_any_form_may_be_mapped(form: str, kind: str) -> None:
+    masks = _mapped_masks(torch.float64)[form]
+    cells, said = (rnnc.GRUCell(4, 4), rnnc.GRUCell(4, 4)), {"dtype": torch.float64, "seed": 1}
+    make: Any = {
+        "Recur": lambda: rnnc.torch.Recur(cells[0], **said),
+        "batch_first": lambda: rnnc.torch.Recur(cells[0], batch_first=True, **said),
+        "Bidirectional": lambda: rnnc.torch.Bidirectional(*cells, merge="sum", **said),
+        "Stack": lambda: rnnc.torch.Stack(cells, residual=True, **said),
+    }[kind]
+    module = make()
+    params = {name: p.detach() for name, p in module.named_parameters()}
+    xs = torch.randn(2, STEPS, ROWS, 4, dtype=torch.float64)
+    if kind == "batch_first":
+        xs = xs.swapaxes(1, 2)
+        masks = {n: m.swapaxes(1, 2) if m.ndim == 3 else m for n, m in masks.items()}
+
+    def loss(params: Any, x: Any, masks: Any) -> Any:
+        ys, _ = torch.func.functional_call(module, params, (x,), masks)
+        return ys.square().sum()
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(params, xs, masks)
+    plain = torch.func.vmap(loss, in_dims=(None, 0, 0))(params, xs, masks)
+    for at in range(2):
+        own = {name: mask[at] for name, mask in masks.items()}
+        close(plain[at], loss(params, xs[at], own))
+        wanted = torch.func.grad(loss)(params, xs[at], own)
+        for name, d in wanted.items():
+            close(each[name][at], d, 1e-11)
+
+
+def test_masks_may_be_mapped_in_another_order_than_inputs_and_made_in_the_map() -> None:
+    module = module_of("GRU")
+    xs = torch.stack([inputs_of(module), 2 * inputs_of(module)])
+    starts = torch.rand(3, STEPS, 2, ROWS) < 0.4  # two maps have axes of it
+
+    def of_both(x: Any, starts: Any) -> Any:
+        return module(x, starts=starts, lengths=[starts[0].sum(), *starts[1:3].sum(1)])[0]
+
+    inner = torch.func.vmap(of_both, in_dims=(0, 1))
+    found = torch.func.vmap(inner, in_dims=(None, 0))(xs, starts)
+    assert torch.func.vmap(inner, in_dims=(None, 0))(xs, starts[:0]).shape == (0, *found.shape[1:])
+    for i in range(3):
+        for j in range(2):
+            close(found[i, j], of_both(xs[j], starts[i, :, j]).detach())
