@@ -14,12 +14,12 @@ import numpy as np
 
 import rnnc
 from command_line import Parser, writable
+from progress import progress, say
 
 try:
     from matplotlib.figure import Figure
-    from tqdm import tqdm
 except ImportError:
-    raise SystemExit("this takes matplotlib and tqdm: pip install 'rnnc[examples]'") from None
+    raise SystemExit("this takes matplotlib: pip install 'rnnc[examples]'") from None
 
 parser = Parser(__doc__)
 parser.add("--updates", 1200, "of the parameters, those of a resumed net included")
@@ -57,8 +57,11 @@ def bits_per_character() -> float:
     return loss / math.log(2)
 
 
-print(f"held out before: {bits_per_character():.2f} bits per character")
-for _ in (bar := tqdm(range(len(losses), options.updates), disable=None)):
+count = sum(array.size for array in net.params.values())
+say(f"{count:,} parameters learn from {len(training):,} characters, in {options.updates} updates")
+say(f"held out before: {bits_per_character():.2f} bits per character")
+updates = range(len(losses), options.updates)
+for _ in progress("update", updates, losses, "bits per character"):
     chunk = next(streams)
     ys = net.scan(chunk.xs, starts=chunk.starts, lengths=chunk.lengths)
     loss, d_ys = rnnc.cross_entropy(ys, chunk.targets, chunk.mask)
@@ -69,8 +72,7 @@ for _ in (bar := tqdm(range(len(losses), options.updates), disable=None)):
     if options.save and (len(losses) % 100 == 0 or len(losses) == options.updates):
         beside = {"adam": optimiser.state, "losses": losses, "position": streams.position}
         net.save(options.save, extra=beside)
-    bar.set_postfix(bits=f"{np.mean(losses[-50:]):.2f}")
-print(f"held out after:  {bits_per_character():.2f} bits per character")
+say(f"held out after:  {bits_per_character():.2f} bits per character")
 
 writer, token, draw = rnnc.Recur(net.cell).eval(), alphabet.index("\n"), np.random.default_rng(0)
 sample = ""
@@ -78,10 +80,10 @@ while len(sample) < 300:
     chances = np.exp(writer(np.array(token)).astype(float))
     token = draw.choice(len(alphabet), p=chances / chances.sum())
     sample += alphabet[token]
-print(f"a sample: {sample}")
+say(f"a sample: {sample}")
 
 figure = Figure()
 figure.subplots().plot(losses)
 figure.axes[0].set(xlabel="update", ylabel="bits per character")
 figure.savefig(options.plot)
-print(f"loss curve: {options.plot}")
+say(f"loss curve: {options.plot}")

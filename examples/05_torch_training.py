@@ -10,12 +10,12 @@ from pathlib import Path
 
 import rnnc
 from command_line import Parser
+from progress import progress, say
 
 try:
     import torch
     from matplotlib.figure import Figure
     from sklearn.datasets import load_digits
-    from tqdm import tqdm
 except ImportError:
     raise SystemExit("this takes more: pip install 'rnnc[torch,examples]' scikit-learn") from None
 import rnnc.torch
@@ -56,8 +56,8 @@ nets = {
 axes = (figure := Figure(figsize=(6, 4))).add_subplot(xlabel="epoch", ylabel="loss")
 for name, net in nets.items():
     optimiser = torch.optim.Adam(net.parameters(), 5e-3)
-    begun, losses = time.perf_counter(), []
-    for _ in tqdm(range(options.epochs), name, disable=None):
+    begun, losses = time.perf_counter(), list[float]()
+    for _ in progress(f"{name}, epoch", range(options.epochs), losses, "nats a digit"):
         total = 0.0
         for batch in torch.split(training[torch.randperm(len(training))], options.batch):
             loss = torch.nn.functional.cross_entropy(net(xs[:, batch]), classes[batch])
@@ -71,7 +71,7 @@ for name, net in nets.items():
     with torch.no_grad():
         right = (net(xs[:, held_out]).argmax(1) == classes[held_out]).float().mean()
     count = sum(p.numel() for p in net.net.parameters())
-    print(f"{name}: {right:.1%} of 400 digits right, {spent:.1f} s, {count:,} parameters")
+    say(f"{name}: {right:.1%} of 400 digits right, {spent:.1f} s, {count:,} parameters")
     axes.plot(losses, label=name)
 axes.set_yscale("log")
 axes.legend()

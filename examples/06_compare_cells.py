@@ -14,12 +14,12 @@ import numpy as np
 
 import rnnc
 from command_line import Parser
+from progress import progress, say
 
 try:
     from matplotlib.figure import Figure
-    from tqdm import tqdm
 except ImportError:
-    raise SystemExit("this takes matplotlib and tqdm: pip install 'rnnc[examples]'") from None
+    raise SystemExit("this takes matplotlib: pip install 'rnnc[examples]'") from None
 
 CELLS = ["RNN", "LSTM", "GRU", "IndRNN", "LEM", "MinGRU"]
 SIGNS, SHOWN = 8, 5  # how many there are, and how many of them a sequence begins with
@@ -81,11 +81,11 @@ figure = Figure(figsize=(11, 4.2), layout="constrained")
 for (task, (batch, inputs, outputs, unit, baseline)), axes in zip(
     TASKS.items(), figure.subplots(1, 2), strict=True
 ):
-    print(f"{task}, {options.length} steps: {unit}; {baseline:.4f} without memory")
+    say(f"{task}, {options.length} steps: {unit}; {baseline:.4f} without memory")
     for name in options.cells:
         net, draw = net_of(name, inputs, outputs), np.random.default_rng(options.seed)
         optimiser, losses, begun = rnnc.Adam(options.rate), list[float](), time.perf_counter()
-        for _ in tqdm(range(options.steps), name, leave=False, disable=None):
+        for _ in progress(f"  {name}, update", range(options.steps), losses, unit):
             net.reset()
             loss, d_ys = batch(draw, net)
             gradients = rnnc.clip_by_norm(net.backward(d_ys).params, 1.0)
@@ -93,7 +93,7 @@ for (task, (batch, inputs, outputs, unit, baseline)), axes in zip(
             losses.append(loss)
         last, spent = np.mean(losses[-20:]), time.perf_counter() - begun
         count = sum(array.size for array in net.params.values())
-        print(f"  {name}: {last:.4f} in the end, {count:,} parameters, {spent:.1f} s")
+        say(f"  {name}: {last:.4f} in the end, {count:,} parameters, {spent:.1f} s")
         window = min(20, options.steps)
         smooth = np.convolve(losses, np.ones(window) / window, "valid")
         axes.semilogy(np.arange(window, options.steps + 1), smooth, label=name)
@@ -101,4 +101,4 @@ for (task, (batch, inputs, outputs, unit, baseline)), axes in zip(
     axes.set(title=f"{task}, {options.length} steps", xlabel="update", ylabel=f"{unit}, mean of 20")
 figure.legend(*axes.get_legend_handles_labels(), loc="outside right center")
 figure.savefig(options.plot, dpi=120)
-print(f"learning curves: {options.plot}")
+say(f"learning curves: {options.plot}")

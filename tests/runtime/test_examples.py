@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
 import runpy
 import sys
-from contextlib import chdir, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,56 @@ def test_the_character_model_learns_and_leaves_a_picture(runs: Runs) -> None:
     before, after = map(float, re.findall(r"([\d.]+) bits per character", printed))
     assert after < before - 0.1
     assert (runs.folder / "char_lm.png").read_bytes().startswith(b"\x89PNG")
+
+
+class Stopped(Exception):
+    """Where a test breaks a training off."""
+
+
+@pytest.mark.parametrize("name", ["02_char_lm.py", "06_compare_cells.py"])
+def test_a_training_says_what_it_is_before_it_begins_into_a_pipe_as_well(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(rnnc.Recur, "scan", stopped)
+    pipe = io.BytesIO()
+    with redirect_stdout(io.TextIOWrapper(pipe, encoding="utf-8")) as out:
+        with pytest.raises(Stopped):
+            Runs(tmp_path).run(name, "")
+        assert pipe.getvalue().count(b"\n") == 1
+        out.detach()
+
+
+class Terminal(io.StringIO):
+    """Where a person watches."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def lines_of_progress(folder: Path, place: io.StringIO) -> str:
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(place):
+        patch.syspath_prepend(EXAMPLES)
+        patch.setattr(importlib.import_module("progress"), "PAUSE", (0, 0))
+        Runs(folder).run("06_compare_cells.py", "--cells RNN GRU --steps 2 --length 4 --hidden 2")
+    return place.getvalue()
+
+
+def test_a_log_of_a_training_has_plain_lines_of_how_far_it_is(tmp_path: Path) -> None:
+    said = lines_of_progress(tmp_path, io.StringIO()).splitlines()
+    unit = {False: "squared error", True: "nats a step"}
+    for place, (line, name) in enumerate(zip(said, ["RNN", "RNN", "GRU", "GRU"] * 2, strict=True)):
+        words = rf"  {name}, update {place % 2 + 1} of 2: \d\.\d{{4}} {unit[place > 3]}, \d+ s left"
+        assert re.fullmatch(words, line)
+
+
+def test_a_terminal_has_one_line_of_progress_that_is_gone_in_the_end(tmp_path: Path) -> None:
+    shown = lines_of_progress(tmp_path, Terminal()).split("\r")
+    lines = [line for line in shown if line]
+    assert [bool(line.strip()) for line in lines] == [True, True, False] * 4
+    assert {len(line) for line in lines} == {79} and shown[-1] == ""
 
 
 def test_a_net_that_the_example_did_not_save_is_not_resumed(
