@@ -138,19 +138,23 @@ def draw_masks(seed: int, steps: int, rows: int, used: list[int]) -> Masks:
     )
 
 
-def with_places(run: Run) -> Run:
-    """With rows that start anew at values of their own, every third time there are states."""
-    n = run.numbers
-    if not run.cell.states or crc32(repr(n.carry).encode()) % 3:
-        return run
-    return replace(run, masks=draw_places(run.masks, run.cell, n.steps, n.rows))
+def with_rarer_masks(run: Run) -> Run:
+    """With weights for boundaries every other time, and, of cells with states, places."""
+    n, masks = run.numbers, run.masks
+    drawn = crc32(repr(n.xs).encode())
+    if masks.boundaries is not None and drawn % 2:
+        weights = np.random.default_rng(drawn).choice([0.0, 1.0, 1.25], masks.boundaries.shape)
+        masks = replace(masks, boundaries=None, weights=weights)
+    if run.cell.states and not drawn % 3:
+        masks = draw_places(masks, run.cell, n.steps, n.rows)
+    return replace(run, masks=masks)
 
 
 def check(source: Source) -> Report:
     """Compile a program, run it, and hold it against the oracle and against its own slopes."""
     run, sensitivity = None, Bound(0.0, 0.0)
     try:
-        run = with_places(run_of(source))
+        run = with_rarer_masks(run_of(source))
         sensitivity = sensitivity_of(run)
         if max(sensitivity.values, sensitivity.gradients) > SENSITIVE:
             stepwise = by_steps(run)
@@ -194,8 +198,9 @@ def by_steps(run: Run) -> Run:
             None if masks.starts is None else masks.starts[t : t + 1],
             None if masks.boundaries is None else masks.boundaries[t : t + 1],
             None if masks.lengths is None else np.clip(masks.lengths - t, 0, 1),
-            placed=None if masks.placed is None else masks.placed[t : t + 1],
-            places={name: values[t : t + 1] for name, values in masks.places.items()},
+            None if masks.weights is None else masks.weights[t : t + 1],
+            None if masks.placed is None else masks.placed[t : t + 1],
+            {name: values[t : t + 1] for name, values in masks.places.items()},
         )
         if now.lengths is not None:
             holding.append(now.lengths)
@@ -218,8 +223,9 @@ def by_steps(run: Run) -> Run:
         None if masks.starts is None else as_rows(masks.starts),
         None if masks.boundaries is None else as_rows(masks.boundaries),
         None if masks.lengths is None else np.concatenate(holding),
-        placed=None if masks.placed is None else as_rows(masks.placed),
-        places={name: as_rows(values) for name, values in masks.places.items()},
+        None if masks.weights is None else as_rows(masks.weights),
+        None if masks.placed is None else as_rows(masks.placed),
+        {name: as_rows(values) for name, values in masks.places.items()},
     )
     return replace(run, numbers=rounded(numbers), masks=stepwise)
 
@@ -274,7 +280,7 @@ def _differentiable(run: Run) -> bool:
     """Whether the gradient is the slope of the values: nothing stops or cuts it."""
     roots = [*(s.new for s in run.cell.states), *(y.node for y in run.cell.outputs)]
     made_up = any(node.op.made_up for node in toposort(roots))
-    return run.masks.boundaries is None and not made_up
+    return run.masks.boundaries is None and run.masks.weights is None and not made_up
 
 
 def _slope_failures(run: Run, wanted: Outcome) -> list[str]:
