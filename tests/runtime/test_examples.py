@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import re
 import runpy
@@ -173,27 +172,28 @@ class Terminal(io.StringIO):
         return True
 
 
-def lines_of_progress(folder: Path, place: io.StringIO) -> str:
-    with pytest.MonkeyPatch.context() as patch, redirect_stderr(place):
-        patch.syspath_prepend(EXAMPLES)
-        patch.setattr(importlib.import_module("progress"), "PAUSE", (0, 0))
+def progress_of(folder: Path, place: io.StringIO) -> str:
+    """What comparing two cells on two tasks writes there, beside its results."""
+    with redirect_stderr(place):
         Runs(folder).run("06_compare_cells.py", "--cells RNN GRU --steps 2 --length 4 --hidden 2")
     return place.getvalue()
 
 
 def test_a_log_of_a_training_has_plain_lines_of_how_far_it_is(tmp_path: Path) -> None:
-    said = lines_of_progress(tmp_path, io.StringIO()).splitlines()
-    unit = {False: "squared error", True: "nats a step"}
-    for place, (line, name) in enumerate(zip(said, ["RNN", "RNN", "GRU", "GRU"] * 2, strict=True)):
-        words = rf"  {name}, update {place % 2 + 1} of 2: \d\.\d{{4}} {unit[place > 3]}, \d+ s left"
-        assert re.fullmatch(words, line)
+    written = progress_of(tmp_path, io.StringIO())
+    lines = [line.lstrip("\r") for line in written.split("\n") if line]
+    for name in ("RNN", "GRU"):
+        assert lines.count(f"  {name}, update 0 of 2, ? left") == 2
+        for unit in ("squared error", "nats a step"):
+            ends = rf"  {name}, update 2 of 2, \d\.\d{{4}} {unit}, 00:00 left"
+            assert len([line for line in lines if re.fullmatch(ends, line)]) == 1
 
 
-def test_a_terminal_has_one_line_of_progress_that_is_gone_in_the_end(tmp_path: Path) -> None:
-    shown = lines_of_progress(tmp_path, Terminal()).split("\r")
-    lines = [line for line in shown if line]
-    assert [bool(line.strip()) for line in lines] == [True, True, False] * 4
-    assert {len(line) for line in lines} == {79} and shown[-1] == ""
+def test_a_terminal_has_a_bar_that_is_gone_in_the_end(tmp_path: Path) -> None:
+    shown = progress_of(tmp_path, Terminal())
+    assert "\r  RNN, update: " in shown and "\n" not in shown
+    *_, bar, last = shown.split("\r")
+    assert not bar.strip() and last == ""
 
 
 def test_a_net_that_the_example_did_not_save_is_not_resumed(
