@@ -165,7 +165,7 @@ def kind(array: AnyArray) -> str:
 def on_host(array: AnyArray) -> Array:
     """A tensor as an array of NumPy; bfloat16, which NumPy lacks, as float32."""
     wide = array.float() if str(array.dtype) == "torch.bfloat16" else array
-    found: Array = wide.detach().cpu().numpy()
+    found: Array = wide.numpy(force=True)
     return found
 
 

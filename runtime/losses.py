@@ -14,6 +14,7 @@ import numpy as np
 
 from .arrays import AnyArray, Arrays, is_tensor, kind, namespace, widened
 from .checks import describe
+from .conversion import parts_of_complex
 from .errors import DTypeError, ShapeError
 from .numpy_arrays import NumPyArrays, as_array
 from .tensors import TorchArrays
@@ -93,7 +94,8 @@ def _real(given: Any, name: str) -> tuple[Arrays, AnyArray]:
     """Reals as they are, or of another width as float32; and how to read what goes with them."""
     if is_tensor(given):
         if kind(given) != "f":
-            raise DTypeError(f"{name} holds {given.dtype}, not real numbers: pass {name}.float()")
+            way = parts_of_complex(name) if given.is_complex() else f"{name}.float()"
+            raise DTypeError(f"{name} holds {given.dtype}, not real numbers: pass {way}")
         dtype = str(given.dtype).removeprefix("torch.")
         arrays: Arrays = TorchArrays(dtype, given.device, OWNER)
         return arrays, arrays.real(arrays.given(given, name), name)

@@ -16,6 +16,7 @@ import numpy as np
 from ..grammar.problems import Error
 from .arrays import AnyArray, Array, is_tensor, on_host
 from .checks import NARROW, a_type
+from .conversion import check_numbers, parts_of_complex, to_numpy
 from .errors import DTypeError, RangeError, SettingError, ShapeError
 from .memory import host_memory
 
@@ -138,20 +139,10 @@ def parts(value: Any, depth: int = 0) -> Iterator[Any]:
 
 
 def _torch_message(tensor: Any, name: str, *, is_part: bool) -> str:
-    way = "" if is_part else name
-    if str(tensor.layout) != "torch.strided":
-        way += ".to_dense()"
-    if tensor.requires_grad:
-        way += ".detach()"
-    if tensor.device.type != "cpu":
-        way += ".cpu()"
-    if str(tensor.dtype) == "torch.bfloat16":  # which NumPy lacks
-        way += ".float()"
-    if is_part:
-        held = f"{name} holds tensors of torch"
-        return f"{held}, and this net computes with NumPy: pass {way}.numpy() of each"
-    held = f"{name} is {a_type(tensor)} of torch"
-    return f"{held}, and this net computes with NumPy: pass {way}.numpy()"
+    check_numbers(tensor, name)
+    held = f"{name} holds tensors" if is_part else f"{name} is {a_type(tensor)}"
+    way = f"{to_numpy(tensor, '')} of each" if is_part else to_numpy(tensor, name)
+    return f"{held} of torch, and this net computes with NumPy: pass {way}"
 
 
 def _object_message(value: Any, name: str) -> str:
@@ -175,7 +166,7 @@ def check_real(array: Array, dtype: str, name: str, owner: str) -> None:
         wide = "float32" if dtype in NARROW else dtype
         message += f"; convert it yourself: {name}.astype(np.{wide})"
     elif array.dtype.kind == "c":
-        message += f"; pass {name}.real and {name}.imag as features of their own"
+        message += f"; pass {parts_of_complex(name)}"
     raise DTypeError(message)
 
 
@@ -189,15 +180,18 @@ def as_real(array: Array, element: np.dtype[Any], name: str, owner: str) -> Arra
 def as_indices(array: Array, rows: int | None, name: str, valid: AnyArray | None = None) -> Array:
     """Integers of any width as int64, checked against the rows of the table they pick from."""
     if array.dtype.kind not in "iu":
-        raise DTypeError(
-            f"{name} holds {array.dtype.name}, but it is an index: pass integers, "
-            f"{name}.astype(np.int64)"
-        )
+        raise DTypeError(no_index(name, array.dtype.name, f"{name}.astype(np.int64)"))
     if valid is not None:
         array = np.where(valid, array, 0)
     if rows is not None and array.size:
         check_range(int(array.min()), int(array.max()), rows, name)
     return _plain(array, np.dtype(np.int64))
+
+
+def no_index(name: str, held: str, way: str) -> str:
+    """Of what holds another kind of number than integers."""
+    way = "" if "complex" in held else f", {way}"  # which would drop a half
+    return f"{name} holds {held}, but it is an index: pass integers{way}"
 
 
 def check_range(low: int, high: int, rows: int, name: str) -> None:

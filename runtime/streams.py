@@ -19,9 +19,11 @@ import numpy as np
 
 from .arrays import AnyArray, Array, is_tensor, kind
 from .checks import check_count, check_flag, describe
+from .conversion import parts_of_complex
 from .errors import DTypeError, RangeError, SettingError, ShapeError
 from .memory import out_of_memory
 from .numpy_arrays import as_array
+from .tensors import check_plain
 
 LAST_POSITION = 2**62  # chunks: a position is kept as an int64
 
@@ -220,12 +222,17 @@ def _read(given: Any, name: str) -> list[AnyArray]:
     for at, part in enumerate(parts):
         what = name if is_one else f"{name}[{at}]"
         array = part if is_tensor(part) else as_array(part, what)
+        if is_tensor(array):
+            check_plain(array, what)
         if kind(array) not in "fiub":
-            raise DTypeError(f"{what} holds {array.dtype}, not numbers")
+            wanted = "numbers"
+            if kind(array) == "c":
+                wanted = f"real numbers: pass {parts_of_complex(what)}"
+            raise DTypeError(f"{what} holds {array.dtype}, not {wanted}")
         if array.ndim == 0:
             raise ShapeError(f"{what} is a number, a document is [time, ...]")
         if getattr(array, "requires_grad", False):
-            raise DTypeError(f"{what} is a tensor that requires a gradient: pass {name}.detach()")
+            raise DTypeError(f"{what} is a tensor that requires a gradient: pass {what}.detach()")
         first = found[0] if found else array
         if is_tensor(first) != is_tensor(array) or first.dtype != array.dtype:
             raise DTypeError(f"{what} holds {array.dtype}, {name}[0] {first.dtype}")

@@ -19,6 +19,7 @@ import numpy as np
 
 from .arrays import AnyArray, Array, copied, is_tensor, kind, on_host, share_memory
 from .checks import NARROW, a_type
+from .conversion import check_numbers, check_strided, to
 from .errors import DTypeError, ShapeError
 from .memory import host_memory
 from .numpy_arrays import (
@@ -28,6 +29,7 @@ from .numpy_arrays import (
     as_real,
     check_range,
     check_real,
+    no_index,
     not_flags,
     parts,
 )
@@ -51,10 +53,10 @@ class TorchArrays:
     # -- from users ------------------------------------------------------------------------------
 
     def given(self, value: Any, name: str) -> AnyArray:
-        value = stacked(value, name)
-        if is_tensor(value):
-            _check_plain(value, name)
-            return value
+        found = stacked(value, name)
+        if is_tensor(found):
+            check_plain(found, name if found is value else f"torch.stack({name})")
+            return found
         if isinstance(value, list | tuple) and any(map(is_tensor, parts(value))):
             raise DTypeError(f"{name} holds lists of tensors: make one of them with torch.stack")
         return as_array(value, name)
@@ -80,10 +82,7 @@ class TorchArrays:
             valid = on_host(valid) if is_tensor(valid) else valid
             return self.from_numpy(as_indices(value, rows, name, valid), state=False)
         if kind(value) != "i":
-            held = _dtype_name(value.dtype)
-            raise DTypeError(
-                f"{name} holds {held}, but it is an index: pass integers, {name}.long()"
-            )
+            raise DTypeError(no_index(name, _dtype_name(value.dtype), f"{name}.long()"))
         self._check(value, value.dtype, name)
         value = value.long()
         if valid is not None:
@@ -119,16 +118,11 @@ class TorchArrays:
         if value.device == self.device and value.dtype == element and not value.requires_grad:
             return
         held = f"{name} is a tensor of {_dtype_name(value.dtype)} on {value.device}"
-        way = name
         if value.requires_grad:
             held += " that requires a gradient"
-            way += ".detach()"
-        changes = [repr(str(self.device))] if value.device != self.device else []
-        if value.dtype != element:
-            if kind(value) != "f":
-                held += ", not of real numbers"
-            changes.append(f"torch.{_dtype_name(element)}")
-        way += f".to({', '.join(changes)})" if changes else ""
+        if value.dtype != element and kind(value) != "f":
+            held += ", not of real numbers"
+        way = to(value, name, element, self.device, detached=True)
         wanted = f"takes {_dtype_name(element)} on {self.device}"
         if state and self.dtype in NARROW:
             wanted = f"of {self.dtype} keeps states in {_dtype_name(element)} on {self.device}"
@@ -228,7 +222,11 @@ def _products() -> Products:
 
 
 def stacked(value: Any, name: str) -> Any:
-    """A list of tensors as one tensor; anything else as it is."""
+    """A list of tensors as one tensor; anything else as it is.
+
+    Raises:
+        ShapeError, DTypeError: they have different shapes, are of several kinds or devices.
+    """
     if not isinstance(value, list | tuple) or not any(map(is_tensor, value)):
         return value
     import torch
@@ -236,18 +234,40 @@ def stacked(value: Any, name: str) -> Any:
     try:
         return torch.stack(tuple(value))
     except (RuntimeError, TypeError):
+        _check_parts(value, name)
         raise ShapeError(f"the parts of {name} have different shapes") from None
 
 
-def _check_plain(value: AnyArray, name: str) -> None:
+def _check_parts(value: Any, name: str) -> None:
+    """Raise a `DTypeError` for a list of tensors that no shapes would make one tensor."""
+    for at, part in enumerate(value):
+        if is_tensor(part):
+            check_plain(part, f"{name}[{at}]")
+            continue
+        if isinstance(part, list | tuple) and any(map(is_tensor, parts(part))):
+            raise DTypeError(f"{name} holds lists of tensors: make one of them with torch.stack")
+        as_array(part, f"{name}[{at}]")
+        raise DTypeError(
+            f"{name} holds tensors of torch, and {name}[{at}] is {a_type(part)}: pass tensors "
+            f"alone, [torch.as_tensor(part) for part in {name}]"
+        )
+    devices = list({str(part.device): None for part in value})
+    if len(devices) > 1:
+        raise DTypeError(
+            f"the parts of {name} are on different devices, {' and '.join(devices)}: pass "
+            f"[part.to({devices[0]!r}) for part in {name}]"
+        )
+
+
+def check_plain(value: AnyArray, name: str) -> None:
     """Raise a `DTypeError` for what is called a tensor, but has no memory a kernel can read."""
     import torch
 
     held = f"{name} is {a_type(value)} of torch"
     if value.is_nested:
         raise DTypeError(f"{held}, nested: pass {name}.to_padded_tensor(0.0), and `lengths`")
-    if value.layout is not torch.strided:
-        raise DTypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
+    check_strided(value, name)
+    check_numbers(value, name)
     if type(value).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise DTypeError(f"{held}, which computes in its own way: pass a plain tensor")
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from .arrays import AnyArray, copied, is_tensor, kind, namespace, on_host, widened
 from .checks import check_names, describe
+from .conversion import parts_of_complex
 from .errors import DTypeError, NamesError, SettingError, ShapeError
 from .numpy_arrays import check_real
 
@@ -184,8 +185,9 @@ def _check_arrays(given: Any, what: str) -> None:
         shown = f"{what}[{name!r}]"
         if is_tensor(value):
             if kind(value) != "f" or value.requires_grad:
-                way = ".detach()" if kind(value) == "f" else ".float()"
-                raise DTypeError(f"{shown} is a detached tensor of reals: pass {shown}{way}")
+                way = f"{shown}.detach()" if value.requires_grad else f"{shown}.float()"
+                way = parts_of_complex(shown) if value.is_complex() else way
+                raise DTypeError(f"{shown} is a detached tensor of reals: pass {way}")
         elif isinstance(value, np.ndarray | np.generic):
             check_real(np.asarray(value), "float32", shown, "an update")
         else:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import AnyArray, Array, is_tensor, on_host
+from ..arrays import AnyArray, Array, is_tensor, kind, on_host
 from ..checks import describe
+from ..conversion import check_numbers, check_strided, to
 from ..errors import DTypeError, ShapeError
 from ..numpy_arrays import as_array, check_real
 
@@ -34,9 +35,20 @@ def numbers(value: Any, name: str, shape: tuple[int, ...] | None = None) -> Arra
 
 
 def _on_host(tensor: AnyArray, name: str) -> Array:
+    check_strided(tensor, name)
+    check_numbers(tensor, name)
+    if kind(tensor) != "f":
+        way = to(tensor, name, "torch.float64", tensor.device)
+        raise DTypeError(
+            f"{name} holds {dtype_of(tensor)}, {OWNER} computes with reals: pass {way}"
+        )
     try:
         return on_host(tensor)
-    except (TypeError, RuntimeError, NotImplementedError) as error:  # sparse, without data, narrow
+    except (
+        TypeError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:  # narrow, of a class of its own
         raise DTypeError(f"{name} is a tensor that cannot be read as an array: {error}") from error
 
 

@@ -108,7 +108,7 @@ class Recur(Layer):
 
     def initial_state(self, batch: int | None = None) -> State:
         values = self._values()
-        like = next((p for p in values if p.is_floating_point()), torch.empty(0))
+        like = self._runner.like(values, torch.empty(0))
         return self._runner.initial(values, like, batch)
 
     def to_net(self, *, backend: str | None = None, dtype: Any = None, seed: int = 0) -> Net:

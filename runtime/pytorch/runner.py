@@ -13,11 +13,15 @@ import torch
 
 from ...compiler.ir import HIDDEN, Cell
 from ...grammar.problems import Error
+from ..arrays import kind
 from ..checks import a_type, check_names, describe
+from ..conversion import to
 from ..draws import draws_of
 from ..errors import DTypeError, ShapeError
 from ..inputs import Call as Sizes
 from ..inputs import Inputs
+from ..numpy_arrays import no_index
+from ..tensors import check_plain
 from ..truncation import read_boundaries, read_lengths, read_mask
 from .call import Call, Masks
 from .draws import draws
@@ -77,9 +81,8 @@ class Runner:
         path: str = "",
     ) -> tuple[Any, State]:
         """Sequences [T, B, ...] in the user's axes -> outputs, and the state by name."""
-        real = [p for p in params if p.is_floating_point()]
         given = self._inputs(xs)
-        like = real[0] if real else given[0]
+        like = self.like(params, given[0])
         engine = self._engines.in_mode(training=training).at(like.dtype, like.device, self.label)
         given, out_dtype = _as_wanted(given, like)
         sizes = self._sizes(given, like, batch_first)
@@ -109,10 +112,43 @@ class Runner:
     ) -> tuple[Sizes, Masks]:
         """The sizes and masks of sequences that are to be run in parts, if they are good ones."""
         given = self._inputs(xs)
-        like = next((p for p in params if p.is_floating_point()), given[0])
+        like = self.like(params, given[0])
         given, _ = _as_wanted(given, like)
         sizes = self._sizes(given, like, batch_first)
         return sizes, self._masks(sizes, like, starts, lengths, None, begins=False)
+
+    def like(self, params: Sequence[Tensor], default: Tensor) -> Tensor:
+        """A tensor of the dtype and device that all parameters have; `default` if there are none.
+
+        Raises:
+            DTypeError: naming a parameter that is not as most are.
+        """
+        if not params:
+            return default
+        first = params[0]
+        is_alike = first.is_floating_point() and first.layout == torch.strided
+        for p in params:
+            is_alike = is_alike and p.dtype == first.dtype and p.device == first.device
+            is_alike = is_alike and p.layout == first.layout
+        if not is_alike:
+            raise self._unlike(params)
+        return first
+
+    def _unlike(self, params: Sequence[Tensor]) -> DTypeError:
+        named = [(f"params[{p.name!r}]", p.name) for p in self.cell.params]
+        for (shown, _), param in zip(named, params, strict=True):
+            check_plain(param, shown)
+        kinds = [(p.dtype, p.device) for p in params if p.is_floating_point()]
+        dtype, device = max(
+            kinds or [(torch.get_default_dtype(), params[0].device)], key=kinds.count
+        )
+        at = [(p.dtype, p.device) == (dtype, device) for p in params].index(False)
+        param, (shown, name) = params[at], named[at]
+        way = "" if param.is_complex() else f": pass {to(param, shown, dtype, device)}"
+        return DTypeError(
+            f"the parameter {name} is {param.dtype} on {param.device}, and those of {self.label} "
+            f"are {dtype} on {device}, all alike{way}"
+        )
 
     def initial(self, params: Sequence[Tensor], like: Tensor, batch: int | None) -> State:
         """Every state before the first step, [B, ...] or [...]."""
@@ -151,12 +187,14 @@ class Runner:
         sizes = inputs.measured(given if self.cell.input_is_tuple else given[0], single=False)
         for value, x in zip(self.cell.inputs, given, strict=True):
             wanted = like.dtype if value.node.type.kind == "real" else None
+            if wanted is None and kind(x) != "i":
+                raise DTypeError(no_index(value.name, f"{x.dtype}", f"{value.name}.long()"))
             if x.device != like.device or (wanted is not None and x.dtype != wanted):
                 takes = f"{wanted or 'integers'} on {like.device}"
-                to = ", ".join(f"{way}" for way in (wanted, repr(f"{like.device}")) if way)
+                way = to(x, value.name, wanted or x.dtype, like.device)
                 raise DTypeError(
                     f"{value.name} is {x.dtype} on {x.device}, and {self.label} takes {takes}: "
-                    f"pass {value.name}.to({to})"
+                    f"pass {way}"
                 )
         return sizes
 
@@ -174,15 +212,16 @@ class Runner:
             held = engine.state_dtype, like.device
             for name, value in state.items():
                 wanted = (sizes.batch, *self.states[name]) if sizes.batched else self.states[name]
-                check_tensor(value, f"state {name}")
+                shown = f"state[{name!r}]"
+                check_tensor(value, shown)
                 if value.shape != wanted:
                     raise ShapeError(
-                        f"state {name} is {describe(value.shape)}, it must be {describe(wanted)}"
+                        f"{shown} is {describe(value.shape)}, it must be {describe(wanted)}"
                     )
                 if (value.dtype, value.device) != held:
                     raise DTypeError(
-                        f"state {name} is {value.dtype} on {value.device}, and {self.label} keeps "
-                        f"{held[0]} on {held[1]}"
+                        f"{shown} is {value.dtype} on {value.device}, and {self.label} keeps "
+                        f"{held[0]} on {held[1]}: pass {to(value, shown, *held)}"
                     )
         return [
             like.new_zeros((sizes.batch, *shape), dtype=engine.state_dtype)
@@ -258,6 +297,13 @@ def check_state(state: Any, names: Mapping[str, Any], what: str, *, all_needed: 
 
 
 def check_tensor(value: Any, name: str) -> None:
-    """Raise a `DTypeError` unless it is one."""
+    """Raise a `DTypeError` unless it is one that has memory to be read."""
     if not isinstance(value, Tensor):
-        raise DTypeError(f"{name} is {a_type(value)}, not a tensor: pass torch.as_tensor({name})")
+        way = f"torch.as_tensor({name})"
+        if isinstance(value, LISTS) and any(isinstance(part, Tensor) for part in value):
+            is_pure = all(isinstance(part, Tensor) for part in value)
+            parts = name if is_pure else f"[torch.as_tensor(part) for part in {name}]"
+            way = f"torch.stack({parts})"
+        raise DTypeError(f"{name} is {a_type(value)}, not a tensor: pass {way}")
+    if not torch.compiler.is_compiling():
+        check_plain(value, name)

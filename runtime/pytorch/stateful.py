@@ -141,7 +141,7 @@ class Stateful(torch.nn.Module):
             values, own = self._read(state, lead)
             for name, value in values.items() if not own else ():
                 shapes = describe(["batch", *value.shape]), describe(value.shape)
-                raise ShapeError(f"state {name} is {shapes[0]}, got {shapes[1]}")
+                raise ShapeError(f"state[{name!r}] is {shapes[0]}, got {shapes[1]}")
             lead = own or lead
         if lead is None:  # every row is at the initial state already, or there is none
             return
@@ -195,7 +195,7 @@ class Stateful(torch.nn.Module):
         shapes = self.module._states
         check_names(given, shapes, "the state", all_needed=True)
         for name, value in given.items():
-            check_tensor(value, f"state {name}")
+            check_tensor(value, f"state[{name!r}]")
         found = _lead(given, shapes) if lead is None else lead
         for name, shape in shapes.items():
             if name not in given:  # the compiler added it
@@ -203,7 +203,7 @@ class Stateful(torch.nn.Module):
             if tuple(given[name].shape) != (*found, *shape) or len(found) > 1:
                 either = f"{describe(shape)} or {describe(['batch', *shape])}, all states alike"
                 raise ShapeError(
-                    f"state {name} is {either if lead is None else describe([*lead, *shape])}, "
+                    f"state[{name!r}] is {either if lead is None else describe([*lead, *shape])}, "
                     f"got {describe(given[name].shape)}"
                 )
         if not given:  # nothing but what the compiler added

@@ -6,6 +6,7 @@ NumPy's programs stand in for kernels; `test_triton.py` has the real ones.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -68,6 +69,27 @@ def test_a_list_of_tensors_is_stacked_as_one_of_arrays_is() -> None:
         net.scan([tensor(xs[0]), tensor(xs[1, :1])])
 
 
+@pytest.mark.parametrize(("spoil", "told"), [
+    (lambda x: x.numpy(), "x holds tensors of torch, and x[1] is an ndarray: pass tensors alone, "
+                          "[torch.as_tensor(part) for part in x]"),
+    (lambda x: x.tolist(), "and x[1] is a list: pass tensors alone"),
+    (lambda x: list(x), "x holds lists of tensors: make one of them with torch.stack"),
+    (lambda x: None, "x[1] is a NoneType, in which NumPy sees Python objects"),
+    (lambda x: x.to("meta"), "x[1] is on the device meta"),
+    (lambda x: x.to_sparse(), "x[1] is a sparse tensor: pass x[1].to_dense()"),
+])  # fmt: skip
+def test_a_list_of_tensors_and_other_things_is_told_what_it_holds(spoil: Any, told: str) -> None:
+    import torch
+
+    net, xs = elman(), random(2, 2, 3)
+    mixed = [tensor(xs[0]), spoil(tensor(xs[1]))]
+    with pytest.raises(rnnc.Error, match=re.escape(told)) as caught:
+        net.scan(mixed)
+    assert caught.value.code == "array-dtype" and not net.recorded
+    if "as_tensor" in told:
+        close(net.scan([torch.as_tensor(part) for part in mixed]), ByHand(net.params, xs).ys)
+
+
 def test_any_width_and_layout_of_an_array_gives_the_same_bits() -> None:
     import torch
 
@@ -124,9 +146,9 @@ REFUSED: list[tuple[str, Callable[[Recur, Any], Any], type[Exception], str]] = [
     ("gradient", lambda n, t: n(tensor(X).requires_grad_()), TypeError,
      r"requires a gradient.*pass x\.detach\(\)$"),
     ("device", lambda n, t: n(tensor(X).to("meta")), TypeError,
-     r"on meta.*pass x\.to\('cpu'\)"),
-    ("all", lambda n, t: n(tensor(X, "float32").to("meta").requires_grad_()), TypeError,
-     r"pass x\.detach\(\)\.to\('cpu', torch\.float64\)"),
+     "x is on the device meta, where tensors have a shape and no numbers"),
+    ("both", lambda n, t: n(tensor(X, "float32").requires_grad_()), TypeError,
+     r"pass x\.detach\(\)\.to\(torch\.float64\)"),
     ("integers", lambda n, t: n(tensor(X, "int64")), TypeError, r"not of real numbers.*float64"),
     ("flags", lambda n, t: n(tensor(X, "bool")), TypeError, "not of real numbers"),
     ("shape", lambda n, t: n(t.zeros(2, 5).double()), ValueError, "x has 5 features"),
@@ -140,7 +162,7 @@ REFUSED: list[tuple[str, Callable[[Recur, Any], Any], type[Exception], str]] = [
     ("starts of 2", lambda n, t: n.scan(X[None], starts=t.tensor([2])), TypeError,
      "starts holds int64; it takes truth values: starts != 0"),
     ("starts device", lambda n, t: n.scan(X[None], starts=t.ones(1, dtype=t.bool).to("meta")),
-     TypeError, r"starts\.to\('cpu'\)"),
+     TypeError, "starts is on the device meta"),
     ("lengths", lambda n, t: n.scan(X[None], lengths=t.tensor([2, 0])), IndexError, "holds 2"),
     ("rows", lambda n, t: n.reset(rows=t.tensor([2])), IndexError, "row 2"),
 ]  # fmt: skip

@@ -75,16 +75,20 @@ def test_a_spoilt_state_dict_is_told_by_its_names_and_nothing_is_loaded(name: st
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("spoil", ["meta", "sparse", "half a byte"])
-def test_a_tensor_that_has_no_numbers_to_read_is_told_by_its_name(spoil: str) -> None:
+@pytest.mark.parametrize(("spoil", "told"), [
+    ("meta", "is on the device meta"), ("sparse", r"pass bias_ih_l1\.to_dense\(\)"),
+    ("half a byte", "is a tensor that cannot be read"),
+    ("integers", r"pass bias_ih_l1\.to\(torch\.float64\)"),
+])  # fmt: skip
+def test_a_tensor_that_has_no_numbers_to_read_is_told_by_its_name(spoil: str, told: str) -> None:
     import torch
 
     value = torch.ones(20)
     value = {
         "meta": value.to("meta"), "sparse": value.to_sparse(),
-        "half a byte": value.to(torch.float8_e4m3fn),
+        "half a byte": value.to(torch.float8_e4m3fn), "integers": value.long(),
     }[spoil]  # fmt: skip
-    with pytest.raises(rnnc.Error, match="bias_ih_l1 is a tensor that cannot be read") as caught:
+    with pytest.raises(rnnc.Error, match=f"bias_ih_l1.*{told}") as caught:
         load_torch_state_dict(net_of(), {**state_of(), "bias_ih_l1": value})
     assert caught.value.code == "array-dtype"
 
@@ -188,7 +192,7 @@ def test_a_module_with_other_parameters_or_settings_is_refused() -> None:
         from_torch(module_of("LSTM", 2, dropout=1.0))
     with pytest.raises(rnnc.Error, match="dtype='bfloat16' takes backend='triton'"):
         from_torch(module_of("LSTM").bfloat16(), backend="numpy")
-    with pytest.raises(rnnc.Error, match="weight_ih_l0 is a tensor that cannot be read"):
+    with pytest.raises(rnnc.Error, match="weight_ih_l0 is on the device meta"):
         from_torch(module_of("LSTM").to("meta"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import numpy as np
@@ -222,5 +223,49 @@ def test_one_step_and_other_types_are_told_what_to_write() -> None:
     xs = inputs_of(module)
     with pytest.raises(rnnc.Error, match=r"sequence \(module\), .*; call module\.step for one"):
         module(xs[0, 0])
-    with pytest.raises(rnnc.Error, match=r"pass x\.to\(torch\.float64, 'cpu'\)"):
+    with pytest.raises(rnnc.Error, match=r"pass x\.to\(torch\.float64\)$"):
         module(xs.float())
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda p: p.float(), lambda p: p.long(), lambda p: p.bfloat16(), lambda p: p.to("meta"),
+    lambda p: p.to_sparse(), lambda p: p.to(torch.complex128),
+], ids=["float32", "int64", "bfloat16", "meta", "sparse", "complex"])  # fmt: skip
+@pytest.mark.parametrize("name", ["W", "U"])
+def test_a_parameter_unlike_the_others_is_told_by_its_name(name: str, spoil: Any) -> None:
+    module = module_of("GRU")
+    xs, params = inputs_of(module), {n: p.detach() for n, p in module.named_parameters()}
+    wrong = {**params, name: spoil(params[name])}
+
+    def ys_of(params: Any) -> Any:
+        return torch.func.functional_call(module, params, (xs,))[0]
+
+    def mapped(params: Any) -> Any:
+        return torch.func.vmap(ys_of)({n: p[None] for n, p in params.items()})
+
+    calls = [ys_of]
+    calls += [mapped] * (not wrong[name].is_sparse)
+    calls += [torch.func.grad(lambda p: ys_of(p).sum())] * wrong[name].is_floating_point()
+    told = rf"the parameter {name} is|params\['{name}'\] is"
+    for call in calls:
+        with pytest.raises(rnnc.Error, match=told) as found:
+            call(wrong)
+        assert found.value.code == "array-dtype"
+    way = re.search(r"pass (.*)$", str(found.value))
+    assert (way is None) == (wrong[name].is_meta or wrong[name].is_complex())
+    if way is not None:
+        ys_of({**wrong, name: eval(way[1], {"params": wrong, "torch": torch})})
+
+
+def test_parameters_of_another_dtype_all_alike_are_the_modules_dtype() -> None:
+    module = module_of("GRU")
+    params = {n: p.detach().float() for n, p in module.named_parameters()}
+    xs = inputs_of(module)
+    ys, _ = torch.func.functional_call(module, params, (xs.float(),))
+    assert ys.dtype == torch.float32
+    with pytest.raises(rnnc.Error, match=r"pass x\.to\(torch\.float32\)"):
+        torch.func.functional_call(module, params, (xs,))
+    for call in (lambda: module.step(xs[0]), lambda: module.initial_state(2)):
+        module.U = torch.nn.Parameter(params["U"])
+        with pytest.raises(rnnc.Error, match=r"the parameter U is torch\.float32"):
+            call()

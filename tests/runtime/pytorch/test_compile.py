@@ -255,6 +255,19 @@ def test_what_a_module_refuses_its_graph_refuses(what: str, fullgraph: bool) -> 
         assert found.value.code == eager.value.code
 
 
+def test_a_parameter_unlike_the_others_is_told_by_its_name_in_graphs() -> None:
+    module = module_of("GRU")
+    params = {name: p.detach() for name, p in module.named_parameters()}
+
+    def ys_of(params: Any, xs: Any) -> Any:
+        return torch.func.functional_call(module, params, (xs,))[0]
+
+    compiled: Any = torch.compile(ys_of, backend="aot_eager")
+    with pytest.raises(rnnc.Error, match=r"the parameter U is torch\.float32") as found:
+        compiled({**params, "U": params["U"].float()}, inputs_of(module))
+    assert found.value.code == "array-dtype"
+
+
 @pytest.mark.parametrize("seed", ["3", 3.5, True])
 def test_a_seed_that_is_none_is_refused_in_graphs(seed: Any) -> None:
     module = rnnc.torch.Recur(rnnc.modifiers.zoneout(rnnc.GRUCell(3, 4), 0.3))

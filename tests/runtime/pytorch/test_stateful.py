@@ -111,9 +111,9 @@ def test_a_state_that_rows_are_not_reset_to_is_told_so() -> None:
     wrong: list[tuple[Any, str, str]] = [
         (lambda: net.reset(state=state), "bad-setting", "takes rows=; of all rows, set net"),
         (lambda: net.reset(state), "array-dtype", "not a dict"),
-        (lambda: net.reset([0], state), "array-shape", r"state 0\.h is \[(3|batch), 4\]"),
+        (lambda: net.reset([0], state), "array-shape", r"state\['0\.h'\] is \[(3|batch), 4\]"),
         (lambda: net.reset([0], {}), "unknown-names", "also needs"),
-        (lambda: net.reset([0], numbers), "array-dtype", "state 0.h is an int"),
+        (lambda: net.reset([0], numbers), "array-dtype", r"state\['0\.h'\] is an int"),
     ]
     fresh = (lambda: net.reset([2], wide), "out-of-range", "names row 2")
     later = (lambda: net.reset([1], wide), "array-shape", r"is \[3, 4\], got \[2, 4\]")

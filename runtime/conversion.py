@@ -1,0 +1,59 @@
+"""What to write for a tensor that cannot be read as it is: the expressions in messages.
+
+In: a tensor, its name, and what is wanted. Out: an expression that makes it that, or an error where
+there is none. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import DTypeError
+
+
+def check_strided(tensor: Any, name: str) -> None:
+    """Raise a `DTypeError` unless a tensor's numbers lie one by one in its memory."""
+    if str(tensor.layout) != "torch.strided":
+        raise DTypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
+
+
+def check_numbers(tensor: Any, name: str) -> None:
+    """Raise a `DTypeError` for a tensor of the device meta, which no expression fills."""
+    if tensor.device.type == "meta":
+        raise DTypeError(
+            f"{name} is on the device meta, where tensors have a shape and no numbers: make it on "
+            "the CPU or on a CUDA device"
+        )
+
+
+def to_numpy(tensor: Any, name: str) -> str:
+    """An array of NumPy: `x.detach().cpu().numpy()`."""
+    way = name
+    if str(tensor.layout) != "torch.strided":
+        way += ".to_dense()"
+    if tensor.requires_grad:
+        way += ".detach()"
+    if tensor.device.type != "cpu":
+        way += ".cpu()"
+    if tensor.is_conj():
+        way += ".resolve_conj()"
+    if tensor.is_neg():
+        way += ".resolve_neg()"
+    if str(tensor.dtype) == "torch.bfloat16":  # which NumPy lacks
+        way += ".float()"
+    return f"{way}.numpy()"
+
+
+def to(tensor: Any, name: str, element: Any, device: Any, *, detached: bool = False) -> str:
+    """A tensor of a dtype on a device: `x.detach().to('cpu', torch.float64)`."""
+    if tensor.is_complex():  # a cast would drop a half
+        return parts_of_complex(name)
+    changes = [repr(str(device))] if tensor.device != device else []
+    changes += [f"{element}"] if tensor.dtype != element else []
+    way = f"{name}.detach()" if detached and tensor.requires_grad else name
+    return f"{way}.to({', '.join(changes)})" if changes else way
+
+
+def parts_of_complex(name: str) -> str:
+    """What to pass for complex numbers, which are pairs of real ones to a net."""
+    return f"{name}.real and {name}.imag as features of their own"
