@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before NumPy is: a process for each processor is enough
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -28,7 +28,9 @@ if not has_cuda():
 TESTS = Path(__file__).parent
 
 # The same examples on every run, and no failure because the machine was busy.
-settings.register_profile("rnnc", deadline=None, derandomize=True)
+settings.register_profile(
+    "rnnc", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("rnnc")
 
 

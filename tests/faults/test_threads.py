@@ -14,6 +14,7 @@ import pytest
 import rnnc
 from rnnc.compiler.pipeline import compile_cell
 from rnnc.runtime.cell import BoundCell
+from rnnc.runtime.recur import Recur
 from tests.faults import nets, threads
 from tests.faults.run import SECONDS, forked
 
@@ -57,7 +58,6 @@ def test_a_process_may_be_forked_while_another_thread_compiles(
         return nets.digest(net.scan(nets.inputs(net, 3)))
 
     monkeypatch.setattr("rnnc.runtime.variants.compile_cell", slowly)
-    monkeypatch.setattr("tests.faults.run.SECONDS", 10)
     thread = threading.Thread(target=copy.copy(net).scan, args=(nets.inputs(net, 3),))
     thread.start()
     begun.wait()
@@ -94,20 +94,28 @@ def test_tasks_take_turns_with_nets_of_their_own() -> None:
     assert asyncio.run(all_of_them()) == [asyncio.run(task(seed)) for seed in range(5)]
 
 
-def test_a_net_that_a_task_sent_to_a_thread_is_refused_to_others() -> None:
-    net = nets.new("LSTM").eval()
-    xs = nets.inputs(net, 20_000)
+def test_a_net_that_a_task_sent_to_a_thread_is_refused_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net, begun, over = nets.new("LSTM").eval(), threading.Event(), threading.Event()
+    xs, run = nets.inputs(net, 5), Recur._run
 
-    async def main() -> int:
-        running, refused = asyncio.create_task(asyncio.to_thread(net.scan, xs)), 0
-        while not running.done():
-            await asyncio.sleep(0.001)
-            try:
+    def slowly(*arguments: Any, **keywords: Any) -> Any:
+        begun.set()
+        if threading.current_thread() is not threading.main_thread():
+            over.wait()
+        return run(*arguments, **keywords)
+
+    async def main() -> None:
+        running = asyncio.create_task(asyncio.to_thread(net.scan, xs))
+        await asyncio.to_thread(begun.wait)
+        try:
+            with pytest.raises(rnnc.Error) as caught:
                 net.scan(xs[:1])
-            except rnnc.Error as error:
-                assert error.code == "net-in-use"
-                refused += 1
-        assert (await running).shape == (20_000, nets.ROWS, 4)
-        return refused
+        finally:
+            over.set()
+        assert caught.value.code == "net-in-use"
+        assert (await running).shape == (5, nets.ROWS, 4)
 
-    assert asyncio.run(main()) > 0
+    monkeypatch.setattr(Recur, "_run", slowly)
+    asyncio.run(main())

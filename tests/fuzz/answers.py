@@ -35,6 +35,7 @@ from rnnc.grammar.limits import MOST_SHOWN
 from rnnc.grammar.problems import PROBLEMS, Problem, Problems
 from rnnc.grammar.problems_of_values import UnrolledTooLarge
 from tests.fuzz.mutants import Mutant
+from tests.pace import is_soon
 
 SECONDS = 2.0  # of the processor, for one source
 MEGABYTES = 200.0  # that the process grows by, at its largest
@@ -87,7 +88,7 @@ def _answer(mutant: Mutant) -> Answer:
                 raise
             failures.append(f"{type(error).__name__} at {_place(error)}: {error!s:.300}")
     seconds, megabytes = time.process_time() - begun, _memory() - before
-    if seconds > SECONDS:
+    if not is_soon(seconds, SECONDS):
         failures.append(f"slow: {seconds:.1f} s")
     if megabytes > MEGABYTES:
         failures.append(f"large: {megabytes:.0f} MB")

@@ -247,18 +247,22 @@ def test_a_process_that_is_killed_leaves_a_whole_file() -> None:
 def test_of_two_processes_one_whole_file_is_left(tmp_path: Path) -> None:
     path = tmp_path / "net"
     children = [saving(path, sign) for sign in "ab"]
-    for child in children:
-        assert child.stdout is not None
-        child.stdout.readline()
-    seen = set()
-    for _ in range(100):
-        data = path.read_bytes()
-        assert is_whole(data, "ab")
-        seen.add(data[:1])
-        time.sleep(0.002)
-    for child in children:
-        child.kill()
-        child.communicate()
+    seen, reads, end = set(), 0, time.monotonic() + 60
+    try:
+        for child in children:
+            assert child.stdout is not None
+            child.stdout.readline()
+        # Both have had a turn with the processor by then, unless one of them never saves.
+        while reads < 100 or (len(seen) < 2 and time.monotonic() < end):
+            data = path.read_bytes()
+            assert is_whole(data, "ab")
+            seen.add(data[:1])
+            reads += 1
+            time.sleep(0.002)
+    finally:
+        for child in children:
+            child.kill()
+            child.communicate()
     assert seen == {b"a", b"b"}
     assert is_whole(path.read_bytes(), "ab")
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from rnnc.compiler import library
@@ -13,14 +9,7 @@ from rnnc.compiler.elaborate import links, run
 from rnnc.compiler.ir import toposort
 from rnnc.grammar.problems import Problems
 from tests.compiler.elaborate.sources import body, cell, codes, codes_of_body
-
-
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Ten times what it takes on a slow machine: only a change of order fails."""
-    start = time.perf_counter()
-    yield
-    assert time.perf_counter() - start < seconds
+from tests.pace import within
 
 
 def test_a_product_of_5000_factors() -> None:

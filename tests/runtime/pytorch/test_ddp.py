@@ -28,7 +28,7 @@ def torchrun(script: Path, *arguments: str) -> str:
     paths = os.pathsep.join([str(ROOT), *sys.path])
     done = subprocess.run(
         [*command, str(script), *arguments],
-        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}, timeout=120,
+        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}, timeout=600,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
