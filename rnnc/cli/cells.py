@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..compiler.library import Template
 
 GAP, NARROWEST = 2, 28  # between columns; that holds any term of a formula
+PIPED = 80  # columns of text that no terminal shows
 HEAD = ("cell", "recurrence", "parameters", "paper", "parameters as a formula")
 
 
@@ -96,9 +97,9 @@ def _print_all(found: Sequence[dict[str, Any]]) -> None:
     """The table; as wide as the terminal where there is one, and a line for each cell elsewhere."""
     rows = [HEAD, *map(_row, found)]
     about = f"parameters are counted at the sizes of `rnnc cells CELL`, such as {_at(found[0])}"
-    if not sys.stdout.isatty():
-        out(about)
-        out_table(rows)
+    if not sys.stdout.isatty():  # a line is found whole by grep, and is no longer than its paper
+        out(textwrap.fill(f"{about}; it and `rnnc cells --json` have the formulas", PIPED))
+        out_table([row[:-1] for row in rows])
         return
     *fixed, _, _ = zip(*rows, strict=True)
     columns = shutil.get_terminal_size().columns
