@@ -16,6 +16,8 @@ from .environment import cache_problem, unknown_variables
 from .printing import out, out_json
 from .statuses import FINE, WRONG
 
+MANY = 5_000  # modules in a cache, some 50 MB; nothing deletes them but their owner
+
 
 def doctor(*, as_json: bool) -> int:
     """Run the command; its status tells whether all is well."""
@@ -122,5 +124,9 @@ def _cache() -> Iterator[tuple[str, str, str]]:
     except Error:
         return
     problem = cache_problem(folder)
-    count = "" if problem else f", {len(list(folder.glob('rnnc_*.py')))} modules"
-    yield "cache", f"{folder}{count}", problem
+    if problem:
+        yield "cache", str(folder), problem
+        return
+    count = sum(1 for _ in folder.glob("rnnc_*.py"))
+    advice = "; all of the folder may be deleted: what is missing is made again"
+    yield "cache", f"{folder}, {count:,} modules{advice if count >= MANY else ''}", ""

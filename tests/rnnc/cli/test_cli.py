@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import rnnc
-from rnnc.cli import check, main
+from rnnc.cli import check, doctor, main
 from rnnc.cli.statuses import BROKEN, FINE, INTERRUPTED, MISUSED, PIPE_CLOSED, WRONG
 from rnnc.compiler.elaborate.functions import FUNCTIONS
 from rnnc.compiler.ops import OPS
@@ -309,3 +309,17 @@ def test_doctor_names_what_is_wrong(
     monkeypatch.setenv("RNNC_DEBUG", "9")
     assert main(["doctor"]) == WRONG
     assert re.search("^RNNC_DEBUG +9 +<- RNNC_DEBUG is '9'", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_doctor_says_that_a_cache_of_many_modules_may_be_deleted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RNNC_CACHE", str(tmp_path))
+    monkeypatch.setattr(doctor, "_problem_of", lambda backend: "")
+    monkeypatch.setattr(doctor, "MANY", 3)
+    for count in range(1, 4):
+        (tmp_path / f"rnnc_{count}.py").touch()
+        assert main(["doctor"]) == FINE
+        (line,) = re.findall("^cache .*", capsys.readouterr().out, re.MULTILINE)
+        assert f"{tmp_path}, {count} modules" in line
+        assert ("the folder may be deleted" in line) == (count == 3)
