@@ -7,8 +7,9 @@ axis more, so that passes, derivatives and backends meet nothing new.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from . import ir
 from .ir import Cell, Ensemble, Node, Param, State, Value, apply, const, label, leaf, toposort
@@ -123,6 +124,21 @@ def _with_states(cell: Cell, own: Iterable[Node]) -> set[Node]:
         found |= states
 
 
+def _counted_on(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a member, whose own members come after those of the map around it.
+
+    Before  members = 2, inputs = 3
+    After   members.2 = 2, inputs = 3      as `text` names the second of two sizes of one name
+    """
+    found = {}
+    for name, value in settings.items():
+        head, _, at = name.partition(".")
+        if head == "members" and (not at or at.isdigit()):
+            name = f"members.{int(at or 1) + 1}"
+        found[name] = value
+    return found
+
+
 GIVEN = ir.Init("zeros")  # of what nobody draws
 
 
@@ -150,7 +166,7 @@ class _Widening:
         return replace(
             member,
             name=name,
-            settings={"members": self.count, **member.settings},
+            settings={"members": self.count, **_counted_on(member.settings)},
             params=tuple(replace(p, node=found[p.node], init=GIVEN) for p in member.params),
             states=tuple(map(self._state, member.states)),
             inputs=tuple(Value(x.name, found[x.node]) for x in member.inputs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rnnc.compiler.compose import compose
+from rnnc.compiler.cost import Sizes
 from rnnc.compiler.ensemble import ensembled
 from rnnc.compiler.ir import Cell, Node
 from rnnc.compiler.library import loads, remade, std
@@ -110,6 +111,27 @@ def test_the_products_of_a_shared_input_are_one_product() -> None:
     whole = simplify(scan(ensembled(std().Dense(3, 2), 5)))
     (product,) = (node.attr[0] for node in whole if node.op.name == "einsum")
     assert product == "abc,c->ab"
+
+
+def test_the_settings_have_the_members_of_every_map_from_the_outermost_on() -> None:
+    """Named as the text of a cell names sizes that share a name."""
+    pair = ensembled(std().Dense(3, 4), 2)
+    assert dict(pair.settings)["members"] == 2
+    outer = ensembled(ensembled(pair, 5, shared_inputs=False), 6)
+    wanted = {"members": 6, "members.2": 5, "members.3": 2, "inputs": 3, "outputs": 4}
+    assert {name: value for name, value in outer.settings.items() if name != "act"} == wanted
+    assert "sizes members = 6, members.2 = 5, members.3 = 2," in show(outer)
+    assert same(read(show(outer)), outer)
+    # a size that an author calls so
+    own = loads("cell C(members): (h[members], x[members]) -> (h', h') { h' = h + x }").C(7)
+    assert ensembled(own, 3).settings == {"members": 3, "members.2": 7}
+
+
+def test_what_a_map_of_a_map_costs_is_said_in_the_members_of_both() -> None:
+    cell = loads("cell C(n): (h[n], x[n]) -> (h', h') { param W[n, 3]; h' = h * W[:, 0] + x }").C(4)
+    cost = Sizes(ensembled(ensembled(cell, 2), 5)).cost()
+    assert str(cost.parameters) == "3*(members.2)*members*n"
+    assert cost.parameters.value == 5 * 2 * 4 * 3
 
 
 def test_ensembles_of_ensembles_and_in_chains_are_cells() -> None:
