@@ -103,12 +103,12 @@ def test_a_net_that_a_task_sent_to_a_thread_is_refused_to_others(
     def slowly(*arguments: Any, **keywords: Any) -> Any:
         begun.set()
         if threading.current_thread() is not threading.main_thread():
-            over.wait()
+            over.wait(SECONDS)
         return run(*arguments, **keywords)
 
     async def main() -> None:
         running = asyncio.create_task(asyncio.to_thread(net.scan, xs))
-        await asyncio.to_thread(begun.wait)
+        await asyncio.to_thread(begun.wait, SECONDS)
         try:
             with pytest.raises(rnnc.Error) as caught:
                 net.scan(xs[:1])
