@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..ir import LEAVES, Cell, Node, Value, apply, const, label
+from ..ir import Cell, Node, Value, apply, const, label
+from .borders import told_apart
 from .kinds import BOUND
 from .record import Modifier, ModifierError, Parameter, listed, sizes_of
 from .rewriting import rebuilt, remade
@@ -14,9 +15,10 @@ from .rewriting import rebuilt, remade
 def clip_state(cell: Cell, bounds: Mapping[str, float]) -> Cell:
     """Each state's new value within bounds, wherever it is read."""
     changing: dict[Node, float] = {}
+    _, given = told_apart(cell)
     for state in cell.states:
-        # An input or an old value that becomes a state is itself elsewhere.
-        if state.name in bounds and state.new.op.name not in (*LEAVES, "const"):
+        # What a link is given and becomes a state is itself elsewhere.
+        if state.name in bounds and state.name not in given:
             changing.setdefault(state.new, bounds[state.name])
 
     unbounded: dict[Node, Node] = {}
@@ -30,7 +32,9 @@ def clip_state(cell: Cell, bounds: Mapping[str, float]) -> Cell:
     for state in cell.states:
         new = found[state.new]
         bound = bounds.get(state.name)
-        if bound is not None and changing.get(state.new) != bound:
+        if bound is not None and state.name in given:
+            new = _clipped(new, bound)
+        elif bound is not None and changing[state.new] != bound:
             new = _clipped(unbounded[state.new], bound)
         states.append(replace(state, new=new, initial=found[state.initial]))
     return replace(remade(cell, found), states=tuple(states))

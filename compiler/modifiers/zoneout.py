@@ -6,11 +6,12 @@ of training, the mean of both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..ir import LEAVES, Cell, Node, State, Value, apply, const, label
+from ..ir import Cell, Node, State, Value, apply, const, label
+from .borders import link_of, told_apart
 from .kinds import PROBABILITY
 from .random import Draws
 from .record import Modifier, ModifierError, Parameter, states_by_link, unit_of
@@ -23,19 +24,21 @@ def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
     Other states of the same link of a chain read the new ones; outputs and later links do not.
     """
     _check_units(cell, rates)
+    cell, given = told_apart(cell)
     draws, drawn = Draws(cell, "zoneout"), dict[Any, Node]()
     links = states_by_link(cell)
     made_in: dict[str | None, list[Node]] = {None: [y.node for y in cell.outputs]}
     for name, node in _values(cell):
-        made_in.setdefault(_link_of(name, links), []).append(node)
+        made_in.setdefault(link_of(name, links), []).append(node)
     becomes: dict[Node, Node] = {}  # a new value -> what the next step reads in its place
     read: dict[str | None, Mapping[Node, Node]] = {}  # by link, what its values become
     states: dict[str, State] = {}
     for link, members in links.items():
-        read[link] = rebuilt(cell, _where_made_of(becomes), roots=made_in[link])
+        values = [given.get(state.name, state.new) for state in members]
+        read[link] = rebuilt(cell, becomes, roots=[*made_in[link], *values])
         kept: dict[Node, Node] = {}
-        for state in members:
-            new = read[link][state.new]
+        for state, value in zip(members, values, strict=True):
+            new = read[link][value]
             if state.name in rates:
                 shape, rate = tuple(state.node.type.shape), rates[state.name]
                 unit = unit_of(cell, state.name)
@@ -49,14 +52,14 @@ def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
             kept.setdefault(state.new, new)
             states[state.name] = replace(state, new=new)
         becomes = kept | becomes
-    read[None] = rebuilt(cell, _where_made_of(becomes), roots=made_in[None]) | becomes
+    read[None] = rebuilt(cell, becomes, roots=made_in[None])
 
     def now(name: str, node: Node) -> Node:
-        return becomes.get(node) or read[_link_of(name, links)][node]
+        return becomes.get(node) or read[link_of(name, links)][node]
 
     for state in cell.states:
         if state.hidden:
-            new = read[_link_of(state.name, links)][state.new]
+            new = read[link_of(state.name, links)][state.new]
             states[state.name] = replace(state, new=new)
     changed = replace(
         cell,
@@ -86,16 +89,6 @@ def _check_units(cell: Cell, rates: Mapping[str, float]) -> None:
 def _values(cell: Cell) -> Iterator[tuple[str, Node]]:
     yield from ((state.name, state.new) for state in cell.states)
     yield from ((value.name, value.node) for value in cell.named)
-
-
-def _link_of(name: str, links: Iterable[str]) -> str | None:
-    """The link that a value belongs to; None for one without states."""
-    return max((link for link in links if name.startswith(link)), key=len, default=None)
-
-
-def _where_made_of(becomes: Mapping[Node, Node]) -> dict[Node, Node]:
-    """An input or an old value that becomes a state is itself where others are made of it."""
-    return {old: new for old, new in becomes.items() if old.op.name not in (*LEAVES, "const")}
 
 
 MODIFIERS = (

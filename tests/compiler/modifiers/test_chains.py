@@ -39,6 +39,29 @@ LINKS = library.loads("""
         h' = 0.5 * h + tanh(W @ x + U @ h)
         y  = V @ h' + D @ x
     }
+    # Cells that return a state whose new value is an input, an old value or a number, which their
+    # own equations read as well.
+    cell Input(n): ((h[n], p[n]), x[n]) -> ((h', p'), p') {
+        param W[n, n], U[n, n]
+        p' = x
+        h' = 0.5 * h + tanh(W @ x + U @ h)
+    }
+    cell Old(n): ((h[n], p[n]), x[n]) -> ((h', p'), p') {
+        param W[n, n], U[n, n]
+        p' = h
+        h' = 0.5 * h + tanh(W @ x + U @ h)
+    }
+    cell Number(n): ((h[n], p[n]), x[n]) -> ((h', p'), p') {
+        param W[n, n], U[n, n]
+        p' = broadcast(0.5, [n])
+        h' = 0.5 * h + tanh(W @ x + U @ h)
+    }
+    cell Beside(n): ((h[n], p[n]), x[n]) -> ((h', p'), y) {
+        param W[n, n], U[n, n]
+        p' = x
+        y  = 2 * x + p
+        h' = 0.5 * h + tanh(W @ x + U @ h)
+    }
 """)
 CHAINS = [
     ("LSTM", "LSTM"),
@@ -47,6 +70,11 @@ CHAINS = [
     ("Complex", "Read"),
     ("LSTM", "Complex"),
     ("Readout", "GRU"),
+    ("Input", "GRU"),
+    ("Input", "Input", "Readout"),
+    ("Old", "Input", "GRU"),
+    ("GRU", "Beside", "Beside"),
+    ("LSTM", "Input"),
 ]
 
 
@@ -54,18 +82,27 @@ def link(name: str) -> Cell:
     return LINKS[name](4) if name in LINKS else library.std()[name](4, 4)
 
 
-def of_chain(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+def of_chain(arguments: tuple[Any, ...], count: int) -> tuple[Any, ...]:
     """The same with the weight of each link."""
-    return tuple([f"0.{a}", f"1.{a}"] if isinstance(a, str) else a for a in arguments)
+    return tuple(
+        [f"{at}.{a}" for at in range(count)] if isinstance(a, str) else a for a in arguments
+    )
 
 
-@pytest.mark.parametrize("chain", CHAINS, ids="+".join)
-@pytest.mark.parametrize("modifier", [each for each in GIVEN if each not in AROUND_ALL])
+@pytest.mark.parametrize(
+    ("modifier", "chain"),
+    [
+        *((name, chain) for name in GIVEN if name not in AROUND_ALL for chain in CHAINS),
+        ("zoneout", ("Number", "LSTM")),  # those of weights find no product with a number
+        ("clip_state", ("Number", "LSTM")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "+".join(value),
+)
 def test_a_modified_chain_is_the_chain_of_modified_links(
     modifier: str, chain: tuple[str, ...]
 ) -> None:
     links = [link(name) for name in chain]
-    found = modified(compose(links), modifier, of_chain(GIVEN[modifier]), {})
+    found = modified(compose(links), modifier, of_chain(GIVEN[modifier], len(links)), {})
     wanted = compose([modified(each, modifier, GIVEN[modifier], {}) for each in links])
     verify(found)
     assert sorted(p.name for p in found.params) == sorted(p.name for p in wanted.params)
