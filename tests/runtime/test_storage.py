@@ -247,7 +247,7 @@ def test_a_process_that_is_killed_leaves_a_whole_file() -> None:
 def test_of_two_processes_one_whole_file_is_left(tmp_path: Path) -> None:
     path = tmp_path / "net"
     children = [saving(path, sign) for sign in "ab"]
-    seen, reads, end = set(), 0, time.monotonic() + 60
+    seen, reads, end = set[bytes](), 0, time.monotonic() + 60
     try:
         for child in children:
             assert child.stdout is not None
