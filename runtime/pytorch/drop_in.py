@@ -20,13 +20,14 @@ from ..errors import SettingError, ShapeError
 from ..interop.layers import AnyNet
 from ..interop.torch_modules import layers_of_settings, net_of_layers
 from ..reporting import USUAL
+from .checks import check_alike, check_as, check_tensor
 from .engine import Tensor
 from .engines import Options
 from .layer import backend_at
 from .masks import LISTS
 from .packed import packed_as, padded
 from .reversal import turned
-from .runner import Runner, check_tensor
+from .runner import Runner
 
 if TYPE_CHECKING:
     from ...compiler.report import Report
@@ -129,7 +130,9 @@ class DropIn(torch.nn.RNNBase):
                     f"{list(xs.shape)}"
                 )
             xs = xs[:, None]
-        before = self._states_of(hx, batched)
+        names = [name for each in self._all_weights for name in each]
+        like = check_alike([getattr(self, name) for name in names], names, type(self).__name__)
+        before = self._states_of(hx, batched, like)
         ys, after = self._layers(xs, before, lengths)
         last = tuple(
             torch.stack([state[name] for state in after]) for name in self._runners[0].states
@@ -187,13 +190,17 @@ class DropIn(torch.nn.RNNBase):
                     raise AssertionError(f"no parameter of torch is {name}")
             yield value[0] if single else value
 
-    def _states_of(self, hx: Any, batched: bool) -> list[dict[str, Tensor]] | None:
+    def _states_of(self, hx: Any, batched: bool, like: Tensor) -> list[dict[str, Tensor]] | None:
         if hx is None:
             return None
         names = self._runners[0].states
         given = tuple(hx) if isinstance(hx, LISTS) else (hx,)
-        for each in given:
-            check_tensor(each, "hx")
+        for at, each in enumerate(given):
+            name = f"hx[{at}]" if isinstance(hx, LISTS) else "hx"
+            check_tensor(each, name)
+            if not torch.compiler.is_compiling():
+                held = self._runners[0].state_dtype(like)
+                check_as(each, name, held, like.device, f"{type(self).__name__} keeps")
         count = self.num_layers * self.num_directions
         if len(given) != len(names) or any(len(each) != count for each in given):
             raise ShapeError(

@@ -67,11 +67,11 @@ def read_each(given: Any, name: str, read: Callable[[Any], Any]) -> Any:
                 found.append(torch.as_tensor(read(sample)))
             except Error as error:
                 error.add_note(
-                    f"{name} is that of sample {at} of {len(samples)}: an axis that vmap maps is "
-                    "none of its axes"
+                    f"That is {name} of sample {at} of the {len(samples)} that vmap maps: a mapped "
+                    "axis is not one of its axes."
                 )
                 raise
-        mask = torch.stack(found)[: len(samples)].unflatten(0, lead)
+        mask = torch.stack(found)[: len(samples)].reshape(*lead, *found[0].shape)
     for level in levels:
         mask = _functorch._add_batch_dim(mask, 0, level)
     return mask

@@ -21,12 +21,13 @@ from ..fitting import Fit, fit_of
 from ..inputs import Call as Sizes
 from ..interop.reading import numbers
 from ..recur import Recur as Net
+from .checks import check_tensor
 from .draws import check_seed
 from .engine import Tensor
 from .engines import Options
 from .layer import Layer
 from .parameters import found_at, plant
-from .runner import Runner, State, check_tensor
+from .runner import Runner, State
 
 
 class Recur(Layer):

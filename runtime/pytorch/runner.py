@@ -15,15 +15,14 @@ from ...compiler.ir import HIDDEN, Cell
 from ...grammar.problems import Error
 from ..arrays import kind
 from ..checks import a_type, check_names, describe
-from ..conversion import to
 from ..draws import draws_of
 from ..errors import DTypeError, ShapeError
 from ..inputs import Call as Sizes
 from ..inputs import Inputs
 from ..numpy_arrays import no_index
-from ..tensors import check_plain
 from ..truncation import read_boundaries, read_lengths, read_mask
 from .call import Call, Masks
+from .checks import check_alike, check_as, check_tensor
 from .draws import draws
 from .engine import Engine, Tensor
 from .engines import Engines, Options
@@ -125,30 +124,12 @@ class Runner:
         """
         if not params:
             return default
-        first = params[0]
-        is_alike = first.is_floating_point() and first.layout == torch.strided
-        for p in params:
-            is_alike = is_alike and p.dtype == first.dtype and p.device == first.device
-            is_alike = is_alike and p.layout == first.layout
-        if not is_alike:
-            raise self._unlike(params)
-        return first
+        return check_alike(params, [p.name for p in self.cell.params], self.label)
 
-    def _unlike(self, params: Sequence[Tensor]) -> DTypeError:
-        named = [(f"params[{p.name!r}]", p.name) for p in self.cell.params]
-        for (shown, _), param in zip(named, params, strict=True):
-            check_plain(param, shown)
-        kinds = [(p.dtype, p.device) for p in params if p.is_floating_point()]
-        dtype, device = max(
-            kinds or [(torch.get_default_dtype(), params[0].device)], key=kinds.count
-        )
-        at = [(p.dtype, p.device) == (dtype, device) for p in params].index(False)
-        param, (shown, name) = params[at], named[at]
-        way = "" if param.is_complex() else f": pass {to(param, shown, dtype, device)}"
-        return DTypeError(
-            f"the parameter {name} is {param.dtype} on {param.device}, and those of {self.label} "
-            f"are {dtype} on {device}, all alike{way}"
-        )
+    def state_dtype(self, like: Tensor) -> torch.dtype:
+        """Of states, for parameters like this."""
+        engines = self._engines.in_mode(training=False)
+        return engines.at(like.dtype, like.device, self.label).state_dtype
 
     def initial(self, params: Sequence[Tensor], like: Tensor, batch: int | None) -> State:
         """Every state before the first step, [B, ...] or [...]."""
@@ -189,13 +170,7 @@ class Runner:
             wanted = like.dtype if value.node.type.kind == "real" else None
             if wanted is None and kind(x) != "i":
                 raise DTypeError(no_index(value.name, f"{x.dtype}", f"{value.name}.long()"))
-            if x.device != like.device or (wanted is not None and x.dtype != wanted):
-                takes = f"{wanted or 'integers'} on {like.device}"
-                way = to(x, value.name, wanted or x.dtype, like.device)
-                raise DTypeError(
-                    f"{value.name} is {x.dtype} on {x.device}, and {self.label} takes {takes}: "
-                    f"pass {way}"
-                )
+            check_as(x, value.name, wanted or x.dtype, like.device, f"{self.label} takes")
         return sizes
 
     def _reader(self, like: Tensor, batch_first: bool) -> Inputs:
@@ -209,7 +184,6 @@ class Runner:
             return beginning(engine, params, sizes.batch, like)
         check_state(state, self.states, f"the state of {self.label}", all_needed=True)
         if not torch.compiler.is_compiling():
-            held = engine.state_dtype, like.device
             for name, value in state.items():
                 wanted = (sizes.batch, *self.states[name]) if sizes.batched else self.states[name]
                 shown = f"state[{name!r}]"
@@ -218,11 +192,7 @@ class Runner:
                     raise ShapeError(
                         f"{shown} is {describe(value.shape)}, it must be {describe(wanted)}"
                     )
-                if (value.dtype, value.device) != held:
-                    raise DTypeError(
-                        f"{shown} is {value.dtype} on {value.device}, and {self.label} keeps "
-                        f"{held[0]} on {held[1]}: pass {to(value, shown, *held)}"
-                    )
+                check_as(value, shown, engine.state_dtype, like.device, f"{self.label} keeps")
         return [
             like.new_zeros((sizes.batch, *shape), dtype=engine.state_dtype)
             if name not in state  # the compiler added it
@@ -294,16 +264,3 @@ def check_state(state: Any, names: Mapping[str, Any], what: str, *, all_needed: 
             is_whole = is_whole and (name in state or HIDDEN in name)
     if not is_whole:
         check_names(state, names, what, all_needed=all_needed)
-
-
-def check_tensor(value: Any, name: str) -> None:
-    """Raise a `DTypeError` unless it is one that has memory to be read."""
-    if not isinstance(value, Tensor):
-        way = f"torch.as_tensor({name})"
-        if isinstance(value, LISTS) and any(isinstance(part, Tensor) for part in value):
-            is_pure = all(isinstance(part, Tensor) for part in value)
-            parts = name if is_pure else f"[torch.as_tensor(part) for part in {name}]"
-            way = f"torch.stack({parts})"
-        raise DTypeError(f"{name} is {a_type(value)}, not a tensor: pass {way}")
-    if not torch.compiler.is_compiling():
-        check_plain(value, name)

@@ -26,12 +26,13 @@ from ..passing import beneath
 from ..recur import Recur
 from ..stack import Stack
 from ..tensors import TorchArrays
+from .checks import check_tensor
 from .draws import Seeded
 from .engine import Tensor
 from .functions import is_transformed
 from .layer import Layer
 from .masks import LISTS
-from .runner import State, check_tensor
+from .runner import State
 
 
 class Stateful(torch.nn.Module):

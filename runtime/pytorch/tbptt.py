@@ -31,11 +31,11 @@ from ..checks import a_type
 from ..errors import NothingRecordedError, SettingError, ShapeError
 from ..tbptt import Stream, read_truncation
 from .bidirectional import Bidirectional
+from .checks import check_tensor
 from .draws import check_seed
 from .engine import Tensor
 from .layer import Layer
 from .pieces import Piece, Sequence, joined, with_past
-from .runner import check_tensor
 from .stateful import Stateful
 
 

@@ -210,12 +210,12 @@ def test_a_mistake_in_a_mapped_mask_is_said_in_the_sizes_of_a_sample() -> None:
     wide = torch.zeros(2, STEPS, ROWS + 1, dtype=torch.bool)
     with pytest.raises(rnnc.Error, match=r"starts is bool\[4\] or \[4, 3\], got \[4, 4\]") as found:
         torch.func.vmap(run)(xs, wide, good[1])
-    assert "an axis that vmap maps" in found.value.__notes__[0]
+    assert "a mapped axis is not one of its axes" in found.value.__notes__[0]
     long = good[1].clone()
     long[1] = STEPS + 1
     with pytest.raises(rnnc.Error, match="lengths holds 5, but the sequence has 4 steps") as found:
         torch.func.vmap(run)(xs, good[0], long)
-    assert found.value.__notes__[0].startswith("lengths is that of sample 1 of 2")
+    assert found.value.__notes__[0].startswith("That is lengths of sample 1 of the 2")
 
 
 def test_one_step_and_other_types_are_told_what_to_write() -> None:
@@ -245,7 +245,7 @@ def test_a_parameter_unlike_the_others_is_told_by_its_name(name: str, spoil: Any
 
     calls = [ys_of]
     calls += [mapped] * (not wrong[name].is_sparse)
-    calls += [torch.func.grad(lambda p: ys_of(p).sum())] * wrong[name].is_floating_point()
+    calls += [torch.func.grad(lambda params: ys_of(params).sum())] * wrong[name].is_floating_point()
     told = rf"the parameter {name} is|params\['{name}'\] is"
     for call in calls:
         with pytest.raises(rnnc.Error, match=told) as found:
@@ -265,7 +265,8 @@ def test_parameters_of_another_dtype_all_alike_are_the_modules_dtype() -> None:
     assert ys.dtype == torch.float32
     with pytest.raises(rnnc.Error, match=r"pass x\.to\(torch\.float32\)"):
         torch.func.functional_call(module, params, (xs,))
-    for call in (lambda: module.step(xs[0]), lambda: module.initial_state(2)):
-        module.U = torch.nn.Parameter(params["U"])
+    module.U = torch.nn.Parameter(params["U"])
+    calls: list[Any] = [lambda: module.step(xs[0]), lambda: module.initial_state(2)]
+    for call in calls:
         with pytest.raises(rnnc.Error, match=r"the parameter U is torch\.float32"):
             call()

@@ -143,6 +143,12 @@ def test_mistakes_are_named() -> None:
         ours(xs, xs)
     with pytest.raises(rnnc.Error, match="x has 2 features"):
         ours(xs[..., :2])
+    good, wrong = torch.zeros(1, 2, 4, dtype=torch.float64), torch.zeros(1, 2, 4)
+    with pytest.raises(rnnc.Error, match=r"^hx\[1\] is torch\.float32.*pass hx\[1\]\.to\("):
+        ours(xs, (good, wrong))
+    bias = {"bias_hh_l0": ours.bias_hh_l0.detach().float()}
+    with pytest.raises(rnnc.Error, match=r"the parameter bias_hh_l0 is torch\.float32"):
+        torch.func.functional_call(ours, bias, (xs,))
     with pytest.raises(rnnc.Error, match="nonlinearity is 'tanh' or 'relu'"):
         rnnc.torch.RNN(3, 4, nonlinearity="sin")
 

@@ -343,7 +343,8 @@ def _mapped_masks(dtype: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", ["Recur", "batch_first", "Bidirectional", "Stack"])
 def test_a_mask_of_any_form_may_be_mapped(form: str, kind: str) -> None:
     masks = _mapped_masks(torch.float64)[form]
-    cells, said = (rnnc.GRUCell(4, 4), rnnc.GRUCell(4, 4)), {"dtype": torch.float64, "seed": 1}
+    cells = rnnc.GRUCell(4, 4), rnnc.GRUCell(4, 4)
+    said: Any = {"dtype": torch.float64, "seed": 1}
     make: Any = {
         "Recur": lambda: rnnc.torch.Recur(cells[0], **said),
         "batch_first": lambda: rnnc.torch.Recur(cells[0], batch_first=True, **said),
