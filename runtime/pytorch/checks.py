@@ -46,11 +46,11 @@ def check_alike(params: Sequence[Tensor], names: Sequence[str], label: str) -> T
     Raises:
         DTypeError: naming one that is not as most are.
     """
-    first = params[0]
-    is_alike = first.is_floating_point() and first.layout == torch.strided
-    for p in params:
-        is_alike = is_alike and p.dtype == first.dtype and p.device == first.device
-        is_alike = is_alike and p.layout == first.layout
+    first, *others = params
+    dtype, device, layout = first.dtype, first.device, first.layout
+    is_alike = first.is_floating_point() and layout == torch.strided
+    for p in others:
+        is_alike = is_alike and p.dtype == dtype and p.layout == layout and p.device == device
     if not is_alike:
         raise _unlike(params, names, label)
     return first
