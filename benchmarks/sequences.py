@@ -4,8 +4,9 @@
 is reset and that every step counts, so that all contenders compute the same and can be compared.
 So do most steps of most calls; one in which rows differ takes longer, and `--mixed` measures calls
 of such steps alone, without a comparison of what they compute. Asked are at most 10% where batch
-times hidden is 4,096 or more, and at most 2 microseconds a step below. Where arrays happen to lie
-moves a step by as much, so that there all is measured with many nets, one after the other.
+times hidden is 4,096 or more, and at most 2 microseconds a step below. In another place in memory
+the same call takes 2 to 3 more or less, whatever its masks say: there, each contender has many nets,
+whose arrays lie elsewhere.
 """
 
 from __future__ import annotations
@@ -44,9 +45,7 @@ TOLERANCE = 2e-5
 LARGE = 4096  # batch times hidden, from which on the cost is asked for as a part of the time
 LARGEST_PART = 0.10
 LONGEST = 2e-6  # seconds a step, below
-# In another place in memory the same call takes 2 to 3 us a step more or less, whatever its masks
-# say. So below, each contender has so many nets, whose arrays lie elsewhere, and short samples.
-PLACES = 40
+PLACES = 40  # nets of each contender, below
 PART_OF_ROUNDS, PART_OF_SAMPLE = 0.5, 0.2  # in each place
 
 

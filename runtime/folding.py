@@ -59,7 +59,7 @@ def folds_of(tape: Tape) -> list[Fold]:
 
 
 def _cuts_of(tape: Tape) -> Array:
-    """bool[T - 1]: the steps, from the second, before which no row's cotangent flows back."""
+    """bool[T - 1], or none: the steps, from the second, before which no cotangent flows back."""
     masks = {n: tape.arrays[f"mask.{n}"] for n in CUTS if f"mask.{n}" in tape.arrays}
     if not masks:
         return np.zeros(0, bool)

