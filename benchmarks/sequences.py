@@ -5,8 +5,8 @@ is reset and that every step counts, so that all contenders compute the same and
 So do most steps of most calls; one in which rows differ takes longer, and `--mixed` measures calls
 of such steps alone, without a comparison of what they compute. Asked are at most 10% where batch
 times hidden is 4,096 or more, and at most 2 microseconds a step below. In another place in memory
-the same call takes 2 to 3 more or less, whatever its masks say: there, each contender has many nets,
-whose arrays lie elsewhere.
+the same call takes 2 to 3 more or less, whatever its masks say: there, each contender has many
+nets, whose arrays lie elsewhere.
 """
 
 from __future__ import annotations
