@@ -13,7 +13,7 @@ import numpy as np
 from ..compiler.ir import Cell
 from .arrays import AnyArray, Arrays, copied, kind, namespace
 from .checks import check_names, describe
-from .errors import DTypeError, RangeError, ShapeError
+from .errors import DTypeError, RangeError, SettingError, ShapeError
 
 Carry = Mapping[str, AnyArray]
 
@@ -83,6 +83,11 @@ def read_rows(given: Any, batch: int, arrays: Arrays) -> AnyArray:
     if at.size and not 0 <= at.min() <= at.max() < batch:
         wrong = int(at.min()) if at.min() < 0 else int(at.max())
         raise RangeError(f"rows names row {wrong}, but the state has {batch} rows")
+    if len(np.unique(at)) < at.size:
+        raise SettingError(
+            "rows names a row twice: integers are rows, a mask holds truth values, "
+            "such as rows != 0"
+        )
     mask = np.zeros(batch, bool)
     mask[at.astype(np.int64)] = True
     return arrays.flags(mask, "rows")

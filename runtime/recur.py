@@ -339,8 +339,8 @@ class Recur(Net):
         """Back to the initial state, and forget the history. Steps of the stream are counted on.
 
         Args:
-            rows: bool[B], or the indices of rows: reset these alone, before the next step. Then
-                nothing is forgotten: the other rows' history goes on.
+            rows: bool[B], or the indices of rows, each once: reset these alone, before the next
+                step. Then nothing is forgotten: the other rows' history goes on.
             state: what these rows are reset to, if not the initial state: an array [B, ...] for
                 every state by name, of which the other rows are not read.
         """

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+from ..arrays import on_host
 from ..bidirectional import Bidirectional
 from ..carries import check_no_state, read_rows
 from ..checkpoint.snapshot import joined
@@ -25,7 +26,7 @@ from ..interop.reading import numbers
 from ..passing import beneath
 from ..recur import Recur
 from ..stack import Stack
-from ..tensors import TorchArrays
+from ..tensors import TorchArrays, stacked
 from .checks import check_tensor
 from .draws import Seeded
 from .engine import Tensor
@@ -57,6 +58,7 @@ class Stateful(torch.nn.Module):
             )
         self.module = module
         self._state: State | None = None  # None: the initial one
+        self._waiting: Tensor | None = None  # bool[B]: rows that are reset before the next step
         # How many steps have run, where something is drawn. A tensor: in a graph, every value of a
         # number would be a graph of its own.
         self._step = torch.zeros((), dtype=torch.int64, device="cpu")
@@ -78,11 +80,15 @@ class Stateful(torch.nn.Module):
             work, which takes the module with its state passed. And as the module; the state is
             then as it was.
         """
+        before = self._before(xs)
+        if boundaries is not None and self._waiting is not None:
+            starts = self._with_waiting(starts, xs)  # of what is reset there, nothing is cut
         ys, last = self.module(
-            xs, self._before(xs), starts=starts, lengths=lengths, boundaries=boundaries,
+            xs, before, starts=starts, lengths=lengths, boundaries=boundaries,
             seed=self._seeded(seed),
         )  # fmt: skip
         step = self._step + self._steps_of(xs) if self._counts else self._step
+        self._waiting = self._idle(xs, lengths)
         self._state, self._step = last, step
         return ys
 
@@ -97,19 +103,20 @@ class Stateful(torch.nn.Module):
         before = self._before(x, single=True)
         y, last = self.module.step(x, before, seed=self._seeded(seed))
         step = self._step + 1 if self._counts else self._step
-        self._state, self._step = last, step
+        self._state, self._waiting, self._step = last, None, step
         return y
 
     @property
     def state(self) -> Mapping[str, Tensor]:
         """The state by path, `[B, ...]` or `[...]`. Setting it takes a tensor for every path."""
-        found = self.module.initial_state() if self._state is None else self._state
-        return MappingProxyType(found)
+        found = self._present()
+        return MappingProxyType(self.module.initial_state() if found is None else found)
 
     @state.setter
     def state(self, given: Mapping[str, Tensor]) -> None:
         found, _ = self._read(given)
         self._state = found or None  # nothing but what the compiler added
+        self._waiting = None
 
     def truncate(self) -> None:
         """Keep the state and cut its past off: no gradient flows back beyond here."""
@@ -118,6 +125,8 @@ class Stateful(torch.nn.Module):
 
     def reset(self, rows: Any = None, state: Mapping[str, Tensor] | None = None) -> None:
         """Begin anew with the initial state.
+
+        A learned initial state is that of the parameters that the next step has.
 
         Args:
             rows: of these rows only, numbers or bool[B]; all by default.
@@ -130,7 +139,7 @@ class Stateful(torch.nn.Module):
         if rows is None:
             if state is not None:
                 raise SettingError("reset(state=) takes rows=; of all rows, set net.state")
-            self._state = None
+            self._state = self._waiting = None
             return
         check_no_state(rows)
         before = self._state or None
@@ -146,17 +155,14 @@ class Stateful(torch.nn.Module):
             lead = own or lead
         if lead is None:  # every row is at the initial state already, or there is none
             return
-        old = fresh = self.module.initial_state(lead[0])
-        if before is not None:
-            old = before
-        like = next(iter(fresh.values()))
-        mask = read_rows(rows, lead[0], TorchArrays("float32", like.device))
-
-        def chosen(name: str) -> Tensor:
-            wide = mask.reshape(-1, *[1] * (fresh[name].ndim - 1))
-            return torch.where(wide, values.get(name, fresh[name]).to(old[name]), old[name])
-
-        self._state = {name: chosen(name) for name in fresh}
+        old = self.module.initial_state(lead[0]) if before is None else before
+        mask = read_rows(rows, lead[0], TorchArrays("float32", next(iter(old.values())).device))
+        if state is None:
+            self._waiting = mask if self._waiting is None else self._waiting | mask
+            return
+        waiting = torch.full_like(mask, before is None) if self._waiting is None else self._waiting
+        self._waiting = waiting & ~mask
+        self._state = _chosen(mask, values, old)
 
     def to_net(self, *, backend: str | None = None, dtype: Any = None, seed: int = 0) -> AnyNet:
         """A net of rnnc that goes on where this stands, with copies of all it has.
@@ -175,6 +181,8 @@ class Stateful(torch.nn.Module):
             own = beneath(state, path) if path else state
             if own:
                 each.state = {name: numbers(v, joined(path, name)) for name, v in own.items()}
+            if own and self._waiting is not None:
+                each.reset(rows=on_host(self._waiting))
             each._at = replace(each._at, step=int(self._step))
         for layer in net._layers.values() if isinstance(net, Stack) else [net]:
             if isinstance(layer, Bidirectional) and state:  # its backward direction begins anew
@@ -230,7 +238,44 @@ class Stateful(torch.nn.Module):
                     f"the state is of {_counted(lead)}, and the call of {_counted(rows)}: call "
                     "reset() to begin new sequences"
                 )
-        return None if self._state is None else self.module._going_on(self._state)
+        found = self._present()
+        return None if found is None else self.module._going_on(found)
+
+    def _present(self) -> State | None:
+        """The state, rows that wait for a reset being at the initial one; None where all are."""
+        if self._state is None or self._waiting is None:
+            return self._state
+        fresh = self.module.initial_state(len(self._waiting))
+        return _chosen(self._waiting, fresh, self._state)
+
+    def _with_waiting(self, starts: Any, xs: Any) -> Any:
+        """With resets of the rows that wait for one, before the first step."""
+        assert self._waiting is not None
+        axis, shown = int(self.module.batch_first), [self._steps_of(xs), len(self._waiting)]
+        if starts is None:
+            starts = self._waiting.new_zeros(shown[:1])
+        try:
+            found = torch.as_tensor(stacked(starts, "starts"), device=self._waiting.device)
+        except (TypeError, ValueError, RuntimeError):
+            return starts  # which the module refuses, as below
+        if found.ndim == 1:
+            found = found.unsqueeze(1).expand(-1, shown[1]).swapaxes(0, axis)
+        by_step = found.swapaxes(0, axis) if found.ndim == 2 else found
+        if [*by_step.shape] != shown or found.is_floating_point() or found.is_complex():
+            return starts
+        first = torch.arange(shown[0], device=found.device) == 0
+        return (by_step | (first.unsqueeze(1) & self._waiting)).swapaxes(0, axis)
+
+    def _idle(self, xs: Any, lengths: Any) -> Tensor | None:
+        """The rows that wait for their reset still, as a call has run no step of theirs."""
+        if self._waiting is None or torch.compiler.is_compiling():
+            return None
+        if not self._steps_of(xs):
+            return self._waiting
+        if lengths is None:
+            return None
+        idle = self._waiting & (torch.as_tensor(lengths, device=self._waiting.device) == 0)
+        return idle if idle.any() else None
 
     @property
     def _counts(self) -> bool:
@@ -267,6 +312,8 @@ class Stateful(torch.nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self._state is not None:
             self._state = {name: fn(value) for name, value in self._state.items()}
+        if self._waiting is not None:
+            self._waiting = fn(self._waiting)
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -274,6 +321,14 @@ class Stateful(torch.nn.Module):
         if self._state is not None:
             found["_state"] = {name: v.detach() for name, v in self._state.items()}
         return found
+
+
+def _chosen(mask: Tensor, rows: State, others: State) -> State:
+    """Rows that a mask names, bool[B], of one state, and the others of another."""
+    return {
+        name: torch.where(mask.reshape(-1, *[1] * (old.ndim - 1)), rows[name].to(old), old)
+        for name, old in others.items()
+    }
 
 
 def _lead(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:

@@ -149,11 +149,11 @@ class TBPTT:
             piece.link = None  # to what no gradient reaches any more
         net = self.net
         sequence = replace(sequence, seed=net._seeded(sequence.seed))
-        kept = net._state, net._step, self._pieces
+        kept = net._state, net._waiting, net._step, self._pieces
         try:
             ys = self._run_in_pieces(sequence, steps, window, weights)
         except BaseException:
-            net._state, net._step, self._pieces = kept
+            net._state, net._waiting, net._step, self._pieces = kept
             raise
         self._step, self._last_cut = self._step + count, max([self._last_cut, *cuts])
         self._last = Block(ys, steps, self, self._pieces, window)

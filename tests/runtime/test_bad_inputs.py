@@ -166,6 +166,7 @@ REFUSED: list[tuple[str, Call, type[BaseException], str]] = [
     ("E91 range", lambda n: n.reset(rows=[2]), IndexError, "row 2, but the state has 2 rows"),
     ("E91 negative", lambda n: n.reset(rows=[-1]), IndexError, "row -1"),
     ("E91 mask", lambda n: n.reset(rows=[True]), ValueError, r"bool\[2\], got \[1\]"),
+    ("E91 twice", lambda n: n.reset(rows=[1, 1]), ValueError, "names a row twice"),
     ("E91 kind", lambda n: n.reset(rows=[0.5]), TypeError, "truth values or indices"),
     ("E91 huge", lambda n: n.reset(rows=[2**64]), TypeError, "truth values or indices"),
     *((f"D77 to {name}", lambda n, k=at: n.scan(X, starts=[0, 0, 1, 0], starts_at=k), kind, text)
@@ -406,7 +407,7 @@ def test_a_state_of_another_width_is_converted_and_kept() -> None:  # E89
 
 
 @pytest.mark.parametrize(
-    "rows", [[1, 1], np.array([1], "u1"), [False, True], 1], ids=lambda r: f"E91 {r}"
+    "rows", [[1], np.array([1], "u1"), [False, True], 1], ids=lambda r: f"E91 {r}"
 )
 def test_rows_to_reset_are_indices_or_a_mask(rows: Any) -> None:
     net, twin = started(), started()

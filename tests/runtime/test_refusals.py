@@ -64,6 +64,7 @@ CALLS: list[tuple[str, Callable[[Recur], Any], type[BaseException], str]] = [
     ("reset rows", lambda n: n.reset(rows=[2]), IndexError, "row 2.*2 rows"),
     ("reset mask", lambda n: n.reset(rows=[True]), ValueError, r"bool\[2\]"),
     ("reset negative", lambda n: n.reset(rows=[-1]), IndexError, "row -1"),
+    ("reset flags", lambda n: n.reset(rows=[1, 1]), ValueError, "names a row twice.*rows != 0"),
     ("reset floats", lambda n: n.reset(rows=[0.0]), TypeError, "indices"),
     # cotangents
     ("d_ys shape", lambda n: n.backward(random(2, 4)), ValueError, r"3 recorded.*\[3, 2, 4\]"),

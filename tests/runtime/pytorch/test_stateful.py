@@ -6,6 +6,7 @@ import copy
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rnnc
@@ -83,6 +84,89 @@ def test_reset_begins_anew_for_all_or_for_some_rows() -> None:
         assert all(net.state[path] is value for path, value in before.items())
     net.reset()
     close(net(xs), first.detach())
+
+
+LEARNED = """
+cell Learned(n): (h[n] = tanh(h0), x[n]) -> (h', h') {
+    param h0[n] = normal(1), a[n] = normal(1)
+    h' = a * h + x
+}
+"""
+
+
+@pytest.mark.parametrize("masks", [
+    {}, {"boundaries": [[1, 0], [0, 0], [0, 1]]}, {"starts": [0, 1, 0], "boundaries": [0, 2]},
+    {"lengths": [3, 0]}, {"lengths": [0, 2], "boundaries": [[1, 1], [0, 1], [0, 0]]},
+    {"starts": [[0, 0], [1, 0], [0, 1]], "boundaries": [[0.5, 0.0], [1.0, 1.0], [0.0, 2.0]]},
+], ids=lambda masks: "+".join(masks))  # fmt: skip
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("waits", [False, True], ids=["", "through no steps"])
+@pytest.mark.parametrize(
+    "acts", [["reset"], ["truncate", "reset"], ["reset", "truncate"]], ids=" and ".join
+)
+def test_rows_begin_anew_at_the_next_step_as_those_of_a_net(
+    masks: dict[str, Any], batch_first: bool, acts: list[str], waits: bool
+) -> None:
+    cell, draws = rnnc.loads(LEARNED).Learned(2), np.random.default_rng(0)
+    net = rnnc.Recur(cell, dtype="float64", batch_first=batch_first)
+    stateful = rnnc.torch.Stateful(rnnc.torch.Recur(net, batch_first=batch_first))
+
+    def shown(array: Any) -> Any:
+        return array.swapaxes(0, 1) if batch_first and array.ndim > 1 else array
+
+    def run(steps: int, masks: dict[str, Any]) -> Any:
+        xs, said = draws.standard_normal((steps, 2, 2)), dict[str, Any]()
+        for name, mask in masks.items():
+            said[name] = shown(np.array(mask))
+        ys = stateful(torch.tensor(shown(xs)), **{n: torch.tensor(m) for n, m in said.items()})
+        close(ys, net.scan(shown(xs), **said))
+        for path, value in stateful.state.items():
+            close(value, net.state[path])
+        return ys.sum()
+
+    total = run(2, {})
+    for act in acts:
+        for each in (net, stateful):
+            each.truncate() if act == "truncate" else each.reset(rows=[0])
+        total = 0.0 if act == "truncate" else total
+    total = total + run(0, {}) if waits else total
+    total = total + run(3, masks) + run(2, {})
+    wanted = net.backward(np.ones(shown(np.zeros((net.recorded, 2, 2))).shape)).params
+    params = dict(stateful.module.named_parameters())
+    for path, d in zip(params, torch.autograd.grad(total, [*params.values()]), strict=True):
+        close(d, wanted[path])
+
+
+def test_rows_that_wait_for_their_reset_begin_with_the_parameters_of_their_step() -> None:
+    cell, xs = rnnc.loads(LEARNED).Learned(2), torch.ones(2, 2, 2, dtype=torch.float64)
+    net = rnnc.Recur(cell, dtype="float64")
+    stateful: Any = rnnc.torch.Stateful(rnnc.torch.Recur(net))
+    net.scan(xs.numpy())
+    stateful(xs)
+    for each in (net, stateful):
+        each.truncate()
+        each.reset(rows=[0])
+    net.load_params({"h0": np.array([3.0, -2.0])})
+    with torch.no_grad():
+        stateful.module.h0.copy_(torch.tensor([3.0, -2.0]))
+    close(stateful.state["h"], net.state["h"])
+    wanted = copy.copy(net).scan(xs.numpy())
+    np.testing.assert_allclose(stateful.to_net().scan(xs.numpy()), wanted, 1e-12)
+    ys = stateful(xs)
+    close(ys, net.scan(xs.numpy()))
+    (d,) = torch.autograd.grad(ys.sum(), stateful.module.h0)
+    close(d, net.backward(np.ones((2, 2, 2))).params["h0"])
+
+
+@pytest.mark.parametrize("wrong", [[0.5, 1.0], ["a", "b"], np.zeros((3, 2), bool), [2, 0]])
+def test_wrong_starts_are_refused_while_rows_wait(wrong: Any) -> None:
+    net = rnnc.torch.Stateful(rnnc.torch.Recur(rnnc.loads(LEARNED).Learned(2)))
+    xs = torch.ones(2, 2, 2)
+    net(xs)
+    net.reset(rows=[0])
+    with pytest.raises(rnnc.Error, match="starts"):
+        net(xs, starts=wrong, boundaries=1)
+    assert net._waiting is not None and net._waiting.tolist() == [True, False]
 
 
 def test_some_rows_are_reset_to_given_states() -> None:

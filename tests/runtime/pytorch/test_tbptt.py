@@ -48,10 +48,14 @@ def pair(batch_first: bool = False) -> tuple[Any, Any]:
 
 def compared(
     settings: Any, parts: tuple[int, ...] = (STEPS,), *, learns: bool = True, starts: Any = None,
-    lengths: Any = None,
+    lengths: Any = None, reset: Any = None, of: tuple[Any, Any] | None = None,
 ) -> None:  # fmt: skip
-    """A module and a net go along one stream, and learn after every block."""
-    module, net = map(copy.deepcopy, pair())
+    """A module and a net go along one stream, and learn after every block.
+
+    Args:
+        reset: rows that are reset before each part but the first.
+    """
+    module, net = map(copy.deepcopy, of or pair())
     tbptt, wanted = rnnc.torch.TBPTT(module, **settings), rnnc.TBPTT(net, **settings)
     optimiser = torch.optim.SGD(module.parameters(), lr=RATE)
     for start, stop in zip((0, *parts), parts, strict=False):
@@ -60,6 +64,9 @@ def compared(
             said["starts"] = starts[start:stop]
         if lengths is not None:
             said["lengths"] = np.clip(lengths - start, 0, stop - start)
+        if start and reset is not None:
+            tbptt.net.reset(rows=reset)
+            net.reset(rows=reset)
         tensors = {name: torch.tensor(value) for name, value in said.items()}
         blocks = tbptt(torch.tensor(XS[start:stop]), **tensors)
         for block, true in zip(blocks, wanted(XS[start:stop], **said), strict=True):
