@@ -15,7 +15,8 @@ from ..conversion import to
 from ..errors import DTypeError
 from ..tensors import check_plain
 from .engine import Tensor
-from .masks import LISTS
+from .functions import is_transformed
+from .masks import LISTS, is_wrapped
 
 
 def check_tensor(value: Any, name: str) -> None:
@@ -28,7 +29,7 @@ def check_tensor(value: Any, name: str) -> None:
             way = f"torch.stack({parts})"
         raise DTypeError(f"{name} is {a_type(value)}, not a tensor: pass {way}")
     if not torch.compiler.is_compiling():
-        check_plain(value, name)
+        check_plain(_bare(value), name)
 
 
 def check_as(value: Tensor, name: str, dtype: torch.dtype, device: Any, what: str) -> None:
@@ -46,19 +47,27 @@ def check_alike(params: Sequence[Tensor], names: Sequence[str], label: str) -> T
     Raises:
         DTypeError: naming one that is not as most are.
     """
-    first, *others = params
+    is_hidden = not torch.compiler.is_compiling() and is_transformed()
+    first, *others = map(_bare, params) if is_hidden else params
     dtype, device, layout = first.dtype, first.device, first.layout
     is_alike = first.is_floating_point() and layout == torch.strided
     for p in others:
         is_alike = is_alike and p.dtype == dtype and p.layout == layout and p.device == device
     if not is_alike:
         raise _unlike(params, names, label)
-    return first
+    return params[0]
+
+
+def _bare(value: Tensor) -> Tensor:
+    """Without what transforms put around it, which in torch 2.6 hides that a tensor is sparse."""
+    while is_wrapped(value):
+        value = torch._C._functorch.get_unwrapped(value)
+    return value
 
 
 def _unlike(params: Sequence[Tensor], names: Sequence[str], label: str) -> DTypeError:
     for name, param in zip(names, params, strict=True):
-        check_plain(param, f"params[{name!r}]")
+        check_plain(_bare(param), f"params[{name!r}]")
     kinds = [(p.dtype, p.device) for p in params if p.is_floating_point()]
     dtype, device = max(kinds or [(torch.get_default_dtype(), params[0].device)], key=kinds.count)
     at = [(p.dtype, p.device) == (dtype, device) for p in params].index(False)

@@ -79,7 +79,7 @@ def read_each(given: Any, name: str, read: Callable[[Any], Any]) -> Any:
 
 def is_mapped(given: Any) -> bool:
     """Whether `vmap` has an axis of it, at any level."""
-    while _is_wrapped(given):
+    while is_wrapped(given):
         if _functorch.is_batchedtensor(given):
             return True
         given = _functorch.get_unwrapped(given)
@@ -91,7 +91,7 @@ def _beneath_maps(given: Any) -> tuple[Any, list[int]]:
 
     What `grad` and `jvp` put there is lost: a mask has no derivative.
     """
-    if not _is_wrapped(given):
+    if not is_wrapped(given):
         return given, []
     whole, levels = _beneath_maps(_functorch.get_unwrapped(given))
     if not _functorch.is_batchedtensor(given):
@@ -109,7 +109,8 @@ def beneath() -> AbstractContextManager[Any]:
     return beneath_all
 
 
-def _is_wrapped(given: Any) -> bool:
+def is_wrapped(given: Any) -> bool:
+    """Whether a transform has put something around it."""
     if torch.compiler.is_compiling():  # a part of a call that no graph takes whole
         return False
     return isinstance(given, Tensor) and _functorch.is_functorch_wrapped_tensor(given)

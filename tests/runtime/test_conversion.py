@@ -16,6 +16,7 @@ import pytest
 import rnnc
 from rnnc.runtime.conversion import to
 from tests.runtime.models import elman
+from tests.runtime.pytorch.versions import kernels
 
 pytestmark = pytest.mark.torch
 
@@ -124,7 +125,7 @@ def follow(take: Callable[[Any], Any], name: str, given: Any) -> str | None:
 
 
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
-@pytest.mark.parametrize("backend", ["numpy", "tensors"])
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("tensors", marks=kernels)])
 @pytest.mark.parametrize("taker", TAKERS)
 def test_what_a_message_says_to_write_is_taken(
     taker: str, backend: str, request: pytest.FixtureRequest

@@ -154,6 +154,7 @@ def test_a_name_of_the_module_is_refused(name: str) -> None:
     ("array-dtype", lambda m, xs: m(xs, torch.zeros(ROWS, 4))),
     ("array-dtype", lambda m, xs: m(xs, {"h": [0.0]})),
     ("array-dtype", lambda m, xs: m(xs.to_sparse())),
+    ("array-dtype", lambda m, xs: torch.func.grad(lambda x: m(x)[0].sum())(xs.to_sparse())),
     ("array-dtype", lambda m, xs: m(xs, starts=STARTS.to("meta"))),
     ("array-dtype", lambda m, xs: m(xs, lengths=torch.ones(ROWS))),
     ("array-shape", lambda m, xs: m(xs[0, 0])),
