@@ -60,7 +60,7 @@ def read_each(given: Any, name: str, read: Callable[[Any], Any]) -> Any:
             return read(whole)
         lead = whole.shape[: len(levels)]
         samples = whole.flatten(0, len(levels) - 1)
-        some = samples if len(samples) else samples.new_zeros((1, *samples.shape[1:]))
+        some = samples if len(samples) else [_for_none(samples, name)]
         found = []
         for at, sample in enumerate(some):
             try:
@@ -75,6 +75,13 @@ def read_each(given: Any, name: str, read: Callable[[Any], Any]) -> Any:
     for level in levels:
         mask = _functorch._add_batch_dim(mask, 0, level)
     return mask
+
+
+def _for_none(samples: Tensor, name: str) -> Tensor:
+    """What is legal where `vmap` maps no sample: of what is read of it only the sizes are kept."""
+    if name == "boundaries" and samples.ndim < 3 and not _is_mask(samples):
+        return samples.new_zeros(0)  # neither a period nor numbers of steps may all be 0
+    return samples.new_zeros(samples.shape[1:])
 
 
 def is_mapped(given: Any) -> bool:
@@ -132,10 +139,11 @@ def _at_steps(sizes: Sizes, like: Tensor, given: Any) -> Any:
                     f"boundaries names step {at}, but the sequence has {sizes.steps} steps"
                 )
     found = _tensor(given, like)
-    if _is_mask(found):
+    if _is_mask(found) or found.is_complex():
         return found
-    if not found.ndim and not torch.compiler.is_compiling():  # a graph cannot see that it is one
-        return steps % found == 0
+    # A graph takes no look at the number, and so cannot know whether a period is at least 1.
+    if not found.ndim and not torch.compiler.is_compiling():
+        return steps % found.reshape(1) == 0  # torch maps no number over nothing
     return (steps.unsqueeze(1) == found).any(1) if found.ndim == 1 else found
 
 
@@ -163,8 +171,11 @@ def _is_mask(mask: Tensor) -> bool:
 
 
 def _tensor(given: Any, like: Tensor) -> Tensor:
-    if isinstance(given, Tensor):
-        return given
+    """As a tensor, int64 of integers: torch neither compares nor, in 2.6, picks unsigned ones."""
+    found = given
     if isinstance(given, LISTS) and len(given) and isinstance(given[0], Tensor):
-        return torch.stack(tuple(given))
-    return torch.as_tensor(list(given) if isinstance(given, range) else given, device=like.device)
+        found = torch.stack(tuple(given))
+    elif not isinstance(given, Tensor):
+        found = list(given) if isinstance(given, range) else given
+        found = torch.as_tensor(found, device=like.device)
+    return found if _is_mask(found) or found.is_complex() else found.long()

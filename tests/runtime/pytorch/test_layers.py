@@ -118,6 +118,26 @@ def torch_layers(kind: str) -> tuple[Any, Any]:
     return rnnc.torch.Stack([each for _, each in sorted(ours._layers.items())]), layer
 
 
+@pytest.mark.parametrize("boundaries", [[1, 3], 2, [[0, 1, 0], [1, 1, 0], *[[0, 0, 1]] * 3]])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.uint16, torch.uint32])
+def test_boundaries_are_integers_of_any_width_in_both_directions(
+    dtype: torch.dtype, boundaries: Any
+) -> None:
+    reader = rnnc.Bidirectional(
+        rnnc.GRUCell(3, 2), rnnc.GRUCell(3, 2), dtype="float64", backend="numpy"
+    )
+    module = rnnc.torch.Bidirectional(reader)
+    xs = torch.ones(STEPS, ROWS, 3, dtype=torch.float64)
+
+    def gradients(boundaries: Any) -> Any:
+        loss = module(xs, boundaries=boundaries, lengths=LENGTHS)[0].square().sum()
+        return torch.autograd.grad(loss, list(module.parameters()))
+
+    wanted = gradients(boundaries if isinstance(boundaries, int) else torch.tensor(boundaries))
+    for found, d in zip(gradients(torch.tensor(boundaries, dtype=dtype)), wanted, strict=True):
+        close(found, d)
+
+
 def test_a_net_of_both_directions_is_a_module_with_its_parameters_and_merge() -> None:
     cells = rnnc.LSTMCell(3, 2), rnnc.GRUCell(3, 2)
     net = rnnc.Bidirectional(*cells, merge="sum", dtype="float64", backend="numpy", seed=5)

@@ -353,7 +353,8 @@ def test_a_mask_of_any_form_may_be_mapped(form: str, kind: str) -> None:
     }[kind]
     module = make()
     params = {name: p.detach() for name, p in module.named_parameters()}
-    xs = torch.randn(2, STEPS, ROWS, 4, dtype=torch.float64)
+    draws = torch.Generator().manual_seed(4)
+    xs = torch.randn(2, STEPS, ROWS, 4, dtype=torch.float64, generator=draws)
     if kind == "batch_first":
         xs = xs.swapaxes(1, 2)
         masks = {n: m.swapaxes(1, 2) if m.ndim == 3 else m for n, m in masks.items()}
@@ -370,19 +371,30 @@ def test_a_mask_of_any_form_may_be_mapped(form: str, kind: str) -> None:
         wanted = torch.func.grad(loss)(params, xs[at], own)
         for name, d in wanted.items():
             close(each[name][at], d, 1e-11)
+    none = {name: mask[:0] for name, mask in masks.items()}
+    assert torch.func.vmap(loss, in_dims=(None, 0, 0))(params, xs[:0], none).shape == (0,)
 
 
 def test_masks_may_be_mapped_in_another_order_than_inputs_and_made_in_the_map() -> None:
     module = module_of("GRU")
     xs = torch.stack([inputs_of(module), 2 * inputs_of(module)])
-    starts = torch.rand(3, STEPS, 2, ROWS) < 0.4  # two maps have axes of it
+    draws = torch.Generator().manual_seed(5)
+    starts = torch.rand(3, STEPS, 2, ROWS, generator=draws) < 0.4  # two maps have axes of it
 
     def of_both(x: Any, starts: Any) -> Any:
         return module(x, starts=starts, lengths=[starts[0].sum(), *starts[1:3].sum(1)])[0]
 
+    def loss(x: Any, starts: Any) -> Any:
+        return of_both(x, starts).square().sum()
+
     inner = torch.func.vmap(of_both, in_dims=(0, 1))
     found = torch.func.vmap(inner, in_dims=(None, 0))(xs, starts)
     assert torch.func.vmap(inner, in_dims=(None, 0))(xs, starts[:0]).shape == (0, *found.shape[1:])
+    gradient = torch.func.grad(loss)
+    each = torch.func.vmap(torch.func.vmap(gradient, in_dims=(0, 1)), in_dims=(None, 0))(xs, starts)
     for i in range(3):
         for j in range(2):
             close(found[i, j], of_both(xs[j], starts[i, :, j]).detach())
+            x = xs[j].clone().requires_grad_()
+            loss(x, starts[i, :, j]).backward()
+            close(each[i, j], x.grad)
