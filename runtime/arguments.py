@@ -15,6 +15,7 @@ from ..compiler.ir import Cell
 from ..compiler.passes.boundaries import PLACED, placed_name
 from .arrays import AnyArray, Array, Arrays, is_tensor, kind
 from .checks import check_names, describe
+from .conversion import check_features
 from .errors import SettingError, ShapeError
 from .inputs import table_rows
 from .places import Places
@@ -47,13 +48,13 @@ class Arguments:
         if isinstance(given, Settled):
             return [given[name] for name in needed]
         check_names(given, self._params, "params", all_needed=True)
-        return [self._shaped(given[n], self._params[n], f"parameter {n}") for n in needed]
+        return [self._shaped(given[n], self._params[n], f"params[{n!r}]") for n in needed]
 
     def carry(self, given: Named, batch: int) -> list[AnyArray]:
         """Every state, [B, ...]; 0 for what the compiler added and nobody gave."""
         check_names(given, self._states, "carry", all_needed=True)
         return [
-            self._shaped(given[name], (batch, *shape), f"state {name}", state=True)
+            self._shaped(given[name], (batch, *shape), f"carry[{name!r}]", state=True)
             if name in given
             else self.arrays.zeros((batch, *shape), state=True)
             for name, shape in self._states.items()
@@ -64,7 +65,7 @@ class Arguments:
         given = given or {}
         check_names(given, self._states, "d_carry", all_needed=False)
         return [
-            self._shaped(given[name], (batch, *shape), f"the cotangent of {name}", state=True)
+            self._shaped(given[name], (batch, *shape), f"d_carry[{name!r}]", state=True)
             if given.get(name) is not None
             else self.arrays.zeros((batch, *shape), state=True)
             for name, shape in self._states.items()
@@ -97,6 +98,8 @@ class Arguments:
         for source, value in zip(cell.inputs, parts, strict=True):
             array = self.arrays.given(value, source.name)
             kind = source.node.type
+            if kind.kind == "real":
+                check_features(array, source.name)
             lead = (found[0].shape[:2] if found else array.shape[:2]) or ("T", "B")
             if array.ndim != 2 + kind.rank or array.shape != (*lead, *kind.shape):
                 wanted = describe((*(lead if found else ("time", "batch")), *kind.shape))
@@ -161,7 +164,7 @@ class Arguments:
         found = {f"mask.{PLACED}": mask}
         for name, shape in self._states.items():
             wide = (steps, batch, *shape)
-            value = self._shaped(given.values[name], wide, f"placed {name}", state=True)
+            value = self._shaped(given.values[name], wide, f"placed.values[{name!r}]", state=True)
             # Modules read a sequence in the net's dtype, and keep states in a wider one.
             found[placed_name(name)] = value.to(self.arrays.element) if is_tensor(value) else value
         return found
@@ -175,12 +178,13 @@ class Arguments:
         if len(parts) != len(outputs):
             raise ShapeError(f"d_ys must be a tuple of {len(outputs)}, one for each output")
         found = {}
-        for out, value in zip(outputs, parts, strict=True):
+        for at, (out, value) in enumerate(zip(outputs, parts, strict=True)):
+            name = f"d_ys[{at}]" if self.cell.output_is_tuple else "d_ys"
             shape = (steps, batch, *map(int, out.node.type.shape))
             if value is None:
                 found[out.name] = self.arrays.zeros(shape)
             else:
-                found[out.name] = self._shaped(value, shape, f"the cotangent of {out.name}")
+                found[out.name] = self._shaped(value, shape, name)
         return found
 
 

@@ -162,6 +162,11 @@ def kind(array: AnyArray) -> str:
     return "b" if str(array.dtype) == "torch.bool" else "i"
 
 
+def dtype_name(dtype: Any) -> str:
+    """As NumPy names them: `float32` of `torch.float32`."""
+    return f"{dtype}".removeprefix("torch.")
+
+
 def on_host(array: AnyArray) -> Array:
     """A tensor as an array of NumPy; bfloat16, which NumPy lacks, as float32."""
     wide = array.float() if str(array.dtype) == "torch.bfloat16" else array

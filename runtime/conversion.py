@@ -1,13 +1,14 @@
 """What to write for a tensor that cannot be read as it is: the expressions in messages.
 
 In: a tensor, its name, and what is wanted. Out: an expression that makes it that, or an error where
-there is none. Nothing here imports torch.
+there is none.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from .arrays import dtype_name, kind
 from .errors import DTypeError
 
 
@@ -23,6 +24,15 @@ def check_numbers(tensor: Any, name: str) -> None:
         raise DTypeError(
             f"{name} is on the device meta, where tensors have a shape and no numbers: make it on "
             "the CPU or on a CUDA device"
+        )
+
+
+def check_features(array: Any, name: str) -> None:
+    """Raise a `DTypeError` for an input of complex numbers: pairs of features to a net."""
+    if kind(array) == "c":
+        held, way = dtype_name(array.dtype), f"{name}.real and {name}.imag"
+        raise DTypeError(
+            f"{name} holds {held}, not real numbers: pass {way} as features of their own"
         )
 
 
@@ -44,16 +54,16 @@ def to_numpy(tensor: Any, name: str) -> str:
     return f"{way}.numpy()"
 
 
-def to(tensor: Any, name: str, element: Any, device: Any, *, detached: bool = False) -> str:
-    """A tensor of a dtype on a device: `x.detach().to('cpu', torch.float64)`."""
+def to(tensor: Any, name: str, dtype: str, device: Any, *, detached: bool = False) -> str:
+    """A tensor of a dtype on a device: `x.detach().to('cpu', torch.float64)`; "" if complex."""
     if tensor.is_complex():  # a cast would drop a half
-        return parts_of_complex(name)
+        return ""
     changes = [repr(str(device))] if tensor.device != device else []
-    changes += [f"{element}"] if tensor.dtype != element else []
+    changes += [f"torch.{dtype}"] if dtype_name(tensor.dtype) != dtype else []
     way = f"{name}.detach()" if detached and tensor.requires_grad else name
     return f"{way}.to({', '.join(changes)})" if changes else way
 
 
-def parts_of_complex(name: str) -> str:
-    """What to pass for complex numbers, which are pairs of real ones to a net."""
-    return f"{name}.real and {name}.imag as features of their own"
+def passing(way: str) -> str:
+    """The end of a message: what to pass, if there is anything."""
+    return f": pass {way}" if way else ""

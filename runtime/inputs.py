@@ -15,6 +15,7 @@ from ..compiler.ir import Cell, toposort
 from ..compiler.shapes import size
 from .arrays import AnyArray, Arrays, kind
 from .checks import a_type, check_flag, check_names, describe
+from .conversion import check_features
 from .errors import DTypeError, ShapeError
 from .memory import Room
 
@@ -116,6 +117,8 @@ class Inputs:
             if kind(array) in "OV":
                 held = "records" if kind(array) == "V" else "Python objects"
                 raise DTypeError(f"{value.name} holds {held}, not numbers")
+            if value.node.type.kind == "real":
+                check_features(array, value.name)
             lead = array.ndim - len(shape)
             at = 0 if single else 1
             if lead not in (at, at + 1) or array.shape[lead:] != shape:

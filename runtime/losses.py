@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import AnyArray, Arrays, is_tensor, kind, namespace, widened
+from .arrays import AnyArray, Arrays, dtype_name, is_tensor, kind, namespace, widened
 from .checks import describe
-from .conversion import parts_of_complex
+from .conversion import passing
 from .errors import DTypeError, ShapeError
 from .numpy_arrays import NumPyArrays, as_array
 from .tensors import TorchArrays
@@ -94,8 +94,10 @@ def _real(given: Any, name: str) -> tuple[Arrays, AnyArray]:
     """Reals as they are, or of another width as float32; and how to read what goes with them."""
     if is_tensor(given):
         if kind(given) != "f":
-            way = parts_of_complex(name) if given.is_complex() else f"{name}.float()"
-            raise DTypeError(f"{name} holds {given.dtype}, not real numbers: pass {way}")
+            way = "" if given.is_complex() else f"{name}.float()"
+            raise DTypeError(
+                f"{name} holds {dtype_name(given.dtype)}, not real numbers{passing(way)}"
+            )
         dtype = str(given.dtype).removeprefix("torch.")
         arrays: Arrays = TorchArrays(dtype, given.device, OWNER)
         return arrays, arrays.real(arrays.given(given, name), name)

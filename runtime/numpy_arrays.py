@@ -16,7 +16,7 @@ import numpy as np
 from ..grammar.problems import Error
 from .arrays import AnyArray, Array, is_tensor, on_host
 from .checks import NARROW, a_type
-from .conversion import check_numbers, parts_of_complex, to_numpy
+from .conversion import check_numbers, to_numpy
 from .errors import DTypeError, RangeError, SettingError, ShapeError
 from .memory import host_memory
 
@@ -165,8 +165,6 @@ def check_real(array: Array, dtype: str, name: str, owner: str) -> None:
     if array.dtype.kind in "iub":
         wide = "float32" if dtype in NARROW else dtype
         message += f"; convert it yourself: {name}.astype(np.{wide})"
-    elif array.dtype.kind == "c":
-        message += f"; pass {parts_of_complex(name)}"
     raise DTypeError(message)
 
 
@@ -180,7 +178,8 @@ def as_real(array: Array, element: np.dtype[Any], name: str, owner: str) -> Arra
 def as_indices(array: Array, rows: int | None, name: str, valid: AnyArray | None = None) -> Array:
     """Integers of any width as int64, checked against the rows of the table they pick from."""
     if array.dtype.kind not in "iu":
-        raise DTypeError(no_index(name, array.dtype.name, f"{name}.astype(np.int64)"))
+        way = "" if array.dtype.kind == "c" else f"{name}.astype(np.int64)"
+        raise DTypeError(no_index(name, array.dtype.name, way))
     if valid is not None:
         array = np.where(valid, array, 0)
     if rows is not None and array.size:
@@ -189,9 +188,8 @@ def as_indices(array: Array, rows: int | None, name: str, valid: AnyArray | None
 
 
 def no_index(name: str, held: str, way: str) -> str:
-    """Of what holds another kind of number than integers."""
-    way = "" if "complex" in held else f", {way}"  # which would drop a half
-    return f"{name} holds {held}, but it is an index: pass integers{way}"
+    """Of what holds another kind of number than integers; `way` makes it integers, if any does."""
+    return f"{name} holds {held}, but it is an index: pass integers{way and f', {way}'}"
 
 
 def check_range(low: int, high: int, rows: int, name: str) -> None:

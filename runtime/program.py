@@ -145,7 +145,8 @@ class Program:
             return {}
         read = self._arguments
         given = read.params(params, module.params)
-        sums = [read.cotangent(d_carry[n.removeprefix("ct.")], n).sum(0) for n in module.inputs]
+        names = [name.removeprefix("ct.") for name in module.inputs]
+        sums = [read.cotangent(d_carry[n], f"d_carry[{n!r}]").sum(0) for n in names]
         values = self._runner.run_on_host(module, 1, 0, given, (), sums, seen=module.outs)
         return {n.removeprefix("ct."): v for n, v in zip(module.outs, values, strict=True)}
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from .arrays import AnyArray, Array, is_tensor, kind
 from .checks import check_count, check_flag, describe
-from .conversion import parts_of_complex
+from .conversion import check_features
 from .errors import DTypeError, RangeError, SettingError, ShapeError
 from .memory import out_of_memory
 from .numpy_arrays import as_array
@@ -224,11 +224,9 @@ def _read(given: Any, name: str) -> list[AnyArray]:
         array = part if is_tensor(part) else as_array(part, what)
         if is_tensor(array):
             check_plain(array, what)
+        check_features(array, what)
         if kind(array) not in "fiub":
-            wanted = "numbers"
-            if kind(array) == "c":
-                wanted = f"real numbers: pass {parts_of_complex(what)}"
-            raise DTypeError(f"{what} holds {array.dtype}, not {wanted}")
+            raise DTypeError(f"{what} holds {array.dtype}, not numbers")
         if array.ndim == 0:
             raise ShapeError(f"{what} is a number, a document is [time, ...]")
         if getattr(array, "requires_grad", False):

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import AnyArray, Array, copied, is_tensor, kind, on_host, share_memory
+from .arrays import AnyArray, Array, copied, dtype_name, is_tensor, kind, on_host, share_memory
 from .checks import NARROW, a_type
-from .conversion import check_numbers, check_strided, to
+from .conversion import check_numbers, check_strided, passing, to
 from .errors import DTypeError, ShapeError
 from .memory import host_memory
 from .numpy_arrays import (
@@ -82,7 +82,8 @@ class TorchArrays:
             valid = on_host(valid) if is_tensor(valid) else valid
             return self.from_numpy(as_indices(value, rows, name, valid), state=False)
         if kind(value) != "i":
-            raise DTypeError(no_index(name, _dtype_name(value.dtype), f"{name}.long()"))
+            way = "" if value.is_complex() else f"{name}.long()"
+            raise DTypeError(no_index(name, dtype_name(value.dtype), way))
         self._check(value, value.dtype, name)
         value = value.long()
         if valid is not None:
@@ -99,7 +100,7 @@ class TorchArrays:
         if kind(value) in "bi":
             self._check(value, value.dtype, name)
         if kind(value) != "b" and not (kind(value) == "i" and _is_binary(value)):
-            raise DTypeError(not_flags(name, _dtype_name(value.dtype)))
+            raise DTypeError(not_flags(name, dtype_name(value.dtype)))
         return value.bool().contiguous()
 
     def in_numpy(self, values: Iterable[Any], name: str) -> bool:
@@ -117,16 +118,17 @@ class TorchArrays:
         """Raise a `DTypeError` unless a tensor can be read as it is."""
         if value.device == self.device and value.dtype == element and not value.requires_grad:
             return
-        held = f"{name} is a tensor of {_dtype_name(value.dtype)} on {value.device}"
+        held = f"{name} is a tensor of {dtype_name(value.dtype)} on {value.device}"
         if value.requires_grad:
             held += " that requires a gradient"
         if value.dtype != element and kind(value) != "f":
             held += ", not of real numbers"
-        way = to(value, name, element, self.device, detached=True)
-        wanted = f"takes {_dtype_name(element)} on {self.device}"
+        dtype = dtype_name(element)
+        way = to(value, name, dtype, self.device, detached=True)
+        wanted = f"takes {dtype} on {self.device}"
         if state and self.dtype in NARROW:
-            wanted = f"of {self.dtype} keeps states in {_dtype_name(element)} on {self.device}"
-        raise DTypeError(f"{held}, and {self.owner} {wanted}: pass {way}")
+            wanted = f"of {self.dtype} keeps states in {dtype} on {self.device}"
+        raise DTypeError(f"{held}, and {self.owner} {wanted}{passing(way)}")
 
     # -- kept, and handed out --------------------------------------------------------------------
 
@@ -275,8 +277,3 @@ def check_plain(value: AnyArray, name: str) -> None:
 def _is_binary(integers: AnyArray) -> bool:
     """Whether integers stand for truth values."""
     return bool(((integers == 0) | (integers == 1)).all())
-
-
-def _dtype_name(dtype: Any) -> str:
-    """`float32` of `torch.float32`."""
-    return str(dtype).removeprefix("torch.")

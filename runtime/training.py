@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import AnyArray, copied, is_tensor, kind, namespace, on_host, widened
+from .arrays import AnyArray, copied, dtype_name, is_tensor, kind, namespace, on_host, widened
 from .checks import check_names, describe
-from .conversion import parts_of_complex
+from .conversion import passing
 from .errors import DTypeError, NamesError, SettingError, ShapeError
 from .numpy_arrays import check_real
 
@@ -186,8 +186,11 @@ def _check_arrays(given: Any, what: str) -> None:
         if is_tensor(value):
             if kind(value) != "f" or value.requires_grad:
                 way = f"{shown}.detach()" if value.requires_grad else f"{shown}.float()"
-                way = parts_of_complex(shown) if value.is_complex() else way
-                raise DTypeError(f"{shown} is a detached tensor of reals: pass {way}")
+                way = "" if value.is_complex() else way
+                held = dtype_name(value.dtype)
+                raise DTypeError(
+                    f"{shown} is a detached tensor of reals, not of {held}{passing(way)}"
+                )
         elif isinstance(value, np.ndarray | np.generic):
             check_real(np.asarray(value), "float32", shown, "an update")
         else:

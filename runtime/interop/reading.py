@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays import AnyArray, Array, is_tensor, kind, on_host
 from ..checks import describe
-from ..conversion import check_numbers, check_strided, to
+from ..conversion import check_numbers, check_strided, passing, to
 from ..errors import DTypeError, ShapeError
 from ..numpy_arrays import as_array, check_real
 
@@ -38,17 +38,13 @@ def _on_host(tensor: AnyArray, name: str) -> Array:
     check_strided(tensor, name)
     check_numbers(tensor, name)
     if kind(tensor) != "f":
-        way = to(tensor, name, "torch.float64", tensor.device)
-        raise DTypeError(
-            f"{name} holds {dtype_of(tensor)}, {OWNER} computes with reals: pass {way}"
-        )
+        way = to(tensor, name, "float64", tensor.device)
+        held = f"{name} holds {dtype_of(tensor)}"
+        raise DTypeError(f"{held}, and {OWNER} computes with reals{passing(way)}")
     try:
         return on_host(tensor)
-    except (
-        TypeError,
-        RuntimeError,
-        NotImplementedError,
-    ) as error:  # narrow, of a class of its own
+    # Of a narrow dtype, or of a class of its own.
+    except (TypeError, RuntimeError, NotImplementedError) as error:
         raise DTypeError(f"{name} is a tensor that cannot be read as an array: {error}") from error
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from ..arrays import dtype_name
 from ..checks import a_type
-from ..conversion import to
+from ..conversion import passing, to
 from ..errors import DTypeError
 from ..tensors import check_plain
 from .engine import Tensor
@@ -36,8 +37,8 @@ def check_as(value: Tensor, name: str, dtype: torch.dtype, device: Any, what: st
     """Raise a `DTypeError` unless it is of this dtype and device, as `what` says: "a net takes"."""
     if value.dtype != dtype or value.device != device:
         raise DTypeError(
-            f"{name} is {value.dtype} on {value.device}, and {what} {dtype} on {device}: "
-            f"pass {to(value, name, dtype, device)}"
+            f"{name} is {value.dtype} on {value.device}, and {what} {dtype} on {device}"
+            f"{passing(to(value, name, dtype_name(dtype), device))}"
         )
 
 
@@ -67,13 +68,16 @@ def _bare(value: Tensor) -> Tensor:
 
 def _unlike(params: Sequence[Tensor], names: Sequence[str], label: str) -> DTypeError:
     for name, param in zip(names, params, strict=True):
-        check_plain(_bare(param), f"params[{name!r}]")
+        bare, shown = _bare(param), f"the parameter {name}"
+        if not bare.is_nested and bare.layout != torch.strided:
+            raise DTypeError(f"{shown} is a sparse tensor: convert it with .to_dense()")
+        check_plain(bare, shown)
     kinds = [(p.dtype, p.device) for p in params if p.is_floating_point()]
     dtype, device = max(kinds or [(torch.get_default_dtype(), params[0].device)], key=kinds.count)
     at = [(p.dtype, p.device) == (dtype, device) for p in params].index(False)
     name, param = names[at], params[at]
-    way = to(param, f"params[{name!r}]", dtype, device)
+    way = to(param, "", dtype_name(dtype), device)
     return DTypeError(
         f"the parameter {name} is {param.dtype} on {param.device}, and those of {label} are "
-        f"{dtype} on {device}, all alike{'' if param.is_complex() else f': pass {way}'}"
+        f"{dtype} on {device}, all alike{way and f': convert it with {way}'}"
     )

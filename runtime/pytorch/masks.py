@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ...grammar.problems import Error
+from ..arrays import dtype_name
 from ..errors import DTypeError, RangeError, SettingError, ShapeError
 from ..inputs import Call as Sizes
 from ..numpy_arrays import not_flags
@@ -40,7 +41,8 @@ def plain_masks(
         raise _no_flags("starts", resets)
     cuts = _by_step_and_row(sizes, like, _at_steps(sizes, like, boundaries), "boundaries")
     if cuts is not None and cuts.is_floating_point() and cuts.dtype != like.dtype:
-        raise DTypeError(f"boundaries holds {cuts.dtype}; as weights it holds {like.dtype}")
+        held, wanted = dtype_name(cuts.dtype), dtype_name(like.dtype)
+        raise DTypeError(f"boundaries holds {held}; as weights it holds {wanted}")
     if cuts is not None and begins:
         cuts[:1] = cuts.is_floating_point()
     counts = None if lengths is None else _tensor(lengths, like)
@@ -163,7 +165,7 @@ def _by_step_and_row(sizes: Sizes, like: Tensor, given: Any, name: str) -> Tenso
 
 
 def _no_flags(name: str, mask: Tensor) -> DTypeError:
-    return DTypeError(not_flags(name, f"{mask.dtype}".removeprefix("torch.")))
+    return DTypeError(not_flags(name, dtype_name(mask.dtype)))
 
 
 def _is_mask(mask: Tensor) -> bool:
@@ -172,10 +174,12 @@ def _is_mask(mask: Tensor) -> bool:
 
 def _tensor(given: Any, like: Tensor) -> Tensor:
     """As a tensor, int64 of integers: torch neither compares nor, in 2.6, picks unsigned ones."""
-    found = given
+    found: Tensor
     if isinstance(given, LISTS) and len(given) and isinstance(given[0], Tensor):
         found = torch.stack(tuple(given))
-    elif not isinstance(given, Tensor):
-        found = list(given) if isinstance(given, range) else given
-        found = torch.as_tensor(found, device=like.device)
+    elif isinstance(given, Tensor):
+        found = given
+    else:
+        whole = list(given) if isinstance(given, range) else given
+        found = torch.as_tensor(whole, device=like.device)
     return found if _is_mask(found) or found.is_complex() else found.long()

@@ -13,7 +13,7 @@ import torch
 
 from ...compiler.ir import HIDDEN, Cell
 from ...grammar.problems import Error
-from ..arrays import kind
+from ..arrays import dtype_name, kind
 from ..checks import a_type, check_names, describe
 from ..draws import draws_of
 from ..errors import DTypeError, ShapeError
@@ -169,7 +169,8 @@ class Runner:
         for value, x in zip(self.cell.inputs, given, strict=True):
             wanted = like.dtype if value.node.type.kind == "real" else None
             if wanted is None and kind(x) != "i":
-                raise DTypeError(no_index(value.name, f"{x.dtype}", f"{value.name}.long()"))
+                way = "" if x.is_complex() else f"{value.name}.long()"
+                raise DTypeError(no_index(value.name, dtype_name(x.dtype), way))
             check_as(x, value.name, wanted or x.dtype, like.device, f"{self.label} takes")
         return sizes
 
