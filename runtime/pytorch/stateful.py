@@ -88,7 +88,7 @@ class Stateful(torch.nn.Module):
             seed=self._seeded(seed),
         )  # fmt: skip
         step = self._step + self._steps_of(xs) if self._counts else self._step
-        self._waiting = self._idle(xs, lengths)
+        self._waiting = self._idle(xs, lengths, last)
         self._state, self._step = last, step
         return ys
 
@@ -266,13 +266,17 @@ class Stateful(torch.nn.Module):
         first = torch.arange(shown[0], device=found.device) == 0
         return (by_step | (first.unsqueeze(1) & self._waiting)).swapaxes(0, axis)
 
-    def _idle(self, xs: Any, lengths: Any) -> Tensor | None:
+    def _idle(self, xs: Any, lengths: Any, last: State) -> Tensor | None:
         """The rows that wait for their reset still, as a call has run no step of theirs."""
-        if self._waiting is None or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
             return None
         if not self._steps_of(xs):
-            return self._waiting
-        if lengths is None:
+            lead = _lead(last, self.module._states)
+            if self._state is not None or not lead:
+                return self._waiting
+            like = next(iter(last.values()))
+            return torch.ones(lead, dtype=torch.bool, device=like.device)  # initial as before
+        if self._waiting is None or lengths is None:
             return None
         idle = self._waiting & (torch.as_tensor(lengths, device=self._waiting.device) == 0)
         return idle if idle.any() else None
