@@ -1,26 +1,63 @@
-"""Memory that is lent is nobody else's while there is a view of it, and there is not much of it."""
+"""What a program keeps from run to run is nobody's, is not much, and changes no number."""
 
 from __future__ import annotations
 
+import copy
 import gc
-import os
+import pickle
 import threading
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import rnnc
 from rnnc.runtime import pool as pools
 from rnnc.runtime.arrays import Array
-from rnnc.runtime.pool import LINE, REQUESTS, SMALLEST, Pool
-from tests.faults.run import forked
+from rnnc.runtime.pool import LINE, MOST, REQUESTS, SMALLEST, Pool
+from rnnc.runtime.recur import Recur
+from tests.runtime.models import elman, random
 
 FLOATS = SMALLEST // 4
 REAL = np.dtype(np.float32)
+MASKS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "starts": {"starts": [0, 1, 0, 0, 1, 0]},
+    "lengths": {"lengths": [6, 3, 0]},
+    "boundaries": {"boundaries": [2]},
+}
 
 
 def address(array: Array) -> int:
     return array.ctypes.data
+
+
+@pytest.fixture
+def all_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays of tests, which are small, are kept as large ones are."""
+    monkeypatch.setattr(pools, "SMALLEST", 1)
+
+
+@pytest.fixture
+def poisoned(monkeypatch: pytest.MonkeyPatch, all_sizes: None) -> Iterator[list[int]]:
+    """No number that a run finds in the memory it is given is one; how often it is given some."""
+    found, unused = [], Pool._unused
+
+    def poison(self: Pool, size: int) -> Array:
+        memory = unused(self, size)
+        memory[:] = 0xFF
+        found.append(size)
+        return memory
+
+    monkeypatch.setattr(Pool, "_unused", poison)
+    yield found
+
+
+# -- one pool ------------------------------------------------------------------------------------
 
 
 def test_memory_is_lent_again_when_the_array_is_gone() -> None:
@@ -108,7 +145,6 @@ def test_small_arrays_are_not_kept() -> None:
 
 def test_a_pool_holds_only_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
     most = 24 * SMALLEST
-    monkeypatch.setattr(pools, "_pools", [])
     monkeypatch.setattr(pools, "MOST", most)
     pool, held = Pool(), []
     for part in (3, 4, 2, 5, 3, 4):
@@ -117,37 +153,6 @@ def test_a_pool_holds_only_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
     before = pool.nbytes
     pool.empty((most // 4 + 1,), REAL)  # more than it may hold
     assert pool.nbytes == before > most // 2
-
-
-def test_all_pools_hold_only_so_much_and_those_let_go_that_were_not_asked_for_long(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(pools, "_pools", [])
-    monkeypatch.setattr(pools, "MOST", 8 * SMALLEST)
-    old, older, new = Pool(), Pool(), Pool()
-    older.empty((2 * FLOATS,), REAL)
-    older.empty((FLOATS,), REAL)
-    old.empty((2 * FLOATS,), REAL)
-    new.empty((3 * FLOATS,), REAL)
-    assert [pool.nbytes // SMALLEST for pool in (older, old, new)] == [3, 2, 3]
-    new.empty((FLOATS,), REAL)
-    assert [pool.nbytes // SMALLEST for pool in (older, old, new)] == [1, 2, 4]
-    new.empty((4 * FLOATS,), REAL)
-    assert [pool.nbytes // SMALLEST for pool in (older, old, new)] == [0, 0, 8]
-    new.empty((3 * FLOATS,), REAL)  # in memory that there is
-    assert new.nbytes == 8 * SMALLEST
-
-
-def test_a_pool_that_is_gone_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools, "_pools", [])
-    monkeypatch.setattr(pools, "MOST", 8 * SMALLEST)
-    gone, pool = Pool(), Pool()
-    gone.empty((6 * FLOATS,), REAL)
-    del gone
-    pool.empty((3 * FLOATS,), REAL)
-    pool.empty((4 * FLOATS,), REAL)
-    assert pool.nbytes == 7 * SMALLEST
-    assert len(pools._pools) == 1
 
 
 def test_what_is_not_used_any_more_is_let_go() -> None:
@@ -182,48 +187,147 @@ def test_an_allocation_that_fails_leaves_the_pool_as_it_was() -> None:
     assert address(pool.empty((FLOATS,), REAL)) == first
 
 
-@pytest.mark.parametrize("alone", [True, False], ids=["a pool for each", "one pool"])
-def test_threads_never_have_the_same_memory(alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools, "_pools", [])
-    monkeypatch.setattr(pools, "MOST", 9 * SMALLEST)
-    shared, made, wrong = Pool(), list[Pool](), list[Any]()
+def test_threads_never_have_the_same_memory() -> None:
+    pool, wrong = Pool(), []
 
     def work(own: int) -> None:
-        try:
-            pool = Pool() if alone else shared
-            made.append(pool)
-            held: list[Array] = []
-            for at in range(200):
-                array = pool.empty((FLOATS + at % 7,), REAL)
-                array[::997] = own
-                held = [*held[-2:], array]
-                if not all((one[::997] == own).all() for one in held):
-                    wrong.append(own)
-        except Exception as error:
-            wrong.append(error)
+        held: list[Array] = []
+        for at in range(200):
+            array = pool.empty((FLOATS + at % 7,), REAL)
+            array[::997] = own
+            held = [*held[-2:], array]
+            if not all((one[::997] == own).all() for one in held):
+                wrong.append(own)
 
     threads = [threading.Thread(target=work, args=(own,)) for own in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong and len(pools._pools) == 1 + 4 * alone
-    shared.empty((FLOATS,), REAL)  # nobody else is served now, so that all can let go
-    shared.empty((2 * FLOATS,), REAL)
-    assert sum(pool.nbytes for pool in {shared, *made}) <= pools.MOST
+    assert not wrong and pool.nbytes <= MOST
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
-def test_a_forked_process_waits_for_no_thread() -> None:
-    pool = Pool()
-    array = pool.empty((FLOATS,), REAL)
-    array[:] = 7
+# -- programs ------------------------------------------------------------------------------------
 
-    def work() -> str:
-        found = pool.empty((2 * FLOATS,), REAL)
-        found[:] = 1
-        return f"{pool.nbytes // SMALLEST} {len({*array.tolist()})}"
 
-    with pool._lock:  # as if another thread were served
-        assert forked(work) == "2 1"
-    assert (array == 7).all()
+def results_of(net: Recur, xs: Array, **masks: Any) -> list[Array]:
+    """Everything that a user gets of a call and its gradients."""
+    net.reset()
+    ys, states = net.scan(xs, **masks, states=True)
+    grads = net.backward(np.ones_like(ys))
+    parts = states, net.state, grads.params, grads.state
+    return [ys, grads.inputs, *(array for part in parts for array in part.values())]
+
+
+@pytest.mark.parametrize("masks", MASKS)
+@pytest.mark.parametrize(("name", "more"), [("LSTM", ()), ("MinGRU", ()), ("DeltaNet", (4,))])
+def test_results_do_not_depend_on_what_lay_in_memory(
+    name: str, more: tuple[int, ...], masks: str, request: pytest.FixtureRequest
+) -> None:
+    xs = random(6, 3, 3).astype(REAL)
+
+    def found() -> list[Array]:
+        net = Recur(getattr(rnnc.cells, name)(3, 4, *more), backend="numpy")
+        return [array for _ in range(3) for array in results_of(net, xs, **MASKS[masks])]
+
+    expected = found()
+    served = request.getfixturevalue("poisoned")
+    for array, wanted in zip(found(), expected, strict=True):
+        np.testing.assert_array_equal(array, wanted)
+    assert served
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(1, 3), st.booleans()), max_size=12))
+def test_what_a_user_holds_never_changes(calls: list[tuple[int, int, bool]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pools, "SMALLEST", 1)
+        net = elman(backend="numpy")
+        held: list[tuple[Array, Array]] = []
+        for steps, rows, again in calls:
+            if not again or len(net.state["h"]) != rows:
+                net.reset()
+            ys = net.scan(random(steps, rows, 3))
+            found = [ys, *net.state.values()]
+            if net.recorded:
+                grads = net.backward(random(net.recorded, rows, 4))
+                found += [grads.inputs, *grads.params.values(), *grads.state.values()]
+            held += [(array, array.copy()) for array in (part[-1:] for part in found)]
+            for array, copied in held:
+                np.testing.assert_array_equal(array, copied)
+
+
+def test_a_history_is_not_written_over_by_other_nets_of_the_program(all_sizes: None) -> None:
+    one, other = elman(backend="numpy"), elman(backend="numpy")
+    assert one._program is other._program
+    xs, d_ys = random(6, 3, 3), random(6, 3, 4)
+    one.scan(xs)
+    expected = one.backward(d_ys)
+    twin, state = copy.deepcopy(one), pickle.dumps(one)
+    for _ in range(3):
+        results_of(other, random(6, 3, 3))
+    np.testing.assert_array_equal(pickle.loads(state).state["h"], one.state["h"])
+    for net in (one, twin):
+        found = net.backward(d_ys)
+        np.testing.assert_array_equal(found.inputs, expected.inputs)
+        for name, array in expected.params.items():
+            np.testing.assert_array_equal(found.params[name], array)
+
+
+def test_threads_of_one_program_compute_what_they_compute_alone(all_sizes: None) -> None:
+    xs = [random(5 + at, 3, 3) for at in range(4)]
+    expected = [results_of(elman(backend="numpy"), x) for x in xs]
+    wrong: list[int] = []
+
+    def work(at: int) -> None:
+        net, held = elman(backend="numpy"), []
+        for _ in range(10):
+            held.append(results_of(net, xs[at]))
+        for found in held:
+            if not all(map(np.array_equal, found, expected[at])):
+                wrong.append(at)
+
+    threads = [threading.Thread(target=work, args=(at,)) for at in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_passes_of_one_size_take_no_more_memory_than_the_first_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, empty = [], np.empty
+
+    def counted(shape: Any, *more: Any) -> Array:
+        made.append(shape)
+        array: Array = empty(shape, *more)
+        return array
+
+    net = rnnc.LSTM(8, 64, backend="numpy")
+    xs, d_ys = random(80, 16, 8).astype(REAL), random(80, 16, 64).astype(REAL)
+
+    def one_pass() -> tuple[Array, Any]:
+        net.reset()
+        return net.scan(xs), net.backward(d_ys)
+
+    for _ in range(3):
+        held = one_pass()
+    monkeypatch.setattr(np, "empty", counted)
+    for _ in range(3):
+        held = one_pass()
+    assert held and not [shape for shape in made if np.prod(shape) > SMALLEST]
+    assert net._program._runner._pool.nbytes < 2**24
+
+
+def test_memory_is_let_go_with_the_program() -> None:
+    net = rnnc.loads("cell Sum(n): (h[n], x[n]) -> (h', h') { h' = h + x }").Sum(64)
+    held = Recur(net, backend="numpy")
+    held.scan(random(600, 4, 64).astype(REAL))
+    pool = weakref.ref(held._program._runner._pool)
+    kept = pool()
+    assert kept is not None and kept.nbytes > SMALLEST
+    del net, held, kept
+    gc.collect()
+    assert pool() is None
