@@ -87,7 +87,8 @@ class Bidirectional(Layered):
         )
         self._width, self._made_ahead = merged_width(merge, ahead, behind), ahead.made
         self._arrays = self._ahead._arrays
-        self._begun: Array | None = None  # bool[B]: rows whose backward state an earlier call left
+        # bool[B]: rows whose backward state is not the user's, and is left behind by the next call.
+        self._begun: Array | None = None
         self._window = None
         self._ran: tuple[Ran, ...] = ()
         self._turns = Turns()
@@ -139,14 +140,23 @@ class Bidirectional(Layered):
         if not net._cell.states:
             return
         net._at.check_fit(call)
-        has_steps = np.full(call.batch, call.steps > 0) if counts is None else counts > 0
+        if not call.steps:
+            return
+        has_steps = np.ones(call.batch, bool) if counts is None else counts > 0
         if self._begun is None:
-            self._begun = has_steps
+            self._begun = has_steps | ~self._rows_of_the_user(call)
             return
         anew = self._begun & has_steps
         if anew.any():
             net._at = net._at.resetting(net._arrays.flags(anew, "rows"))
         self._begun = self._begun | has_steps
+
+    def _rows_of_the_user(self, call: Call) -> Array:
+        """bool[B]: those that begin at a state that a user has set, before the first call."""
+        at = self._behind._at
+        if at.carry is not None or at.placed is None:
+            return np.full(call.batch, at.carry is not None)
+        return self._behind._arrays.host(at.placed.rows, "rows")
 
     def _cuts(self, turn: Reversal, call: Call, given: Any) -> Any:
         if given is None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.ir import HIDDEN
+from .arrays import dtype_name
 from .errors import DTypeError, NamesError, SettingError
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
@@ -42,7 +43,7 @@ def check_dtype(dtype: Any) -> str:
     if isinstance(dtype, str) and dtype in DTYPES:
         found = dtype
     elif type(dtype).__module__ == "torch":  # torch.float32, without importing torch
-        found = str(dtype).removeprefix("torch.")
+        found = dtype_name(dtype)
     else:
         try:
             found = np.dtype(dtype).name

@@ -98,7 +98,7 @@ def _real(given: Any, name: str) -> tuple[Arrays, AnyArray]:
             raise DTypeError(
                 f"{name} holds {dtype_name(given.dtype)}, not real numbers{passing(way)}"
             )
-        dtype = str(given.dtype).removeprefix("torch.")
+        dtype = dtype_name(given.dtype)
         arrays: Arrays = TorchArrays(dtype, given.device, OWNER)
         return arrays, arrays.real(arrays.given(given, name), name)
     array = as_array(given, name)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from ..compiler import knobs
 from ..compiler.backends import KernelSignature, Module
 from ..compiler.ir import Node, Scan
+from .arrays import dtype_name
 from .launch import load
 
 # A number of steps and of rows stands for itself in every size that it is a factor of.
@@ -174,7 +175,7 @@ class _Symbols:
     def array(self, tensor: Any, memory: str = "") -> Array:
         """What there is to know of a tensor."""
         return Array(
-            str(tensor.dtype).removeprefix("torch."),
+            dtype_name(tensor.dtype),
             tuple(self.text(int(dim)) for dim in tensor.shape),
             bool(tensor.is_contiguous()),
             memory,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import AnyArray, Array, is_tensor, kind, on_host
+from ..arrays import AnyArray, Array, dtype_name, is_tensor, kind, on_host
 from ..checks import describe
 from ..conversion import check_numbers, check_strided, passing, to
 from ..errors import DTypeError, ShapeError
@@ -50,4 +50,4 @@ def _on_host(tensor: AnyArray, name: str) -> Array:
 
 def dtype_of(value: Any) -> str:
     """What a weight is of, and its net where nothing else is said; float32 of plain lists."""
-    return f"{getattr(value, 'dtype', 'float32')}".removeprefix("torch.")
+    return dtype_name(getattr(value, "dtype", "float32"))

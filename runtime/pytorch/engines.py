@@ -16,6 +16,7 @@ from ...compiler.ir import Cell
 from ...compiler.mode import in_mode
 from ...compiler.origin import Made
 from ...grammar.problems import Error
+from ..arrays import dtype_name
 from ..backends import BACKENDS
 from ..cell import BoundCell
 from ..errors import CheckpointError, DTypeError, SettingError
@@ -74,7 +75,7 @@ class Engines:
             return found
         if device.type not in ("cpu", "cuda"):
             raise DTypeError(f"{what} is on {device}, and runs on the CPU or on a CUDA device")
-        width = width_of(dtype)
+        width = dtype_name(dtype)
         backend = self.options.backend
         if backend == "auto":
             backend = "numpy" if device.type == "cpu" else "triton"
@@ -99,7 +100,7 @@ class Engines:
         key = dtype, device, batch_first
         found = self._readers.get(key)
         if found is None:
-            arrays = TorchArrays(width_of(dtype), device, what)
+            arrays = TorchArrays(dtype_name(dtype), device, what)
             calls = "module.step", "module"
             made = Inputs(self.cell, arrays, batch_first=batch_first, calls=calls)
             found = self._readers.setdefault(key, made)
@@ -112,11 +113,6 @@ class Engines:
         if self.cell.origin is None:
             raise CheckpointError(f"the cell {self.cell.name} has no source to make it again from")
         return remade, (self.cell.origin, self.options)
-
-
-def width_of(dtype: torch.dtype) -> str:
-    """As rnnc calls it: "float32"."""
-    return str(dtype).removeprefix("torch.")
 
 
 def remade(made: Made, options: Options) -> Engines:

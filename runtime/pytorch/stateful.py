@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ..arrays import on_host
 from ..bidirectional import Bidirectional
-from ..carries import check_no_state, read_rows
+from ..carries import check_no_state, chosen, read_rows
 from ..checkpoint.snapshot import joined
 from ..checks import a_type, check_names, describe
 from ..errors import SettingError, ShapeError, StateError
@@ -26,7 +26,7 @@ from ..interop.reading import numbers
 from ..passing import beneath
 from ..recur import Recur
 from ..stack import Stack
-from ..tensors import TorchArrays, stacked
+from ..tensors import TorchArrays
 from .checks import check_tensor
 from .draws import Seeded
 from .engine import Tensor
@@ -34,6 +34,7 @@ from .functions import is_transformed
 from .layer import Layer
 from .masks import LISTS
 from .runner import State
+from .waiting import still_waiting, with_waiting
 
 
 class Stateful(torch.nn.Module):
@@ -81,14 +82,22 @@ class Stateful(torch.nn.Module):
             then as it was.
         """
         before = self._before(xs)
-        if boundaries is not None and self._waiting is not None:
-            starts = self._with_waiting(starts, xs)  # of what is reset there, nothing is cut
+        # Nothing is cut of a reset that is among `starts`; beside them, it is a part of the state.
+        waiting = None if boundaries is None else self._waiting
+        if waiting is not None and self._rows_of(xs, single=False) is not None:  # or it is refused
+            axis = int(self.module.batch_first)
+            starts = with_waiting(starts, waiting, self._steps_of(xs), axis)
         ys, last = self.module(
             xs, before, starts=starts, lengths=lengths, boundaries=boundaries,
             seed=self._seeded(seed),
         )  # fmt: skip
         step = self._step + self._steps_of(xs) if self._counts else self._step
-        self._waiting = self._idle(xs, lengths, last)
+        if torch.compiler.is_compiling():
+            self._waiting = None
+        elif self._steps_of(xs):
+            self._waiting = still_waiting(self._waiting, lengths)
+        elif self._state is None:
+            return ys  # no step leaves an initial state initial
         self._state, self._step = last, step
         return ys
 
@@ -162,7 +171,8 @@ class Stateful(torch.nn.Module):
             return
         waiting = torch.full_like(mask, before is None) if self._waiting is None else self._waiting
         self._waiting = waiting & ~mask
-        self._state = _chosen(mask, values, old)
+        given = {name: value.to(old[name]) for name, value in values.items()}
+        self._state = chosen(mask, given, old)
 
     def to_net(self, *, backend: str | None = None, dtype: Any = None, seed: int = 0) -> AnyNet:
         """A net of rnnc that goes on where this stands, with copies of all it has.
@@ -232,7 +242,7 @@ class Stateful(torch.nn.Module):
                 "through, ys, state = net.module(xs, state)"
             )
         if self._state and not torch.compiler.is_compiling():
-            rows, lead = self._rows_of(xs, single), _lead(self._state, self.module._states)
+            rows, lead = self._rows_of(xs, single=single), _lead(self._state, self.module._states)
             if rows is not None and rows != lead:
                 raise StateError(
                     f"the state is of {_counted(lead)}, and the call of {_counted(rows)}: call "
@@ -246,40 +256,7 @@ class Stateful(torch.nn.Module):
         if self._state is None or self._waiting is None:
             return self._state
         fresh = self.module.initial_state(len(self._waiting))
-        return _chosen(self._waiting, fresh, self._state)
-
-    def _with_waiting(self, starts: Any, xs: Any) -> Any:
-        """With resets of the rows that wait for one, before the first step."""
-        assert self._waiting is not None
-        axis, shown = int(self.module.batch_first), [self._steps_of(xs), len(self._waiting)]
-        if starts is None:
-            starts = self._waiting.new_zeros(shown[:1])
-        try:
-            found = torch.as_tensor(stacked(starts, "starts"), device=self._waiting.device)
-        except (TypeError, ValueError, RuntimeError):
-            return starts  # which the module refuses, as below
-        if found.ndim == 1:
-            found = found.unsqueeze(1).expand(-1, shown[1]).swapaxes(0, axis)
-        by_step = found.swapaxes(0, axis) if found.ndim == 2 else found
-        if [*by_step.shape] != shown or found.is_floating_point() or found.is_complex():
-            return starts
-        first = torch.arange(shown[0], device=found.device) == 0
-        return (by_step | (first.unsqueeze(1) & self._waiting)).swapaxes(0, axis)
-
-    def _idle(self, xs: Any, lengths: Any, last: State) -> Tensor | None:
-        """The rows that wait for their reset still, as a call has run no step of theirs."""
-        if torch.compiler.is_compiling():
-            return None
-        if not self._steps_of(xs):
-            lead = _lead(last, self.module._states)
-            if self._state is not None or not lead:
-                return self._waiting
-            like = next(iter(last.values()))
-            return torch.ones(lead, dtype=torch.bool, device=like.device)  # initial as before
-        if self._waiting is None or lengths is None:
-            return None
-        idle = self._waiting & (torch.as_tensor(lengths, device=self._waiting.device) == 0)
-        return idle if idle.any() else None
+        return chosen(self._waiting, fresh, self._state)
 
     @property
     def _counts(self) -> bool:
@@ -298,7 +275,7 @@ class Stateful(torch.nn.Module):
         first = xs[0] if isinstance(xs, LISTS) else xs
         return self.module._sizes(first, single=False).steps
 
-    def _rows_of(self, xs: Any, single: bool) -> tuple[int, ...] | None:
+    def _rows_of(self, xs: Any, *, single: bool) -> tuple[int, ...] | None:
         """(B,) or (); None of what is no sequence, which the module will say."""
         if isinstance(xs, PackedSequence):
             return (int(xs.batch_sizes[0]),)
@@ -325,14 +302,6 @@ class Stateful(torch.nn.Module):
         if self._state is not None:
             found["_state"] = {name: v.detach() for name, v in self._state.items()}
         return found
-
-
-def _chosen(mask: Tensor, rows: State, others: State) -> State:
-    """Rows that a mask names, bool[B], of one state, and the others of another."""
-    return {
-        name: torch.where(mask.reshape(-1, *[1] * (old.ndim - 1)), rows[name].to(old), old)
-        for name, old in others.items()
-    }
 
 
 def _lead(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:

@@ -144,6 +144,25 @@ def test_the_backward_direction_starts_anew_in_every_call() -> None:
         close({name: grads.params[f"forward.{name}"] for name in wanted}, there.params)
 
 
+@pytest.mark.usefixtures("each_library")
+@pytest.mark.parametrize("lengths", [[2, 0, 1], [0, 0, 0], [2, 2, 2]])
+@pytest.mark.parametrize("acts", [["truncate"], ["reset"], ["reset", "truncate"]], ids="+".join)
+def test_what_it_starts_from_learns_in_every_call_whatever_came_before(
+    lengths: list[int], acts: list[str]
+) -> None:
+    net, xs, d_ys = both(), random(3, BATCH, 3), random(3, BATCH, 8, seed=1)
+    net.scan(xs)
+    wanted = net.backward(d_ys).params["backward.h0"]
+    net.reset()
+    net.scan(random(2, BATCH, 3), lengths=lengths)
+    for act in acts:
+        net.truncate() if act == "truncate" else net.reset(rows=[0, 1])
+    if acts == ["reset"]:  # what is recorded of the call before
+        d_ys = np.concatenate([np.zeros((2, BATCH, 8)), d_ys])
+    net.scan(xs)
+    close(net.backward(d_ys).params["backward.h0"], wanted)
+
+
 def test_sequences_that_share_a_row_do_not_see_each_other() -> None:
     net, xs = both(), random(7, 2, 3)
     starts = np.zeros((7, 2), bool)

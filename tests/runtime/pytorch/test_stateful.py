@@ -120,7 +120,7 @@ def test_rows_begin_anew_at_the_next_step_as_those_of_a_net(
             said[name] = shown(np.array(mask))
         ys = stateful(torch.tensor(shown(xs)), **{n: torch.tensor(m) for n, m in said.items()})
         close(ys, net.scan(shown(xs), **said))
-        for path, value in stateful.state.items():
+        for path, value in stateful.state.items() if stateful._state else ():
             close(value, net.state[path])
         return ys.sum()
 
@@ -166,6 +166,19 @@ def test_wrong_starts_are_refused_while_rows_wait(wrong: Any) -> None:
     net.reset(rows=[0])
     with pytest.raises(rnnc.Error, match="starts"):
         net(xs, starts=wrong, boundaries=1)
+    assert net._waiting is not None and net._waiting.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("wrong", [None, torch.ones(2), torch.ones(2, 2, 3), np.ones((2, 2, 2))])
+def test_wrong_inputs_are_refused_while_rows_wait_as_otherwise(wrong: Any) -> None:
+    net = rnnc.torch.Stateful(rnnc.torch.Recur(rnnc.loads(LEARNED).Learned(2)))
+    net(torch.ones(2, 2, 2))
+    with pytest.raises(rnnc.Error) as otherwise:
+        net(wrong, boundaries=1)
+    net.reset(rows=[0])
+    with pytest.raises(rnnc.Error) as caught:
+        net(wrong, boundaries=1)
+    assert str(caught.value) == str(otherwise.value)
     assert net._waiting is not None and net._waiting.tolist() == [True, False]
 
 
