@@ -10,12 +10,16 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib.util
+import itertools
 import json
+import multiprocessing
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,7 +91,7 @@ class Entry:
 
     contender: Contender
     error: float
-    first_seconds: float  # building, compiling and running it once
+    first_seconds: float  # building and running it once; compiling, but what `--jobs` had compiled
     megabytes: float  # at most in use while it ran
 
 
@@ -147,16 +151,43 @@ def entered(
     except (Unable, WrongResult) as reason:
         return str(reason)
     except Exception as failure:  # whatever a library raises: one line of the table
-        if "out of memory" in str(failure).lower() or type(failure).__name__ == "OutOfMemoryError":
-            return "out of memory"
-        first, _, _ = str(failure).strip().partition("\n")
-        return f"{type(failure).__name__}: {first}"[:120]
+        return _line(failure)
     seconds = time.perf_counter() - begun
     most = tolerance(work.dtype, mode)
     if off > most:
         return f"wrong: off by {off:.1e}, allowed {most:.0e}"
     used = torch.cuda.max_memory_allocated() / 1e6 if on_device else 0.0
     return Entry(Contender(name, run), off, seconds, used)
+
+
+def _line(failure: Exception) -> str:
+    """What a library raised, in a line of the table."""
+    if "out of memory" in str(failure).lower() or type(failure).__name__ == "OutOfMemoryError":
+        return "out of memory"
+    first, _, _ = str(failure).strip().partition("\n")
+    return f"{type(failure).__name__}: {first}"[:120]
+
+
+def compile_ahead(works: Sequence[tuple[Case, str, str]], jobs: int, device: str) -> None:
+    """Have several processes leave rnnc's kernels in Triton's cache; one that fails leaves none."""
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        for work, failed in zip(works, pool.map(partial(_compile, device), works), strict=True):
+            if failed:
+                print(f"{name_of(*work)}, ahead: {failed}")
+
+
+def _compile(device: str, given: tuple[Case, str, str]) -> str:
+    """Run rnnc once, on all steps: how many there are decides which kernels it takes."""
+    import torch
+
+    case, dtype, mode = given
+    try:
+        CONTENDERS["rnnc"](make_work(case, dtype, device), mode)()
+    except Exception as failure:
+        return _line(failure)
+    finally:
+        torch.cuda.empty_cache()  # other processes need it too
+    return ""
 
 
 def measure(
@@ -190,7 +221,11 @@ def _timed(
     """Timings, and facts by contender."""
     if not names:
         return [], {}
-    wanted = reference(work, mode)
+    try:
+        wanted = reference(work, mode)
+    except Exception as failure:
+        cannot = dict.fromkeys(names, f"not compared with float64: {_line(failure)}")
+        return [], {"cannot": cannot}
     found = {name: entered(name, CONTENDERS[name], work, mode, wanted) for name in names}
     del wanted
     gc.collect()
@@ -283,6 +318,7 @@ def main() -> int:
     parser.add_argument("--without", nargs="+", default=[], choices=list(CONTENDERS))
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no work after so many")
     parser.add_argument("--resume", action="store_true", help="keep the works that --json FILE has")
+    parser.add_argument("--jobs", type=int, default=0, help="processes that compile ahead")
     options = start(parser)
     if options.resume and not options.json:
         parser.error("--resume takes up the file of --json")
@@ -300,15 +336,17 @@ def main() -> int:
     protocol = replace(protocol_of(options), rounds=5 if options.quick else options.rounds)
     begun, comparisons = time.perf_counter(), []
     before = Before.of(options.json) if options.resume else Before()
-    for case, dtype in chosen(options):
-        modes = [mode for mode in options.mode if name_of(case, dtype, mode) not in before.names]
-        if not modes:
-            continue
+    works = [(case, dtype, mode) for case, dtype in chosen(options) for mode in options.mode]
+    works = [work for work in works if name_of(*work) not in before.names]
+    if options.jobs and "rnnc" in names:
+        compile_ahead(works, options.jobs, "cuda")
+        print(f"compiled ahead: {time.perf_counter() - begun:.0f} s")
+    for (case, dtype), group in itertools.groupby(works, key=lambda work: work[:2]):
         if time.perf_counter() - begun > 60 * options.minutes:
             print(f"\nno time left for {case}, {dtype}")
             continue
         work = make_work(case, dtype, "cuda")
-        for mode in modes:
+        for _, _, mode in group:
             comparison = measure(work, mode, names, protocol, by_events)
             comparisons.append(comparison)
             print("\n" + table(HEADERS, list(rows_of(comparison))), flush=True)

@@ -170,6 +170,25 @@ def test_a_run_that_resumes_keeps_what_a_file_has_and_runs_the_rest(
     assert [head["date"] for head in record["before"]] == [first["date"]]
 
 
+def test_a_work_without_its_reference_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, contenders: Callable[..., None]
+) -> None:
+    contenders()
+    monkeypatch.setattr(gpu, "reference", raising(RuntimeError("CUDA out of memory. And more")))
+    comparison = gpu.measure(work_of("LSTM"), MODES[0], ["rnnc"], ONCE, by_clock())
+    (line,) = gpu.rows_of(comparison)
+    assert line[1:3] == ["rnnc", "not compared with float64: out of memory"]
+
+
+def test_what_cannot_be_compiled_ahead_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("triton")
+    works = [(CASES["LSTM"], "float32", mode) for mode in MODES]
+    gpu.compile_ahead([*works, (Case("Nobody", 1, 1, 1), "float32", MODES[0])], 2, "cpu")
+    assert capsys.readouterr().out == (
+        "Nobody 1, batch 1, T 1, float32, forward, ahead: KeyError: 'Nobody'\n"
+    )
+
+
 def test_without_a_device_it_says_so_and_has_a_status_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
