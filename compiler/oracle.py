@@ -10,7 +10,7 @@ rounding errors of a plain evaluation, which say how much a cell amplifies such 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .derive import by_node, vjp
-from .ir import TANGENT, Cell, Node, leaf, toposort
+from .ir import TANGENT, Cell, Node, Param, leaf, toposort
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = Mapping[str, Array]
@@ -112,22 +112,25 @@ def run(
 def gradients(
     cell: Cell, params: Arrays, carry: Arrays, xs: Arrays, d_ys: Arrays, d_carry: Arrays,
     masks: Masks | None = None, dtype: npt.DTypeLike = np.float64,
+    only: Collection[str] | None = None,
 ) -> Gradients:  # fmt: skip
     """Cotangents of params, initial carry and inputs, given those of outputs and last carry.
 
     Args:
         d_ys: [T, B, ...] by output name; d_carry: [B, ...] by state name. Others as in `run`.
+        only: of the parameters, those by these names; all unless told otherwise.
     Returns:
         `params` holds the trained ones. A reset passes the cotangent on to the initial value's
         parameters; a boundary drops or weighs it; past its length a row passes it on unchanged.
     """
     masks = masks or Masks()
     _, _, before = _walk(cell, params, carry, xs, masks, dtype)
-    step = _Pullback(cell, dtype)
+    trained = [p for p in cell.params if p.trained and (only is None or p.name in only)]
+    step = _Pullback(cell, trained, dtype)
     fixed = _given(cell, params, dtype)
     real = [x.name for x in cell.inputs if x.node.type.kind == "real"]
     found = Gradients(
-        {p.name: np.zeros(p.node.type.shape, dtype) for p in cell.params if p.trained},
+        {p.name: np.zeros(p.node.type.shape, dtype) for p in trained},
         {s.name: np.array(d_carry[s.name], dtype) for s in cell.states},
         {name: np.zeros(xs[name].shape, dtype) for name in real},
         {name: np.zeros(value.shape, dtype) for name, value in masks.places.items()},
@@ -138,8 +141,8 @@ def gradients(
         seeds = {f"state.{n}": ct[b].copy() for n, ct in found.carry.items()}
         seeds |= {f"out.{n}": np.asarray(d[t, b], dtype) for n, d in d_ys.items()}
         back = step(fixed | inputs, seeds)
-        for p in cell.params:
-            if p.trained and p.node in back:
+        for p in trained:
+            if p.node in back:
                 found.params[p.name] += back[p.node]
         for x in cell.inputs:
             if x.node in back:
@@ -150,7 +153,7 @@ def gradients(
                 found.places[s.name][t, b] = ct_s
                 ct_s = np.zeros_like(ct_s)
             elif masks.resets(t, b):
-                _into_initial(cell, s.initial, ct_s, fixed, found, dtype)
+                _into_initial(trained, s.initial, ct_s, fixed, found, dtype)
                 ct_s = np.zeros_like(ct_s)
             weight = masks.weight(t, b)
             found.carry[s.name][b] = weight * ct_s if weight else np.zeros_like(ct_s)
@@ -201,13 +204,13 @@ def _walk(
 class _Pullback:
     """The derivative of one step of one example, built once."""
 
-    def __init__(self, cell: Cell, dtype: npt.DTypeLike) -> None:
+    def __init__(self, cell: Cell, trained: Sequence[Param], dtype: npt.DTypeLike) -> None:
         self.dtype = dtype
         results = [(f"state.{s.name}", s.new) for s in cell.states]
         results += [(f"out.{o.name}", o.node) for o in cell.outputs]
         self.seeds = {name: leaf("input", name, node.type) for name, node in results}
         cotangents = by_node((node, self.seeds[name]) for name, node in results)
-        sources = [p.node for p in cell.params if p.trained]
+        sources = [p.node for p in trained]
         sources += [s.node for s in cell.states]
         sources += [x.node for x in cell.inputs if x.node.type.kind == "real"]
         self.found = vjp(cotangents, sources)
@@ -219,12 +222,11 @@ class _Pullback:
 
 
 def _into_initial(
-    cell: Cell, value: Node, ct: Array, fixed: dict[Node, Array], found: Gradients,
+    trained: Sequence[Param], value: Node, ct: Array, fixed: dict[Node, Array], found: Gradients,
     dtype: npt.DTypeLike,
 ) -> None:  # fmt: skip
     """A reset's cotangent goes to the parameters the initial value is made of."""
     seed = leaf("input", "seed", value.type)
-    trained = [p for p in cell.params if p.trained]
     back = vjp({value: seed}, [p.node for p in trained])
     results = evaluate(list(back.values()), fixed | {seed: ct}, dtype)
     for p in trained:

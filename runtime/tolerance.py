@@ -52,8 +52,11 @@ ROUNDING: Final[Mapping[str, float]] = {"bfloat16": 2.0**-8, "float16": 2.0**-11
 
 
 def rms(array: Array) -> float:
-    """Root of the mean square; 0 of nothing."""
-    return float(np.sqrt(np.mean(np.square(array, dtype=float)))) if array.size else 0.0
+    """Root of the mean square; 0 of nothing. Squares of large numbers are no infinities."""
+    largest = float(np.max(np.abs(array), initial=0.0))
+    if not 0 < largest < np.inf:  # or it is NaN
+        return largest
+    return largest * float(np.sqrt(np.mean(np.square(array / largest, dtype=float))))
 
 
 def scale_of(arrays: Iterable[Array]) -> float:

@@ -7,6 +7,7 @@ the same bits both times.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..compiler import oracle
-from ..compiler.ir import Cell, Value
+from ..compiler.ir import Cell, Param, Value
 from ..compiler.passes.boundaries import PLACED
 from ..compiler.pipeline import Programs
 from .arrays import AnyArray, Array, Arrays
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
 
 STEPS: Final = 3  # to run, where nothing depends on how many there are
 # What a module has -> steps that reach all of it.
-REACHED: Final = {"every_step(": 67, "def scanned": 35, "loop_unroll_factor": 31}
+REACHED: Final = {"every_step(": 36, "def scanned": 35, "loop_unroll_factor": 31}
+# Elements of a parameter beyond which its gradient is compared over `STEPS` steps alone: the oracle
+# adds to each of them in every step, half a minute for an LSTM of 2048 units.
+LARGE: Final = 1 << 18
 ROWS: Final = 2
 SETTLING: Final = 3  # steps until a state is one that the cell comes to by itself
 
@@ -67,8 +71,19 @@ def compare(program: Program, masks: tuple[str, ...] = (), *, record: bool = Tru
     Raises:
         MemoryError, or torch's OutOfMemoryError, which say nothing of a kernel.
     """
-    programs = program.variant(masks, record=record)
-    numbers = _drawn(program.cell, program.arrays, masks, _steps(programs))
+    most = _steps(program.variant(masks, record=record))
+    trained = [p for p in program.cell.params if p.trained]
+    small = [p for p in trained if math.prod(map(int, p.node.type.shape)) <= LARGE]
+    params = _parameters(program.cell, program.arrays)
+    if most > STEPS and len(small) < len(trained):
+        found = _mistakes(program, _drawn(program, params, masks, most, small), record)
+        if found:
+            return found
+        most = STEPS
+    return _mistakes(program, _drawn(program, params, masks, most, trained), record)
+
+
+def _mistakes(program: Program, numbers: _Numbers, record: bool) -> Mistakes:
     runs = []
     for _ in range(2):
         run = _Run(program, numbers, record=record)
@@ -102,6 +117,7 @@ class _Numbers:
     d_ys: dict[str, Array]
     d_carry: dict[str, Array]
     masks: oracle.Masks
+    compared: frozenset[str]  # parameters whose gradients are
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +128,38 @@ class _Results:
     gradients: dict[str, Array]
 
 
-def _drawn(cell: Cell, arrays: Arrays, masks: tuple[str, ...], steps: int) -> _Numbers:
-    """Random values as the program's dtype has them; states that the cell comes to by itself."""
+def _rounded(array: Array, arrays: Arrays, *, state: bool = False) -> Array:
+    """As a program's dtype has it."""
+    return arrays.to_numpy(arrays.own(array, state=state)).astype(float)
+
+
+def _parameters(cell: Cell, arrays: Arrays) -> dict[str, Array]:
+    """What a net starts with, and a little more, so that none is 0."""
     rng = np.random.default_rng(0)
+    params = initialise(cell, 0, np.dtype("float64"))
+    for p in cell.params:
+        if p.trained:
+            shape = params[p.name].shape
+            width = shape[-1] if len(shape) > 1 else 1
+            scale = min(0.1, max(1, width) ** -0.5)  # a product with more is chaos, step by step
+            params[p.name] = params[p.name] + scale * rng.standard_normal(shape)
+        params[p.name] = _rounded(params[p.name], arrays)
+    return params
+
+
+def _drawn(
+    program: Program, params: dict[str, Array], masks: tuple[str, ...], steps: int,
+    compared: Sequence[Param],
+) -> _Numbers:  # fmt: skip
+    """Random values as the program's dtype has them; states that the cell comes to by itself."""
+    cell, arrays, rng = program.cell, program.arrays, np.random.default_rng(1)
 
     def rounded(array: Array, *, state: bool = False) -> Array:
-        return arrays.to_numpy(arrays.own(array, state=state)).astype(float)
+        return _rounded(array, arrays, state=state)
 
     def draw(*shape: int, state: bool = False) -> Array:
         return rounded(rng.standard_normal(shape), state=state)
 
-    params = initialise(cell, 0, np.dtype("float64"))
-    for p in cell.params:
-        noise = 0.1 * rng.standard_normal(params[p.name].shape) if p.trained else 0.0
-        params[p.name] = rounded(params[p.name] + noise)
     rows, lead = table_rows(cell), (steps, ROWS)
 
     def inputs(steps: int) -> dict[str, Array]:
@@ -165,6 +199,7 @@ def _drawn(cell: Cell, arrays: Arrays, masks: tuple[str, ...], steps: int) -> _N
             rng.random(lead) < 0.3 if PLACED in masks else None,
             settled(steps) if PLACED in masks else {},
         ),
+        frozenset(p.name for p in compared),
     )
 
 
@@ -197,7 +232,8 @@ class _Run:
         if not cell.output_is_tuple:
             d_ys = d_ys[0] if d_ys else ()
         back = self.program.run_back(n.params, self.tape, d_ys, n.d_carry)
-        for named in (back.params, back.carry, _by_name(cell.inputs, back.inputs, True)):
+        params = {name: d for name, d in back.params.items() if name in n.compared}
+        for named in (params, back.carry, _by_name(cell.inputs, back.inputs, True)):
             self.found.gradients.update(_named("gradient of", named, arrays))
         self.found.gradients.update(_named("gradient of a reset to", back.placed, arrays))
 
@@ -213,7 +249,7 @@ def _by_oracle(cell: Cell, n: _Numbers, record: bool, dtype: Any) -> _Results:
     found = _Results({**_named("state", carry), **_named("output", ys)}, {})
     if record:
         given = n.params, n.carry, n.xs, n.d_ys, n.d_carry, n.masks
-        g = oracle.gradients(cell, *given, dtype)
+        g = oracle.gradients(cell, *given, dtype, n.compared)
         for named in (g.params, g.carry, g.inputs):
             found.gradients.update(_named("gradient of", named))
         found.gradients.update(_named("gradient of a reset to", g.places))
@@ -282,7 +318,10 @@ def _beside(cell: Cell, n: _Numbers, record: bool, dtype: str) -> list[_Results]
     for _ in range(NUDGES):
         params, carry, xs = map(all_nudged, (n.params, n.carry, n.xs))
         masks = replace(n.masks, places=all_nudged(dict(n.masks.places)))
-        given = _Numbers(params, carry, xs, all_nudged(n.d_ys), all_nudged(n.d_carry), masks)
+        given = replace(
+            n, params=params, carry=carry, xs=xs, d_ys=all_nudged(n.d_ys),
+            d_carry=all_nudged(n.d_carry), masks=masks,
+        )  # fmt: skip
         found.append(_by_oracle(cell, given, record, np.float64))
     return found
 

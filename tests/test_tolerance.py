@@ -58,3 +58,9 @@ def test_float32_may_be_off_by_four_times_what_a_plain_evaluation_is() -> None:
     wanted, plain = outcome([1.0, 2.0], [4.0]), outcome([1.0, 2.0], [5.0])
     bound = adaptive_bound(plain, wanted)
     assert (bound.values, bound.gradients) == (1e-7, 1.0 + 1e-7)
+
+
+def test_numbers_whose_squares_are_infinite_have_an_error() -> None:
+    wanted = np.array([1e200, 3.0])
+    assert error(wanted * (1 + 1e-9), wanted, 1.0) == pytest.approx(1e-9)
+    assert error(wanted, np.array([np.inf, 3.0]), 1.0) == np.inf

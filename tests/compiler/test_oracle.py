@@ -161,6 +161,17 @@ def test_gradients_agree_with_central_differences(name: str, masks: Masks) -> No
             assert got == pytest.approx(wanted, rel=1e-7, abs=1e-7), f"{group}.{key}"
 
 
+def test_gradients_of_some_parameters_are_those_among_all() -> None:
+    n = Numbers.draw(elman(), STEPS, ROWS)
+    given = elman(), n.params, n.carry, n.xs, n.d_ys, n.d_carry, ALL_MASKS["starts"]
+    every, some = oracle.gradients(*given), oracle.gradients(*given, only=("h0", "U"))
+    assert some.params.keys() == {"h0", "U"} < every.params.keys()
+    for group in ("carry", "inputs"):
+        np.testing.assert_equal(getattr(some, group), getattr(every, group))
+    for name, array in some.params.items():
+        np.testing.assert_array_equal(array, every.params[name])
+
+
 def test_a_reset_passes_nothing_to_what_was_before_it() -> None:
     n = Numbers.draw(elman(), STEPS, ROWS)
     masks = Masks(starts=np.arange(STEPS)[:, None] == np.full(ROWS, 2))

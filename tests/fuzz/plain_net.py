@@ -247,9 +247,10 @@ class PlainNet:
     def _to_initial(self, params: Named, ct: Named, rows: Array, sums: oracle.Gradients) -> None:
         """What reaches rows that were reset goes to what the initial state is made of."""
         fixed = {p.node: params[p.name] for p in self.cell.params}
+        trained = [p for p in self.cell.params if p.trained]
         for s in self.cell.states:
             for b in np.flatnonzero(rows):
-                oracle._into_initial(self.cell, s.initial, ct[s.name][b], fixed, sums, np.float64)
+                oracle._into_initial(trained, s.initial, ct[s.name][b], fixed, sums, np.float64)
                 ct[s.name][b] = 0
 
     def call_parts(self) -> list[tuple[slice, Called]]:
@@ -315,4 +316,4 @@ def roots(cell: Cell) -> tuple[Node, ...]:
 
 @cache
 def pullback_of(cell: Cell) -> Any:
-    return oracle._Pullback(cell, np.float64)
+    return oracle._Pullback(cell, [p for p in cell.params if p.trained], np.float64)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import rnnc
+from rnnc.compiler import oracle
 from rnnc.compiler.backends.triton_scan_kernels import ScanSource
 from rnnc.runtime import aot, variants
 from rnnc.runtime.arrays import is_tensor
@@ -102,6 +103,25 @@ def test_mistakes_are_found_in_such_a_cell_as_well(monkeypatch: pytest.MonkeyPat
     break_it(monkeypatch, 1.1)
     found = compare(Program(rnnc.cells.SLSTM(4, 6, 2).cell, "bfloat16", backend="triton"))
     assert found.forward and found.backward
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_gradients_of_large_parameters_are_compared_over_few_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What adds up all elements in every step takes minutes where there are millions of them."""
+    monkeypatch.setattr("rnnc.runtime.validation.LARGE", 5)
+    monkeypatch.setattr("rnnc.runtime.validation.REACHED", {"def": 35})
+    seen: list[tuple[int, list[str]]] = []
+    gradients = oracle.gradients
+
+    def noted(cell: Any, params: Any, carry: Any, xs: Any, *given: Any) -> Any:
+        seen.append((len(xs["x"]), sorted(given[-1])))
+        return gradients(cell, params, carry, xs, *given)
+
+    monkeypatch.setattr(oracle, "gradients", noted)
+    assert not compare(Program(library().Elman(3, 4).cell, "float64", backend="triton"))
+    assert seen == [(35, ["b", "h0"]), (3, ["U", "W", "b", "h0"])]
 
 
 def spoiled(run: Callable[..., Any], at: int) -> Callable[..., Any]:
