@@ -1,8 +1,9 @@
 """Which mapping runs a loop: every legal one, the fastest first.
 
 In: a plan, and how large a call is. Out: mappings, in the order of a model (`duration`), never of a
-stopwatch: the same cell gets the same kernels every time. Whether a kernel spills is not modelled;
-the runtime compiles in this order and takes the first that does not.
+stopwatch: the same cell gets the same kernels every time. What could not be placed on a processor
+is left out; whether a kernel spills is not modelled beyond that: the runtime compiles in this order
+and takes the first that does not.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import replace
 from .dependence import is_contraction, rows_are_apart
 from .device import H200, Device
 from .duration import Ranked, of_alternating, of_loop, of_scan
+from .footprint import has_room
 from .ir import Plan
 from .mapping import MATRIX_UNIT, Extent, Mapping
 from .partition import Block, partition, undivided
@@ -100,6 +102,7 @@ def _counts(plan: Plan) -> list[int]:
     parts = {size // local for size in sizes for local in LOCAL if size % local == 0}
     parts |= {d for size in sizes for d in range(2, 65) if size % d == 0 and size // d in LOCAL}
     odd = {_nearest(size) for size in sizes}
+    odd |= {count for size in sizes if size % MATRIX_UNIT for count in _nearly_full(size)}
     return sorted(n for n in parts | axes | odd if n > 1 and any(size % n == 0 for size in sizes))[
         :MOST_COUNTS
     ]
@@ -108,6 +111,15 @@ def _counts(plan: Plan) -> list[int]:
 def _nearest(size: int) -> int:
     """The number of parts of about 64, for a size that no power of two divides."""
     return max((d for d in range(1, size // 32 + 1) if size % d == 0), default=1)
+
+
+def _nearly_full(size: int) -> Iterator[int]:
+    """Numbers of parts that fill three quarters of a tile of the matrix unit, or of two or four."""
+    for count in range(2, size):
+        part = size // count
+        tile = 1 << (part - 1).bit_length()
+        if size % count == 0 and MATRIX_UNIT <= tile <= 4 * MATRIX_UNIT and 4 * part >= 3 * tile:
+            yield count
 
 
 def _costed(
@@ -135,8 +147,19 @@ def _costed(
             both = [chosen, replace(chosen, elementwise=True)]
             for each in both if _is_for_registers(works, chosen, extent) else both[:1]:
                 stages = [of_loop(work, each, extent, device) for work in works]
+                if not _have_room(works, stages, extent, device):
+                    continue
                 longest = max(stages, key=lambda s: s.seconds)
                 yield replace(longest, seconds=sum(s.seconds for s in stages))
+
+
+def _have_room(works: list[Work], stages: list[Ranked], extent: Extent, device: Device) -> bool:
+    """Whether what a step reads of its weights at a time can lie in a program."""
+    return all(
+        stage.mapping.kind == "loop" or has_room(product, stage.mapping, extent, device)
+        for work, stage in zip(works, stages, strict=True)
+        for product in work.streamed
+    )
 
 
 def _is_for_registers(works: list[Work], mapping: Mapping, extent: Extent) -> bool:

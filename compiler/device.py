@@ -37,6 +37,8 @@ class Device:
     ramp: float = 1.4e-6  # until a kernel runs at its rate
     library: float = 2.5e-6  # the least a product of the library takes
     shared: int = 227 * 1024  # bytes of one program's shared memory
+    registers: int = 65536  # of all threads of a program, four bytes each
+    most_registers: int = 255  # of a thread
 
 
 H200 = Device()

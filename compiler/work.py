@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import prod
 
 from .dependence import is_contraction
+from .footprint import Product
 from .ir import Node
 from .mapping import MATRIX_UNIT
 from .partition import Block
@@ -38,6 +39,7 @@ class Work:
     run: int  # elements of a state that lie side by side in memory
     largest: int  # elements of a tile
     products: int  # one after the other
+    streamed: tuple[Product, ...]  # those whose weight a step reads a stretch at a time
     has_matrices: bool  # that a matrix unit could take
     reads_itself: bool  # products read what the step computes, not memory alone
 
@@ -47,6 +49,7 @@ def work_of(block: Block) -> Work:
     plan = block.plan
     operations = elementwise = special = loads = structured = 0
     flops = weights = traffic = largest = products = 0
+    streamed: list[Product] = []
     narrowest = results = MOST_ELEMENTS
     has_matrices = reads_itself = False
     state = sum(size(c.node.type.shape) for c in plan.scan.carries)
@@ -66,8 +69,12 @@ def work_of(block: Block) -> Work:
             fixed = [a for a in node.args if not a.type.axes]
             flops += 2 * inner
             products += 1
+            depth = inner // max(size(node.type.shape), 1)
+            read = [a for a in node.args if a.type.axes and not is_computed(a)]
+            if fixed and read and size(read[0].type.shape) == depth:  # nothing of it stays apart
+                streamed.append(Product(count, depth))
             results = min(results, size(node.type.shape))
-            sides = size(node.type.shape), inner // max(size(node.type.shape), 1)
+            sides = size(node.type.shape), depth
             has_matrices |= bool(fixed) and min(map(_padded, sides)) >= MATRIX_UNIT
             reads_itself |= any(is_computed(a) for a in node.args)
             weights += sum(prod(_padded(d) for d in a.type.shape) for a in fixed)
@@ -86,7 +93,7 @@ def work_of(block: Block) -> Work:
     return Work(
         not structured and not products, operations, elementwise, special, loads, narrowest, flops,
         weights, traffic, state, results, run, largest, products,
-        has_matrices, reads_itself,
+        tuple(streamed), has_matrices, reads_itself,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ the same bits both times.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -275,19 +275,22 @@ def _wrong(
     if program.fast and dtype not in ROUNDING:
         dtype = "float16"  # which products in TF32 count as
     wanted = _by_oracle(program.cell, numbers, record, np.float64)
-    beside: list[_Results] = []
+    beside = _Beside(program.cell, numbers, record, dtype)
     found: dict[str, tuple[str, ...]] = {}
     for side, part in (("forward", "values"), ("backward", "gradients")):
         mine, again, theirs = (getattr(r, part) for r in (first, second, wanted))
         off = _errors(mine, theirs, LARGEST[program.dtype])
         allowed = getattr(BOUNDS[dtype], part)
-        if any(not value <= allowed for value in off.values()):
-            # The cell may amplify rounding errors: see by how much.
-            beside = beside or _beside(program.cell, numbers, record, dtype)
-            usual = [_errors(getattr(r, part), theirs, LARGEST["float32"]) for r in beside]
-            worst = max((value for errors in usual for value in errors.values()), default=0.0)
-            if np.isfinite(worst):  # else nothing is to be learnt from it
+        most, worst = max(off.values(), default=0.0), 0.0
+        if not most <= allowed:  # the cell may amplify rounding errors: see by how much
+            for each in beside:
+                usual = _errors(getattr(each, part), theirs, LARGEST["float32"])
+                worst = max(worst, *usual.values())
+                if not np.isfinite(worst):  # nothing is to be learnt from it
+                    break
                 allowed = max(allowed, _times(dtype, worst))
+                if most <= allowed:
+                    break
         found[side] = (
             *(
                 f"{name} has other bits the second time"
@@ -303,27 +306,36 @@ def _wrong(
     return found
 
 
-def _beside(cell: Cell, n: _Numbers, record: bool, dtype: str) -> list[_Results]:
-    """What rounding makes of the results: in a narrow dtype of one in all that is given, else of
-    every operation in float32.
+class _Beside:
+    """What rounding makes of the results: in a narrow dtype of one in all that is given, as some
+    draws have it, else of every operation in float32. Each is computed when it is first looked at.
     """
-    if dtype not in ROUNDING:
-        return [_by_oracle(cell, n, record, np.float32)]
-    draws = np.random.default_rng(1)
 
-    def all_nudged(named: dict[str, Array]) -> dict[str, Array]:
-        return {name: nudged(array, dtype, draws) for name, array in named.items()}
+    def __init__(self, cell: Cell, numbers: _Numbers, record: bool, dtype: str) -> None:
+        self._cell, self._numbers, self._record, self._dtype = cell, numbers, record, dtype
+        self._draws = np.random.default_rng(1)
+        self._known: list[_Results] = []
 
-    found = []
-    for _ in range(NUDGES):
-        params, carry, xs = map(all_nudged, (n.params, n.carry, n.xs))
-        masks = replace(n.masks, places=all_nudged(dict(n.masks.places)))
+    def __iter__(self) -> Iterator[_Results]:
+        for at in range(NUDGES if self._dtype in ROUNDING else 1):
+            if at == len(self._known):
+                self._known.append(self._another())
+            yield self._known[at]
+
+    def _another(self) -> _Results:
+        if self._dtype not in ROUNDING:
+            return _by_oracle(self._cell, self._numbers, self._record, np.float32)
+        n = self._numbers
+        params, carry, xs = map(self._nudged, (n.params, n.carry, n.xs))
+        masks = replace(n.masks, places=self._nudged(dict(n.masks.places)))
         given = replace(
-            n, params=params, carry=carry, xs=xs, d_ys=all_nudged(n.d_ys),
-            d_carry=all_nudged(n.d_carry), masks=masks,
+            n, params=params, carry=carry, xs=xs, d_ys=self._nudged(n.d_ys),
+            d_carry=self._nudged(n.d_carry), masks=masks,
         )  # fmt: skip
-        found.append(_by_oracle(cell, given, record, np.float64))
-    return found
+        return _by_oracle(self._cell, given, self._record, np.float64)
+
+    def _nudged(self, named: dict[str, Array]) -> dict[str, Array]:
+        return {name: nudged(array, self._dtype, self._draws) for name, array in named.items()}
 
 
 def _times(dtype: str, worst: float) -> float:

@@ -11,7 +11,7 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -122,25 +122,26 @@ class Variants:
 
     def _searched(self, programs: Programs, goal: Goal) -> Verdict:
         """The fastest mappings whose kernels fit the device and are right."""
-        at, wrong, is_last = [0, 0], [], False
+        sides, wrong = [_Side(options) for options in programs.choices], list[str]()
         while True:
-            candidate = mapped(programs, (at[0], at[1]))
-            side = self._unfit_side(candidate)
+            candidate = mapped(programs, (sides[0].at, sides[1].at))
+            side = self._unfit_side(candidate, sides)
             if side is None and knobs.current().validate:
                 found = compare(self._trial(Variant(candidate)), goal.masks, record=goal.record)
                 if found:
                     side = 0 if found.forward else 1
                     lines = found.forward or found.backward
                     wrong.append(f"{SIDES[side]}, {'; '.join(lines[:MOST_LINES])}")
+                    sides[side].wrong.add(sides[side].at)
             if side is None:
-                return Verdict((at[0], at[1]), tuple(wrong))
-            at[side] += 1
-            if is_last or at[side] >= len(programs.choices[side]):
+                return Verdict((sides[0].at, sides[1].at), tuple(wrong))
+            goes_on = sides[side].goes_on()
+            if goes_on and len(wrong) == MOST_WRONG:
+                goes_on = all([each.comes_to_the_plainest() for each in sides])
+            if not goes_on:
                 return Verdict(None, tuple(wrong) or ("no mapping of its loop fits",))
-            if len(wrong) == MOST_WRONG:
-                at, is_last = [_plainest(options) for options in programs.choices], True
 
-    def _unfit_side(self, programs: Programs) -> int | None:
+    def _unfit_side(self, programs: Programs, sides: Sequence[_Side]) -> int | None:
         """Which of two programs has a kernel that spills, or does not fit at all."""
         device = target(self._backend.device)
         if not device:  # the interpreter's kernels take nothing
@@ -156,15 +157,33 @@ class Variants:
                 reports = aot.compile_ahead(module, self._dtype, device)
             except Exception:  # its tools are not here: a kernel that cannot run will say so
                 continue
-            if not all(map(aot.fits, reports)):
+            may_spill = sides[side].is_last
+            if any(r.problem if may_spill else not aot.fits(r) for r in reports):
                 return side
         return None
 
 
-def _plainest(options: tuple[Ranked, ...]) -> int:
-    """The place of the mapping that asks least of a device and of its compiler."""
-    kinds = [option.mapping.kind for option in options]
-    return kinds.index("alternating") if "alternating" in kinds else 0
+class _Side:
+    """How far the search has come among the mappings of the forward or the backward loop."""
+
+    def __init__(self, options: tuple[Ranked, ...]) -> None:
+        self._options = options
+        self.at = 0
+        self.is_last = False  # there is no other, and this one may spill
+        self.wrong: set[int] = set()  # places of mappings whose results were
+
+    def goes_on(self) -> bool:
+        """To the next mapping, at the end to the plainest; whether there was one left."""
+        if self.is_last:
+            return False
+        self.at += 1
+        return self.at < len(self._options) or self.comes_to_the_plainest()
+
+    def comes_to_the_plainest(self) -> bool:
+        """To the mapping that asks least of a device and of its compiler, unless it is wrong."""
+        kinds = [option.mapping.kind for option in self._options]
+        self.at, self.is_last = kinds.index("alternating") if "alternating" in kinds else 0, True
+        return self.at not in self.wrong
 
 
 def _renew_locks() -> None:

@@ -9,19 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
+from ..footprint import stretch_of
 from ..ir import Node
-from ..mapping import MATRIX_UNIT, Mapping
 from .triton_frame import Frame
 from .triton_letters import Letters, Weighted
-from .triton_values import padded, restrided, shape_text
-
-
-def _parts(depth: int, mapping: Mapping) -> tuple[int, int]:
-    """Into how many parts the summed axis goes, and how much of each is read at a time."""
-    parts = mapping.parts
-    while parts > 1 and parts * MATRIX_UNIT > depth:
-        parts //= 2
-    return parts, min(mapping.depth, max(MATRIX_UNIT, padded(-(-depth // parts))))
+from .triton_values import restrided, shape_text
 
 
 def streamed(f: Frame, node: Node, w: Weighted) -> bool:
@@ -48,7 +40,8 @@ def streamed(f: Frame, node: Node, w: Weighted) -> bool:
     count = prod(names.dims(w.own))
     rows_of_weight = f.flat_offsets(weight.picked(own), count)
     columns = f.pointer(replace(f.as_rounded(value), extents=(), strides=()), ())
-    parts, deep = _parts(depth, f.mapping)
+    stretch = stretch_of(depth, f.mapping)
+    parts, deep = stretch.parts, stretch.deep
     sums, k, a, b = f.fresh("v"), f.fresh("k"), f.fresh("v"), f.fresh("v")
     deeper, every, all_of = f"tl.arange(0, {deep})", "", ""
     if parts > 1:  # one axis more: in front of all others

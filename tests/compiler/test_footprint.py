@@ -1,0 +1,55 @@
+"""What a step cannot hold is not offered: figures are of kernels that were compiled for sm_90."""
+
+from __future__ import annotations
+
+import pytest
+
+import rnnc
+from rnnc.compiler.device import H200
+from rnnc.compiler.footprint import Product, Stretch, has_room, stretch_of
+from rnnc.compiler.mapping import Extent, Mapping
+from rnnc.compiler.pipeline import Goal, compile_cell
+
+STEP = Mapping("step", 64, rows=16, stages=3, parts=4)
+NARROW, WIDE = Extent(itemsize=2), Extent(itemsize=4)
+
+
+@pytest.mark.parametrize(
+    ("depth", "parts", "wanted"),
+    [(2048, 4, Stretch(4, 64)), (100, 4, Stretch(4, 32)), (40, 4, Stretch(2, 32)),
+     (5, 4, Stretch(1, 16)), (300, 8, Stretch(8, 64))],
+)  # fmt: skip
+def test_a_sum_is_read_in_stretches_of_its_parts(depth: int, parts: int, wanted: Stretch) -> None:
+    assert stretch_of(depth, Mapping("step", parts=parts)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("product", "mapping", "extent", "has"),
+    [
+        # GRU 2048: 81,920 bytes of shared memory; 327,680; 160 registers; 7,008 bytes spilled.
+        (Product(32, 2048), Mapping("step", rows=64, warps=4, parts=4), NARROW, True),
+        (Product(32, 2048), Mapping("step", rows=64, warps=16, parts=16), NARROW, False),
+        (Product(64, 2048), Mapping("step", rows=32, warps=4, parts=4), NARROW, True),
+        (Product(256, 2048), Mapping("step", rows=32, warps=4, parts=4), NARROW, False),
+        # LSTM 300: 65,536 bytes; 557,056, after 33 s; 163,840 in a stage of 50 units that fits.
+        (Product(16, 300), Mapping("step", rows=16, warps=4, parts=8), WIDE, True),
+        (Product(256, 300), Mapping("step", rows=16, warps=4, parts=8), WIDE, False),
+        (Product(64, 400), Mapping("staged", rows=16, warps=4, parts=8), WIDE, True),
+    ],
+)
+def test_what_is_read_at_a_time_has_room_or_not(
+    product: Product, mapping: Mapping, extent: Extent, has: bool
+) -> None:
+    assert has_room(product, mapping, extent, H200) is has
+
+
+@pytest.mark.parametrize("hidden", [100, 168, 200, 300])
+def test_sizes_that_no_power_of_two_divides_have_blocks_that_nearly_fill_a_tile(
+    hidden: int,
+) -> None:
+    for name in ("LSTM", "GRU"):
+        cell = rnnc.cells[name](24, hidden).cell
+        goal = Goal(record=True, backend="triton", extent=Extent.near(64, 4))
+        _, options = compile_cell(cell, goal).choices
+        parts = [hidden // o.mapping.blocks for o in options if o.mapping.kind == "staged"]
+        assert any(0.75 <= part / (1 << (part - 1).bit_length()) for part in parts)
