@@ -241,14 +241,24 @@ def _timed(
 
 
 def _mapping(work: Work, mode: str) -> list[str]:
-    """How rnnc's cost model would run the loops of a work, and the seconds it expects."""
+    """How rnnc runs the loops of a work, and the seconds that its cost model expects."""
+    import rnnc
     from rnnc.compiler.mapping import Extent
     from rnnc.compiler.pipeline import Goal, compile_cell
 
-    extent = Extent(work.case.steps, work.case.rows, ITEMSIZES[work.dtype])
-    goal = Goal(record=mode != MODES[0], backend="triton", extent=extent)
-    choices = compile_cell(work.bound.cell, goal).choices
-    return [str(options[0]) for options in choices if options]
+    case, record = work.case, mode != MODES[0]
+    program = rnnc.compile(work.bound, backend="triton", dtype=work.dtype)
+    try:
+        taken = program.variant(record=record, batch=case.rows).mappings
+    except rnnc.Error as error:
+        return [str(error)]
+    extent = Extent(case.steps, case.rows, ITEMSIZES[work.dtype])
+    choices = compile_cell(work.bound.cell, Goal(record=record, backend="triton", extent=extent))
+    return [
+        next((str(option) for option in options if option.mapping == mapping), str(mapping))
+        for mapping, options in zip(taken, choices.choices, strict=True)
+        if mapping
+    ]
 
 
 # -- what is printed -----------------------------------------------------------------------------

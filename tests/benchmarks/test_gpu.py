@@ -7,16 +7,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import rnnc
 from benchmarks import gpu
 from benchmarks.gpu_cells import CELLS
 from benchmarks.gpu_contenders import CONTENDERS, Unable
 from benchmarks.gpu_model import Floor, Loop, forward, forward_and_backward
 from benchmarks.gpu_work import MODES, Case, Work, error, make_work, reference, tolerance
 from benchmarks.harness import Protocol, WrongResult, by_clock, write_json
+from rnnc.runtime.errors import KernelError
 
 pytestmark = pytest.mark.torch
 ONCE = Protocol(rounds=2, minimum_time=0)
@@ -145,6 +148,32 @@ def test_facts_are_written(tmp_path: Path, contenders: Callable[..., None]) -> N
     assert facts["hidden"] == 8 and facts["mode"] == MODES[1]
     assert facts["first_seconds"]["rnnc"] > 0 and len(facts["mapping"]) == 2
     assert facts["bound"] in facts["floor"]
+
+
+def test_the_mapping_is_the_one_that_runs(contenders: Callable[..., None]) -> None:
+    """Which is chosen for a class of numbers of rows; the expectation is for the work itself."""
+    contenders()
+    case = Case("SLSTM", 15, 192, 8, heads=3)
+    work = make_work(case, "bfloat16", "cpu")
+    found = gpu.measure(work, MODES[1], ["rnnc"], ONCE, by_clock()).facts["mapping"]
+    program = rnnc.compile(work.bound, backend="triton", dtype="bfloat16")
+    taken = program.variant(batch=case.rows).mappings
+    assert [line.partition(" (")[0] for line in found] == [str(mapping) for mapping in taken]
+    assert all(line.endswith(")") for line in found)
+
+
+def test_a_cell_without_kernels_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, contenders: Callable[..., None]
+) -> None:
+    contenders(rnnc=raising(KernelError("kernels cannot be used")))
+    monkeypatch.setattr(rnnc, "compile", lambda *_, **__: SimpleNamespace(variant=refused))
+    comparison = gpu.measure(work_of("LSTM"), MODES[0], ["rnnc"], ONCE, by_clock())
+    assert comparison.facts["mapping"] == ["kernels cannot be used"]
+    assert comparison.facts["cannot"] == {"rnnc": "KernelError: kernels cannot be used"}
+
+
+def refused(**_: Any) -> Any:
+    raise KernelError("kernels cannot be used")
 
 
 def test_a_run_that_resumes_keeps_what_a_file_has_and_runs_the_rest(
