@@ -50,9 +50,11 @@ def has_room(product: Product, mapping: Mapping, extent: Extent, device: Device)
     weights = product.results * stretch.elements * extent.itemsize
     values = mapping.rows * stretch.elements * extent.itemsize
     sums = product.results * mapping.rows * stretch.parts * WORD
-    # While one stretch is multiplied the next is on its way: of values always, of weights mostly.
+    # While one stretch is multiplied the next is on its way. The matrix unit has its weights from
+    # registers, which are filled as late as it goes.
     turns = min(2, -(-product.depth // stretch.elements))
-    if weights + turns * values > device.shared:
+    shared = turns * values + (1 if extent.fits_matrix_unit else turns) * weights
+    if shared > device.shared:
         return False
     registers = (weights + values + sums) / WORD / threads
     return registers <= SLACK * min(device.most_registers, device.registers // threads)

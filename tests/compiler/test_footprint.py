@@ -34,6 +34,7 @@ def test_a_sum_is_read_in_stretches_of_its_parts(depth: int, parts: int, wanted:
         # LSTM 300: 65,536 bytes; 557,056, after 33 s; 163,840 in a stage of 50 units that fits.
         (Product(16, 300), Mapping("step", rows=16, warps=4, parts=8), WIDE, True),
         (Product(256, 300), Mapping("step", rows=16, warps=4, parts=8), WIDE, False),
+        (Product(64, 1200), Mapping("staged", rows=16, warps=4, parts=8), WIDE, False),  # 327,680
         (Product(64, 400), Mapping("staged", rows=16, warps=4, parts=8), WIDE, True),
     ],
 )
