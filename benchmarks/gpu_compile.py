@@ -1,6 +1,7 @@
 """What Triton's compiler makes of the time loops: registers, memory, instructions; without a GPU.
 
-`python -m benchmarks.gpu_compile` (`--help` lists the options; `--all` takes every standard cell).
+`python -m benchmarks.gpu_compile` (`--help` lists the options; `--all` takes every standard cell,
+`--works` what `benchmarks.gpu` times, as a device would have it).
 Each program is compiled for sm_90 in the first mapping of the cost model that does not spill in a
 step; what is in its time loop is what a warp executes for one step. Beside it stand probes: kernels
 that were written by hand before the backend was, compiled with the same tools, never run either.
@@ -22,7 +23,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import rnnc
+from benchmarks.gpu import ALL
+from benchmarks.gpu_cells import CELLS
+from benchmarks.gpu_work import Case
 from benchmarks.harness import describe_machine, print_machine, table
+from rnnc.compiler.mapping import Extent
+from rnnc.runtime.cell import BoundCell
 
 TARGET: Final = "sm_90"
 ROWS: Final = 16  # of a call; a program may have fewer of them
@@ -60,6 +66,20 @@ class Subject:
     sizes: tuple[int, ...]
     forward: tuple[Probe, ...] = ()
     backward: tuple[Probe, ...] = ()
+    case: Case | None = None  # a work of `benchmarks.gpu`, in place of a standard cell
+
+    def bound(self) -> BoundCell:
+        """The cell."""
+        if self.case:
+            return CELLS[self.case.cell].bound(self.case.size)
+        found: BoundCell = rnnc.cells[self.cell](*self.sizes)
+        return found
+
+    def extent(self, itemsize: int) -> Extent:
+        """Of the calls that it is compiled for."""
+        if self.case:
+            return Extent.near(self.case.rows, itemsize)
+        return Extent(STEPS, ROWS, itemsize)
 
 
 ALL_NUMBERS: Final = (Numbers("bfloat16"), Numbers("bfloat16", fast=True), Numbers("float32"))
@@ -103,15 +123,19 @@ def every_cell() -> tuple[Subject, ...]:
     return tuple(Subject(name, name, tuple(sample_sizes(std[name]).values())) for name in std)
 
 
+def every_work() -> tuple[Subject, ...]:
+    """All that is timed where there is a device."""
+    return tuple(Subject(str(case), case.cell, (), case=case) for case in ALL)
+
+
 def measured(subject: Subject, numbers: Numbers) -> Iterator[dict[str, Any]]:
     """The forward and the backward program of a cell: what was taken, and what it takes."""
-    from rnnc.compiler.mapping import Extent
     from rnnc.compiler.pipeline import Goal, compile_cell
     from rnnc.runtime.aot import compile_fitting, fault
 
-    extent = Extent(STEPS, ROWS, itemsize=2 if numbers.dtype == "bfloat16" else 4)
+    extent = subject.extent(2 if numbers.dtype == "bfloat16" else 4)
     goal = Goal(backend="triton", extent=extent, fast=numbers.fast)
-    programs = compile_cell(rnnc.cells[subject.cell](*subject.sizes).cell, goal)
+    programs = compile_cell(subject.bound().cell, goal)
     compiled = compile_fitting(programs, numbers.dtype, TARGET)
     ways = zip(("forward", "backward"), compiled, programs.choices, strict=True)
     for way, program, choices in ways:
@@ -226,6 +250,7 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="bfloat16 only")
     parser.add_argument("--all", action="store_true", help="every standard cell, without probes")
+    parser.add_argument("--works", action="store_true", help="what benchmarks.gpu times")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some cells: LSTM, 'GRU 64'")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
@@ -238,7 +263,7 @@ def main() -> int:
             print(error, file=sys.stderr)
             return CANNOT_COMPILE
         print_machine()
-        subjects = every_cell() if options.all else SUBJECTS
+        subjects = every_cell() if options.all else every_work() if options.works else SUBJECTS
         found = list[dict[str, Any]]()
         before = {}
         if options.json and options.json.exists():

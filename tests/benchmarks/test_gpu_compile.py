@@ -13,6 +13,7 @@ import pytest
 
 import rnnc
 from benchmarks import gpu_compile
+from benchmarks.gpu import ALL
 from benchmarks.gpu_compile import CANNOT_COMPILE, HEADERS, SUBJECTS, rows_of
 from rnnc.grammar import std_names
 
@@ -71,6 +72,14 @@ def test_all_are_the_standard_cells_at_sizes_that_fit_them() -> None:
     assert [subject.name for subject in subjects] == [*std_names()]
     for subject in subjects:
         assert rnnc.cells[subject.cell](*subject.sizes).cell.name == subject.name
+
+
+def test_works_are_those_that_a_device_is_timed_with() -> None:
+    subjects = gpu_compile.every_work()
+    assert len({subject.name for subject in subjects}) == len(subjects) == len(ALL)
+    for subject, case in zip(subjects, ALL, strict=True):
+        assert subject.bound().cell.name == case.cell
+        assert subject.extent(2).rows <= case.rows
 
 
 @pytest.mark.torch

@@ -86,7 +86,7 @@ def runs_of(subject: Subject, dtypes: Sequence[str]) -> Iterator[tuple[Run, Boun
                               for part in ("values", "gradients")))  # fmt: skip
                 allowed = FLOAT64 if dtype == "float64" else BOUNDS[dtype]
                 if dtype != "float64" and not _is_within(off, allowed):
-                    allowed = _wider(cell, n, masks, dtype, allowed)
+                    allowed = _wider(cell, n, masks, dtype, allowed, off)
                 yield Run(subject, masked, dtype, way), off, allowed
 
 
@@ -94,13 +94,13 @@ def _is_within(off: Bound, allowed: Bound) -> bool:
     return off.values <= allowed.values and off.gradients <= allowed.gradients
 
 
-def _wider(cell: Cell, n: Numbers, masks: Masks, dtype: str, fixed: Bound) -> Bound:
+def _wider(cell: Cell, n: Numbers, masks: Masks, dtype: str, fixed: Bound, off: Bound) -> Bound:
     """What is allowed where a plain evaluation is further off as well."""
     if dtype == "float32":
         near = [n, *(_beside(n, seed) for seed in range(NEIGHBOURS))]
         plain = [adaptive_bound(plainly(cell, m, masks), by_oracle(cell, m, masks)) for m in near]
     else:
-        plain = [after_rounding(cell, n, masks, by_oracle(cell, n, masks), dtype)]
+        plain = [after_rounding(cell, n, masks, by_oracle(cell, n, masks), dtype, off)]
     return Bound(*(max(getattr(b, part) for b in (fixed, *plain)) for part in PARTS))
 
 

@@ -209,16 +209,16 @@ def check(case: Case) -> Verdict:
     fixed = FLOAT64 if case.dtype == "float64" else BOUNDS[case.dtype]
     if case.dtype == "float64" or Verdict(off, fixed).is_right:
         return Verdict(off, fixed)
-    return Verdict(off, _wider(case, fixed, wanted), amplifies=True)
+    return Verdict(off, _wider(case, fixed, wanted, off), amplifies=True)
 
 
-def _wider(case: Case, fixed: Bound, wanted: Outcome) -> Bound:
+def _wider(case: Case, fixed: Bound, wanted: Outcome, off: Bound) -> Bound:
     """What is allowed where a plain evaluation is further off as well."""
     if case.dtype == "float32":
         plain = adaptive_bound(_wanted(*_key(case), "float32"), wanted)
     else:
         cell, n = cell_of(case.cell, case.sizes), _given(*_key(case)[:5])
-        plain = after_rounding(cell, n, masks_of(case), wanted, case.dtype)
+        plain = after_rounding(cell, n, masks_of(case), wanted, case.dtype, off)
     return Bound(max(fixed.values, plain.values), max(fixed.gradients, plain.gradients))
 
 
