@@ -16,7 +16,7 @@ from .device import H200, Device
 from .duration import Ranked, of_alternating, of_loop, of_scan
 from .footprint import has_room
 from .ir import Plan
-from .mapping import MATRIX_UNIT, Extent, Mapping
+from .mapping import MATRIX_UNIT, Extent, Mapping, padded
 from .partition import Block, partition, undivided
 from .shapes import size
 from .staging import staged
@@ -38,7 +38,7 @@ MOST_WARPS = 16
 def ranked(
     plan: Plan, extent: Extent, *, exact: bool = False, device: Device = H200
 ) -> tuple[Ranked, ...]:
-    """Every legal mapping, the fastest first; never none.
+    """Every legal mapping that a processor has room for, the fastest first; never none.
 
     Args:
         plan: of a verified scan.
@@ -117,7 +117,7 @@ def _nearly_full(size: int) -> Iterator[int]:
     """Numbers of parts that fill three quarters of a tile of the matrix unit, or of two or four."""
     for count in range(2, size):
         part = size // count
-        tile = 1 << (part - 1).bit_length()
+        tile = padded(part)
         if size % count == 0 and MATRIX_UNIT <= tile <= 4 * MATRIX_UNIT and 4 * part >= 3 * tile:
             yield count
 

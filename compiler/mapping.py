@@ -52,6 +52,31 @@ class Mapping:
         return f"{self.kind}: {', '.join(parts)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What of a long sum a step reads at a time: `deep` elements of each of `parts` parts."""
+
+    parts: int
+    deep: int
+
+    @property
+    def elements(self) -> int:
+        return self.parts * self.deep
+
+
+def stretch_of(depth: int, mapping: Mapping) -> Stretch:
+    """Of a sum so long, whose weights and values lie in memory."""
+    parts = mapping.parts
+    while parts > 1 and parts * MATRIX_UNIT > depth:
+        parts //= 2
+    return Stretch(parts, min(mapping.depth, max(MATRIX_UNIT, padded(-(-depth // parts)))))
+
+
+def padded(extent: int) -> int:
+    """The power of two at or above an axis's size: the extent of a tile that holds it."""
+    return 1 << max(int(extent) - 1, 0).bit_length()
+
+
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 

@@ -11,7 +11,7 @@ from math import prod
 from .dependence import is_contraction
 from .footprint import Product
 from .ir import Node
-from .mapping import MATRIX_UNIT
+from .mapping import MATRIX_UNIT, padded
 from .partition import Block
 from .shapes import size
 
@@ -54,7 +54,7 @@ def work_of(block: Block) -> Work:
     has_matrices = reads_itself = False
     state = sum(size(c.node.type.shape) for c in plan.scan.carries)
     for node in plan.step:
-        count = prod(_padded(d) for d in node.type.shape)
+        count = prod(padded(d) for d in node.type.shape)
         largest = max(largest, count)
         if node.op.name == "at":
             traffic += size(node.type.shape)
@@ -75,9 +75,9 @@ def work_of(block: Block) -> Work:
                 streamed.append(Product(count, depth))
             results = min(results, size(node.type.shape))
             sides = size(node.type.shape), depth
-            has_matrices |= bool(fixed) and min(map(_padded, sides)) >= MATRIX_UNIT
+            has_matrices |= bool(fixed) and min(map(padded, sides)) >= MATRIX_UNIT
             reads_itself |= any(is_computed(a) for a in node.args)
-            weights += sum(prod(_padded(d) for d in a.type.shape) for a in fixed)
+            weights += sum(prod(padded(d) for d in a.type.shape) for a in fixed)
             state += size(node.type.shape)
             if not fixed:
                 largest = max(largest, inner)
@@ -102,7 +102,3 @@ def is_computed(value: Node) -> bool:
     while value.op.view and value.args:
         value = value.args[0]
     return bool(value.type.axes and value.args) and value.op.name != "at"
-
-
-def _padded(dim: int) -> int:
-    return 1 << max(int(dim) - 1, 0).bit_length()

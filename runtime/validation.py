@@ -65,6 +65,9 @@ class Mistakes:
 def compare(program: Program, masks: tuple[str, ...] = (), *, record: bool = True) -> Mistakes:
     """Run a program twice, and compare it with the oracle and with itself.
 
+    Over as many steps as reach all that its kernels do. Gradients of large parameters are compared
+    with themselves there, and with the oracle over `STEPS` steps, in runs of their own.
+
     Args:
         masks: what the calls use, by the names of `passes.boundaries`.
         record: whether to run it back too.
@@ -75,7 +78,7 @@ def compare(program: Program, masks: tuple[str, ...] = (), *, record: bool = Tru
     trained = [p for p in program.cell.params if p.trained]
     small = [p for p in trained if math.prod(map(int, p.node.type.shape)) <= LARGE]
     params = _parameters(program.cell, program.arrays)
-    if most > STEPS and len(small) < len(trained):
+    if record and most > STEPS and len(small) < len(trained):
         found = _mistakes(program, _drawn(program, params, masks, most, small), record)
         if found:
             return found
@@ -117,7 +120,7 @@ class _Numbers:
     d_ys: dict[str, Array]
     d_carry: dict[str, Array]
     masks: oracle.Masks
-    compared: frozenset[str]  # parameters whose gradients are
+    compared: frozenset[str]  # parameters whose gradients are, with the oracle's
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +143,8 @@ def _parameters(cell: Cell, arrays: Arrays) -> dict[str, Array]:
     for p in cell.params:
         if p.trained:
             shape = params[p.name].shape
-            width = shape[-1] if len(shape) > 1 else 1
-            scale = min(0.1, max(1, width) ** -0.5)  # a product with more is chaos, step by step
+            summed = shape[-1] if len(shape) > 1 else 1  # axis of W @ x
+            scale = min(0.1, max(1, summed) ** -0.5)  # a product with more is chaos, step by step
             params[p.name] = params[p.name] + scale * rng.standard_normal(shape)
         params[p.name] = _rounded(params[p.name], arrays)
     return params
@@ -232,8 +235,7 @@ class _Run:
         if not cell.output_is_tuple:
             d_ys = d_ys[0] if d_ys else ()
         back = self.program.run_back(n.params, self.tape, d_ys, n.d_carry)
-        params = {name: d for name, d in back.params.items() if name in n.compared}
-        for named in (params, back.carry, _by_name(cell.inputs, back.inputs, True)):
+        for named in (back.params, back.carry, _by_name(cell.inputs, back.inputs, True)):
             self.found.gradients.update(_named("gradient of", named, arrays))
         self.found.gradients.update(_named("gradient of a reset to", back.placed, arrays))
 
@@ -280,6 +282,7 @@ def _wrong(
     for side, part in (("forward", "values"), ("backward", "gradients")):
         mine, again, theirs = (getattr(r, part) for r in (first, second, wanted))
         off = _errors(mine, theirs, LARGEST[program.dtype])
+        is_finite = all(np.isfinite(array).all() for array in theirs.values())
         allowed = getattr(BOUNDS[dtype], part)
         most, worst = max(off.values(), default=0.0), 0.0
         if allowed < most < np.inf:  # the cell may amplify rounding errors: see by how much
@@ -296,6 +299,11 @@ def _wrong(
                 f"{name} has other bits the second time"
                 for name, array in mine.items()
                 if array.tobytes() != again[name].tobytes()
+            ),
+            *(
+                f"{name} is not finite"
+                for name, array in mine.items()
+                if name not in theirs and is_finite and not np.isfinite(array).all()
             ),
             *(
                 f"{name} is off by {value:.1e}, allowed are {allowed:.1e}"
@@ -346,6 +354,7 @@ def _times(dtype: str, worst: float) -> float:
 
 
 def _errors(found: dict[str, Array], wanted: dict[str, Array], largest: float) -> dict[str, float]:
+    """Of each array that is wanted; infinite rather than NaN."""
     scale = scale_of(wanted.values())
     return {name: error(*_compared(found[name], wanted[name], largest), scale) for name in wanted}
 

@@ -2,7 +2,8 @@
 
 In: masks, and a batch size. Out: programs, generated when first asked for. On a device, those of
 the Triton backend are taken in the fastest mapping whose kernels fit it without spilling and are
-right there: each is compared with the oracle before its first use, and dropped if it is wrong.
+right there: each is compared with the oracle before its first use, and dropped if it is wrong. The
+plainest mapping, behind which there is no other, may spill.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from ..compiler.pipeline import USUAL, Goal, Programs, compile_cell
 from ..compiler.trace import say
 from .backends import Backend, target, versions, where
 from .errors import KernelError, KernelWarning
-from .validation import compare
+from .validation import Mistakes, compare
 from .verdicts import Verdict, keep, known, mapped
 
 if TYPE_CHECKING:
     from ..compiler.duration import Ranked  # with what only the Triton backend needs
     from .program import Program
 
-MOST_WRONG: Final = 4  # mappings that turn out wrong before the plainest is tried, and then none
+MOST_WRONG: Final = 4  # mappings that turn out wrong before each side tries its plainest alone
 MOST_LINES: Final = 3  # of what is wrong with one, in a message
 SIDES: Final = ("forward", "backward")
 _EVERY: weakref.WeakSet[Variants] = weakref.WeakSet()
@@ -125,7 +126,7 @@ class Variants:
         sides, wrong = [_Side(options) for options in programs.choices], list[str]()
         while True:
             candidate = mapped(programs, (sides[0].at, sides[1].at))
-            side = self._unfit_side(candidate, sides)
+            side, found = self._unfit_side(candidate, sides), Mistakes()
             if side is None and knobs.current().validate:
                 found = compare(self._trial(Variant(candidate)), goal.masks, record=goal.record)
                 if found:
@@ -136,13 +137,14 @@ class Variants:
             if side is None:
                 return Verdict((sides[0].at, sides[1].at), tuple(wrong))
             goes_on = sides[side].goes_on()
-            if goes_on and len(wrong) == MOST_WRONG:
-                goes_on = all([each.comes_to_the_plainest() for each in sides])
+            if goes_on and found and len(wrong) >= MOST_WRONG:
+                goes_on = sides[side].comes_to_the_plainest()
             if not goes_on:
-                return Verdict(None, tuple(wrong) or ("no mapping of its loop fits",))
+                rest = "no other mapping fits" if wrong else "no mapping of its loop fits"
+                return Verdict(None, (*wrong, *([] if found else [rest])))
 
     def _unfit_side(self, programs: Programs, sides: Sequence[_Side]) -> int | None:
-        """Which of two programs has a kernel that spills, or does not fit at all."""
+        """Which of two programs has a kernel that needs too much, or spills and has others left."""
         device = target(self._backend.device)
         if not device:  # the interpreter's kernels take nothing
             return None

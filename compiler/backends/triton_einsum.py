@@ -10,12 +10,12 @@ from dataclasses import replace
 from math import prod
 
 from ..ir import Node
-from ..mapping import MATRIX_UNIT
+from ..mapping import MATRIX_UNIT, padded
 from .triton_frame import Frame
 from .triton_letters import Letters, Weighted, weighted
 from .triton_streamed import streamed
 from .triton_structured import over_rows
-from .triton_values import Strided, Tile, extents, padded, shape_text
+from .triton_values import Strided, Tile, extents, shape_text
 
 
 def einsum(f: Frame, node: Node) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..ir import Node
-from ..mapping import Mapping
+from ..mapping import Mapping, padded
 from ..partition import Block
-from .triton_values import Dims, Strided, Tile, extents, padded, shape_text
+from .triton_values import Dims, Strided, Tile, extents, shape_text
 from .writer import Names, Writer
 
 TYPES = {"real": "REAL", "int": "tl.int64", "bool": "tl.int1"}

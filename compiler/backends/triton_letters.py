@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from math import prod
 
 from ..ir import Node
-from ..mapping import MATRIX_UNIT
+from ..mapping import MATRIX_UNIT, padded
 from .triton_frame import Frame
-from .triton_values import Dims, extents, padded
+from .triton_values import Dims, extents
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,14 @@ from types import MappingProxyType
 from ..dependence import is_contraction, sums_rows
 from ..ir import Carry, Node, Plan
 from ..mapping import Mapping as LoopMapping
+from ..mapping import padded
 from ..partition import Block
 from . import KernelSignature
 from .triton_einsum import einsum
 from .triton_frame import Frame
 from .triton_structured import EMITTERS as STRUCTURED
 from .triton_structured import concat
-from .triton_values import Tile, extents, padded, shape_text
+from .triton_values import Tile, extents, shape_text
 from .writer import Writer, in_lines
 
 NONE: Mapping[Node, Carry] = MappingProxyType({})

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from ..footprint import stretch_of
 from ..ir import Node
+from ..mapping import stretch_of
 from .triton_frame import Frame
 from .triton_letters import Letters, Weighted
 from .triton_values import restrided, shape_text

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from math import prod
 
 from ..ir import Node
+from ..mapping import padded
 from .triton_frame import Frame
-from .triton_values import Dims, Tile, extents, groups, padded, shape_text
+from .triton_values import Dims, Tile, extents, groups, shape_text
 
 SPLITTING = 16  # parts that a tile is split into at most; above that, elements are gathered
 

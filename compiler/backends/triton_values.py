@@ -13,14 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ..ir import Node
+from ..mapping import padded
 from ..shapes import size
 
 Dims: TypeAlias = tuple[int, ...]
-
-
-def padded(extent: int) -> int:
-    """The power of two at or above an axis's size."""
-    return 1 << max(int(extent) - 1, 0).bit_length()
 
 
 def extents(node: Node) -> Dims:

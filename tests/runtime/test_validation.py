@@ -122,6 +122,29 @@ def test_gradients_of_large_parameters_are_compared_over_few_steps(
     monkeypatch.setattr(oracle, "gradients", noted)
     assert not compare(Program(library().Elman(3, 4).cell, "float64", backend="triton"))
     assert seen == [(35, ["b", "h0"]), (3, ["U", "W", "b", "h0"])]
+    seen.clear()
+    assert not compare(Program(library().Elman(3, 4).cell, backend="triton"), record=False)
+    assert not seen
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_gradients_of_large_parameters_are_finite_and_the_same_twice_over_many_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rnnc.runtime.validation.LARGE", 5)
+    monkeypatch.setattr("rnnc.runtime.validation.REACHED", {"def": 35})
+    tried = Program(library().Elman(3, 4).cell, "float64", backend="triton")
+    run_back, values = tried.run_back, iter([1.0, 2.0, float("nan"), float("nan")])
+
+    def spoil(params: Any, tape: Any, *given: Any) -> Any:
+        back = run_back(params, tape, *given)
+        if tape.steps == 35:
+            back.params["W"][0, 0] = next(values)
+        return back
+
+    monkeypatch.setattr(tried, "run_back", spoil)
+    assert compare(tried).backward == ("the gradient of W has other bits the second time",)
+    assert compare(tried).backward == ("the gradient of W is not finite",)
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -413,6 +436,28 @@ def test_what_needs_more_than_a_device_has_is_not_run(
     monkeypatch.setattr(aot, "compile_ahead", lambda *_: (report,))
     with pytest.raises(rnnc.Error, match="no mapping of its loop fits"):
         mapped_net.scan(random(2, 2, 3))
+
+
+def test_what_is_wrong_and_what_does_not_fit_are_both_said(
+    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variants, "target", lambda device: "sm_90")
+    reports = iter([aot.Report("loop", "sm_90", "float32")] * 2)  # of the first pair of programs
+    unfit = aot.Report("loop", "sm_90", "float32", problem="it needs more")
+    monkeypatch.setattr(aot, "compile_ahead", lambda *_: (next(reports, unfit),))
+    monkeypatch.setattr(variants, "compare", lambda *_, **__: Mistakes(("too large",)))
+    with pytest.raises(rnnc.Error, match="forward, too large; no other mapping fits"):
+        mapped_net.scan(random(2, 2, 3))
+
+
+def test_a_side_that_is_right_keeps_its_mapping_whatever_the_other_comes_to(
+    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = iter([Mistakes(("wrong",))] * variants.MOST_WRONG)
+    monkeypatch.setattr(variants, "compare", lambda *_, **__: next(wrong, Mistakes()))
+    with pytest.warns(KernelWarning, match="others take"):
+        mapped_net.scan(random(2, 2, 3))
+    assert sources(mapped_net) == of_choices(mapped_net, kinds(mapped_net).index("alternating"), 0)
 
 
 def test_without_the_tools_that_say_what_spills_kernels_are_tried(
