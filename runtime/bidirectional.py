@@ -87,7 +87,7 @@ class Bidirectional(Layered):
         )
         self._width, self._made_ahead = merged_width(merge, ahead, behind), ahead.made
         self._arrays = self._ahead._arrays
-        # bool[B]: rows whose backward state is not the user's, and is left behind by the next call.
+        # bool[B]: rows whose backward state is not the user's; their next steps leave it behind.
         self._begun: Array | None = None
         self._window = None
         self._ran: tuple[Ran, ...] = ()

@@ -19,9 +19,9 @@ from ..compiler.shapes import Type
 from .arguments import Settled
 from .arrays import STATE, AnyArray, Shown
 from .carries import read_carry, read_row_states
-from .checks import check_flag, check_names
+from .checks import check_flag, check_names, describe
 from .cotangents import Recorded, parts_of
-from .errors import NothingRecordedError, SettingError
+from .errors import NothingRecordedError, SettingError, ShapeError
 from .inputs import Call, Inputs
 from .net import Net
 from .observing import read_d_states, values_of
@@ -220,8 +220,13 @@ class Layered(Net):
             given = parts_of(d_ys), values_of(d_state), values_of(d_states)
             in_numpy = arrays.in_numpy(chain(*given), "d_ys")
             last = {} if d_state is None else d_state
-            check_names(last, self.state, "d_state", all_needed=False)
+            state = self.state
+            check_names(last, state, "d_state", all_needed=False)
             last = {n: arrays.real(arrays.given(d, n), n, state=True) for n, d in last.items()}
+            for name, d in last.items():
+                if d.shape != state[name].shape:
+                    shapes = describe(state[name].shape), describe(d.shape)
+                    raise ShapeError(f"d_state[{name!r}] is {shapes[0]}, got {shapes[1]}")
             calls = [(ran.call.steps, ran.call.single) for ran in self._ran]
             recorded = Recorded(self._cell, arrays, self._ran[-1].call, calls)
             d_steps = recorded.read(d_ys)

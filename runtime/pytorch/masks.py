@@ -40,6 +40,8 @@ def plain_masks(
     if resets is not None and resets.is_floating_point():
         raise _no_flags("starts", resets)
     cuts = _by_step_and_row(sizes, like, _at_steps(sizes, like, boundaries), "boundaries")
+    if cuts is not None and cuts.is_floating_point() and not _is_of_tensors(boundaries):
+        cuts = cuts.to(like.dtype)  # numbers of Python or NumPy have no dtype of their own
     if cuts is not None and cuts.is_floating_point() and cuts.dtype != like.dtype:
         held, wanted = dtype_name(cuts.dtype), dtype_name(like.dtype)
         raise DTypeError(f"boundaries holds {held}; as weights it holds {wanted}")
@@ -141,6 +143,8 @@ def _at_steps(sizes: Sizes, like: Tensor, given: Any) -> Any:
                     f"boundaries names step {at}, but the sequence has {sizes.steps} steps"
                 )
     found = _tensor(given, like)
+    if found.ndim == 1 and not len(found):  # no step, whatever the dtype of nothing
+        return steps < 0
     if _is_mask(found) or found.is_complex():
         return found
     # A graph takes no look at the number, and so cannot know whether a period is at least 1.
@@ -168,6 +172,12 @@ def _no_flags(name: str, mask: Tensor) -> DTypeError:
     return DTypeError(not_flags(name, dtype_name(mask.dtype)))
 
 
+def _is_of_tensors(given: Any) -> bool:
+    """Whether it is a tensor, or a list of them."""
+    is_list = isinstance(given, LISTS) and len(given) > 0
+    return isinstance(given[0] if is_list else given, Tensor)
+
+
 def _is_mask(mask: Tensor) -> bool:
     return mask.dtype == torch.bool or mask.is_floating_point()
 
@@ -175,10 +185,10 @@ def _is_mask(mask: Tensor) -> bool:
 def _tensor(given: Any, like: Tensor) -> Tensor:
     """As a tensor, int64 of integers: torch neither compares nor, in 2.6, picks unsigned ones."""
     found: Tensor
-    if isinstance(given, LISTS) and len(given) and isinstance(given[0], Tensor):
-        found = torch.stack(tuple(given))
-    elif isinstance(given, Tensor):
+    if isinstance(given, Tensor):
         found = given
+    elif _is_of_tensors(given):
+        found = torch.stack(tuple(given))
     else:
         whole = list(given) if isinstance(given, range) else given
         found = torch.as_tensor(whole, device=like.device)

@@ -21,20 +21,21 @@ from ..carries import check_no_state, chosen, read_rows
 from ..checkpoint.snapshot import joined
 from ..checks import a_type, check_names, describe
 from ..errors import SettingError, ShapeError, StateError
+from ..inputs import Call as Sizes
 from ..interop.layers import AnyNet
 from ..interop.reading import numbers
 from ..passing import beneath
 from ..recur import Recur
 from ..stack import Stack
 from ..tensors import TorchArrays
-from .checks import check_tensor
+from .checks import check_as, check_tensor
 from .draws import Seeded
 from .engine import Tensor
 from .functions import is_transformed
 from .layer import Layer
 from .masks import LISTS
 from .runner import State
-from .waiting import still_waiting, with_waiting
+from .waiting import either, idle, uncut
 
 
 class Stateful(torch.nn.Module):
@@ -42,7 +43,8 @@ class Stateful(torch.nn.Module):
 
     Its parameters are those of `net.module`. The state is neither a parameter nor a buffer: no
     optimiser, state dict or process of a data-parallel group sees it. A copy or a pickle has its
-    values without their past. A backward direction begins anew in every call.
+    values without their past. A backward direction begins anew in every call but the first after
+    its state was given.
     """
 
     def __init__(self, module: Layer) -> None:
@@ -59,7 +61,10 @@ class Stateful(torch.nn.Module):
             )
         self.module = module
         self._state: State | None = None  # None: the initial one
-        self._waiting: Tensor | None = None  # bool[B]: rows that are reset before the next step
+        # Rows, bool[B], that do not go on from what the steps before left:
+        self._waiting: Tensor | None = None  # that are reset before their next step
+        self._fresh: Tensor | None = None  # that the next call of some steps begins
+        self._placed: Tensor | None = None  # whose state was given, and no step has read it yet
         # How many steps have run, where something is drawn. A tensor: in a graph, every value of a
         # number would be a graph of its own.
         self._step = torch.zeros((), dtype=torch.int64, device="cpu")
@@ -82,22 +87,23 @@ class Stateful(torch.nn.Module):
             then as it was.
         """
         before = self._before(xs)
-        # Nothing is cut of a reset that is among `starts`; beside them, it is a part of the state.
-        waiting = None if boundaries is None else self._waiting
-        if waiting is not None and self._rows_of(xs, single=False) is not None:  # or it is refused
-            axis = int(self.module.batch_first)
-            starts = with_waiting(starts, waiting, self._steps_of(xs), axis)
+        if boundaries is not None:
+            boundaries = self._uncut(boundaries, xs)
         ys, last = self.module(
             xs, before, starts=starts, lengths=lengths, boundaries=boundaries,
             seed=self._seeded(seed),
         )  # fmt: skip
         step = self._step + self._steps_of(xs) if self._counts else self._step
         if torch.compiler.is_compiling():
-            self._waiting = None
+            self._waiting = self._fresh = self._placed = None
         elif self._steps_of(xs):
-            self._waiting = still_waiting(self._waiting, lengths)
-        elif self._state is None:
-            return ys  # no step leaves an initial state initial
+            self._waiting, self._placed = idle(self._waiting, lengths), idle(self._placed, lengths)
+            self._fresh = None
+        elif self._state is not None or not _lead(last, self.module._states):
+            return ys
+        else:  # of how many rows is known now
+            like = next(iter(last.values()))
+            self._fresh = torch.ones(len(like), dtype=torch.bool, device=like.device)
         self._state, self._step = last, step
         return ys
 
@@ -112,7 +118,8 @@ class Stateful(torch.nn.Module):
         before = self._before(x, single=True)
         y, last = self.module.step(x, before, seed=self._seeded(seed))
         step = self._step + 1 if self._counts else self._step
-        self._state, self._waiting, self._step = last, None, step
+        self._state, self._step = last, step
+        self._waiting = self._fresh = self._placed = None
         return y
 
     @property
@@ -123,9 +130,12 @@ class Stateful(torch.nn.Module):
 
     @state.setter
     def state(self, given: Mapping[str, Tensor]) -> None:
-        found, _ = self._read(given)
+        found, lead = self._read(given)
         self._state = found or None  # nothing but what the compiler added
-        self._waiting = None
+        self._waiting = self._fresh = self._placed = None
+        if found:
+            like = next(iter(found.values()))
+            self._placed = torch.ones(lead or 1, dtype=torch.bool, device=like.device)
 
     def truncate(self) -> None:
         """Keep the state and cut its past off: no gradient flows back beyond here."""
@@ -148,7 +158,7 @@ class Stateful(torch.nn.Module):
         if rows is None:
             if state is not None:
                 raise SettingError("reset(state=) takes rows=; of all rows, set net.state")
-            self._state = self._waiting = None
+            self._state = self._waiting = self._fresh = self._placed = None
             return
         check_no_state(rows)
         before = self._state or None
@@ -166,18 +176,24 @@ class Stateful(torch.nn.Module):
             return
         old = self.module.initial_state(lead[0]) if before is None else before
         mask = read_rows(rows, lead[0], TorchArrays("float32", next(iter(old.values())).device))
+        if before is None:
+            self._fresh = torch.ones_like(mask)
         if state is None:
-            self._waiting = mask if self._waiting is None else self._waiting | mask
+            fresh = torch.zeros_like(mask) if self._fresh is None else self._fresh
+            self._waiting = either(self._waiting, mask & ~fresh)
+            self._placed = None if self._placed is None else self._placed & ~mask
             return
-        waiting = torch.full_like(mask, before is None) if self._waiting is None else self._waiting
-        self._waiting = waiting & ~mask
-        given = {name: value.to(old[name]) for name, value in values.items()}
-        self._state = chosen(mask, given, old)
+        for name in ("_waiting", "_fresh"):
+            rows_before = getattr(self, name)
+            setattr(self, name, None if rows_before is None else rows_before & ~mask)
+        self._placed = either(self._placed, mask)
+        self._state = chosen(mask, values, old)
 
     def to_net(self, *, backend: str | None = None, dtype: Any = None, seed: int = 0) -> AnyNet:
         """A net of rnnc that goes on where this stands, with copies of all it has.
 
-        It has the present state, without its past, and the present step of the stream.
+        It has the present state, without its past, and the present step of the stream, where
+        anything is drawn.
 
         Args:
             backend, dtype, seed: as for the module.
@@ -185,19 +201,22 @@ class Stateful(torch.nn.Module):
             As the module's; DTypeError: a state has no numbers to read.
         """
         net = self.module.to_net(backend=backend, dtype=dtype, seed=seed)
-        state = self._state or {}
+        is_fresh = self._fresh is not None and bool(self._fresh.all())
+        state = {} if is_fresh else self._state or {}
         inner = [net] if isinstance(net, Recur) else net._nets().values()
         for path, each in zip(self.module._places, inner, strict=True):
             own = beneath(state, path) if path else state
             if own:
                 each.state = {name: numbers(v, joined(path, name)) for name, v in own.items()}
-            if own and self._waiting is not None:
-                each.reset(rows=on_host(self._waiting))
+            begins = either(self._waiting, self._fresh)
+            if own and begins is not None:
+                each.reset(rows=on_host(begins))
             each._at = replace(each._at, step=int(self._step))
         for layer in net._layers.values() if isinstance(net, Stack) else [net]:
             if isinstance(layer, Bidirectional) and state:  # its backward direction begins anew
                 (rows,) = _lead(state, self.module._states) or (1,)
-                layer._begun = np.ones(rows, bool)
+                placed = np.zeros(rows, bool) if self._placed is None else on_host(self._placed)
+                layer._begun = ~placed
         return net
 
     def _read(
@@ -227,6 +246,11 @@ class Stateful(torch.nn.Module):
                 )
         if not given:  # nothing but what the compiler added
             return {}, ()
+        kept = self.module.initial_state()
+        for name, value in given.items():
+            if not torch.compiler.is_compiling():
+                shown, as_kept = f"state[{name!r}]", kept[name]
+                check_as(value, shown, as_kept.dtype, as_kept.device, "the module keeps")
         like = next(iter(given.values()))
         added = {n: like.new_zeros((*found, *shapes[n])) for n in shapes if n not in given}
         everything = {**added, **given}
@@ -249,14 +273,35 @@ class Stateful(torch.nn.Module):
                     "reset() to begin new sequences"
                 )
         found = self._present()
-        return None if found is None else self.module._going_on(found)
+        if found is None:
+            return None
+        going = self.module._going_on(found)
+        if self._placed is None or len(going) == len(found):
+            return going
+        lead = _lead(found, self.module._states)
+        anew = self.module.initial_state(*lead)
+        return (chosen(self._placed, found, anew) if lead else found) | going
 
     def _present(self) -> State | None:
-        """The state, rows that wait for a reset being at the initial one; None where all are."""
-        if self._state is None or self._waiting is None:
+        """The state, with the initial one of rows that begin with it; None where all do."""
+        rows = either(self._waiting, self._fresh)
+        if self._state is None or rows is None:
             return self._state
-        fresh = self.module.initial_state(len(self._waiting))
-        return chosen(self._waiting, fresh, self._state)
+        return chosen(rows, self.module.initial_state(len(rows)), self._state)
+
+    def _uncut(self, boundaries: Any, xs: Any) -> Any:
+        """`boundaries` that cut nothing of a reset before the first step of a call."""
+        rows = either(either(self._waiting, self._fresh), self._placed)
+        if rows is None or self._rows_of(xs, single=False) is None:  # which the module will say
+            return boundaries
+        first = xs[0] if isinstance(xs, LISTS) else xs
+        if isinstance(xs, PackedSequence):
+            steps, batch = len(xs.batch_sizes), int(xs.batch_sizes[0])
+            sizes = Sizes((), steps, batch, True, False, self.module.batch_first)
+            first = xs.data
+        else:
+            sizes = self.module._sizes(first, single=False)
+        return uncut(boundaries, rows, sizes, next(self.module.parameters(), first))
 
     @property
     def _counts(self) -> bool:
@@ -293,8 +338,9 @@ class Stateful(torch.nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self._state is not None:
             self._state = {name: fn(value) for name, value in self._state.items()}
-        if self._waiting is not None:
-            self._waiting = fn(self._waiting)
+        for name in ("_waiting", "_fresh", "_placed"):
+            if getattr(self, name) is not None:
+                setattr(self, name, fn(getattr(self, name)))
         return self
 
     def __getstate__(self) -> dict[str, Any]:

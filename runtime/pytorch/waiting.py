@@ -1,7 +1,7 @@
-"""Rows that are reset before the next step, as a call meets them.
+"""Rows that begin a call at another state than the steps before left.
 
-In: a mask of these rows, bool[B], and what is said of a call. Out: its `starts`, and the rows that
-wait still.
+In: a mask of rows, bool[B], and what is said of a call. Out: its `boundaries` without those that
+would cut such a beginning, and the rows that no step of the call was of.
 """
 
 from __future__ import annotations
@@ -10,38 +10,41 @@ from typing import Any
 
 import torch
 
-from ..tensors import stacked
+from ...grammar.problems import Error
+from ..inputs import Call as Sizes
 from .engine import Tensor
+from .masks import plain_masks
 
 
-def with_waiting(starts: Any, waiting: Tensor, steps: int, axis: int) -> Any:
-    """`starts` with resets of the rows that wait, before the first step.
+def uncut(boundaries: Any, rows: Tensor, sizes: Sizes, like: Tensor) -> Any:
+    """`boundaries` that let all through to what these rows begin with.
 
     Args:
-        axis: where steps lie in a mask of steps and rows.
+        like: of the module's dtype, and where it is.
     Returns:
-        [T,B] in the user's axes; what is no mask of such a call as it is, for the module to refuse.
+        bool[T,B], or real[T,B] of weights, in the user's axes; what is no `boundaries` of such a
+        call as it is, for the module to refuse.
     """
-    if starts is None:
-        starts = waiting.new_zeros(steps)
     try:
-        found = torch.as_tensor(stacked(starts, "starts"), device=waiting.device)
-    except (TypeError, ValueError, RuntimeError):
-        return starts
-    if found.ndim == 1:
-        by_step = found.unsqueeze(1).expand(-1, len(waiting))
-    else:
-        by_step = found.swapaxes(0, axis) if found.ndim == 2 else found
-    is_sized = tuple(by_step.shape) == (steps, len(waiting))
-    if not is_sized or found.is_floating_point() or found.is_complex():
-        return starts
-    first = torch.arange(steps, device=found.device) == 0
-    return (by_step | (first.unsqueeze(1) & waiting)).swapaxes(0, axis)
+        cuts = plain_masks(sizes, like, None, None, boundaries, begins=False).boundaries
+    except (Error, TypeError, ValueError, RuntimeError):
+        return boundaries
+    if cuts is None or cuts.shape != (sizes.steps, sizes.batch):
+        return boundaries
+    first = torch.arange(sizes.steps, device=cuts.device) == 0
+    return sizes.returned(cuts.masked_fill(first.unsqueeze(1) & rows, cuts.is_floating_point()))
 
 
-def still_waiting(waiting: Tensor | None, lengths: Any) -> Tensor | None:
-    """The rows that wait still once a call of some steps has run: those of no step."""
-    if waiting is None or lengths is None:
+def idle(rows: Tensor | None, lengths: Any) -> Tensor | None:
+    """Those of these rows that a call of some steps had no step of."""
+    if rows is None or lengths is None:
         return None
-    idle = waiting & (torch.as_tensor(lengths, device=waiting.device) == 0)
-    return idle if idle.any() else None
+    found = rows & (torch.as_tensor(lengths, device=rows.device) == 0)
+    return found if found.any() else None
+
+
+def either(rows: Tensor | None, others: Tensor | None) -> Tensor | None:
+    """Rows that either mask names."""
+    if rows is None or others is None:
+        return others if rows is None else rows
+    return rows | others

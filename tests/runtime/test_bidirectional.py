@@ -163,6 +163,14 @@ def test_what_it_starts_from_learns_in_every_call_whatever_came_before(
     close(net.backward(d_ys).params["backward.h0"], wanted)
 
 
+def test_cotangents_of_another_shape_are_named_by_their_path() -> None:
+    net = both()
+    net.scan(random(2, BATCH, 3))
+    with pytest.raises(rnnc.Error) as caught:
+        net.backward(None, {"backward.h": np.ones(3)})
+    assert str(caught.value) == f"d_state['backward.h'] is [{BATCH}, 4], got [3]"
+
+
 def test_sequences_that_share_a_row_do_not_see_each_other() -> None:
     net, xs = both(), random(7, 2, 3)
     starts = np.zeros((7, 2), bool)

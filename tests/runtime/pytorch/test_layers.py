@@ -138,6 +138,25 @@ def test_boundaries_are_integers_of_any_width_in_both_directions(
         close(found, d)
 
 
+@pytest.mark.parametrize("given", [
+    [], (), range(5, 3, 5), np.array([]), torch.tensor([]), [1.0, 0.5, 0.0],
+    np.array([1.0, 0.5, 0.0], np.float32), [[1.0, 0.0], [0.5, 1.0], [0.0, 0.25]],
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("steps", [0, 3])
+def test_both_directions_read_boundaries_as_a_net_does(given: Any, steps: int) -> None:
+    if np.size(given) and not steps:
+        given = given[:0]
+    module = rnnc.torch.Bidirectional(rnnc.LSTMCell(3, 2), rnnc.GRUCell(3, 2), dtype="float64")
+    net, xs = module.to_net(), np.random.default_rng(0).standard_normal((steps, 2, 3))
+    ours = torch.tensor(xs, requires_grad=True)
+    ys, _ = module(ours, boundaries=given)
+    wanted = net.scan(xs, boundaries=np.asarray(given).tolist())
+    close(ys, wanted)
+    if steps:
+        (found,) = torch.autograd.grad(ys.sum(), ours)
+        close(found, net.backward(np.ones_like(wanted)).inputs)
+
+
 def test_a_net_of_both_directions_is_a_module_with_its_parameters_and_merge() -> None:
     cells = rnnc.LSTMCell(3, 2), rnnc.GRUCell(3, 2)
     net = rnnc.Bidirectional(*cells, merge="sum", dtype="float64", backend="numpy", seed=5)

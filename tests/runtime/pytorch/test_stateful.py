@@ -120,7 +120,7 @@ def test_rows_begin_anew_at_the_next_step_as_those_of_a_net(
             said[name] = shown(np.array(mask))
         ys = stateful(torch.tensor(shown(xs)), **{n: torch.tensor(m) for n, m in said.items()})
         close(ys, net.scan(shown(xs), **said))
-        for path, value in stateful.state.items() if stateful._state else ():
+        for path, value in stateful.state.items():
             close(value, net.state[path])
         return ys.sum()
 
@@ -180,6 +180,72 @@ def test_wrong_inputs_are_refused_while_rows_wait_as_otherwise(wrong: Any) -> No
         net(wrong, boundaries=1)
     assert str(caught.value) == str(otherwise.value)
     assert net._waiting is not None and net._waiting.tolist() == [True, False]
+
+
+def test_a_call_of_no_steps_says_of_how_many_rows_the_stream_is() -> None:
+    module: Any = rnnc.torch.Recur(rnnc.loads(LEARNED).Learned(2))
+    net = rnnc.torch.Stateful(module)
+    net(torch.zeros(0, 2, 2))
+    assert net.state["h"].shape == (2, 2)
+    with pytest.raises(rnnc.Error, match="the state is of 2 rows, and the call of 3"):
+        net(torch.zeros(1, 3, 2))
+    with pytest.raises(rnnc.Error) as caught:
+        net.reset(rows=[5])
+    assert caught.value.code == "out-of-range"
+    with torch.no_grad():
+        module.h0.add_(1)  # which the next call reads
+    close(net.state["h"], module.initial_state(2)["h"].detach())
+
+
+@pytest.mark.parametrize("boundaries", [[0], 1, [[True, True]], [[0.0, 0.5]], [[1, 1]]], ids=str)
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_no_boundary_cuts_what_rows_were_reset_to_before_the_call(
+    boundaries: Any, batch_first: bool
+) -> None:
+    cell = rnnc.loads(LEARNED).Learned(2)
+    module: Any = rnnc.torch.Recur(cell, dtype="float64", batch_first=batch_first)
+    net, given = rnnc.torch.Stateful(module), torch.ones(2, 2, dtype=torch.float64)
+    xs = torch.ones((2, 1, 2) if batch_first else (1, 2, 2), dtype=torch.float64)
+    net(xs)
+    net.reset([0], {"h": given.requires_grad_()})
+    if isinstance(boundaries, list) and isinstance(boundaries[0], list):
+        boundaries = torch.tensor(np.array(boundaries))
+        boundaries = boundaries.T if batch_first else boundaries
+    ys = net(xs, boundaries=boundaries)
+    (found,) = torch.autograd.grad(ys.sum(), given)
+    close(found[0], module.a.detach())
+    assert not found[1].any()
+
+
+def test_a_backward_direction_begins_where_its_state_was_set_and_then_anew() -> None:
+    module = rnnc.torch.Bidirectional(
+        *[rnnc.loads(LEARNED).Learned(2) for _ in range(2)], dtype="float64"
+    )
+    net, xs = rnnc.torch.Stateful(module), torch.ones(2, 2, 2, dtype=torch.float64)
+    state = {path: torch.full((2, 2), 3.0, dtype=torch.float64) for path in net.state}
+    for rows in (None, [1]):
+        if rows is None:
+            net.state = state
+        else:
+            net.reset(rows, state)
+        host = net.to_net()
+        for lengths in (None, [2, 0], None):
+            close(net(xs, lengths=lengths), host.scan(xs.numpy(), lengths=lengths))
+
+
+def test_states_of_another_dtype_are_refused_at_once() -> None:
+    net = rnnc.torch.Stateful(rnnc.torch.Recur(rnnc.loads(LEARNED).Learned(2)))
+    net(torch.zeros(1, 2, 2))
+    before = dict(net.state)
+    for dtype in (torch.float64, torch.bfloat16, torch.int64, torch.complex64, torch.bool):
+        given = {"h": torch.ones(2, 2).to(dtype)}
+        says = pytest.raises(rnnc.Error, match=r"state\['h'\] is .*float32")
+        with says as at_reset:
+            net.reset([0], given)
+        with says as at_once:
+            net.state = given
+        assert at_reset.value.code == at_once.value.code == "array-dtype"
+    assert all(net.state[path] is value for path, value in before.items())
 
 
 def test_some_rows_are_reset_to_given_states() -> None:
