@@ -246,15 +246,27 @@ class Stateful(torch.nn.Module):
                 )
         if not given:  # nothing but what the compiler added
             return {}, ()
-        kept = self.module.initial_state()
-        for name, value in given.items():
-            if not torch.compiler.is_compiling():
-                shown, as_kept = f"state[{name!r}]", kept[name]
-                check_as(value, shown, as_kept.dtype, as_kept.device, "the module keeps")
+        if not torch.compiler.is_compiling():
+            self._check_dtypes(given, self._state if lead is not None else None)
         like = next(iter(given.values()))
         added = {n: like.new_zeros((*found, *shapes[n])) for n in shapes if n not in given}
         everything = {**added, **given}
         return {name: everything[name] for name in shapes}, found
+
+    def _check_dtypes(self, given: Mapping[str, Tensor], present: State | None) -> None:
+        """Raise a `DTypeError` unless these are as the module's states are.
+
+        Without parameters it takes the dtype of its inputs: then as a `present` state is, if any.
+        """
+        has_own = next(self.module.parameters(), None) is not None
+        kept = self.module.initial_state() if has_own else present or {}
+        for name, value in given.items():
+            dtype, device = torch.get_default_dtype(), value.device
+            if name in kept:
+                dtype, device = kept[name].dtype, kept[name].device
+            elif value.is_floating_point():
+                continue
+            check_as(value, f"state[{name!r}]", dtype, device, "the module keeps")
 
     # -- what a call begins with -------------------------------------------------------------------
 

@@ -248,6 +248,19 @@ def test_states_of_another_dtype_are_refused_at_once() -> None:
     assert all(net.state[path] is value for path, value in before.items())
 
 
+def test_a_module_without_parameters_keeps_states_as_its_inputs_are() -> None:
+    cell = rnnc.loads("cell Sum(n): (h[n], x[n]) -> (h', h') { h' = h + x }").Sum(2)
+    net = rnnc.torch.Stateful(rnnc.torch.Recur(cell))
+    for dtype in (torch.float64, torch.float32):
+        net.state = {"h": torch.ones(2, 2, dtype=dtype)}
+        assert (net(torch.ones(1, 2, 2, dtype=dtype)) == 2).all()
+    with pytest.raises(rnnc.Error, match=r"state\['h'\] is torch.float64 .* keeps torch.float32"):
+        net.reset([0], {"h": torch.ones(2, 2, dtype=torch.float64)})
+    with pytest.raises(rnnc.Error, match=r"state\['h'\] is torch.int64"):
+        net.state = {"h": torch.ones(2, 2, dtype=torch.int64)}
+    assert (net.state["h"] == 2).all()
+
+
 def test_some_rows_are_reset_to_given_states() -> None:
     module = layers()
     xs = inputs_of(module_of("LSTM"))
