@@ -52,6 +52,7 @@ class Shell:
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     pytest.importorskip("IPython", reason="needs IPython: pip install '.[notebook]'")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # of another environment it would warn
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
