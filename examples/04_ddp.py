@@ -66,3 +66,5 @@ print(f"process {rank} of {ranks}: parameters add up to {checksum:.6f}", flush=T
 if ranks > 1:
     dist.barrier()  # who leaves first would break the others off
     dist.destroy_process_group()
+    # DDP keeps gloo's threads; one that frees its last work while Python ends aborts the process.
+    os._exit(0)  # https://github.com/pytorch/pytorch/pull/179291
