@@ -35,7 +35,7 @@ from .functions import is_transformed
 from .layer import Layer
 from .masks import LISTS
 from .runner import State
-from .waiting import either, idle, uncut
+from .waiting import Waiting, uncut
 
 
 class Stateful(torch.nn.Module):
@@ -61,10 +61,7 @@ class Stateful(torch.nn.Module):
             )
         self.module = module
         self._state: State | None = None  # None: the initial one
-        # Rows, bool[B], that do not go on from what the steps before left:
-        self._waiting: Tensor | None = None  # that are reset before their next step
-        self._fresh: Tensor | None = None  # that the next call of some steps begins
-        self._placed: Tensor | None = None  # whose state was given, and no step has read it yet
+        self._waiting = Waiting()
         # How many steps have run, where something is drawn. A tensor: in a graph, every value of a
         # number would be a graph of its own.
         self._step = torch.zeros((), dtype=torch.int64, device="cpu")
@@ -95,15 +92,16 @@ class Stateful(torch.nn.Module):
         )  # fmt: skip
         step = self._step + self._steps_of(xs) if self._counts else self._step
         if torch.compiler.is_compiling():
-            self._waiting = self._fresh = self._placed = None
+            self._waiting = Waiting()
         elif self._steps_of(xs):
-            self._waiting, self._placed = idle(self._waiting, lengths), idle(self._placed, lengths)
-            self._fresh = None
+            self._waiting = self._waiting.after(lengths)
         elif self._state is not None or not _lead(last, self.module._states):
             return ys
         else:  # of how many rows is known now
             like = next(iter(last.values()))
-            self._fresh = torch.ones(len(like), dtype=torch.bool, device=like.device)
+            self._waiting = Waiting(
+                fresh=torch.ones(len(like), dtype=torch.bool, device=like.device)
+            )
         self._state, self._step = last, step
         return ys
 
@@ -118,8 +116,7 @@ class Stateful(torch.nn.Module):
         before = self._before(x, single=True)
         y, last = self.module.step(x, before, seed=self._seeded(seed))
         step = self._step + 1 if self._counts else self._step
-        self._state, self._step = last, step
-        self._waiting = self._fresh = self._placed = None
+        self._state, self._step, self._waiting = last, step, Waiting()
         return y
 
     @property
@@ -132,10 +129,12 @@ class Stateful(torch.nn.Module):
     def state(self, given: Mapping[str, Tensor]) -> None:
         found, lead = self._read(given)
         self._state = found or None  # nothing but what the compiler added
-        self._waiting = self._fresh = self._placed = None
+        self._waiting = Waiting()
         if found:
             like = next(iter(found.values()))
-            self._placed = torch.ones(lead or 1, dtype=torch.bool, device=like.device)
+            self._waiting = Waiting(
+                placed=torch.ones(lead or 1, dtype=torch.bool, device=like.device)
+            )
 
     def truncate(self) -> None:
         """Keep the state and cut its past off: no gradient flows back beyond here."""
@@ -158,7 +157,7 @@ class Stateful(torch.nn.Module):
         if rows is None:
             if state is not None:
                 raise SettingError("reset(state=) takes rows=; of all rows, set net.state")
-            self._state = self._waiting = self._fresh = self._placed = None
+            self._state, self._waiting = None, Waiting()
             return
         check_no_state(rows)
         before = self._state or None
@@ -176,18 +175,11 @@ class Stateful(torch.nn.Module):
             return
         old = self.module.initial_state(lead[0]) if before is None else before
         mask = read_rows(rows, lead[0], TorchArrays("float32", next(iter(old.values())).device))
-        if before is None:
-            self._fresh = torch.ones_like(mask)
+        waiting = Waiting(fresh=torch.ones_like(mask)) if before is None else self._waiting
         if state is None:
-            fresh = torch.zeros_like(mask) if self._fresh is None else self._fresh
-            self._waiting = either(self._waiting, mask & ~fresh)
-            self._placed = None if self._placed is None else self._placed & ~mask
-            return
-        for name in ("_waiting", "_fresh"):
-            rows_before = getattr(self, name)
-            setattr(self, name, None if rows_before is None else rows_before & ~mask)
-        self._placed = either(self._placed, mask)
-        self._state = chosen(mask, values, old)
+            self._waiting = waiting.with_reset(mask)
+        else:
+            self._state, self._waiting = chosen(mask, values, old), waiting.with_placed(mask)
 
     def to_net(self, *, backend: str | None = None, dtype: Any = None, seed: int = 0) -> AnyNet:
         """A net of rnnc that goes on where this stands, with copies of all it has.
@@ -201,22 +193,21 @@ class Stateful(torch.nn.Module):
             As the module's; DTypeError: a state has no numbers to read.
         """
         net = self.module.to_net(backend=backend, dtype=dtype, seed=seed)
-        is_fresh = self._fresh is not None and bool(self._fresh.all())
+        fresh, begins, placed = self._waiting.fresh, self._waiting.anew, self._waiting.placed
+        is_fresh = fresh is not None and bool(fresh.all())
         state = {} if is_fresh else self._state or {}
         inner = [net] if isinstance(net, Recur) else net._nets().values()
         for path, each in zip(self.module._places, inner, strict=True):
             own = beneath(state, path) if path else state
             if own:
                 each.state = {name: numbers(v, joined(path, name)) for name, v in own.items()}
-            begins = either(self._waiting, self._fresh)
             if own and begins is not None:
                 each.reset(rows=on_host(begins))
             each._at = replace(each._at, step=int(self._step))
         for layer in net._layers.values() if isinstance(net, Stack) else [net]:
             if isinstance(layer, Bidirectional) and state:  # its backward direction begins anew
                 (rows,) = _lead(state, self.module._states) or (1,)
-                placed = np.zeros(rows, bool) if self._placed is None else on_host(self._placed)
-                layer._begun = ~placed
+                layer._begun = ~(np.zeros(rows, bool) if placed is None else on_host(placed))
         return net
 
     def _read(
@@ -288,22 +279,23 @@ class Stateful(torch.nn.Module):
         if found is None:
             return None
         going = self.module._going_on(found)
-        if self._placed is None or len(going) == len(found):
+        placed = self._waiting.placed
+        if placed is None or len(going) == len(found):
             return going
         lead = _lead(found, self.module._states)
         anew = self.module.initial_state(*lead)
-        return (chosen(self._placed, found, anew) if lead else found) | going
+        return (chosen(placed, found, anew) if lead else found) | going
 
     def _present(self) -> State | None:
         """The state, with the initial one of rows that begin with it; None where all do."""
-        rows = either(self._waiting, self._fresh)
+        rows = self._waiting.anew
         if self._state is None or rows is None:
             return self._state
         return chosen(rows, self.module.initial_state(len(rows)), self._state)
 
     def _uncut(self, boundaries: Any, xs: Any) -> Any:
         """`boundaries` that cut nothing of a reset before the first step of a call."""
-        rows = either(either(self._waiting, self._fresh), self._placed)
+        rows = self._waiting.anywhere
         if rows is None or self._rows_of(xs, single=False) is None:  # which the module will say
             return boundaries
         first = xs[0] if isinstance(xs, LISTS) else xs
@@ -350,9 +342,7 @@ class Stateful(torch.nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self._state is not None:
             self._state = {name: fn(value) for name, value in self._state.items()}
-        for name in ("_waiting", "_fresh", "_placed"):
-            if getattr(self, name) is not None:
-                setattr(self, name, fn(getattr(self, name)))
+        self._waiting = self._waiting.to(fn)
         return self
 
     def __getstate__(self) -> dict[str, Any]:

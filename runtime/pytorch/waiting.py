@@ -1,12 +1,13 @@
-"""Rows that begin a call at another state than the steps before left.
+"""Rows that begin their next step elsewhere than where the steps before left them.
 
-In: a mask of rows, bool[B], and what is said of a call. Out: its `boundaries` without those that
-would cut such a beginning, and the rows that no step of the call was of.
+In: masks of rows, bool[B], and what is said of a call. Out: its `boundaries` without those that
+would cut such a beginning, and the rows that still wait behind it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 
@@ -14,6 +15,46 @@ from ...grammar.problems import Error
 from ..inputs import Call as Sizes
 from .engine import Tensor
 from .masks import plain_masks
+
+
+class Waiting(NamedTuple):
+    """Rows of a kept state, bool[B], that do not go on from it; None: there are none.
+
+    No row is in two of these.
+    """
+
+    reset: Tensor | None = None  # before their next step
+    fresh: Tensor | None = None  # that the next call of some steps begins
+    placed: Tensor | None = None  # whose state was given, and no step has read it yet
+
+    @property
+    def anew(self) -> Tensor | None:
+        """Rows that begin with the initial state."""
+        return either(self.reset, self.fresh)
+
+    @property
+    def anywhere(self) -> Tensor | None:
+        """Rows that begin with whatever state."""
+        return either(self.anew, self.placed)
+
+    def with_reset(self, rows: Tensor) -> Waiting:
+        """These rows begin with the initial state, as those do that have not begun at all."""
+        begun = rows if self.fresh is None else rows & ~self.fresh
+        return Waiting(either(self.reset, begun), self.fresh, without(self.placed, rows))
+
+    def with_placed(self, rows: Tensor) -> Waiting:
+        """These rows begin with a state that was given."""
+        return Waiting(
+            without(self.reset, rows), without(self.fresh, rows), either(self.placed, rows)
+        )
+
+    def after(self, lengths: Any) -> Waiting:
+        """Those that a call of some steps, with these lengths if any, had no step of."""
+        return Waiting(idle(self.reset, lengths), None, idle(self.placed, lengths))
+
+    def to(self, moved: Callable[[Tensor], Tensor]) -> Waiting:
+        """These where `moved` has put them."""
+        return Waiting(*(None if rows is None else moved(rows) for rows in self))
 
 
 def uncut(boundaries: Any, rows: Tensor, sizes: Sizes, like: Tensor) -> Any:
@@ -48,3 +89,8 @@ def either(rows: Tensor | None, others: Tensor | None) -> Tensor | None:
     if rows is None or others is None:
         return others if rows is None else rows
     return rows | others
+
+
+def without(rows: Tensor | None, others: Tensor) -> Tensor | None:
+    """Rows that the first mask names, and the other does not."""
+    return None if rows is None else rows & ~others

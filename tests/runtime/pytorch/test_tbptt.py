@@ -292,3 +292,18 @@ def test_a_block_that_fails_leaves_the_state_as_the_last_one_left_it() -> None:
     wanted.backward(wanted.ys.sum())
     for p, d in zip(words.parameters(), grads, strict=True):
         close(p.grad, d)
+
+
+def test_a_block_that_fails_in_its_second_piece_forgets_no_state_that_was_given() -> None:
+    words = rnnc.torch.Stack([rnnc.Embedding(5, 3), rnnc.GRUCell(3, 2)], dtype="float64")
+    tbptt = rnnc.torch.TBPTT(words, 6, 2)
+    tokens = torch.zeros(6, 2, dtype=torch.int64)
+    given = {
+        path: torch.ones_like(h, requires_grad=True) for path, h in words.initial_state(2).items()
+    }
+    tbptt.net.state = given
+    with pytest.raises(rnnc.Error, match="token holds 9"):
+        next(tbptt(tokens.index_fill(0, torch.tensor([5]), 9)))
+    ys = tbptt.net(tokens, boundaries=1)  # which cut nothing of a state that no step has read
+    grads = torch.autograd.grad(ys[0].sum(), list(given.values()))
+    assert all(d.any() for d in grads)

@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="needs torch")
 import torch
 
 from rnnc.runtime.inputs import Call
-from rnnc.runtime.pytorch.waiting import either, idle, uncut
+from rnnc.runtime.pytorch.waiting import Waiting, either, idle, uncut, without
 
 pytestmark = pytest.mark.torch
 STEPS, ROWS = 3, 2
@@ -55,8 +55,37 @@ def test_no_step_was_of_rows_of_length_0() -> None:
     assert found is not None and found.tolist() == [True, False]
 
 
-def test_rows_of_either_mask() -> None:
-    assert either(None, None) is None
+def test_rows_of_either_mask_and_of_one_alone() -> None:
+    assert either(None, None) is None and without(None, FIRST) is None
     assert either(FIRST, None) is FIRST and either(None, FIRST) is FIRST
-    both = either(FIRST, ~FIRST)
-    assert both is not None and both.all()
+    both, none = either(FIRST, ~FIRST), without(FIRST, FIRST)
+    assert both is not None and both.all() and none is not None and not none.any()
+
+
+def named(waiting: Waiting) -> list[list[bool] | None]:
+    return [None if rows is None else rows.tolist() for rows in waiting]
+
+
+def test_a_row_waits_for_one_thing_at_a_time() -> None:
+    second = ~FIRST
+    waiting = Waiting().with_reset(FIRST)
+    assert named(waiting) == [[True, False], None, None]
+    waiting = waiting.with_placed(FIRST | second)
+    assert named(waiting) == [[False, False], None, [True, True]]
+    waiting = waiting.with_reset(second)
+    assert named(waiting) == [[False, True], None, [True, False]]
+    anew, anywhere = waiting.anew, waiting.anywhere
+    assert anew is not None and anew.tolist() == [False, True]
+    assert anywhere is not None and anywhere.all()
+
+
+def test_a_row_that_has_not_begun_has_nothing_to_reset() -> None:
+    waiting = Waiting(fresh=FIRST | ~FIRST).with_placed(~FIRST).with_reset(FIRST)
+    assert named(waiting) == [[False, False], [True, False], [False, True]]
+
+
+def test_nothing_waits_behind_steps_but_rows_that_had_none() -> None:
+    waiting = Waiting(FIRST, None, ~FIRST)
+    assert named(waiting.after(None)) == [None, None, None]
+    assert named(waiting.after([0, 2])) == [[True, False], None, None]
+    assert named(Waiting(fresh=FIRST).after([0, 2])) == [None, None, None]
