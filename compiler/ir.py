@@ -94,6 +94,17 @@ TRAINING = f"training{HIDDEN}0"  # the input that says whether the net trains
 VALID = "mask.valid"  # the input that says which steps of a row count; any other mask names few
 
 
+def counts_steps(node: Node) -> bool:
+    """Whether a node is the number of the step, or what is kept of it, or a view of either.
+
+    Numbers of 16 bits count to 256 or 2048, so that it is kept in the type of the states.
+    """
+    while node.op.view or node.op.name in ("at", "stack", "broadcast"):
+        node = node.args[0]
+    is_given = node.op.name in ("carry", "input")
+    return is_given and str(node.attr).rpartition(".")[2] == CLOCK
+
+
 def free_name(name: str, taken: Container[str]) -> str:
     """`name`, or the next one that is not taken: of `x@0` it is `x@1`, of `x` it is `x2`."""
     stem, mark, number = name.partition(HIDDEN)

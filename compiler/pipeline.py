@@ -230,13 +230,14 @@ class Programs:
     plans: tuple[Plan, Plan | None]
     choices: tuple[tuple[Ranked, ...], tuple[Ranked, ...]] = ((), ())
     fast: bool = False
+    exact: bool = False
     mappings: tuple[Mapping | None, Mapping | None] = (None, None)
 
     def mapped(self, forward: Mapping, backward: Mapping | None = None) -> Programs:
         """The same programs with these mappings of the forward and of the backward loop."""
-        modules = _on_triton(self.plans, (forward, backward), fast=self.fast)
-        assert modules[0] is not None, "every cell has a forward program"
         mappings = (forward, backward)
+        modules = _on_triton(self.plans, mappings, fast=self.fast, exact=self.exact)
+        assert modules[0] is not None, "every cell has a forward program"
         return replace(self, forward=modules[0], backward=modules[1], mappings=mappings)
 
 
@@ -260,7 +261,7 @@ def compile_cell(cell: Cell, goal: Goal) -> Programs:
         extent = replace(goal.extent, fast=goal.fast)
         choices = [ranked(plan, extent, exact=goal.exact) if plan else () for plan in plans]
         best = [options[0].mapping if options else None for options in choices]
-        modules = _on_triton(plans, best, fast=goal.fast)
+        modules = _on_triton(plans, best, fast=goal.fast, exact=goal.exact)
     else:
         modules = [to_numpy(plan, exact=goal.exact) if plan else None for plan in plans]
     for name, module, options in zip(("forward", "backward"), modules, choices, strict=True):
@@ -272,17 +273,17 @@ def compile_cell(cell: Cell, goal: Goal) -> Programs:
     assert forward is not None, "every cell has a forward program"
     return Programs(
         scans, forward, backward, scans.facts["recurrence"], (plans[0], plans[1]),
-        (choices[0], choices[1]), goal.fast, (best[0], best[1]),
+        (choices[0], choices[1]), goal.fast, goal.exact, (best[0], best[1]),
     )  # fmt: skip
 
 
 def _on_triton(
-    plans: Sequence[Plan | None], mappings: Sequence[Mapping | None], *, fast: bool
+    plans: Sequence[Plan | None], mappings: Sequence[Mapping | None], *, fast: bool, exact: bool
 ) -> list[Module | None]:
     """The modules of plans in these mappings."""
     from .backends.to_triton import to_triton
 
     return [
-        to_triton(plan, mapping, fast=fast) if plan and mapping else None
+        to_triton(plan, mapping, fast=fast, exact=exact) if plan and mapping else None
         for plan, mapping in zip(plans, mappings, strict=True)
     ]

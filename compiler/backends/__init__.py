@@ -29,6 +29,7 @@ class KernelSignature:
     numbers: tuple[str, ...]
     warps: int
     runs: Runs = "once"
+    fuses: bool = True  # a product and a sum, into one operation that rounds once
 
 
 @dataclass(frozen=True, slots=True)

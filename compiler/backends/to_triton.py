@@ -11,8 +11,9 @@ In: a plan. Out: text without a word of the user's. `build(B, dtype)` returns `r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from ..ir import Node, Plan
+from ..ir import Node, Plan, counts_steps
 from ..mapping import Mapping
 from ..partition import partition, undivided
 from ..staging import staged
@@ -48,6 +49,7 @@ def numbers(dtype):
 
 EVERY_STEP = '''\
 captures = {}  # device -> the stream on which its graphs are captured
+capturing = threading.Lock()  # a stream is captured by one thread at a time
 
 
 def every_step(step, T, clock, allocates=False):
@@ -68,7 +70,7 @@ def every_step(step, T, clock, allocates=False):
         captures[clock.device] = torch.cuda.Stream(clock.device)
     graph = torch.cuda.CUDAGraph()
     # `torch.cuda.graph` would wait for the device, too.
-    with torch.cuda.stream(captures[clock.device]):
+    with capturing, torch.cuda.stream(captures[clock.device]):
         graph.capture_begin(capture_error_mode="thread_local")
         try:
             for turn in range(unroll):
@@ -83,6 +85,8 @@ def every_step(step, T, clock, allocates=False):
         graph.capture_end()
     for _ in range((T - 1) // unroll):
         graph.replay()
+    if allocates:  # what frees that memory waits for the stream that it was allocated on, alone
+        captures[clock.device].wait_stream(torch.cuda.current_stream(clock.device))
     for turn in range((T - 1) % unroll):
         step(turn)
 '''
@@ -91,15 +95,19 @@ DEFAULT = Mapping("loop")
 GRAPHED = ("step", "staged", "alternating")  # kinds whose steps are launched one by one
 
 
-def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> Module:
+def to_triton(
+    plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False, exact: bool = False
+) -> Module:
     """Generate the module of a plan.
 
     Args:
         plan: of a verified scan.
         mapping: how to run its loop; one that is legal for the plan.
         fast: products of float32 in TF32, tanh and sigmoid by the device's approximation.
+        exact: products and sums are not fused: which of them the compiler fuses may depend on where
+            in an unrolled loop a step is.
     """
-    scan, host = plan.scan, Host()
+    scan, host = plan.scan, Host(fuses=not exact)
     arguments: list[str] = []
     for prefix, nodes in (
         ("p", scan.params), ("s", [c.start for c in scan.carries]), ("x", scan.inputs),
@@ -152,7 +160,7 @@ def to_triton(plan: Plan, mapping: Mapping = DEFAULT, *, fast: bool = False) -> 
         tuple(str(i.attr) for i in scan.inputs),
         tuple(c.name for c in scan.carries),
         tuple(o.name for o in scan.outs),
-        tuple(signatures),
+        tuple(replace(signature, fuses=host.fuses) for signature in signatures),
     )
 
 
@@ -187,8 +195,9 @@ def _kernels(plan: Plan, mapping: Mapping) -> tuple[Kernel, ...]:
 
 def _module(body: str, mapping: Mapping, fast: bool, scans: Sequence[str]) -> str:
     """The whole text: imports, legend, configuration, helpers, kernels, `build`."""
+    threads = "import threading\n\n" if mapping.kind in GRAPHED else ""
     parts = [
-        "import torch\nimport triton\nimport triton.language as tl",
+        f"{threads}import torch\nimport triton\nimport triton.language as tl",
         LEGEND.rstrip("\n"),
         f"# {mapping}\nROWS, WARPS, STAGES = {mapping.rows}, {mapping.warps}, {mapping.stages}\n"
         f'BLOCK, IEEE = {BLOCK}, "{"tf32" if fast else "ieee"}"',
@@ -233,7 +242,7 @@ def _launch(host: Host, kernel: Kernel) -> None:
                 late.append((node, f"{name}{'' if has_rows else '.sum(0)'}.to(dtype)"))
             case Node():
                 passed.append(_passed(host, kernel, pointer, what))
-    host.out(_call(kernel, passed, "0", "T"))
+    host.out(_call(host, kernel, passed, "0", "T"))
     for node, text in late:
         host.set(node, text)
 
@@ -272,7 +281,7 @@ def _launch_steps(host: Host, kernels: tuple[Kernel, ...], plan: Plan) -> None:
                     passed.append(_passed(host, kernel, pointer, what))
                 case _:
                     raise AssertionError("a sum over the steps is no step's")
-        calls.append(_call(kernel, passed, "turn", "turn + 1"))
+        calls.append(_call(host, kernel, passed, "turn", "turn + 1"))
     host.out("clock = torch.zeros(1, dtype=torch.int64, device=device)")
     host.out()
     with host.out.block("def step_at(turn):"):
@@ -297,12 +306,12 @@ def _passed(host: Host, kernel: Kernel, pointer: str, node: Node) -> str:
     return host.settled(node, narrow=is_narrow)
 
 
-def _call(kernel: Kernel, passed: list[str], begin: str, end: str) -> str:
+def _call(host: Host, kernel: Kernel, passed: list[str], begin: str, end: str) -> str:
     """The launch as source."""
     clock = ["clock", "T"] if kernel.has_clock else []
     arguments = [*passed, *clock, begin, end, "B", "ROWS", "STAGES", "real"]
     arguments += ["narrow", "fed", "IEEE"] if kernel.has_products else []
-    arguments += ["num_warps=WARPS", "enable_fp_fusion=True"]
+    arguments += ["num_warps=WARPS", f"enable_fp_fusion={host.fuses}"]
     grid = f"(grid, {kernel.blocks})" if kernel.blocks > 1 else "(grid,)"
     return f"{kernel.name}[{grid}]{in_lines(arguments)}"
 
@@ -315,7 +324,7 @@ def _of_every_step(host: Host, node: Node) -> str:
         found = host.spread(before, node.type.lead)
     else:
         found = host.name(before) + (".sum(0)" if value.op.name == "at" else " * T")
-    return f"({found}).to(dtype)" if before in host.wide else found
+    return f"({found}).to(dtype)" if before in host.wide and not counts_steps(node) else found
 
 
 def _results(plan: Plan, host: Host) -> list[str]:
@@ -325,7 +334,8 @@ def _results(plan: Plan, host: Host) -> list[str]:
     found: list[str] = []
     for out in outs:
         root = host.root(out.node)
-        narrow = ".to(dtype)" if out.node in host.wide else ""
+        is_narrow = out.node in host.wide and not counts_steps(out.node)
+        narrow = ".to(dtype)" if is_narrow else ""
         shares = out.name not in plan.private and (root in taken or root in host.given)
         copy = ".clone(memory_format=torch.contiguous_format)" if shares else ".contiguous()"
         fresh = host.is_fresh(out.node) and not shares

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from ..ir import Node
+from ..ir import Node, counts_steps
 from ..shapes import size
 from . import KernelSignature
 from .torch_calls import DTYPES, EMITTERS, is_of_weights, node_lead, shape_of
@@ -27,8 +27,9 @@ SUMMING = ("cumsum", "einsum", "sum")  # their results of weights are wide, what
 class Host:
     """The host's part of a module: tensors by node, and lines that make them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fuses: bool = True) -> None:
         self.out = Writer()
+        self.fuses = fuses  # whether kernels fuse products and sums
         self.fresh = Names()
         self.names: dict[Node, str] = {}
         self.given: set[str] = set()  # names of the arguments
@@ -118,7 +119,7 @@ class Host:
         arguments[-1] = "count"
         self.out(
             f"{name}[(triton.cdiv(count, BLOCK),)]({', '.join(arguments)}, BLOCK, real, "
-            "enable_fp_fusion=True)"
+            f"enable_fp_fusion={self.fuses})"
         )
 
     # -- tensors ---------------------------------------------------------------------------------
@@ -127,6 +128,8 @@ class Host:
         """Name an argument."""
         name = self.names[node] = self.fresh(prefix)
         self.given.add(name)
+        if prefix == "x" and counts_steps(node):
+            self.wide.add(node)
         return name
 
     def root(self, node: Node) -> str:
@@ -168,10 +171,13 @@ class Host:
 
     def keeps_wide(self, node: Node) -> bool:
         """Whether a result that is wide when it is computed stays so."""
-        return node.type.kind == "real" and (self._wide or is_of_weights(node))
+        is_wide = self._wide or is_of_weights(node) or counts_steps(node)
+        return node.type.kind == "real" and is_wide
 
     def _is_made_wide(self, node: Node) -> bool:
         """Whether what `EMITTERS` make of a node has the carries' type."""
+        if counts_steps(node):
+            return True
         match node.op.name:
             case "iota":
                 return True

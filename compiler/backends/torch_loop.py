@@ -40,7 +40,8 @@ def host_loop(host: Host, plan: Plan) -> None:
         read = [c.next for c in scan.carries] + [n.args[0] for n in (*stacks, *sums)]
         host.section(plan.step, read)
         for node in stacks:
-            value = f"{host.name(node.args[0])}[None].to({DTYPES[node.type.kind]})"
+            dtype = "wide" if node in host.wide else DTYPES[node.type.kind]
+            value = f"{host.name(node.args[0])}[None].to({dtype})"
             host.out(f"{host.names[node]}.index_copy_(0, t, {value})")
         for node in sums:
             host.out(f"{host.names[node]}.add_({host.name(node.args[0])})")

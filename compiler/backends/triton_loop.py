@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType
 
 from ..dependence import is_contraction, sums_rows
-from ..ir import Carry, Node, Plan
+from ..ir import Carry, Node, Plan, counts_steps
 from ..mapping import Mapping as LoopMapping
 from ..mapping import padded
 from ..partition import Block
@@ -93,12 +93,13 @@ class Kernel:
     def takes_wide(self, name: str, wide: Collection[Node]) -> bool:
         """Whether it reads a node's array in the carries' type, where the host has that `wide`.
 
-        Of weights alone: what there is of every step is as wide as the program.
+        Of weights, and of the number of the step: what else there is of every step is as wide as
+        the program.
         """
         what = self.pointers[name]
         if not isinstance(what, Node) or what not in wide:
             return False
-        return not what.type.lead and name not in self.fed
+        return (not what.type.lead or counts_steps(what)) and name not in self.fed
 
     def signature(self, mapping: LoopMapping, wide: Collection[Node]) -> KernelSignature:
         """As the compiler wants to know it; `wide` are the host's tensors of the carries' type."""

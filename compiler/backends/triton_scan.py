@@ -12,7 +12,7 @@ Source: Martin and Cundy 2018, arXiv:1709.04057; chunks as in Blelloch 1990.
 from __future__ import annotations
 
 from ..affine import affine
-from ..ir import Carry, Node, Plan, leaf, rebuild, toposort
+from ..ir import Carry, Node, Plan, counts_steps, leaf, rebuild, toposort
 from .torch_calls import DTYPES
 from .torch_host import Host
 from .triton_scan_kernels import ScanSource
@@ -64,7 +64,7 @@ def host_scan(host: Host, plan: Plan) -> None:
                 text = host.spread(value, node.type.lead)
             else:
                 text = f"{host.name(value)}{'.sum(0)' if 'T' in value.type.axes else ' * T'}"
-            host.set(node, f"{text}.to({DTYPES[node.type.kind]})")
+            host.set(node, f"{text}.to({'wide' if counts_steps(node) else DTYPES[node.type.kind]})")
 
 
 class _OverTime:

@@ -21,7 +21,7 @@ def residuals(scans: Scans, *, arithmetic_is_free: bool = False) -> Scans:
     After   forward:  out save.3 = stack(i);   backward: i = save.3[t]
 
     A sum, product or choice of saved values is computed again, in one operation over all t; a
-    contraction, a reduction or a transcendental function is saved.
+    contraction, a reduction, a transcendental function or an integer is saved.
 
     Args:
         scans: forward and backward, simplified, neither hoisted nor sunk.
@@ -91,7 +91,7 @@ def _worth_saving(
         if node in seen:
             continue
         seen.add(node)
-        if node in original and node.type.kind == "real" and is_dear(node):
+        if node in original and node.type.kind != "bool" and is_dear(node):
             chosen[node] = None
         else:
             todo.extend(reversed(node.args))
@@ -99,6 +99,8 @@ def _worth_saving(
 
 
 def _is_dear(node: Node) -> bool:
+    if node.type.kind == "int":  # made again of states that were rounded, it might be another one
+        return True
     if node.op.name == "slice":
         source = node.args[0]
         while source.op.cheap and source.args and source.op.name not in ("at", "stop_gradient"):

@@ -138,3 +138,16 @@ print(digest())
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == digest()
+
+
+def test_exact_kernels_fuse_no_product_with_a_sum() -> None:
+    """Which of them the compiler fuses may depend on where in an unrolled loop a step is."""
+    cell = STANDARD.MinGRU(3, 5)
+    for exact in (True, False):
+        programs = compile_cell(cell, Goal(backend="triton", exact=exact))
+        again = programs.mapped(*(options[-1].mapping for options in programs.choices))
+        for module in (programs.forward, programs.backward, again.forward, again.backward):
+            assert module is not None and module.kernels
+            assert f"enable_fp_fusion={not exact}" in module.source
+            assert f"enable_fp_fusion={exact}" not in module.source
+            assert {kernel.fuses for kernel in module.kernels} == {not exact}

@@ -16,7 +16,7 @@ import numpy as np
 
 from rnnc.compiler.backends import Module
 from rnnc.compiler.duration import Ranked
-from rnnc.compiler.ir import Cell
+from rnnc.compiler.ir import CLOCK, Cell
 from rnnc.compiler.mapping import Extent, Mapping
 from rnnc.compiler.oracle import Masks
 from rnnc.compiler.pipeline import Goal, Programs, compile_cell
@@ -127,7 +127,9 @@ def run_module(
     count = len(module.carries)
     carry = dict(zip(module.carries, values[:count], strict=True))
     outs = dict(zip(module.outs, values[count:], strict=True))
-    for arrays, type_ in ((carry, wide), (outs, dtype)):
+    counts = {name: v for name, v in outs.items() if name.rpartition(".")[2] == CLOCK}
+    numbers = {name: v for name, v in outs.items() if name not in counts}
+    for arrays, type_ in ((carry | counts, wide), (numbers, dtype)):
         other = {n: v.dtype for n, v in arrays.items() if v.dtype.is_floating_point}
         assert set(other.values()) <= {getattr(torch, type_)}, other
     return carry, outs
