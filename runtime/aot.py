@@ -100,24 +100,26 @@ def compile_fitting(
         SettingError, BackendError: as in `compile_ahead`.
     """
     return tuple(
-        _fitting(plan, options, dtype, target, follow, fast=programs.fast)
+        _fitting(programs, plan, options, dtype, target, follow)
         for plan, options in zip(programs.plans, programs.choices, strict=True)
         if plan is not None
     )
 
 
 def _fitting(
-    plan: Plan, options: tuple[Ranked, ...], dtype: str, target: str, follow: Follow, *, fast: bool
-) -> Compiled:
+    programs: Programs, plan: Plan, options: tuple[Ranked, ...], dtype: str, target: str,
+    follow: Follow,
+) -> Compiled:  # fmt: skip
+    how = {"fast": programs.fast, "exact": programs.exact}
     passed_over: list[tuple[LoopMapping, tuple[Report, ...]]] = []
     for option in options:
-        module = to_triton(plan, option.mapping, fast=fast)
+        module = to_triton(plan, option.mapping, **how)
         reports = compile_ahead(module, dtype, target, follow)
         wrong = tuple(report for report in reports if not fits(report))
         if not wrong:
             return Compiled(plan, module, option.mapping, reports, tuple(passed_over))
         passed_over.append((option.mapping, wrong))
-    module = to_triton(plan, ALTERNATING, fast=fast)  # runs every cell, however slowly
+    module = to_triton(plan, ALTERNATING, **how)  # runs every cell, however slowly
     reports = compile_ahead(module, dtype, target, follow)
     return Compiled(plan, module, ALTERNATING, reports, tuple(passed_over))
 
@@ -179,11 +181,13 @@ def _compiled(
         constexprs=constants,
         attrs={(at,): ALIGNED for at in range(len(kernel.pointers))},
     )
-    options = {"num_warps": kernel.warps, "enable_fp_fusion": True}
+    options = {"num_warps": kernel.warps, "enable_fp_fusion": kernel.fuses}
     device = GPUTarget("cuda", int(target.removeprefix("sm_")), 32)
     begun = time.perf_counter()
     try:
         made = triton.compile(source, target=device, options=options)
+    except OSError as error:  # of the disk or of what starts programs: no kernel is at fault
+        raise BackendError(f"kernels cannot be compiled here: {error}") from error
     except Exception as error:  # whatever Triton, LLVM or ptxas have to say about a kernel
         seconds = time.perf_counter() - begun
         return Report(kernel.name, target, dtype, _reason(error), seconds=seconds)

@@ -57,6 +57,7 @@ class Mistakes:
 
     forward: tuple[str, ...] = ()
     backward: tuple[str, ...] = ()
+    raised: tuple[str, ...] = ()  # the type of what was raised, if nothing could be compared
 
     def __bool__(self) -> bool:
         return bool(self.forward or self.backward)
@@ -97,16 +98,23 @@ def _mistakes(program: Program, numbers: _Numbers, record: bool) -> Mistakes:
                 if isinstance(problem, MemoryError) or "OutOfMemory" in type(problem).__name__:
                     raise
                 head, _, _ = str(problem).strip().partition("\n")
-                return Mistakes(**{side: (f"{type(problem).__name__}: {head}",)})
+                raised = type(problem).__name__
+                return Mistakes(**{side: (f"{raised}: {head}",), "raised": (raised,)})
         runs.append(run.found)
     return Mistakes(**_wrong(program, numbers, *runs, record=record))
 
 
 def _steps(programs: Programs) -> int:
-    """Steps that reach all that a mapping does: a graph is replayed, a scan has several chunks."""
+    """Steps that reach all that a mapping does.
+
+    A graph is replayed, a scan has several chunks, and a loop that fetches ahead comes to where it
+    reads again the buffers that it began with.
+    """
     modules = (programs.forward, programs.backward)
     texts = [module.source for module in modules if module is not None]
     found = [n for mark, n in REACHED.items() for text in texts if mark in text]
+    ahead = [m.stages for m in programs.mappings if m is not None and m.kind == "loop"]
+    found += [min(2 * stages + 1, max(REACHED.values())) for stages in ahead]
     return max(found, default=STEPS)
 
 

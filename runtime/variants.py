@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 MOST_WRONG: Final = 4  # mappings that turn out wrong before each side tries its plainest alone
 MOST_LINES: Final = 3  # of what is wrong with one, in a message
 SIDES: Final = ("forward", "backward")
+UNFIT: Final = "OutOfResources"  # what Triton raises where a kernel needs more than the device has
+# What else is the fault of a kernel. Anything may be raised for once: by a full disk, by a capture
+# of the user's, by memory that was gone, by an error that CUDA had to tell from before.
+LASTING: Final = {UNFIT, "CompilationError", "CompileTimeAssertionFailure", "PTXASError"}
 _EVERY: weakref.WeakSet[Variants] = weakref.WeakSet()
 
 
@@ -116,7 +120,8 @@ class Variants:
         verdict = known(programs, head)
         if verdict is None:
             verdict = self._searched(programs, goal)
-            keep(programs, head, verdict)
+            if verdict.lasts:
+                keep(programs, head, verdict)
         if knobs.current().debug >= 1:
             say(f"mappings of {self._cell.name}: {verdict.chosen or 'none'}, {head}")
         return verdict
@@ -124,24 +129,28 @@ class Variants:
     def _searched(self, programs: Programs, goal: Goal) -> Verdict:
         """The fastest mappings whose kernels fit the device and are right."""
         sides, wrong = [_Side(options) for options in programs.choices], list[str]()
+        lasts = True
         while True:
             candidate = mapped(programs, (sides[0].at, sides[1].at))
             side, found = self._unfit_side(candidate, sides), Mistakes()
             if side is None and knobs.current().validate:
                 found = compare(self._trial(Variant(candidate)), goal.masks, record=goal.record)
-                if found:
+                lasts = lasts and LASTING.issuperset(found.raised)
+                if UNFIT in found.raised:
+                    side, found = 0 if found.forward else 1, Mistakes()
+                elif found:
                     side = 0 if found.forward else 1
                     lines = found.forward or found.backward
                     wrong.append(f"{SIDES[side]}, {'; '.join(lines[:MOST_LINES])}")
                     sides[side].wrong.add(sides[side].at)
             if side is None:
-                return Verdict((sides[0].at, sides[1].at), tuple(wrong))
+                return Verdict((sides[0].at, sides[1].at), tuple(wrong), lasts)
             goes_on = sides[side].goes_on()
             if goes_on and found and len(wrong) >= MOST_WRONG:
                 goes_on = sides[side].comes_to_the_plainest()
             if not goes_on:
                 rest = "no other mapping fits" if wrong else "no mapping of its loop fits"
-                return Verdict(None, (*wrong, *([] if found else [rest])))
+                return Verdict(None, (*wrong, *([] if found else [rest])), lasts)
 
     def _unfit_side(self, programs: Programs, sides: Sequence[_Side]) -> int | None:
         """Which of two programs has a kernel that needs too much, or spills and has others left."""

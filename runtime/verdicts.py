@@ -26,6 +26,7 @@ class Verdict:
 
     chosen: Choice | None
     wrong: tuple[str, ...] = ()  # a line for each mapping that was dropped
+    lasts: bool = True  # nothing but the kernels was at fault, which the next process need not see
 
 
 def known(programs: Programs, head: str) -> Verdict | None:

@@ -90,6 +90,7 @@ def run(
             return f"{package.name} {version}: cannot be imported\n{shown.stderr}", False
         what = ", ".join(f"{name} {each}" for name, each in found.items())
         pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short"]
+        pytest += ["-n", "auto", "--dist", "loadfile"]
         done = answer([*pytest, *tests], environment)
     summary = (done.stdout.splitlines() or ["nothing was run"])[-1].strip("= ")
     line = f"{what}: {summary}"

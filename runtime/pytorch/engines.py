@@ -6,6 +6,7 @@ module. A pickle holds what makes the cell again.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,9 +83,11 @@ class Engines:
         if backend == "numpy" and device.type != "cpu":
             raise DTypeError(f"{what} is on {device}, and backend='numpy' runs on the CPU")
         bound = BoundCell(self.cell, dtype=width, backend=backend)
-        program = bound.program(
-            width, backend=backend, exact=self.options.exact, fast=self.options.fast
-        )
+        # A program is of the device that is torch's current one when it is made.
+        with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+            program = bound.program(
+                width, backend=backend, exact=self.options.exact, fast=self.options.fast
+            )
         return self._found.setdefault((dtype, device), engine_of(program))
 
     def refused(self, dtype: torch.dtype, device: torch.device, error: Error) -> Engine:

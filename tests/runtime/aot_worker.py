@@ -6,7 +6,9 @@ A process of its own, since the tests' one may have imported Triton as an interp
 from __future__ import annotations
 
 import json
+import os
 import sys
+import tempfile
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -100,6 +102,19 @@ def of_kernels() -> dict[str, Any]:
     return {report.kernel: shown(report) for report in reports}
 
 
+def without_a_cache() -> str:
+    """What is said where Triton cannot write its files."""
+    with tempfile.NamedTemporaryFile() as file:
+        os.environ["TRITON_CACHE_DIR"] = f"{file.name}/folder"
+        try:
+            compile_ahead(kernels(), "float16", "sm_90")
+        except rnnc.Error as error:
+            return f"{type(error).__name__}: {error}"
+        finally:
+            del os.environ["TRITON_CACHE_DIR"]
+    return ""
+
+
 def shown(report: Report) -> dict[str, Any]:
     """A report as JSON has it."""
     texts = {"ptx": report.ptx[:4000], "ttgir": report.ttgir[:4000], "cubin": len(report.cubin)}
@@ -139,4 +154,5 @@ def of_cells() -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    json.dump({"kernels": of_kernels(), "cells": of_cells()}, sys.stdout)
+    found = {"without_a_cache": without_a_cache(), "kernels": of_kernels(), "cells": of_cells()}
+    json.dump(found, sys.stdout)

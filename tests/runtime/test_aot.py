@@ -105,6 +105,10 @@ def test_what_does_not_compile_says_why_in_a_line(found: Any) -> None:
     assert not report["fits"] and report["cubin"] == 0
 
 
+def test_a_folder_that_cannot_be_written_is_no_kernels_fault(found: Any) -> None:
+    assert found["without_a_cache"].startswith("BackendError: kernels cannot be compiled here: ")
+
+
 def test_too_much_shared_memory_is_a_problem(found: Any) -> None:
     report = found["kernels"]["large"]
     assert "shared memory" in report["problem"] and report["shared"] > SHARED["sm_90"]

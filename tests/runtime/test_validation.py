@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,14 +12,14 @@ import pytest
 import rnnc
 from rnnc.compiler import oracle
 from rnnc.compiler.backends.triton_scan_kernels import ScanSource
-from rnnc.runtime import aot, variants
+from rnnc.runtime import variants
 from rnnc.runtime.arrays import is_tensor
 from rnnc.runtime.errors import KernelWarning
 from rnnc.runtime.program import Program
 from rnnc.runtime.recur import Recur
 from rnnc.runtime.tolerance import BOUNDS, NUDGES
 from rnnc.runtime.validation import REACHED, Mistakes, _Beside, compare
-from tests.runtime.models import close, library, random
+from tests.runtime.models import close, fresh, library, random
 from tests.runtime.stand_in import compile_standing_in
 
 pytestmark = pytest.mark.torch
@@ -46,11 +45,6 @@ def break_it(monkeypatch: pytest.MonkeyPatch, by: float) -> None:
     """Everything that programs compute from now on is so many times right."""
     wrong = partial(compile_standing_in, broken=by)
     monkeypatch.setattr("rnnc.runtime.variants.compile_cell", wrong)
-
-
-def fresh() -> Any:
-    """A cell that nothing is compiled for yet."""
-    return rnnc.loads("cell C(n): (h[n], x[n]) -> (h', h') { h' = tanh(0.5 * h + x) }").C(3)
 
 
 # -- the comparison --------------------------------------------------------------------------------
@@ -192,8 +186,9 @@ def test_failures_and_other_bits_count_as_mistakes_of_their_side() -> None:
         tried._runner.run = spoiled(tried._runner.run, at)  # type: ignore[method-assign]
         return compare(tried)
 
-    assert found(1) == Mistakes(forward=("RuntimeError: Triton Error: out of resource",))
-    assert found(2) == Mistakes(backward=("RuntimeError: Triton Error: out of resource",))
+    said = ("RuntimeError: Triton Error: out of resource",)
+    assert found(1) == Mistakes(forward=said, raised=("RuntimeError",))
+    assert found(2) == Mistakes(backward=said, raised=("RuntimeError",))
     assert found(-3) == Mistakes(forward=("the state h has other bits the second time",))
     assert found(-4) == Mistakes(backward=("the gradient of h has other bits the second time",))
 
@@ -328,145 +323,3 @@ def test_in_the_interpreter_nothing_is_compared_unless_asked(
     for level in (0, 1):
         with rnnc.options(validate=level):
             Recur(fresh()).scan(random(2, 2, 3))
-
-
-# -- the next mapping ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def mapped_net(tmp_path: Path) -> Any:
-    """A net whose programs have several mappings, as on a device."""
-    pytest.importorskip("triton")
-    with rnnc.options(validate=2, cache=tmp_path):
-        yield Recur(fresh(), backend="triton")
-
-
-def sources(net: Recur) -> tuple[str, str]:
-    programs = net._program._variants.find((), 2, record=True).programs
-    assert programs.backward is not None
-    return programs.forward.source, programs.backward.source
-
-
-def of_choices(net: Recur, *at: int) -> tuple[str, str]:
-    """The sources of the mappings at these places of the ranking."""
-    programs = net._program._variants.find((), 2, record=True).programs
-    pairs = zip(programs.choices, at, strict=True)
-    found = programs.mapped(*(options[place].mapping for options, place in pairs))
-    assert found.backward is not None
-    return found.forward.source, found.backward.source
-
-
-def test_a_wrong_mapping_is_dropped_for_the_next_with_a_warning(
-    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = iter([Mistakes(("too large",)), Mistakes(backward=("too small",)), Mistakes()])
-    monkeypatch.setattr(variants, "compare", lambda *_, **__: next(found))
-    with pytest.warns(KernelWarning, match=r"forward.*too large; backward.*too small; others take"):
-        mapped_net.scan(random(2, 2, 3))
-    assert sources(mapped_net) == of_choices(mapped_net, 1, 1)
-    monkeypatch.setattr(variants, "compare", lambda *_, **__: pytest.fail("the verdict is known"))
-    again = Recur(fresh(), backend="triton")
-    with pytest.warns(KernelWarning, match="others take"):
-        again.scan(random(2, 2, 3))
-    assert sources(again) == sources(mapped_net)
-
-
-def test_the_plainest_mapping_is_the_last_that_is_tried(
-    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried: list[str] = []
-
-    def compare(program: Program, *_: Any, **__: Any) -> Mistakes:
-        tried.append(program.variant().forward.source)
-        return Mistakes(("wrong",))
-
-    monkeypatch.setattr(variants, "compare", compare)
-    with pytest.raises(rnnc.Error, match="forward, wrong; forward, wrong"):
-        mapped_net.scan(random(2, 2, 3))
-    monkeypatch.undo()
-    with rnnc.options(validate=0):
-        places = [*range(variants.MOST_WRONG), kinds(mapped_net).index("alternating")]
-        assert tried == [of_choices(mapped_net, place, 0)[0] for place in places]
-
-
-def kinds(net: Recur, side: int = 0) -> list[str]:
-    programs = net._program._variants.find((), 2, record=True).programs
-    return [option.mapping.kind for option in programs.choices[side]]
-
-
-def test_a_mapping_whose_kernels_spill_is_passed_over_in_silence(
-    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(variants, "target", lambda device: "sm_90")
-    seen: list[str] = []
-
-    def compile_ahead(module: Any, dtype: str, target: str) -> tuple[aot.Report, ...]:
-        assert (dtype, target) == ("float32", "sm_90")
-        seen.append(module.source)
-        is_first = len(set(seen)) == 1
-        return (aot.Report("loop", target, dtype, spills=8, spills_each_step=is_first),)
-
-    monkeypatch.setattr(aot, "compile_ahead", compile_ahead)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", KernelWarning)
-        mapped_net.scan(random(2, 2, 3))
-    assert sources(mapped_net) == of_choices(mapped_net, 1, 0)
-
-
-def test_the_plainest_mapping_may_spill_where_nothing_else_is_left(
-    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As the last backward mapping of a GRU of 2048 units did with Triton 3.6, by 16 bytes."""
-    monkeypatch.setattr(variants, "target", lambda device: "sm_90")
-    report = aot.Report("loop", "sm_90", "float32", spills=8, spills_each_step=True)
-    monkeypatch.setattr(aot, "compile_ahead", lambda *_: (report,))
-    mapped_net.scan(random(2, 2, 3))
-    assert sources(mapped_net) == of_choices(
-        mapped_net,
-        kinds(mapped_net).index("alternating"),
-        kinds(mapped_net, 1).index("alternating"),
-    )
-
-
-def test_what_needs_more_than_a_device_has_is_not_run(
-    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(variants, "target", lambda device: "sm_90")
-    report = aot.Report("loop", "sm_90", "float32", problem="it needs more")
-    monkeypatch.setattr(aot, "compile_ahead", lambda *_: (report,))
-    with pytest.raises(rnnc.Error, match="no mapping of its loop fits"):
-        mapped_net.scan(random(2, 2, 3))
-
-
-def test_what_is_wrong_and_what_does_not_fit_are_both_said(
-    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(variants, "target", lambda device: "sm_90")
-    reports = iter([aot.Report("loop", "sm_90", "float32")] * 2)  # of the first pair of programs
-    unfit = aot.Report("loop", "sm_90", "float32", problem="it needs more")
-    monkeypatch.setattr(aot, "compile_ahead", lambda *_: (next(reports, unfit),))
-    monkeypatch.setattr(variants, "compare", lambda *_, **__: Mistakes(("too large",)))
-    with pytest.raises(rnnc.Error, match="forward, too large; no other mapping fits"):
-        mapped_net.scan(random(2, 2, 3))
-
-
-def test_a_side_that_is_right_keeps_its_mapping_whatever_the_other_comes_to(
-    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wrong = iter([Mistakes(("wrong",))] * variants.MOST_WRONG)
-    monkeypatch.setattr(variants, "compare", lambda *_, **__: next(wrong, Mistakes()))
-    with pytest.warns(KernelWarning, match="others take"):
-        mapped_net.scan(random(2, 2, 3))
-    assert sources(mapped_net) == of_choices(mapped_net, kinds(mapped_net).index("alternating"), 0)
-
-
-def test_without_the_tools_that_say_what_spills_kernels_are_tried(
-    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def compile_ahead(*_: Any) -> Any:
-        raise FileNotFoundError("cuobjdump")
-
-    monkeypatch.setattr(variants, "target", lambda device: "sm_90")
-    monkeypatch.setattr(aot, "compile_ahead", compile_ahead)
-    mapped_net.scan(random(2, 2, 3))
-    assert sources(mapped_net) == of_choices(mapped_net, 0, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import torch
 
 import rnnc.torch
 from rnnc.runtime.backends import has_cuda
+from rnnc.runtime.pytorch.engines import Engines, Options
+from rnnc.runtime.tensors import TorchArrays
 from tests.runtime.pytorch.test_module import close
 from tests.runtime.pytorch.versions import graphs, kernels
 
@@ -99,3 +103,25 @@ def test_kernels_are_compared_with_the_oracle_while_a_graph_is_made(tmp_path: Pa
         ys.sum().backward()
     assert any(tmp_path.iterdir())
     torch._dynamo.reset()
+
+
+def test_a_module_runs_where_its_parameters_are_whichever_device_is_the_current_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    current = [0]
+
+    @contextmanager
+    def on(device: torch.device) -> Iterator[None]:
+        before, current[0] = current[0], device.index
+        yield
+        current[0] = before
+
+    monkeypatch.setattr(torch.cuda, "device", on)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: current[0])
+    monkeypatch.setattr("rnnc.runtime.backends.triton_problem", str)
+    monkeypatch.setattr("rnnc.runtime.backends.is_interpreted", lambda: False)
+    engines = Engines(rnnc.LSTMCell(3, 4).cell, Options())
+    for device in (torch.device("cuda", 1), torch.device("cuda", 0)):
+        arrays = engines.at(torch.float32, device, "the module").program.arrays
+        assert isinstance(arrays, TorchArrays) and arrays.device == device
+    assert current == [0]
