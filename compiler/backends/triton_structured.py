@@ -206,7 +206,12 @@ def reshape(f: Frame, node: Node) -> None:
 def _shaped(f: Frame, tile: Tile, dims: Dims) -> Tile:
     if dims == tile.dims:
         return tile
-    text = f"tl.reshape({tile.text}, {shape_text(dims, rows=tile.rows)})"
+    if tile.rows and not tile.dims and all(dim == 1 for dim in dims):
+        # A number for each row. Of what is computed with its `tl.reshape`, Triton keeps every
+        # element in every thread: 512 where 4 are enough, and a minute of its compiler.
+        text = f"({tile.text})[{'None, ' * len(dims)}:]"
+    else:
+        text = f"tl.reshape({tile.text}, {shape_text(dims, rows=tile.rows)})"
     return f.computed(text, dims, rows=tile.rows)
 
 

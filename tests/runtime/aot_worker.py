@@ -102,6 +102,19 @@ def of_kernels() -> dict[str, Any]:
     return {report.kernel: shown(report) for report in reports}
 
 
+def of_a_number_for_each_row() -> dict[str, Any]:
+    """The loop of a cell of many units, of which a maximum and an input's minimum are read."""
+    text = """cell C(n): ((h[n], m[n] = -inf), x[n]) -> ((h', m'), h') {
+        m' = maximum(m, x + h)
+        h' = h * 0.5 + max(h * m') - min(x)
+    }"""
+    programs = compile_cell(rnnc.loads(text).C(600).cell, Goal(backend="triton"))
+    (report,) = (
+        r for r in compile_ahead(programs.forward, "float32", "sm_90") if r.kernel == "loop"
+    )
+    return without_texts(report)
+
+
 def without_a_cache() -> str:
     """What is said where Triton cannot write its files."""
     with tempfile.NamedTemporaryFile() as file:
@@ -154,5 +167,10 @@ def of_cells() -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    found = {"without_a_cache": without_a_cache(), "kernels": of_kernels(), "cells": of_cells()}
+    found = {
+        "without_a_cache": without_a_cache(),
+        "a number for each row": of_a_number_for_each_row(),
+        "kernels": of_kernels(),
+        "cells": of_cells(),
+    }
     json.dump(found, sys.stdout)

@@ -66,6 +66,12 @@ def test_a_kernel_takes_three_seconds_at_most(found: Any) -> None:
     assert max(r["seconds"] for r in reports) < 3
 
 
+def test_a_number_for_each_row_costs_the_compiler_no_minute(found: Any) -> None:
+    """77 s, when it was reshaped: every thread had all 600 elements of what was computed with it."""
+    report = found["a number for each row"]
+    assert report["seconds"] < 3 and not report["problem"]
+
+
 def test_a_report_has_all_there_is_to_know(found: Any) -> None:
     report = found["kernels"]["fine"]
     assert (report["target"], report["dtype"], report["problem"]) == ("sm_90", "bfloat16", "")
