@@ -67,7 +67,7 @@ def test_a_kernel_takes_three_seconds_at_most(found: Any) -> None:
 
 
 def test_a_number_for_each_row_costs_the_compiler_no_minute(found: Any) -> None:
-    """77 s, when it was reshaped: every thread had all 600 elements of what was computed with it."""
+    """77 s, when it was reshaped: each thread had all 600 elements of what was made with it."""
     report = found["a number for each row"]
     assert report["seconds"] < 3 and not report["problem"]
 
