@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ..compiler import knobs
 from ..compiler.backends import KernelSignature, Module
-from ..compiler.ir import Node, Scan
+from ..compiler.ir import Node, Scan, counts_steps
 from .arrays import dtype_name
 from .launch import load
 
@@ -74,7 +74,7 @@ def rehearse(module: Module, scan: Scan, dtype: str) -> Rehearsal:
 
     given = [tensor(node, real) for node in scan.params]
     given += [tensor(carry.node, wide) for carry in scan.carries]
-    given += [tensor(node, real) for node in scan.inputs]
+    given += [tensor(node, wide if counts_steps(node) else real) for node in scan.inputs]
     with knobs.options(debug=0):  # a timed `build` would not be the module's own
         build = load(module.source)
     found: dict[str, Launch] = {}

@@ -29,6 +29,9 @@ from .stages import read_masks
 from .statuses import FINE, WRONG
 
 NARROW: Final = ("bfloat16", "float16")
+WAYS: Final = ("forward", "backward")
+CUBIN: Final = "{way}.{kernel}.cubin"
+DESCRIPTION: Final = "program.json"  # written last: where there is one, all it names is there
 
 
 def emit(
@@ -52,7 +55,7 @@ def emit(
     Returns:
         The exit status.
     Raises:
-        UsageError: there is no such target, or no such number of rows.
+        UsageError: there is no such target or number of rows, or the folder has no name.
         BackendError: nothing can be compiled here.
         OutputError: the folder cannot be written.
     """
@@ -68,7 +71,7 @@ def emit(
     require_compiler()
     where = _folder(folder)
     compiled = compile_fitting(compile_cell(cell, goal), dtype, target, followed("kernels"))
-    programs = dict(zip(("forward", "backward"), compiled, strict=False))
+    programs = dict(zip(WAYS, compiled, strict=False))
     files: dict[str, bytes] = {}
     for way, program in programs.items():
         files[f"{way}.py"] = program.module.source.encode()
@@ -77,7 +80,8 @@ def emit(
         **_heading(cell, target, dtype, goal),
         "programs": {way: _program(way, program, dtype) for way, program in programs.items()},
     }
-    files["program.json"] = json.dumps(description, indent=1).encode() + b"\n"
+    files[DESCRIPTION] = json.dumps(description, indent=1).encode() + b"\n"
+    _clear(where)
     for file, data in files.items():
         write(str(where / file), data)
     wrong = any(report.problem for p in programs.values() for report in p.reports)
@@ -91,6 +95,8 @@ def emit(
 def _folder(folder: str) -> Path:
     """The folder, made and tried before anything is compiled for it."""
     where = Path(folder)
+    if not folder:
+        raise UsageError("--out takes a folder; '.' is the one you are in")
     try:
         where.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=where):
@@ -100,8 +106,21 @@ def _folder(folder: str) -> Path:
     return where
 
 
+def _clear(where: Path) -> None:
+    """Take away the description of an earlier run, and then the kernels that it named."""
+    if not (where / DESCRIPTION).exists():
+        return
+    try:
+        (where / DESCRIPTION).unlink()
+        for way in WAYS:
+            for cubin in where.glob(CUBIN.format(way=way, kernel="*")):
+                cubin.unlink()
+    except OSError as error:
+        raise OutputError(f"{where} cannot be written: {error.strerror or error}") from None
+
+
 def _cubin(way: str, report: Report) -> str:
-    return f"{way}.{report.kernel}.cubin"
+    return CUBIN.format(way=way, kernel=report.kernel)
 
 
 # -- the description -----------------------------------------------------------------------------

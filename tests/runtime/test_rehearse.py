@@ -79,3 +79,23 @@ def test_arguments_that_share_memory_are_told() -> None:
         if isinstance(array, Array)
     ]
     assert arrays and any(array.memory != name for name, array in arrays)
+
+
+@pytest.mark.parametrize("way", ["alternating", "loop"])
+def test_kernels_take_what_counts_steps_in_the_type_of_states(way: str) -> None:
+    text = "cell C(n): (h[n], x[n]) -> (h', h') { h' = h * 0.5 + sin(h + t) * x }"
+    programs = compile_cell(rnnc.loads(text).C(4).cell, Goal(backend="triton"))
+    element = {"real": "bfloat16", "wide": "float32", "bool": "bool", "int": "int64"}
+    mapping = {"alternating": ALTERNATING, "loop": Mapping("loop")}[way]
+    for plan in programs.plans:
+        assert plan is not None
+        module = to_triton(plan, mapping)
+        found = rehearse(module, plan.scan, "bfloat16")
+        dtypes = dict(zip((*module.starts, *module.inputs), found.arguments, strict=True))
+        dtypes |= dict(zip(module.outs, found.results[len(module.carries) :], strict=True))
+        assert dtypes["state.t@0"].dtype == "float32"
+        launches = {launch.kernel: launch.arguments for launch in found.launches}
+        for kernel in module.kernels:
+            taken = {name: launches[kernel.name][name] for name, _ in kernel.pointers}
+            wanted = {name: element[kind] for name, kind in kernel.pointers}
+            assert {n: a.dtype for n, a in taken.items() if isinstance(a, Array)} == wanted

@@ -13,6 +13,7 @@ import pytest
 
 import rnnc
 from rnnc.cli import main
+from rnnc.cli.errors import OutputError
 from rnnc.cli.statuses import FINE, MISUSED, WRONG
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.runtime.backends import is_interpreted
@@ -159,6 +160,27 @@ def test_a_folder_that_cannot_be_written_is_named(
         said = refused(capsys, WRONG, *GRU, "--out", str(folder))
         assert "error[cannot-write]" in said and str(folder) in said
     assert taken.read_text() == "a file"
+
+
+@pytest.mark.usefixtures("a_compiler")
+def test_a_folder_half_written_has_no_description(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rnnc.cli.emit.compile_fitting", lambda *_: ())
+    for name in ("program.json", "forward.loop.cubin", "backward.map0.cubin", "mine.cubin"):
+        (tmp_path / name).write_text("of an earlier run")
+
+    def write(path: str, _data: bytes) -> None:
+        raise OutputError(f"{path} cannot be written: the disk is full")
+
+    monkeypatch.setattr("rnnc.cli.emit.write", write)
+    assert "the disk is full" in refused(capsys, WRONG, *GRU, "--out", str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.cubin"]
+
+
+@pytest.mark.usefixtures("a_compiler")
+def test_no_folder_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "error[usage]" in refused(capsys, MISUSED, *GRU, "--out", "")
 
 
 def test_the_folder_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
