@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...grammar.problems_of_values import BadSize, NotConstant
-from ..ir import const
 from . import arguments
 from .arrange import part, reshaped
 from .tensors import Site, constant, tensor
@@ -80,19 +79,15 @@ def cumsum(site: Site, value: Operand, axis: Operand) -> Value:
 
 
 def cumprod(site: Site, value: Operand, axis: Operand) -> Value:
-    """Running product along an axis: of two elements, then of four, and so on.
-
-    Source: Hillis, Steele 1986, "Data parallel algorithms".
-    """
+    """Running product along an axis, written out."""
     node = tensor(site, value)
     at = arguments.axis(site, axis, node.type.rank, value)
-    shape, count = node.type.shape, 1
-    while count < shape[at]:
-        ones = const(1.0, (*shape[:at], count, *shape[at + 1 :]))
-        before = site.apply("concat", ones, part(site, node, at, 0, shape[at] - count), attr=at)
-        node = site.apply("mul", before, node)
-        count *= 2
-    return node
+    if not node.type.shape[at]:
+        return node
+    rows = [part(site, node, at, 0, 1)]
+    for start in range(1, node.type.shape[at]):
+        rows.append(site.apply("mul", rows[-1], part(site, node, at, start, start + 1)))
+    return rows[0] if len(rows) == 1 else site.apply("concat", *rows, attr=at)
 
 
 def to_last(site: Site, value: Operand, axis: Operand) -> tuple[Tensor, int]:
