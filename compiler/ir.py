@@ -95,14 +95,36 @@ VALID = "mask.valid"  # the input that says which steps of a row count; any othe
 
 
 def counts_steps(node: Node) -> bool:
-    """Whether a node is the number of the step, or what is kept of it, or a view of either.
+    """Whether a node is the number of the step, a view of it or what is computed of it alone.
 
-    Numbers of 16 bits count to 256 or 2048, so that it is kept in the type of the states.
+    Numbers of 16 bits count to 256 or 2048, so that all this is kept in the type of the states. Of
+    what is handed from a program to the next, only the number itself is.
     """
-    while node.op.view or node.op.name in ("at", "stack", "broadcast"):
-        node = node.args[0]
-    is_given = node.op.name in ("carry", "input")
-    return is_given and str(node.attr).rpartition(".")[2] == CLOCK
+    if node.op.name == "stack":
+        (node,) = node.args
+        return node.op.name == "carry" and _is_clock(node)
+    todo, seen, has_clock = [node], {node}, False
+    while todo:
+        each = todo.pop()
+        if each.type.kind == "bool":  # a choice by whatever
+            continue
+        if each.op.name in ("carry", "input"):
+            if not _is_clock(each):
+                return False
+            has_clock = True
+        elif each.op.view or each.op.name == "at":
+            todo.append(each.args[0])
+        elif each.op.pointwise and each.type.kind == "real":
+            todo += [arg for arg in dict.fromkeys(each.args) if arg not in seen]
+            seen.update(each.args)
+        elif each.op.name != "const":
+            return False
+    return has_clock
+
+
+def _is_clock(leaf: Node) -> bool:
+    path, _, name = str(leaf.attr).rpartition(".")
+    return name == CLOCK and (leaf.op.name == "carry" or path.partition(".")[0] == "state")
 
 
 def free_name(name: str, taken: Container[str]) -> str:

@@ -66,11 +66,12 @@ def every_step(step, T, clock, allocates=False):
     clock += 1
     if allocates:  # the memory of an earlier call's graph comes back in no other way
         torch.cuda.empty_cache()
-    if clock.device not in captures:
-        captures[clock.device] = torch.cuda.Stream(clock.device)
-    graph = torch.cuda.CUDAGraph()
+    with capturing:
+        if clock.device not in captures:
+            captures[clock.device] = torch.cuda.Stream(clock.device)
+    side, graph = captures[clock.device], torch.cuda.CUDAGraph()
     # `torch.cuda.graph` would wait for the device, too.
-    with capturing, torch.cuda.stream(captures[clock.device]):
+    with capturing, torch.cuda.stream(side):
         graph.capture_begin(capture_error_mode="thread_local")
         try:
             for turn in range(unroll):
@@ -86,7 +87,7 @@ def every_step(step, T, clock, allocates=False):
     for _ in range((T - 1) // unroll):
         graph.replay()
     if allocates:  # what frees that memory waits for the stream that it was allocated on, alone
-        captures[clock.device].wait_stream(torch.cuda.current_stream(clock.device))
+        side.wait_stream(torch.cuda.current_stream(clock.device))
     for turn in range((T - 1) % unroll):
         step(turn)
 '''

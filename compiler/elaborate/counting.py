@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from ...grammar.problems_of_values import BadIndex
-from ..ir import Node, const, counts_steps, toposort
+from ..ir import CLOCK, Node, const, toposort
 from .tensors import Site
 from .values import Operand, Tensor, describe, sizes_note
 
@@ -64,7 +64,7 @@ def _range(root: Node) -> Range | None:
             if number.is_integer() and node.type.kind == "real":
                 found[node] = number, number
         elif node.op.name == "carry":
-            if counts_steps(node):
+            if str(node.attr).rpartition(".")[2] == CLOCK:
                 found[node] = 0.0, math.inf
         elif node.op.name == "where":
             if None not in ranges[1:]:

@@ -107,11 +107,9 @@ def _folder(folder: str) -> Path:
 
 
 def _clear(where: Path) -> None:
-    """Take away the description of an earlier run, and then the kernels that it named."""
-    if not (where / DESCRIPTION).exists():
-        return
+    """Take away what an earlier run left, the description first."""
     try:
-        (where / DESCRIPTION).unlink()
+        (where / DESCRIPTION).unlink(missing_ok=True)
         for way in WAYS:
             for cubin in where.glob(CUBIN.format(way=way, kernel="*")):
                 cubin.unlink()

@@ -21,7 +21,7 @@ import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ...compiler.ensemble import mapped
-from ...compiler.ir import Node
+from ...compiler.ir import Node, counts_steps
 from ...compiler.pipeline import Programs
 from ...compiler.tangent import prefix_of, tangent
 from ...compiler.text import show
@@ -178,17 +178,24 @@ class Engine:
         assert module is not None, "a recording variant has a backward module"
         return [name for name in module.inputs if not name.startswith("ct.")]
 
-    def kept(self, variant: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-        """What of this the call was neither given nor returns, with the shape of a row's step."""
+    def kept(self, variant: tuple[str, ...]) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+        """What of this the call was neither given nor returns: the shape of a row's step, dtype."""
         plan = self._programs(variant).plans[1]
         assert plan is not None, "a recording variant has a backward plan"
-        shapes = {str(x.attr): tuple(map(int, x.type.shape)) for x in plan.scan.inputs}
+        read = {str(x.attr): x for x in plan.scan.inputs}
         known = {*self.inputs, *self.outputs}
         return {
-            name: shapes[name]
+            name: (tuple(map(int, read[name].type.shape)), self._dtype_of(read[name]))
             for name in self.read_back(variant)
             if name not in known and not name.startswith("mask.")
         }
+
+    def _dtype_of(self, kept: Node) -> torch.dtype:
+        """Of what a program keeps for the one that runs back."""
+        if kept.type.kind == "int":
+            return torch.int64
+        found: torch.dtype = getattr(torch, self.program.dtype)
+        return self.state_dtype if counts_steps(kept) else found
 
     def _programs(self, variant: tuple[str, ...]) -> Programs:
         """Those of these masks, which may be asked for while a graph is made.

@@ -83,8 +83,8 @@ def _(
         found.append(_empty(flat, (steps, rows, *map(int, y.node.type.shape))))
     for state, given in zip(cell.states, engine.parts(flat)[1], strict=True):
         found.append(given.new_empty((rows, *map(int, state.node.type.shape))))
-    for shape in engine.kept(_variant(engine, kinds, masks)).values() if records else ():
-        found.append(_empty(flat, (steps, rows, *shape)))
+    kept = engine.kept(_variant(engine, kinds, masks)).values() if records else ()
+    found += [x.new_empty((steps, rows, *shape), dtype=dtype) for shape, dtype in kept]
     return found
 
 

@@ -35,7 +35,7 @@ from .functions import is_transformed
 from .layer import Layer
 from .masks import LISTS
 from .runner import State
-from .waiting import Waiting, uncut
+from .waiting import Waiting, anew, anywhere, uncut
 
 
 class Stateful(torch.nn.Module):
@@ -193,7 +193,7 @@ class Stateful(torch.nn.Module):
             As the module's; DTypeError: a state has no numbers to read.
         """
         net = self.module.to_net(backend=backend, dtype=dtype, seed=seed)
-        fresh, begins, placed = self._waiting.fresh, self._waiting.anew, self._waiting.placed
+        fresh, begins, placed = self._waiting.fresh, anew(self._waiting), self._waiting.placed
         is_fresh = fresh is not None and bool(fresh.all())
         state = {} if is_fresh else self._state or {}
         inner = [net] if isinstance(net, Recur) else net._nets().values()
@@ -283,19 +283,19 @@ class Stateful(torch.nn.Module):
         if placed is None or len(going) == len(found):
             return going
         lead = _lead(found, self.module._states)
-        anew = self.module.initial_state(*lead)
-        return (chosen(placed, found, anew) if lead else found) | going
+        initial = self.module.initial_state(*lead)
+        return (chosen(placed, found, initial) if lead else found) | going
 
     def _present(self) -> State | None:
         """The state, with the initial one of rows that begin with it; None where all do."""
-        rows = self._waiting.anew
+        rows = anew(self._waiting)
         if self._state is None or rows is None:
             return self._state
         return chosen(rows, self.module.initial_state(len(rows)), self._state)
 
     def _uncut(self, boundaries: Any, xs: Any) -> Any:
         """`boundaries` that cut nothing of a reset before the first step of a call."""
-        rows = self._waiting.anywhere
+        rows = anywhere(self._waiting)
         if rows is None or self._rows_of(xs, single=False) is None:  # which the module will say
             return boundaries
         first = xs[0] if isinstance(xs, LISTS) else xs

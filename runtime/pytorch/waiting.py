@@ -27,16 +27,6 @@ class Waiting(NamedTuple):
     fresh: Tensor | None = None  # that the next call of some steps begins
     placed: Tensor | None = None  # whose state was given, and no step has read it yet
 
-    @property
-    def anew(self) -> Tensor | None:
-        """Rows that begin with the initial state."""
-        return either(self.reset, self.fresh)
-
-    @property
-    def anywhere(self) -> Tensor | None:
-        """Rows that begin with whatever state."""
-        return either(self.anew, self.placed)
-
     def with_reset(self, rows: Tensor) -> Waiting:
         """These rows begin with the initial state, as those do that have not begun at all."""
         begun = rows if self.fresh is None else rows & ~self.fresh
@@ -55,6 +45,16 @@ class Waiting(NamedTuple):
     def to(self, moved: Callable[[Tensor], Tensor]) -> Waiting:
         """These where `moved` has put them."""
         return Waiting(*(None if rows is None else moved(rows) for rows in self))
+
+
+def anew(waiting: Waiting) -> Tensor | None:
+    """Rows that begin with the initial state."""
+    return either(waiting.reset, waiting.fresh)
+
+
+def anywhere(waiting: Waiting) -> Tensor | None:
+    """Rows that begin with whatever state."""
+    return either(anew(waiting), waiting.placed)
 
 
 def uncut(boundaries: Any, rows: Tensor, sizes: Sizes, like: Tensor) -> Any:

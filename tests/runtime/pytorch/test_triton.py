@@ -125,3 +125,22 @@ def test_a_module_runs_where_its_parameters_are_whichever_device_is_the_current_
         arrays = engines.at(torch.float32, device, "the module").program.arrays
         assert isinstance(arrays, TorchArrays) and arrays.device == device
     assert current == [0]
+
+
+def test_a_graph_is_told_the_dtypes_of_what_is_kept() -> None:
+    text = """cell C(n): (h[n], x[n]) -> (h', h') {
+        param P[9, n]
+        h' = tanh(h + sin(h * t)) + P[minimum(t, 8)] * x
+    }"""
+    engine = Engines(rnnc.loads(text).C(3).cell, Options(backend="triton")).at(
+        torch.bfloat16, torch.device("cpu"), "the module"
+    )
+    program = engine.program
+    params = {p.name: torch.ones(9, 3, dtype=torch.bfloat16) for p in program.cell.params}
+    carry = {s.name: torch.zeros(2, *map(int, s.node.type.shape)) for s in program.cell.states}
+    _, _, tape = program.forward(params, carry, inputs(torch.bfloat16))
+    assert tape is not None
+    kept = {name: (shape, dtype) for name, (shape, dtype) in engine.kept(()).items()}
+    found = {name: (tuple(a.shape[2:]), a.dtype) for name, a in tape.arrays.items() if name in kept}
+    assert found == kept
+    assert {torch.float32, torch.int64} < {dtype for _, dtype in kept.values()}

@@ -11,7 +11,15 @@ pytest.importorskip("torch", reason="needs torch")
 import torch
 
 from rnnc.runtime.inputs import Call
-from rnnc.runtime.pytorch.waiting import Waiting, either, idle, uncut, without
+from rnnc.runtime.pytorch.waiting import (
+    Waiting,
+    anew,
+    anywhere,
+    either,
+    idle,
+    uncut,
+    without,
+)
 
 pytestmark = pytest.mark.torch
 STEPS, ROWS = 3, 2
@@ -74,9 +82,9 @@ def test_a_row_waits_for_one_thing_at_a_time() -> None:
     assert named(waiting) == [[False, False], None, [True, True]]
     waiting = waiting.with_reset(second)
     assert named(waiting) == [[False, True], None, [True, False]]
-    anew, anywhere = waiting.anew, waiting.anywhere
-    assert anew is not None and anew.tolist() == [False, True]
-    assert anywhere is not None and anywhere.all()
+    initial, elsewhere = anew(waiting), anywhere(waiting)
+    assert initial is not None and initial.tolist() == [False, True]
+    assert elsewhere is not None and elsewhere.all()
 
 
 def test_a_row_that_has_not_begun_has_nothing_to_reset() -> None:
