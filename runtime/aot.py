@@ -34,7 +34,7 @@ ELEMENTS: Final[Mapping[str, str]] = MappingProxyType(
     {"float32": "fp32", "float64": "fp64", "bfloat16": "bf16", "float16": "fp16"}
 )
 Follow: TypeAlias = Callable[[Sequence[KernelSignature]], Iterator[KernelSignature]]
-ALIGNED: Final = [["tt.divisibility", 16]]  # torch's allocations are
+ALIGNED: Final[list[list[Any]]] = [["tt.divisibility", 16]]  # torch's allocations are
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +170,16 @@ def _compiled(
 
     elements = {"real": ELEMENTS[dtype], "bool": "i1", "int": "i64"}
     elements["wide"] = "fp64" if dtype == "float64" else "fp32"
-    constants = {**dict(kernel.constants), **_numbers(namespace, kernel, dtype)}
+    values = constants(namespace, kernel, dtype)
     source = ASTSource(
         fn=namespace[kernel.name],
         signature={
             **{name: f"*{elements[element]}" for name, element in kernel.pointers},
             **dict.fromkeys(kernel.scalars, "i32"),
-            **dict.fromkeys(constants, "constexpr"),
+            **dict.fromkeys(values, "constexpr"),
         },
-        constexprs=constants,
-        attrs={(at,): ALIGNED for at in range(len(kernel.pointers))},
+        constexprs=values,
+        attrs=_attributes(kernel, values),
     )
     options = {"num_warps": kernel.warps, "enable_fp_fusion": kernel.fuses}
     device = GPUTarget("cuda", int(target.removeprefix("sm_")), 32)
@@ -205,6 +205,25 @@ def _compiled(
     )  # fmt: skip
 
 
+def _attributes(
+    kernel: KernelSignature, values: Mapping[str, Any]
+) -> dict[tuple[int], list[list[Any]]]:
+    """What a launch tells Triton of its arguments, by place; else it would compile all again.
+
+    Of constants that is an empty list, in Triton 3.6 for texts alone. It says nothing, and is part
+    of the key under which Triton keeps a kernel.
+    """
+    import triton
+
+    every = tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 7)
+    first = len(kernel.pointers) + len(kernel.scalars)
+    found = {(at,): ALIGNED for at in range(len(kernel.pointers))}
+    for at, value in enumerate(values.values(), first):
+        if every or isinstance(value, str):
+            found[at,] = []
+    return found
+
+
 def _touches_local(cubin: bytes, runs: Runs) -> bool:
     """Whether a step of the loop reads or writes local memory in a kernel that has some."""
     if runs != "all steps":
@@ -213,13 +232,16 @@ def _touches_local(cubin: bytes, runs: Runs) -> bool:
     return loop is None or loop.local > 0
 
 
-def _numbers(namespace: Mapping[str, Any], kernel: KernelSignature, dtype: str) -> dict[str, Any]:
-    """The constants that follow from the dtype."""
+def constants(
+    namespace: Mapping[str, Any], kernel: KernelSignature, dtype: str
+) -> dict[str, Any]:
+    """What a launch in a dtype passes for a kernel's constants, of which some follow from that."""
     import torch
 
     real, narrow, fed = namespace["numbers"](getattr(torch, dtype))
     found = {"REAL": real, "NARROW": narrow, "FED": fed}
-    return {name: found[name] if name in found else namespace[name] for name in kernel.numbers}
+    numbers = {name: found[name] if name in found else namespace[name] for name in kernel.numbers}
+    return {**dict(kernel.constants), **numbers}
 
 
 def _reason(error: Exception) -> str:

@@ -16,7 +16,8 @@ import rnnc
 from rnnc.compiler.backends import KernelSignature, Module, Runs
 from rnnc.compiler.mapping import Extent
 from rnnc.compiler.pipeline import Goal, compile_cell
-from rnnc.runtime.aot import Report, compile_ahead, compile_fitting, fits
+from rnnc.runtime.aot import Report, compile_ahead, compile_fitting, constants, fits
+from rnnc.runtime.launch import load
 
 # On powers of two and off them; nothing larger, as ptxas takes seconds then.
 CELLS = (
@@ -26,6 +27,8 @@ CELLS = (
     ("DeltaNet", (64, 32, 32)), ("MinGRU", (64, 128)), ("MinGRU", (3, 5)), ("S4D", (64,)),
     ("RWKV4", (64,)),
 )  # fmt: skip
+# In a loop, in a scan, and in steps.
+LAUNCHED = (("LSTM", (64, 64)), ("MinGRU", (64, 128)), ("LSTM", (512, 512)))
 ALSO_IN_FLOAT32 = ("RNN", "LSTM", "MinGRU")
 
 HEAD = """\
@@ -128,6 +131,51 @@ def without_a_cache() -> str:
     return ""
 
 
+class ADevice:
+    """As much of one as Triton asks for before it launches a kernel."""
+
+    def get_current_target(self) -> Any:
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+
+def compiled_again() -> list[str]:
+    """The kernels that a launch compiles though they were compiled ahead."""
+    import torch
+    from triton.runtime import driver
+    from triton.runtime.jit import MockTensor
+
+    driver.set_active(ADevice())
+    elements = {"real": torch.bfloat16, "wide": torch.float32, "int": torch.int64}
+    found = []
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["TRITON_CACHE_DIR"] = cache
+        for name, sizes in LAUNCHED:
+            programs = compile_cell(rnnc.cells[name](*sizes).cell, Goal(backend="triton"))
+            for module in filter(None, (programs.forward, programs.backward)):
+                compile_ahead(module, "bfloat16", "sm_90")
+                namespace = load(module.source).__globals__
+                for kernel in module.kernels:
+                    held = len(os.listdir(cache))
+                    namespace[kernel.name].warmup(
+                        *(MockTensor(elements[element]) for _, element in kernel.pointers),
+                        *(7 for _ in kernel.scalars),
+                        **constants(namespace, kernel, "bfloat16"),
+                        grid=(1,), num_warps=kernel.warps, enable_fp_fusion=kernel.fuses,
+                    )  # fmt: skip
+                    if len(os.listdir(cache)) > held:
+                        found.append(f"{kernel.name} of {name}{sizes}")
+        del os.environ["TRITON_CACHE_DIR"]
+    return found
+
+
 def shown(report: Report) -> dict[str, Any]:
     """A report as JSON has it."""
     texts = {"ptx": report.ptx[:4000], "ttgir": report.ttgir[:4000], "cubin": len(report.cubin)}
@@ -172,5 +220,6 @@ if __name__ == "__main__":
         "a number for each row": of_a_number_for_each_row(),
         "kernels": of_kernels(),
         "cells": of_cells(),
+        "compiled again": compiled_again(),
     }
     json.dump(found, sys.stdout)

@@ -46,6 +46,10 @@ def test_cells_compile_and_nothing_spills_in_the_loop(found: Any) -> None:
             assert 0 < report["registers"] <= 255, program["what"]
 
 
+def test_a_launch_finds_what_was_compiled_ahead(found: Any) -> None:
+    assert found["compiled again"] == []
+
+
 def test_the_steps_of_small_cells_run_on_chip(found: Any) -> None:
     for program in found["cells"]:
         if program["has_loop"]:
