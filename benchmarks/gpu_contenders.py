@@ -147,7 +147,8 @@ def in_a_graph(run: Run, work: Work) -> Run:
             run()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Of this thread alone: jax has threads of its own, which would spoil a capture, and it them.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         results = run()
 
     def replay() -> Results:
