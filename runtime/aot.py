@@ -232,9 +232,7 @@ def _touches_local(cubin: bytes, runs: Runs) -> bool:
     return loop is None or loop.local > 0
 
 
-def constants(
-    namespace: Mapping[str, Any], kernel: KernelSignature, dtype: str
-) -> dict[str, Any]:
+def constants(namespace: Mapping[str, Any], kernel: KernelSignature, dtype: str) -> dict[str, Any]:
     """What a launch in a dtype passes for a kernel's constants, of which some follow from that."""
     import torch
 

@@ -21,7 +21,8 @@ from .launch import load
 # A number of steps and of rows stands for itself in every size that it is a factor of.
 STEPS: Final = (251, 257, 263, 269)
 ROWS: Final = 1_000_003
-STEP_RANGE: Final = {"begin": "t", "end": "t + 1"}  # of a kernel that is launched for each step
+# Of a kernel that is launched for each step.
+STEP_NUMBERS: Final = {"begin": "t", "end": "t + 1", "turn": "t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +134,12 @@ class _Recorder:
                 if name in numbers or hasattr(value, "untyped_storage")
             }
             noted = Launch(self.name, tuple(map(symbols.text, grid)), passed)
-            constant = {name: value for name, value in passed.items() if name not in STEP_RANGE}
+            constant = {name: v for name, v in passed.items() if name not in STEP_NUMBERS}
             key = repr(replace(noted, arguments=constant))
             before = self.found.setdefault(key, noted)
             if before.arguments != passed:  # launched for every step
-                self.found[key] = replace(noted, arguments={**constant, **STEP_RANGE})
+                now = {name: t for name, t in STEP_NUMBERS.items() if name in passed}
+                self.found[key] = replace(noted, arguments={**constant, **now})
 
         return launch
 

@@ -303,6 +303,7 @@ def _passed(host: Host, kernel: Kernel, pointer: str, node: Node) -> str:
         return host.names.get(node) or host.allocate(node, "k")
     if node.op.name == "carry":
         return host.names[node]
+    host.know(node)
     is_narrow = node in host.wide and not kernel.takes_wide(pointer, host.wide)
     return host.settled(node, narrow=is_narrow)
 
@@ -334,12 +335,12 @@ def _results(plan: Plan, host: Host) -> list[str]:
     taken = {host.root(o.node) for o in outs if o.name in plan.private}
     found: list[str] = []
     for out in outs:
-        root = host.root(out.node)
+        name, root = host.name(out.node), host.root(out.node)
         is_narrow = out.node in host.wide and not counts_steps(out.node)
         narrow = ".to(dtype)" if is_narrow else ""
         shares = out.name not in plan.private and (root in taken or root in host.given)
         copy = ".clone(memory_format=torch.contiguous_format)" if shares else ".contiguous()"
         fresh = host.is_fresh(out.node) and not shares
-        found.append(host.name(out.node) + narrow + ("" if fresh else copy))
+        found.append(name + narrow + ("" if fresh else copy))
         taken.add(root)
     return found

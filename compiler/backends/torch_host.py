@@ -7,19 +7,23 @@ the map kernels they launch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from ..ir import Node, counts_steps
 from ..shapes import size
 from . import KernelSignature
 from .torch_calls import DTYPES, EMITTERS, is_of_weights, node_lead, shape_of
-from .triton_map import map_kernel
-from .triton_values import extents
-from .writer import Names, Writer
+from .torch_order import domain_of, in_groups
+from .triton_map import Arrays, Written, map_kernel
+from .triton_values import Strided, extents
+from .writer import Names, Writer, in_lines
 
-VIEWS = ("at", "broadcast", "diagonal", "reshape", "slice", "spread", "stack", "stop_gradient",
-         "transpose")  # fmt: skip
+# What map kernels read where it lies; a tensor of its own is made for those who ask for one.
+SEEN_THROUGH = ("at", "broadcast", "diagonal", "flip", "reshape", "slice", "spread",
+                "stop_gradient", "transpose")  # fmt: skip
+VIEWS = (*(op for op in SEEN_THROUGH if op != "flip"), "stack")  # torch copies what it flips
 NARROWING = ("accumulate", "einsum", "stack")  # their results have the program's own type
 SUMMING = ("cumsum", "einsum", "sum")  # their results of weights are wide, whatever they read
 
@@ -42,7 +46,8 @@ class Host:
         self.wide: set[Node] = set()  # whose tensors have the carries' type
         self._rounded: dict[Node, str] = {}  # wide nodes as operands of products
         self._settled: dict[tuple[Node, bool], str] = {}  # contiguous copies; whether narrow ones
-        self._group: list[Node] = []  # elementwise nodes of one shape, not yet launched
+        self.unkept: list[Node] = []  # of what the loop keeps of every step, what nobody wrote yet
+        self.reverse = False  # whether the loop goes back in time
 
     @contextmanager
     def keeping_wide(self) -> Iterator[None]:
@@ -59,8 +64,8 @@ class Host:
             return self.widened(node, product)
         if node in self._rounded:
             return self._rounded[node]
-        is_wide = self._wide or node in self.wide
-        return f"{self.name(node)}.to(dtype)" if is_wide else self.name(node)
+        name = self.name(node)
+        return f"{name}.to(dtype)" if self._wide or node in self.wide else name
 
     def round(self, node: Node) -> None:
         """Make the operand of products that a wide node is once, before all that read it."""
@@ -70,57 +75,76 @@ class Host:
 
     def widened(self, node: Node, reader: Node) -> str:
         """A node as the operand of an op of which a result of weights is kept wide."""
-        is_narrow = is_of_weights(reader) and node not in self.wide
-        return f"{self.name(node)}.to(wide)" if is_narrow else self.name(node)
+        name = self.name(node)
+        return f"{name}.to(wide)" if is_of_weights(reader) and node not in self.wide else name
 
     # -- sections --------------------------------------------------------------------------------
 
     def section(self, nodes: Sequence[Node], read: Iterable[Node]) -> None:
         """Compute `nodes`, operands first; `read` are those that something else reads."""
         later = _readers(nodes, read)
-        for node in nodes:
-            if node in self.names:
-                continue
-            if node.op.pointwise:
-                if self._group and _domain(self._group[0]) != _domain(node):
-                    self._launch(later)
-                for arg in node.args:
+        for each in in_groups([node for node in nodes if node not in self.names]):
+            if isinstance(each, list):
+                self._launch(each, later)
+            elif each.op.name not in SEEN_THROUGH:
+                for arg in each.args:
                     self.know(arg)
-                self._group.append(node)
-                continue
-            if any(a in self._group for a in node.args):
-                self._launch(later)
-            for arg in node.args:
-                self.know(arg)
-            self.set(node, EMITTERS[node.op.name](self, node))
-        self._launch(later)
+                self.set(each, EMITTERS[each.op.name](self, each))
 
-    def _launch(self, later: dict[Node, set[object]]) -> None:
-        """The present group as one kernel; its results are what others read."""
-        group, self._group = self._group, []
-        if not group:
-            return
-        inside = set(group)
-        results = [n for n in group if later.get(n, set()) - inside]
-        name = f"map{len(self.kernels)}"
-        operands: dict[Node, str] = {}
-        for node in group:
-            for arg in node.args:
-                if arg not in inside and arg.op.name != "const":
-                    operands[arg] = self.contiguous(arg)
-        for node in results:
+    def _launch(self, group: list[Node], later: dict[Node, set[object]]) -> None:
+        """A group as one kernel; its results are what others read."""
+        inside, passed, fresh = set(group), dict[str, tuple[str, str]](), Names()
+
+        def pointer(array: Node, prefix: str) -> str:
+            """The name of the pointer to an array."""
+            tensor = self.contiguous(array)
+            element = "wide" if array in self.wide else array.type.kind
+            if tensor not in passed:
+                passed[tensor] = fresh(prefix), element
+            return passed[tensor][0]
+
+        read: dict[Node, Strided] = {}
+        for arg in dict.fromkeys(a for node in group for a in node.args):
+            if arg not in inside and arg.op.name != "const":
+                array, place = self.place(arg)
+                read[arg] = replace(place, base=pointer(array, "x"))
+        written = []
+        for node in (n for n in group if later.get(n, set()) - inside):
             self.allocate(node)
-        text, signature = map_kernel(name, group, list(operands), results, self.wide)
+            written.append(Written(node, pointer(node, "y")))
+        for stack, value in self._kept_by(group, read):
+            written.append(Written(value, pointer(stack, "y"), of_steps=True))
+        name = f"map{len(self.kernels)}"
+        arrays = Arrays(tuple(passed.values()), read, written, self.reverse)
+        text, signature = map_kernel(name, group, arrays)
         self.kernels.append(text)
         self.signatures.append(signature)
-        total = " * ".join([*node_lead(group[0]), str(size(group[0].type.shape))])
-        arguments = [*operands.values(), *(self.names[n] for n in results), "B", total]
-        self.out(f"count = {total}")
-        arguments[-1] = "count"
-        self.out(
-            f"{name}[(triton.cdiv(count, BLOCK),)]({', '.join(arguments)}, BLOCK, real, "
-            f"enable_fp_fusion={self.fuses})"
-        )
+        lead = node_lead(group[0])
+        self.out(f"count = {' * '.join([*lead, str(size(group[0].type.shape))])}")
+        clocked = "turn" in signature.scalars
+        arguments = [*passed, *(("clock", "T", "turn") if clocked else ()), "B", "count", "BLOCK"]
+        arguments += ["real", f"enable_fp_fusion={self.fuses}"]
+        self.out(f"{name}[(triton.cdiv(count, BLOCK),)]{in_lines(arguments)}")
+
+    def _kept_by(
+        self, group: list[Node], read: Mapping[Node, Strided]
+    ) -> Iterator[tuple[Node, Node]]:
+        """What is kept of every step and a group has at hand: the stack, and what goes there."""
+        domain, count = domain_of(group[0])[0], size(group[0].type.shape)
+        held = {unshaped(node): node for node in (*read, *group) if node.type.lead == domain}
+        for stack in [s for s in self.unkept if unshaped(s.args[0]) in held]:
+            if size(stack.type.shape) == count:
+                self.unkept.remove(stack)
+                yield stack, held[unshaped(stack.args[0])]
+
+    def place(self, node: Node) -> tuple[Node, Strided]:
+        """The array that a node is in, and where: as a view of it, or as all of it."""
+        if node.op.name in SEEN_THROUGH:
+            array, under = self.place(node.args[0])
+            found = under.at(node)
+            if found is not None:
+                return array, found
+        return node, Strided.of("", node)
 
     # -- tensors ---------------------------------------------------------------------------------
 
@@ -164,6 +188,13 @@ class Host:
         self.out(f"{name} = {self.empty(node)}")
         return name
 
+    def own(self, node: Node, prefix: str) -> str:
+        """Name a contiguous tensor in the carries' type, which a line that follows makes."""
+        name = self.names[node] = self.fresh(prefix)
+        self._allocated.add(name)
+        self.wide.add(node)
+        return name
+
     def empty(self, node: Node, dtype: str | None = None) -> str:
         """`torch.empty` of a node's shape."""
         dtype = dtype or ("wide" if self.keeps_wide(node) else DTYPES[node.type.kind])
@@ -189,8 +220,8 @@ class Host:
                 return op not in NARROWING and any(a in self.wide for a in node.args)
 
     def know(self, node: Node) -> None:
-        """Leaves without operands are made where they are first read."""
-        if node not in self.names and not node.args and node.op.name in ("const", "iota"):
+        """Numbers and views are made where they are first read."""
+        if node not in self.names and node.op.name in ("const", "iota", *SEEN_THROUGH):
             self.set(node, EMITTERS[node.op.name](self, node))
 
     def name(self, node: Node) -> str:
@@ -199,6 +230,8 @@ class Host:
 
     def contiguous(self, node: Node) -> str:
         """A node for a kernel, which counts on its strides."""
+        if (node, False) in self._settled:
+            return self._settled[node, False]
         name = self.name(node)
         return name if name in self._allocated | self.given else f"{name}.contiguous()"
 
@@ -230,8 +263,11 @@ class Host:
         return f"{name}[{index}]"
 
 
-def _domain(node: Node) -> tuple[str, tuple[int, ...]]:
-    return node.type.lead, extents(node)
+def unshaped(node: Node) -> Node:
+    """The value with the same elements in the same order that was shaped last of all."""
+    while node.op.name in ("reshape", "stop_gradient"):
+        node = node.args[0]
+    return node
 
 
 def _readers(nodes: Sequence[Node], read: Iterable[Node]) -> dict[Node, set[object]]:

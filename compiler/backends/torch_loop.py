@@ -7,39 +7,40 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..ir import Carry, Plan
+from ..ir import Carry, Plan, toposort
 from .torch_calls import DTYPES, is_of_weights, shape_of
-from .torch_host import Host
+from .torch_host import Host, unshaped
 from .writer import Writer
 
 
 def host_loop(host: Host, plan: Plan) -> None:
     """Emit the loop; states and sums are kept wide, whatever the program's dtype."""
     scan = plan.scan
-    for node in plan.step:
-        for arg in node.args:
-            host.know(arg)
-            if node.op.name == "einsum" and is_of_weights(arg):
-                host.round(arg)
+    host.reverse = scan.reverse
+    _prepare(host, plan)
     for carry in scan.carries:
-        name = host.fresh("c")
-        host.names[carry.node] = host.lasts[carry.name] = name
-        host.wide.add(carry.node)
+        name = host.lasts[carry.name] = host.own(carry.node, "c")
         host.out(f"{name} = {host.names[carry.start]}.clone()")
-    stacks = [n for n in plan.kept if n.op.name == "stack" and plan.computes(n.args[0])]
+    host.unkept = [n for n in plan.kept if n.op.name == "stack" and plan.computes(n.args[0])]
     sums = [n for n in plan.kept if n.op.name != "stack" and plan.computes(n.args[0])]
-    for node in stacks:
+    for node in host.unkept:
         host.allocate(node, "k")
     for node in sums:
-        host.names[node] = name = host.fresh("a")
-        host.wide.add(node)
+        name = host.own(node, "a")
         host.out(f"{name} = torch.zeros({shape_of(node)}, dtype=wide, device=device)")
     before, host.out = host.out, Writer()
     beside = len(host.signatures)
     with host.keeping_wide():
-        read = [c.next for c in scan.carries] + [n.args[0] for n in (*stacks, *sums)]
-        host.section(plan.step, read)
-        for node in stacks:
+        read = [c.next for c in scan.carries] + [n.args[0] for n in sums]
+        # What a map kernel computes, it also keeps.
+        kept = [unshaped(n.args[0]) for n in host.unkept]
+        read += [
+            n.args[0] for n, value in zip(host.unkept, kept, strict=True) if not value.op.pointwise
+        ]
+        inside = set(plan.step)
+        needed = set(toposort([*read, *kept], lambda n: n not in inside))
+        host.section([n for n in plan.step if n in needed], read)
+        for node in host.unkept:
             dtype = "wide" if node in host.wide else DTYPES[node.type.kind]
             value = f"{host.name(node.args[0])}[None].to({dtype})"
             host.out(f"{host.names[node]}.index_copy_(0, t, {value})")
@@ -52,7 +53,8 @@ def host_loop(host: Host, plan: Plan) -> None:
         host.out("clock = torch.zeros(1, dtype=torch.int64, device=device)")
         host.out()
         with host.out.block("def step_at(turn):"):
-            host.out(f"t = {'T - 1 - turn - clock' if scan.reverse else 'clock + turn'}")
+            if any("(0, t" in line for line in step.lines):
+                host.out(f"t = {'T - 1 - turn - clock' if scan.reverse else 'clock + turn'}")
             host.out.extend(step)
         host.out()
         if any(node.op.by_library for node in plan.step):  # which need not let itself be captured
@@ -60,6 +62,21 @@ def host_loop(host: Host, plan: Plan) -> None:
                 host.out("step_at(turn)")
         else:
             host.out("every_step(step_at, T, clock, allocates=True)")
+
+
+def _prepare(host: Host, plan: Plan) -> None:
+    """Before the loop, make what every step reads as its kernels and products want it."""
+    inside = set(plan.step)
+    for node in plan.step:
+        for arg in node.args:
+            if arg not in inside:
+                host.know(arg)
+            if node.op.name == "einsum" and is_of_weights(arg):
+                host.round(arg)
+            if node.op.pointwise and arg.op.name != "const":
+                array, _ = host.place(arg)
+                if array not in inside and array.op.name != "carry":
+                    host.settled(array)
 
 
 def _advance(host: Host, carries: tuple[Carry, ...]) -> None:
@@ -75,5 +92,6 @@ def _advance(host: Host, carries: tuple[Carry, ...]) -> None:
         names = [host.fresh("v") for _ in values]
         host.out(f"{', '.join(names)} = {', '.join(values)}")
         values = names
-    for (old, _), value in zip(moving, values, strict=True):
-        host.out(f"{old}.copy_({value})")
+    if moving:  # by one kernel
+        both = ", ".join(old for old, _ in moving), ", ".join(values)
+        host.out(f"torch._foreach_copy_([{both[0]}], [{both[1]}])")

@@ -1,76 +1,166 @@
 """A kernel for elementwise nodes of one shape: each program a block of their elements.
 
-In: the nodes, operands first, and which of them are results. Out: the kernel's source. Operands
-are contiguous; one that lacks leading axes is read again for each of them.
+In: the nodes, operands first, where their operands lie, and what is to be written. Out: the
+kernel's source. An operand may be any view of an array: it is read where it lies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from ..ir import Node
 from ..shapes import size
 from . import KernelSignature
 from .triton_frame import TYPES, number_text
+from .triton_values import Strided
 from .writer import Names, Writer, in_lines
 
 BLOCK, WARPS = 1024, 4
 
 
-def map_kernel(
-    name: str,
-    nodes: Sequence[Node],
-    operands: Sequence[Node],
-    results: Sequence[Node],
-    wide: Collection[Node],
-) -> tuple[str, KernelSignature]:
-    """The kernel `name(*operands, *results, B, count, BLOCK, REAL)`; `wide` are of REAL's type."""
-    fresh, known = Names(), {}
-    pointers = [fresh("x") for _ in operands] + [fresh("y") for _ in results]
-    domain = nodes[0]
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A value that the kernel leaves behind, and the pointer of the array it goes to."""
+
+    node: Node
+    pointer: str
+    of_steps: bool = False  # the array has a part for every step, and the value is one of them
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """What a map kernel reads and writes, and the element types of the pointers to it.
+
+    An operand in an array of all steps is the part of the present one, which `clock` and `turn`
+    say, arguments of the kernel: from the end if `reverse`.
+    """
+
+    pointers: Sequence[tuple[str, str]]
+    read: Mapping[Node, Strided]
+    written: Sequence[Written]
+    reverse: bool = False
+
+
+def map_kernel(name: str, nodes: Sequence[Node], arrays: Arrays) -> tuple[str, KernelSignature]:
+    """The kernel `name(*pointers, B, count, BLOCK, REAL)`; one of a step has `clock`, too."""
+    index = _Index(nodes[0])
+    fresh, known, lines = Names(), dict[Node, str](), Writer()
+    for node, place in arrays.read.items():
+        known[node] = fresh("v")
+        cast = ".to(REAL)" if node.type.kind == "real" else ""
+        where = index.of(place)
+        lines(f"{known[node]} = tl.load({place.base} + {where}, mask=m, other=0){cast}")
+    for node in nodes:
+        infix = node.op.infix and node.op.spell["triton"].startswith("{")
+        texts = [
+            known[a] if a.op.name != "const" else number_text(a) if infix else _full(a)
+            for a in node.args
+        ]
+        known[node] = fresh("v")
+        lines(f"{known[node]} = {node.op.spell['triton'].format(*texts)}")
+    for each in arrays.written:
+        now = f"{index.now()} + " if each.of_steps else ""
+        lines(f"tl.store({each.pointer} + {now}i, {known[each.node]}, mask=m)")
+
+    is_timed = "t" in index.used
+    pointers = (*arrays.pointers, *([("clock", "int")] if is_timed else []))
+    scalars = (*(("T", "turn") if is_timed else ()), "B", "count")
+    parameters = [*(pointer for pointer, _ in pointers), *scalars]
+    parameters += ["BLOCK: tl.constexpr", "REAL: tl.constexpr"]
     out = Writer()
-    parameters = [*pointers, "B", "count", "BLOCK: tl.constexpr", "REAL: tl.constexpr"]
-    out('@triton.jit(do_not_specialize=["B"])')
+    # Compiled once, whatever the numbers; in a graph it cannot be compiled at all.
+    fixed = ", ".join(f'"{scalar}"' for scalar in scalars)
+    out(f"@triton.jit(do_not_specialize=[{fixed}])")
     with out.block(f"def {name}{in_lines(parameters)}:"):
         out("i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)")
-        out("m = i < count")
-        if any(n.type.lead not in ("", domain.type.lead) for n in operands):
-            out("rows = tl.cast(B, tl.int64)")
-        for node, pointer in zip(operands, pointers, strict=False):
-            known[node] = fresh("v")
-            cast = ".to(REAL)" if node.type.kind == "real" else ""
-            where = _place(node, domain)
-            out(f"{known[node]} = tl.load({pointer} + {where}, mask=m, other=0){cast}")
-        for node in nodes:
-            infix = node.op.infix and node.op.spell["triton"].startswith("{")
-            texts = [
-                known[a] if a.op.name != "const" else number_text(a) if infix else _full(a)
-                for a in node.args
-            ]
-            known[node] = fresh("v")
-            out(f"{known[node]} = {node.op.spell['triton'].format(*texts)}")
-        for node, pointer in zip(results, pointers[len(operands) :], strict=True):
-            out(f"tl.store({pointer} + i, {known[node]}, mask=m)")
-    kinds = ["wide" if node in wide else node.type.kind for node in (*operands, *results)]
-    signature = KernelSignature(
-        name, tuple(zip(pointers, kinds, strict=True)), ("B", "count"), (("BLOCK", BLOCK),),
-        ("REAL",), WARPS,
-    )  # fmt: skip
+        # It shows of how much `count` is a multiple: else a thread would load single elements.
+        whole = f"tl.cast(count, tl.int64) // {index.inner} * {index.inner}"
+        out(f"m = i < {whole if index.inner > 1 else 'count'}")
+        for line in index.definitions(reverse=arrays.reverse):
+            out(line)
+        out.extend(lines)
+    signature = KernelSignature(name, pointers, scalars, (("BLOCK", BLOCK),), ("REAL",), WARPS)
     return str(out), signature
+
+
+class _Index:
+    """Where element `i` of a domain is in other arrays; `used` are the names that this takes."""
+
+    def __init__(self, domain: Node) -> None:
+        self.lead, self.inner = domain.type.lead, size(domain.type.shape)
+        self.used: set[str] = set()
+
+    def definitions(self, *, reverse: bool) -> Iterator[str]:
+        """Lines that define what is used."""
+        lines = {
+            "rows": "rows = tl.cast(B, tl.int64)",
+            "row": f"row = i // {self.inner}" if self.inner > 1 else "row = i",
+            "j": f"j = i % {self.inner}",
+            "t": "t = tl.cast(T - 1 - tl.load(clock) - turn, tl.int64)" if reverse
+            else "t = tl.cast(tl.load(clock) + turn, tl.int64)",
+        }  # fmt: skip
+        return (line for name, line in lines.items() if name in self.used)
+
+    def _use(self, name: str) -> str:
+        self.used.add(name)
+        return name
+
+    def now(self) -> str:
+        """Where the present step begins in an array of all of them."""
+        rows = f"({self._use('rows')} * {self.inner})" if "B" in self.lead else str(self.inner)
+        return f"{self._use('t')} * {rows}"
+
+    def of(self, place: Strided) -> str:
+        """Where element `i` is."""
+        terms: list[str] = []
+        if place.timed and "T" not in self.lead:
+            rows = f"({self._use('rows')} * {place.count})" if place.rows else str(place.count)
+            terms.append(f"{self._use('t')} * {rows}")
+        row, trailing = self._row(place), self._trailing(place)
+        if row == "row" and place.count == self.inner and trailing == "j":
+            terms.append("i")
+        else:
+            if row:
+                self._use("row")
+                terms.append(f"{row} * {place.count}")
+            if place.offset:
+                terms.append(str(place.offset))
+            if trailing:
+                self._use("j")
+                terms.append(trailing)
+        return " + ".join(terms) or "i * 0"
+
+    def _row(self, place: Strided) -> str:
+        """Which of the rows, or steps, or both, of a place; "" if it has neither."""
+        has_time = place.timed and "T" in self.lead
+        if self.lead != "TB":
+            return "row" if self.lead and (has_time or place.rows) else ""
+        if has_time and place.rows:
+            return "row"
+        if has_time:
+            return f"(row // {self._use('rows')})"
+        return f"(row % {self._use('rows')})" if place.rows else ""
+
+    def _trailing(self, place: Strided) -> str:
+        """Where element `j` of the trailing axes is; "" if all are one."""
+        joined: list[tuple[int, int]] = []  # axes that one stride goes through, the last one first
+        for extent, stride in zip(reversed(place.extents), reversed(place.strides), strict=True):
+            if joined and stride == joined[-1][0] * joined[-1][1]:
+                joined[-1] = extent * joined[-1][0], joined[-1][1]
+            elif extent != 1:
+                joined.append((extent, stride))
+        terms, below = [], 1
+        for extent, stride in joined:
+            at = f"j // {below}" if below > 1 else "j"
+            if below * extent < self.inner:
+                at = f"{at} % {extent}"
+            if stride:
+                at = f"({at})" if " " in at else at
+                terms.append(at if stride == 1 else f"{at} * {stride}")
+            below *= extent
+        return " + ".join(reversed(terms))
 
 
 def _full(node: Node) -> str:
     return f"tl.full((BLOCK,), {number_text(node)}, {TYPES[node.type.kind]})"
-
-
-def _place(node: Node, domain: Node) -> str:
-    """Where element `i` of the whole is in an operand that may lack leading axes."""
-    mine, whole, inner = node.type.lead, domain.type.lead, size(domain.type.shape)
-    if mine == whole:
-        return "i"
-    row = "" if inner == 1 else f" % {inner}"
-    if not mine:
-        return f"(i{row})" if row else "(i * 0)"
-    if mine == whole[1:]:  # no time
-        return f"(i % (rows * {inner}))"
-    return f"(i // (rows * {inner}) * {inner}" + (f" + i{row})" if row else ")")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 import rnnc
+from rnnc.compiler.backends import Module
 from rnnc.compiler.backends.to_triton import to_triton
 from rnnc.compiler.mapping import ALTERNATING, Mapping
 from rnnc.compiler.pipeline import Goal, Programs, compile_cell
 from rnnc.runtime.launch import load
-from rnnc.runtime.rehearse import STEP_RANGE, Array, rehearse
+from rnnc.runtime.rehearse import Array, rehearse
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.torch
@@ -56,7 +57,9 @@ def test_what_every_step_launches_is_noted_once() -> None:
     found = rehearse(to_triton(plan, step), plan.scan, "bfloat16")
     launches = [x for x in found.launches if x.kernel == "step"]
     assert launches and len(launches) < 5
-    assert STEP_RANGE.items() <= launches[-1].arguments.items()
+    assert {"begin": "t", "end": "t + 1"}.items() <= launches[-1].arguments.items()
+    alternating = rehearse(to_triton(plan, ALTERNATING), plan.scan, "bfloat16").launches
+    assert "t" in [launch.arguments.get("turn") for launch in alternating]
 
 
 def test_nothing_of_the_module_is_changed() -> None:
@@ -68,17 +71,23 @@ def test_nothing_of_the_module_is_changed() -> None:
 
 
 def test_arguments_that_share_memory_are_told() -> None:
-    equation = "h' = tanh(w[0:3] * h) + exp(w[3:6] * x)"  # two parts, each in its own way
-    source = f"cell C(): (h[3], x[3]) -> (h', h') {{\n    param w[6]\n    {equation}\n}}\n"
-    plan = compile_cell(rnnc.loads(source).C().cell, Goal(backend="triton")).plans[0]
-    found = rehearse(to_triton(plan, ALTERNATING), plan.scan, "float32")
-    arrays = [
-        (name, array)
-        for launch in found.launches
-        for name, array in launch.arguments.items()
-        if isinstance(array, Array)
-    ]
-    assert arrays and any(array.memory != name for name, array in arrays)
+    plan = programs_of("RNN", 3, 8).plans[0]
+    source = """
+import triton
+
+@triton.jit
+def both(x, y):
+    pass
+
+def build(B, dtype):
+    def run(T, *arrays):
+        both[(1,)](arrays[0], arrays[0].reshape(-1))
+        return ()
+    return run
+"""
+    (launch,) = rehearse(Module(source, (), (), (), (), ()), plan.scan, "float32").launches
+    memory = {n: a.memory for n, a in launch.arguments.items() if isinstance(a, Array)}
+    assert memory == {"x": "x", "y": "x"}
 
 
 @pytest.mark.parametrize("way", ["alternating", "loop"])

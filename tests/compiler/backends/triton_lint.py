@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from rnnc.compiler.backends import KernelSignature, Module
 from rnnc.compiler.ir import Scan
-from rnnc.runtime.rehearse import STEP_RANGE, Array, Launch, rehearse
+from rnnc.runtime.rehearse import STEP_NUMBERS, Array, Launch, rehearse
 from tests.compiler.backends.polynomials import ONE, ZERO, Polynomial
 from tests.compiler.backends.triton_ranges import Bounds, Indices, Range
 
@@ -59,7 +59,7 @@ class _Check:
         for name in signature.scalars:
             value = launch.arguments[name]
             assert isinstance(value, str)
-            is_step = name in STEP_RANGE  # a launch may be for any part of the steps
+            is_step = name in STEP_NUMBERS  # a launch may be for any part of the steps
             known[name] = Range(ZERO, STEPS) if is_step else _exactly(Polynomial.read(value))
         self.indices = Indices(kernel, known, tuple(map(Polynomial.read, launch.grid)))
         self.accesses = list(self._accesses())

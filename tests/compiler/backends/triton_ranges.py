@@ -140,8 +140,9 @@ class Indices:
             return self.known[name]
         if name in self.definitions:
             definition = self.definitions[name]
-            if name == "t" and "end" in self.known:  # the host launches kernels for steps there are
-                steps = self.known["end"].high
+            last = self.known.get("end", self.known.get("turn"))
+            if name == "t" and last:  # the host launches kernels for steps there are
+                steps = last.high
                 assert steps is not None
                 return Range(ZERO, steps - ONE, ast.unparse(definition).endswith(f", {WIDE})"))
             return self.range(definition, bounds, seen)
@@ -264,6 +265,8 @@ def _quotient(a: Range, b: Range) -> Ends:
         return None, None
     if a.high.number is not None and b.high.number:
         return ZERO, Polynomial.of(a.high.number // b.high.number)
+    if a.low == a.high and (whole := a.high.over(b.high)):
+        return whole, whole
     parts = (a.high + ONE).over(b.high)  # below a multiple of b, so below that many
     return (ZERO, parts - ONE) if parts else (None, None)
 
