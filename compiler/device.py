@@ -35,7 +35,8 @@ class Device:
     resident: int = 16  # warps of a processor that have registers enough at a time
     node: float = 0.8e-6  # from one kernel of a graph to the next
     ramp: float = 1.4e-6  # until a kernel runs at its rate
-    library: float = 2.5e-6  # the least a product of the library takes
+    library: float = 6e-6  # the least a product of the library takes
+    host: float = 10e-6  # that the host takes to put a launch into a graph
     shared: int = 227 * 1024  # bytes of one program's shared memory
     registers: int = 65536  # of all threads of a program, four bytes each
     most_registers: int = 255  # of a thread

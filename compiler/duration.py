@@ -12,6 +12,7 @@ from math import ceil, log2
 from .affine import affine
 from .dependence import is_contraction
 from .device import Device
+from .grouping import in_groups, is_elementwise, unshaped
 from .ir import Node, Plan
 from .mapping import ALTERNATING, MATRIX_UNIT, SCAN, Extent, Mapping
 from .shapes import size
@@ -33,6 +34,7 @@ LEAST_COLUMNS = 8  # of the examples, that the matrix unit takes, however few th
 WIDE = 4  # bytes of what stays in the type of the carries
 FACTOR_PASSES = 3  # over an array as large as a state of all steps: made, and read twice
 STATE_PASSES = 5  # likewise, for what is added in every step, and the state itself
+CAPTURED = 16  # steps whose launches are put into a graph in every call
 MOST_SCANNED = 2**34  # bytes of the factors, of what is added and of the states of all steps
 
 
@@ -104,6 +106,11 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
         read = programs * (weights + work.state * rows * extent.itemsize)
         exchange = 2 * device.cache_latency + read / device.cache_bandwidth
         terms["launches"] = extent.steps * (device.node + device.ramp + exchange + step)
+        if programs > device.processors * device.resident / mapping.warps:
+            # More than run at a time wait for what all read: of each row, what weights multiply.
+            deep = sum(product.depth for product in work.streamed)
+            read = programs * (weights + deep * rows * extent.itemsize)
+            terms["cache"] = extent.steps * read / device.cache_bandwidth
     bound = max(terms, key=lambda name: terms[name])
     idleness = abs(log2(max(work.largest * rows, 1) / FULL))
     return Ranked(mapping, terms[bound], bound, idleness)
@@ -120,19 +127,27 @@ def _exact(results: float, device: Device) -> float:
 
 
 def of_alternating(plan: Plan, extent: Extent, device: Device) -> Ranked:
-    """Every product, every group of elementwise nodes and every copy is a launch.
+    """Every product, every group of elementwise nodes and whatever else there is, is a launch.
 
-    Copied are the parts of an array, what a step reads and leaves, and the states.
+    What is kept of every step a group writes with the rest, if it has it at hand.
     """
-    launches = 1 + len(plan.scan.carries)  # the first: of the number of the step
-    launches += sum(n.op.name == "stack" for n in plan.kept)
-    launches += sum(n.op.name in ("at", "slice") for n in plan.step)
-    launches += sum(not (n.op.view or n.op.pointwise) for n in plan.step)
-    launches += len({tuple(map(int, n.type.shape)) for n in plan.step if n.op.pointwise})
+    launches = 2  # of the number of the step, and of the states that change
+    for each in in_groups(plan.step):
+        launches += isinstance(each, list) or not (each.op.view or each.op.name == "at")
     products = [node for node in plan.step if is_contraction(node)]
+    if extent.is_narrow:
+        launches += len(products)  # what they read is rounded
+    at_hand = {
+        unshaped(n) for node in plan.step if is_elementwise(node) for n in (node, *node.args)
+    }
+    kept = [n.args[0] for n in plan.kept if n.op.name == "stack" and plan.computes(n.args[0])]
+    launches += 2 * sum(unshaped(value) not in at_hand for value in kept)
     seconds = launches * (device.node + device.ramp) + len(products) * device.library
+    weights = sum(size(a.type.shape) for n in products for a in n.args if not a.type.axes)
+    seconds += weights * extent.itemsize / device.cache_bandwidth
     seconds += sum(map(_flops, products)) * extent.rows / _multiplies(extent, device)
-    return Ranked(ALTERNATING, extent.steps * seconds, "launches")
+    once = CAPTURED * launches * device.host
+    return Ranked(ALTERNATING, once + extent.steps * seconds, "launches")
 
 
 def of_scan(plan: Plan, extent: Extent, device: Device) -> Iterator[Ranked]:

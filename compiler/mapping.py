@@ -107,5 +107,5 @@ class Extent:
     @staticmethod
     def near(rows: int, itemsize: int) -> Extent:
         """The class a call belongs to, whatever its steps: calls of one class share kernels."""
-        classes = (1, 16, 64, 256)
+        classes = (1, 16, 64, 128, 256)
         return Extent(rows=max(c for c in classes if c <= max(rows, 1)), itemsize=itemsize)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..ir import Node
 from ..shapes import size
+from .torch_einsum import LEADING, arranged, einsum_text
 from .triton_frame import number_text
 from .triton_values import extents
 
@@ -65,11 +66,13 @@ def _iota(h: Host, node: Node) -> str:
 
 
 def _einsum(h: Host, node: Node) -> str:
-    letters, out = node.attr[0].split("->")
-    a, b = letters.split(",")
-    first, second = node.args
-    names = f"{first.type.lead}{a},{second.type.lead}{b}->{node.type.lead}{out}"
-    return f"torch.einsum({names!r}, {h.fed(first, node)}, {h.fed(second, node)})"
+    found = [h.arranged.get((arg, arranged(node, side))) for side, arg in enumerate(node.args)]
+    fed = [name or h.fed(arg, node) for arg, name in zip(node.args, found, strict=True)]
+    orders = [
+        (arranged(node, side) if name else None) or range(arg.type.rank)
+        for side, (arg, name) in enumerate(zip(node.args, found, strict=True))
+    ]
+    return einsum_text(node, (fed[0], fed[1]), orders)
 
 
 def _sum(h: Host, node: Node) -> str:
@@ -166,8 +169,10 @@ def _scatter(h: Host, node: Node) -> str:
         )
     one_hot = f"torch.nn.functional.one_hot({where}, {rows}).to({values}.dtype)"
     letters = "abcdefgh"[: row.type.rank]
-    kept = "".join(x for x in lead if x not in summed)
-    return f"torch.einsum('{lead}z,{lead}{letters}->{kept}z{letters}', {one_hot}, {values})"
+    kept = "".join(LEADING[x] for x in lead if x not in summed)
+    both = "".join(LEADING[x] for x in lead)
+    names = f"{both}z,{both}{letters}->{kept}z{letters}"
+    return f"torch.einsum({names!r}, {one_hot}, {values})"
 
 
 def _solve(h: Host, node: Node) -> str:

@@ -7,15 +7,16 @@ the map kernels they launch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from ..grouping import domain_of, in_groups, renamed, unshaped
 from ..ir import Node, counts_steps
 from ..shapes import size
 from . import KernelSignature
 from .torch_calls import DTYPES, EMITTERS, is_of_weights, node_lead, shape_of
-from .torch_order import domain_of, in_groups
+from .torch_einsum import arranged
 from .triton_map import Arrays, Written, map_kernel
 from .triton_values import Strided, extents
 from .writer import Names, Writer, in_lines
@@ -46,6 +47,9 @@ class Host:
         self.wide: set[Node] = set()  # whose tensors have the carries' type
         self._rounded: dict[Node, str] = {}  # wide nodes as operands of products
         self._settled: dict[tuple[Node, bool], str] = {}  # contiguous copies; whether narrow ones
+        self.arranged: dict[
+            tuple[Node, tuple[int, ...] | None], str
+        ] = {}  # weights, by their order
         self.unkept: list[Node] = []  # of what the loop keeps of every step, what nobody wrote yet
         self.reverse = False  # whether the loop goes back in time
 
@@ -72,6 +76,14 @@ class Host:
         if node in self.wide and node not in self._rounded:
             self._rounded[node] = name = self.fresh("v")
             self.out(f"{name} = {self.names[node]}.to(dtype)")
+
+    def arrange(self, product: Node, side: int) -> None:
+        """Bring a weight's axes into the order that a product wants, before all that read it."""
+        node, order = product.args[side], arranged(product, side)
+        if order is not None and (node, order) not in self.arranged:
+            text = f"{self.fed(node, product)}.permute({', '.join(map(str, order))}).contiguous()"
+            self.arranged[node, order] = name = self.fresh("v")
+            self.out(f"{name} = {text}")
 
     def widened(self, node: Node, reader: Node) -> str:
         """A node as the operand of an op of which a result of weights is kept wide."""
@@ -109,7 +121,8 @@ class Host:
                 array, place = self.place(arg)
                 read[arg] = replace(place, base=pointer(array, "x"))
         written = []
-        for node in (n for n in group if later.get(n, set()) - inside):
+        needed = (_computed(n, inside) for n in group if later.get(n, set()) - inside)
+        for node in dict.fromkeys(needed):
             self.allocate(node)
             written.append(Written(node, pointer(node, "y")))
         for stack, value in self._kept_by(group, read):
@@ -263,10 +276,11 @@ class Host:
         return f"{name}[{index}]"
 
 
-def unshaped(node: Node) -> Node:
-    """The value with the same elements in the same order that was shaped last of all."""
-    while node.op.name in ("reshape", "stop_gradient"):
-        node = node.args[0]
+def _computed(node: Node, inside: Collection[Node]) -> Node:
+    """What a group computes where a node has only another name for it."""
+    while (value := renamed(node)) in inside:
+        assert value is not None
+        node = value
     return node
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..grouping import unshaped
 from ..ir import Carry, Plan, toposort
 from .torch_calls import DTYPES, is_of_weights, shape_of
-from .torch_host import Host, unshaped
+from .torch_host import Host
 from .writer import Writer
 
 
@@ -68,11 +69,13 @@ def _prepare(host: Host, plan: Plan) -> None:
     """Before the loop, make what every step reads as its kernels and products want it."""
     inside = set(plan.step)
     for node in plan.step:
-        for arg in node.args:
+        for side, arg in enumerate(node.args):
             if arg not in inside:
                 host.know(arg)
             if node.op.name == "einsum" and is_of_weights(arg):
                 host.round(arg)
+            if node.op.name == "einsum" and not arg.type.lead:
+                host.arrange(node, side)
             if node.op.pointwise and arg.op.name != "const":
                 array, _ = host.place(arg)
                 if array not in inside and array.op.name != "carry":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..grouping import renamed
 from ..ir import Node
 from ..shapes import size
 from . import KernelSignature
@@ -52,6 +53,9 @@ def map_kernel(name: str, nodes: Sequence[Node], arrays: Arrays) -> tuple[str, K
         where = index.of(place)
         lines(f"{known[node]} = tl.load({place.base} + {where}, mask=m, other=0){cast}")
     for node in nodes:
+        if (value := renamed(node)) is not None:
+            known[node] = known[value]
+            continue
         infix = node.op.infix and node.op.spell["triton"].startswith("{")
         texts = [
             known[a] if a.op.name != "const" else number_text(a) if infix else _full(a)

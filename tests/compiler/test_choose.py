@@ -122,16 +122,15 @@ def test_what_a_step_reads_at_a_time_fits_twice_into_shared_memory(extent: Exten
 
 
 # Milliseconds of 1,024 steps of 16 rows in float32, what follows a backward loop included, on an
-# H100: benchmarks/results/2026-11-26-h100-mappings-float32-parts.json.
+# H100: benchmarks/results/2026-11-26-h100-mappings-float32-parts.json. `alternating` was timed when
+# it launched two or three times as many kernels.
 MEASURED = (
     ("LSTM", 0, Mapping("step", 128, warps=4), 9.3),
     ("LSTM", 0, Mapping("step", 64, warps=8), 12.4),
     ("LSTM", 1, Mapping("staged", 32, warps=8), 21.7),
     ("LSTM", 1, Mapping("staged", 16, warps=8), 32.5),
-    ("LSTM", 1, ALTERNATING, 51.1),
     ("GRU", 0, Mapping("step", 64, warps=8), 11.3),
     ("GRU", 1, Mapping("staged", 32, warps=8), 17.7),
-    ("GRU", 1, ALTERNATING, 53.0),
 )  # fmt: skip
 
 
@@ -154,4 +153,4 @@ def _size_of(mapping: Mapping) -> tuple[str, int, int]:
 def test_calls_of_one_class_have_the_same_kernels() -> None:
     assert Extent.near(17, 2) == Extent.near(63, 2) == Extent(512, 16, 2)
     assert Extent.near(0, 4) == Extent.near(1, 4)
-    assert Extent.near(1000, 4).rows == 256
+    assert [Extent.near(rows, 4).rows for rows in (127, 255, 1000)] == [64, 128, 256]

@@ -1,6 +1,6 @@
-"""The order in which the host computes: elementwise nodes of one shape together, in few groups.
+"""Elementwise nodes of one shape together, in as few groups as can be: a kernel for each.
 
-In: nodes, operands first. Out: single nodes, and groups for a kernel each.
+In: nodes, operands first. Out: single nodes, and groups, in an order in which they can be computed.
 """
 
 from __future__ import annotations
@@ -9,15 +9,36 @@ from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from typing import TypeAlias
 
-from ..ir import Node
-from .triton_values import Dims, extents
+from .ir import Node
 
-Domain: TypeAlias = tuple[str, Dims]
+Domain: TypeAlias = tuple[str, tuple[int, ...]]
 
 
 def domain_of(node: Node) -> Domain:
-    """The leading axes and sizes that the nodes of a group share."""
-    return node.type.lead, extents(node)
+    """The leading axes and sizes that the nodes of a group share; axes of one element are none."""
+    return node.type.lead, tuple(int(dim) for dim in node.type.shape if dim != 1)
+
+
+def renamed(node: Node) -> Node | None:
+    """The value of which a node has the elements in the same places; None if it is no such one."""
+    if node.op.name not in ("reshape", "stop_gradient"):
+        return None
+    (value,) = node.args
+    return value if domain_of(value) == domain_of(node) else None
+
+
+def is_elementwise(node: Node) -> bool:
+    """Whether a group computes a node, or has computed it under another name."""
+    while (value := renamed(node)) is not None:
+        node = value
+    return node.op.pointwise
+
+
+def unshaped(node: Node) -> Node:
+    """The value with the same elements in the same order that was shaped last of all."""
+    while node.op.name in ("reshape", "stop_gradient"):
+        node = node.args[0]
+    return node
 
 
 def in_groups(nodes: Sequence[Node]) -> Iterator[Node | list[Node]]:
@@ -36,7 +57,7 @@ def in_groups(nodes: Sequence[Node]) -> Iterator[Node | list[Node]]:
     grouped: dict[Domain, list[int]] = {}
 
     def release(node: Node) -> None:
-        if node.op.pointwise:
+        if is_elementwise(node):
             heappush(grouped.setdefault(domain_of(node), []), place[node])
         else:
             heappush(single, place[node])

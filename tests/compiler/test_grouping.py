@@ -1,0 +1,67 @@
+"""Elementwise nodes go in few groups, each after what it reads."""
+
+from __future__ import annotations
+
+import pytest
+
+from rnnc.compiler.grouping import in_groups, is_elementwise
+from rnnc.compiler.ir import Node, apply, leaf, toposort
+from rnnc.compiler.shapes import Type
+from tests.compiler.backends.random_cells import random_cell
+
+
+def value(name: str, *shape: int) -> Node:
+    return leaf("input", name, Type(shape, "real", frozenset("B")))
+
+
+def sizes(nodes: list[Node]) -> list[int | str]:
+    """Of every group, how many nodes; of others, their ops."""
+    return [len(x) if isinstance(x, list) else x.op.name for x in in_groups(nodes)]
+
+
+def inner(root: Node) -> list[Node]:
+    return [node for node in toposort([root]) if node.args]
+
+
+def test_what_waits_for_nothing_but_its_group_joins_it() -> None:
+    a, b = value("a", 4), value("b", 4)
+    total = (a + b) * (a - b)
+    assert sizes(inner(total)) == [3]
+
+
+def test_a_sum_between_them_parts_a_group_once() -> None:
+    a, b = value("a", 4), value("b", 4)
+    mean = apply("sum", a * a, attr=0)
+    wide = apply("broadcast", apply("reshape", mean, attr=(1,)), attr=(4,))
+    first, second = a + b, a - b  # of the first group, though they come later
+    order = inner(apply("mul", wide * first, second))
+    assert sizes(order) == [3, "sum", "reshape", "broadcast", 2]
+
+
+def test_an_axis_of_one_element_is_none() -> None:
+    a = value("a", 4)
+    flat = apply("reshape", a * a, attr=(1, 4))
+    assert sizes(inner(apply("tanh", flat))) == [3]
+
+
+def test_other_shapes_have_groups_of_their_own() -> None:
+    a = value("a", 4)
+    part = apply("slice", a * a, attr=((0, 2),))
+    assert sizes(inner(apply("tanh", part))) == [1, "slice", 1]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_everything_comes_once_and_after_what_it_reads(seed: int) -> None:
+    cell = random_cell(seed)
+    roots = [s.new for s in cell.states] + [o.node for o in cell.outputs]
+    nodes = [n for n in toposort(roots) if n.args]
+    seen: set[Node] = set()
+    for each in in_groups(nodes):
+        group = each if isinstance(each, list) else [each]
+        for node in group:
+            assert node not in seen
+            assert all(a in seen for a in node.args if a.args)
+            seen.add(node)
+        if isinstance(each, list):
+            assert all(map(is_elementwise, group))
+    assert seen == set(nodes)
