@@ -168,7 +168,7 @@ def of_scan(plan: Plan, extent: Extent, device: Device) -> Iterator[Ranked]:
         for carry in group.carries
     )
     kept = sum(size(n.type.shape) for n in plan.kept)
-    moved = (states + 2 * kept) * extent.steps * extent.rows * extent.itemsize
+    moved = (WIDE * states + 2 * extent.itemsize * kept) * extent.steps * extent.rows
     flops = sum(_flops(node) for node in plan.step) * extent.rows
     launches = (3 * len(groups) + 2) * (device.node + device.ramp)
     steps = 2 * max(16, extent.steps / 64) * device.latency / 4  # some loads are under way at once

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import knobs
@@ -123,6 +124,10 @@ def _residuals(scans: Scans, goal: Goal) -> Scans:
     return residuals(scans, arithmetic_is_free=goal.backend == "triton")
 
 
+def _sink(scans: Scans, goal: Goal) -> Scans:
+    return each(partial(sink, next_is_kept=goal.backend == "numpy"))(scans, goal)
+
+
 def _vary(scans: Scans, _goal: Goal) -> Scans:
     return vary(scans)
 
@@ -156,7 +161,7 @@ PIPELINE = (
          ("scan",), exact=False),
     Pass("hoist", each(hoist), "W @ x for all t in one product", ("residuals",), exact=False),
     Pass("merge", each(merge), "all gates squashed at once", ("split",), backends=("numpy",)),
-    Pass("sink", each(sink), "dW as one contraction over T*B", ("residuals",), exact=False),
+    Pass("sink", _sink, "dW as one contraction over T*B", ("residuals",), exact=False),
     Pass("gather", each(gather), "cotangents of gates, which share a factor, at once",
          ("hoist",), exact=False, backends=("numpy",)),
     Pass("hoist", each(hoist), "the factors this brought together", ("gather",), exact=False,

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from ..grouping import domain_of, in_groups, renamed, unshaped
+from ..grouping import domain_of, factors, in_groups, is_outer, renamed, unshaped
 from ..ir import Node, counts_steps
 from ..shapes import size
 from . import KernelSignature
@@ -116,7 +116,8 @@ class Host:
             return passed[tensor][0]
 
         read: dict[Node, Strided] = {}
-        for arg in dict.fromkeys(a for node in group for a in node.args):
+        outer = {node: factors(node) for node in group if is_outer(node)}
+        for arg in dict.fromkeys(a for node in group for a in outer.get(node, node.args)):
             if arg not in inside and arg.op.name != "const":
                 array, place = self.place(arg)
                 read[arg] = replace(place, base=pointer(array, "x"))
@@ -128,7 +129,7 @@ class Host:
         for stack, value in self._kept_by(group, read):
             written.append(Written(value, pointer(stack, "y"), of_steps=True))
         name = f"map{len(self.kernels)}"
-        arrays = Arrays(tuple(passed.values()), read, written, self.reverse)
+        arrays = Arrays(tuple(passed.values()), read, outer, written, self.reverse)
         text, signature = map_kernel(name, group, arrays)
         self.kernels.append(text)
         self.signatures.append(signature)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..grouping import unshaped
+from ..dependence import is_contraction
+from ..grouping import operands, unshaped
 from ..ir import Carry, Plan, toposort
 from .torch_calls import DTYPES, is_of_weights, shape_of
 from .torch_host import Host
@@ -72,14 +73,14 @@ def _prepare(host: Host, plan: Plan) -> None:
         for side, arg in enumerate(node.args):
             if arg not in inside:
                 host.know(arg)
-            if node.op.name == "einsum" and is_of_weights(arg):
+            if is_contraction(node) and is_of_weights(arg):
                 host.round(arg)
-            if node.op.name == "einsum" and not arg.type.lead:
+            if is_contraction(node) and not arg.type.lead:
                 host.arrange(node, side)
-            if node.op.pointwise and arg.op.name != "const":
-                array, _ = host.place(arg)
-                if array not in inside and array.op.name != "carry":
-                    host.settled(array)
+        for arg in operands(node):
+            array, _ = host.place(arg)
+            if array not in inside and array.op.name not in ("carry", "const"):
+                host.settled(array)
 
 
 def _advance(host: Host, carries: tuple[Carry, ...]) -> None:

@@ -39,6 +39,7 @@ class Arrays:
 
     pointers: Sequence[tuple[str, str]]
     read: Mapping[Node, Strided]
+    outer: Mapping[Node, Sequence[Node]]  # products that sum nothing, and what is multiplied
     written: Sequence[Written]
     reverse: bool = False
 
@@ -55,6 +56,10 @@ def map_kernel(name: str, nodes: Sequence[Node], arrays: Arrays) -> tuple[str, K
     for node in nodes:
         if (value := renamed(node)) is not None:
             known[node] = known[value]
+            continue
+        if node in arrays.outer:
+            known[node] = fresh("v")
+            lines(f"{known[node]} = {' * '.join(known[each] for each in arrays.outer[node])}")
             continue
         infix = node.op.infix and node.op.spell["triton"].startswith("{")
         texts = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..dependence import is_contraction
 from ..ir import Node, Scan, Scans, Value, apply, leaf, toposort
 from ..places import serial
 from ..rewrite import simplified, substitute
@@ -101,6 +102,8 @@ def _worth_saving(
 def _is_dear(node: Node) -> bool:
     if node.type.kind == "int":  # made again of states that were rounded, it might be another one
         return True
+    if node.op.name == "einsum" and not is_contraction(node):  # one multiplication an element
+        return False
     if node.op.name == "slice":
         source = node.args[0]
         while source.op.cheap and source.args and source.op.name not in ("at", "stop_gradient"):

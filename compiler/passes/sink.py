@@ -23,7 +23,7 @@ PARTING = ("slice", "reshape")  # views of one value
 RESHAPING = ("reshape", "transpose", "flip", "stop_gradient")  # all of a value, seen in another way
 
 
-def sink(scan: Scan) -> Scan:
+def sink(scan: Scan, *, next_is_kept: bool = True) -> Scan:
     """Move outputs, and sums over time, behind the loop.
 
     Before  step:  dW += g x[t]'             g: real[B,4,H]   x[t]: real[B,I]
@@ -34,6 +34,8 @@ def sink(scan: Scan) -> Scan:
 
     Args:
         scan: verified.
+        next_is_kept: whether a state that is kept before every step is after every step, too, in
+            the same array; a device keeps two.
     Returns:
         A scan with equal outputs up to rounding: sums are reassociated.
     Cost: T - 1 calls fewer for each moved op; what the moved work reads of the step, times T.
@@ -42,10 +44,12 @@ def sink(scan: Scan) -> Scan:
     order = list(scan)
     step = _in_step(order)
     serial = set(toposort((c.next for c in scan.carries), lambda n: n.op.name == "at"))
-    kept = _kept_anyway(scan, order)
+    kept = _kept_anyway(scan, order, next_is_kept=next_is_kept)
     parted = _kept_whole(kept, step)
     after: dict[Node, Node] = {}  # a step's value -> the same for all t
+    needs: dict[Node, set[Node]] = {}  # what is kept for that, and for nothing else yet
     for node in order:
+        needs[node] = set().union(*(needs[a] for a in node.args))
         if node not in step:
             if node.op.name == "at":
                 after[node] = node.args[0]
@@ -53,10 +57,13 @@ def sink(scan: Scan) -> Scan:
                 after[node] = node
         elif node in parted or (node.op.name in RESHAPING and node.args[0] in step):
             after[node] = rebuild(node, tuple(after[a] for a in node.args))
-        elif node in serial or node.op.name == "carry" or not _shrinks(node, after, kept):
+        elif node in serial or node.op.name == "carry" or not _shrinks(node, needs[node]):
             after[node] = apply("stack", node)
+            needs[node] = set() if node in kept else {node}
         else:
             after[node] = rebuild(node, tuple(after[a] for a in node.args))
+            if _is_of_a_weight(node):  # what it reads is kept whatever becomes of the result
+                needs[node] = set()
     sums = _sums(order, step, after)
     found: dict[Node, Node] = {}
     for node in order:
@@ -84,10 +91,10 @@ def _in_step(order: list[Node]) -> set[Node]:
     return step
 
 
-def _kept_anyway(scan: Scan, order: list[Node]) -> set[Node]:
-    """Step values that are stacked whatever happens; a stacked state stacks its next one too."""
+def _kept_anyway(scan: Scan, order: list[Node], *, next_is_kept: bool) -> set[Node]:
+    """Step values that are stacked whatever happens."""
     kept = {n.args[0] for n in order if n.op.name == "stack"}
-    return kept | {c.next for c in scan.carries if c.node in kept}
+    return kept | {c.next for c in scan.carries if next_is_kept and c.node in kept}
 
 
 def _kept_whole(kept: set[Node], step: set[Node]) -> set[Node]:
@@ -109,15 +116,17 @@ def _kept_whole(kept: set[Node], step: set[Node]) -> set[Node]:
     return found
 
 
-def _shrinks(node: Node, after: dict[Node, Node], kept: set[Node]) -> bool:
+def _shrinks(node: Node, needed: set[Node]) -> bool:
     """Whether doing `node` after the loop keeps little that would not be kept otherwise.
 
     A product with a weight always moves: one large product beats T small ones.
     """
-    if node.op.name == "einsum" and any(not a.type.axes for a in node.args):
-        return True
-    new = (a for a in node.args if after[a].op.name == "stack" and a not in kept)
-    return all(elements(a) <= SHRINKING * elements(node) for a in new)
+    small = all(elements(a) <= SHRINKING * elements(node) for a in needed)
+    return small or _is_of_a_weight(node)
+
+
+def _is_of_a_weight(node: Node) -> bool:
+    return node.op.name == "einsum" and any(not a.type.axes for a in node.args)
 
 
 def _sums(order: list[Node], step: set[Node], after: dict[Node, Node]) -> dict[Node, Node]:
