@@ -209,7 +209,7 @@ def _shaped(f: Frame, tile: Tile, dims: Dims) -> Tile:
     if tile.rows and not tile.dims and all(dim == 1 for dim in dims):
         # A number for each row. Of what is computed with its `tl.reshape`, Triton keeps every
         # element in every thread: 512 where 4 are enough, and a minute of its compiler.
-        text = f"({tile.text})[{'None, ' * len(dims)}:]"
+        text = f"{tile.text}[{'None, ' * len(dims)}:]"
     else:
         text = f"tl.reshape({tile.text}, {shape_text(dims, rows=tile.rows)})"
     return f.computed(text, dims, rows=tile.rows)
