@@ -30,6 +30,11 @@ def is_contraction(node: Node) -> bool:
     return not set(letters.replace(",", "")) <= set(out)
 
 
+def is_outer(node: Node) -> bool:
+    """Whether `node` is a product that sums nothing: each element is one multiplication."""
+    return node.op.name == "einsum" and not node.attr[1] and not is_contraction(node)
+
+
 def rows_are_apart(plan: Plan) -> bool:
     """Whether programs that each have some of the rows can run the step by themselves.
 

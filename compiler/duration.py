@@ -12,9 +12,9 @@ from math import ceil, log2
 from .affine import affine
 from .dependence import is_contraction
 from .device import Device
-from .grouping import in_groups, is_elementwise, unshaped
+from .grouping import at_hand, in_groups, lattice_of, unshaped
 from .ir import Node, Plan
-from .mapping import ALTERNATING, MATRIX_UNIT, SCAN, Extent, Mapping
+from .mapping import ALTERNATING, CAPTURED, GRAPHED, MATRIX_UNIT, SCAN, Extent, Mapping
 from .shapes import size
 from .work import Work
 
@@ -34,7 +34,6 @@ LEAST_COLUMNS = 8  # of the examples, that the matrix unit takes, however few th
 WIDE = 4  # bytes of what stays in the type of the carries
 FACTOR_PASSES = 3  # over an array as large as a state of all steps: made, and read twice
 STATE_PASSES = 5  # likewise, for what is added in every step, and the state itself
-CAPTURED = 16  # steps whose launches are put into a graph in every call
 MOST_SCANNED = 2**34  # bytes of the factors, of what is added and of the states of all steps
 
 
@@ -111,9 +110,10 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
             deep = sum(product.depth for product in work.streamed)
             read = programs * (weights + deep * rows * extent.itemsize)
             terms["cache"] = extent.steps * read / device.cache_bandwidth
+    once = _captured(1, extent, device) if mapping.kind in GRAPHED else 0.0
     bound = max(terms, key=lambda name: terms[name])
     idleness = abs(log2(max(work.largest * rows, 1) / FULL))
-    return Ranked(mapping, terms[bound], bound, idleness)
+    return Ranked(mapping, once + terms[bound], bound, idleness)
 
 
 def _exact(results: float, device: Device) -> float:
@@ -132,22 +132,31 @@ def of_alternating(plan: Plan, extent: Extent, device: Device) -> Ranked:
     What is kept of every step a group writes with the rest, if it has it at hand.
     """
     launches = 2  # of the number of the step, and of the states that change
+    stacks = [n for n in plan.kept if n.op.name == "stack" and plan.computes(n.args[0])]
     for each in in_groups(plan.step):
-        launches += isinstance(each, list) or not (each.op.view or each.op.name == "at")
+        if isinstance(each, list):
+            launches += 1
+            held = at_hand((n for node in each for n in (node, *node.args)), lattice_of(each[0]))
+            stacks = [n for n in stacks if unshaped(n.args[0]) not in held]
+        elif not (each.op.view or each.op.name == "at"):
+            launches += 1
     products = [node for node in plan.step if is_contraction(node)]
     if extent.is_narrow:
         launches += len(products)  # what they read is rounded
-    at_hand = {
-        unshaped(n) for node in plan.step if is_elementwise(node) for n in (node, *node.args)
-    }
-    kept = [n.args[0] for n in plan.kept if n.op.name == "stack" and plan.computes(n.args[0])]
-    launches += 2 * sum(unshaped(value) not in at_hand for value in kept)
-    seconds = launches * (device.node + device.ramp) + len(products) * device.library
+    launches += 2 * len(stacks)
     weights = sum(size(a.type.shape) for n in products for a in n.args if not a.type.axes)
-    seconds += weights * extent.itemsize / device.cache_bandwidth
-    seconds += sum(map(_flops, products)) * extent.rows / _multiplies(extent, device)
-    once = CAPTURED * launches * device.host
-    return Ranked(ALTERNATING, once + extent.steps * seconds, "launches")
+    terms = {
+        "launches": launches * (device.node + device.ramp) + len(products) * device.library,
+        "cache": weights * extent.itemsize / device.cache_bandwidth,
+        "arithmetic": sum(map(_flops, products)) * extent.rows / _multiplies(extent, device),
+    }
+    seconds = _captured(launches, extent, device) + extent.steps * sum(terms.values())
+    return Ranked(ALTERNATING, seconds, max(terms, key=lambda name: terms[name]))
+
+
+def _captured(launches: int, extent: Extent, device: Device) -> float:
+    """What a call's graph takes the host."""
+    return CAPTURED * launches * device.host if extent.steps > 2 * CAPTURED else 0.0
 
 
 def of_scan(plan: Plan, extent: Extent, device: Device) -> Iterator[Ranked]:

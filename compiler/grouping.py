@@ -1,6 +1,7 @@
-"""Elementwise nodes of one shape together, in as few groups as can be: a kernel for each.
+"""Elementwise nodes of one shape together, in few groups: a kernel for each.
 
-In: nodes, operands first. Out: single nodes, and groups, in an order in which they can be computed.
+In: nodes, operands first. Out: single nodes, and groups, in an order in which they can be computed;
+and what of a step its groups have at hand.
 """
 
 from __future__ import annotations
@@ -9,69 +10,50 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import TypeAlias
 
-from .dependence import is_contraction
-from .ir import Node, apply
+from .dependence import is_outer
+from .ir import Node
 
-Domain: TypeAlias = tuple[str, tuple[int, ...]]
+Lattice: TypeAlias = tuple[str, tuple[int, ...]]
 
 
-def domain_of(node: Node) -> Domain:
+def lattice_of(node: Node) -> Lattice:
     """The leading axes and sizes that the nodes of a group share; axes of one element are none."""
     return node.type.lead, tuple(int(dim) for dim in node.type.shape if dim != 1)
 
 
-def renamed(node: Node) -> Node | None:
-    """The value of which a node has the elements in the same places; None if it is no such one."""
+def same_elements(node: Node) -> Node | None:
+    """The value that has the same elements in the same places; None if there is none."""
     if node.op.name not in ("reshape", "stop_gradient"):
         return None
     (value,) = node.args
-    return value if domain_of(value) == domain_of(node) else None
+    return value if lattice_of(value) == lattice_of(node) else None
 
 
-def is_elementwise(node: Node) -> bool:
-    """Whether a group computes a node, or has computed it under another name."""
-    while (value := renamed(node)) is not None:
+def joins_a_group(node: Node) -> bool:
+    """Whether a node is elementwise, or another name of such a one."""
+    while (value := same_elements(node)) is not None:
         node = value
     return node.op.pointwise or is_outer(node)
 
 
-def is_outer(node: Node) -> bool:
-    """Whether a node is a product that sums nothing."""
-    return node.op.name == "einsum" and not node.attr[1] and not is_contraction(node)
-
-
-def factors(node: Node) -> tuple[Node, ...]:
-    """Of a product that sums nothing, its operands as views of its own shape, to be multiplied."""
-    letters, out = node.attr[0].split("->")
-    found = []
-    for names, operand in zip(letters.split(","), node.args, strict=True):
-        axes = dict(zip(names, operand.type.shape, strict=True))
-        mine = [x for x in out if x in axes]
-        view = apply("transpose", operand, attr=tuple(names.index(x) for x in mine))
-        view = apply("reshape", view, attr=tuple(axes.get(x, 1) for x in out))
-        found.append(apply("broadcast", view, attr=node.type.shape))
-    return tuple(found)
-
-
-def operands(node: Node) -> tuple[Node, ...]:
-    """What a group reads for an elementwise node; of others nothing."""
-    if is_outer(node):
-        return factors(node)
-    return node.args if node.op.pointwise else ()
-
-
 def unshaped(node: Node) -> Node:
-    """The value with the same elements in the same order that was shaped last of all."""
+    """The value below all reshapes: the same elements in the same order."""
     while node.op.name in ("reshape", "stop_gradient"):
         node = node.args[0]
     return node
+
+
+def at_hand(nodes: Iterable[Node], lattice: Lattice) -> dict[Node, Node]:
+    """What a kernel of this lattice has, of nodes it reads or computes: by the value below."""
+    return {unshaped(node): node for node in nodes if lattice_of(node) == lattice}
 
 
 def in_groups(nodes: Sequence[Node]) -> Iterator[Node | list[Node]]:
     """Each node once, after its operands: whatever is ready goes first that is in no group.
 
     A group takes all that its own nodes make ready, but for products of them that sum nothing:
-    these read other elements. Cost: linear in the nodes and their operands, times a logarithm.
+    these read other elements. Cost: linear in the nodes and their operands, times a logarithm, and
+    in the groups times the shapes there are.
     """
     place = {node: at for at, node in enumerate(nodes)}
     missing = {node: {a for a in node.args if a in place} for node in nodes}
@@ -80,11 +62,11 @@ def in_groups(nodes: Sequence[Node]) -> Iterator[Node | list[Node]]:
         for arg in missing[node]:
             readers.setdefault(arg, []).append(node)
     single: list[int] = []  # places of what is ready, the first one first
-    grouped: dict[Domain, list[int]] = {}
+    grouped: dict[Lattice, list[int]] = {}
 
     def release(ready: Iterable[Node]) -> None:
         for node in ready:
-            grouping = grouped.setdefault(domain_of(node), []) if is_elementwise(node) else single
+            grouping = grouped.setdefault(lattice_of(node), []) if joins_a_group(node) else single
             heappush(grouping, place[node])
 
     def freed_by(node: Node) -> Iterator[Node]:
@@ -100,13 +82,13 @@ def in_groups(nodes: Sequence[Node]) -> Iterator[Node | list[Node]]:
             yield node
             release(freed_by(node))
             continue
-        domain = min(grouped, key=lambda d: grouped[d][0])
+        lattice = min(grouped, key=lambda d: grouped[d][0])
         group, waiting = list[Node](), list[Node]()
-        while grouped[domain]:
-            group.append(nodes[heappop(grouped[domain])])
+        while grouped[lattice]:
+            group.append(nodes[heappop(grouped[lattice])])
             freed = list(freed_by(group[-1]))
             waiting += filter(is_outer, freed)
             release(node for node in freed if not is_outer(node))
-        del grouped[domain]
+        del grouped[lattice]
         yield group
         release(waiting)

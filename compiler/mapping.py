@@ -6,7 +6,7 @@ In: nothing. Out: `Mapping`, which a backend reads and the cost model chooses by
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 MATRIX_UNIT = 16  # rows, columns and depth of a product that it takes at least
 
@@ -80,6 +80,11 @@ def padded(extent: int) -> int:
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
+
+GRAPHED: Final = ("step", "staged", "alternating")  # kinds whose steps are launched one by one
+# Of these, steps that a graph has; even, so that states that change places are where they were.
+# Calls of so many steps that the graph is not replayed twice have none.
+CAPTURED: Final = 16
 
 ALTERNATING = Mapping("alternating")
 SCAN = Mapping("scan")

@@ -210,8 +210,8 @@ def _attributes(
 ) -> dict[tuple[int], list[list[Any]]]:
     """What a launch tells Triton of its arguments, by place; else it would compile all again.
 
-    Of constants that is an empty list, in Triton 3.6 for texts alone. It says nothing, and is part
-    of the key under which Triton keeps a kernel.
+    Of constants that is an empty list, in Triton 3.6 for texts alone: it changes no code, but is
+    part of the key under which Triton keeps a kernel.
     """
     import triton
 

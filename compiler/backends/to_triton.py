@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..ir import Node, Plan, counts_steps
-from ..mapping import Mapping
+from ..mapping import CAPTURED, GRAPHED, Mapping
 from ..partition import partition, undivided
 from ..staging import staged
 from . import Module
 from .torch_calls import SOLVED, shape_of
+from .torch_groups import section
 from .torch_host import Host
 from .torch_loop import host_loop
 from .triton_loop import Kernel, Last, Rounded, Start, Sum, loop_kernel, read_by_products
@@ -47,8 +48,8 @@ def numbers(dtype):
     return real, narrow, fed
 '''
 
-EVERY_STEP = '''\
-captures = {}  # device -> the stream on which its graphs are captured
+EVERY_STEP = f'''\
+captures = {{}}  # device -> the stream on which its graphs are captured
 capturing = threading.Lock()  # a stream is captured by one thread at a time
 
 
@@ -57,7 +58,7 @@ def every_step(step, T, clock, allocates=False):
 
     A step works at time `clock` plus its argument; what it computes with keeps its address.
     """
-    unroll = 16  # even: states that change places are where they were
+    unroll = {CAPTURED}  # even: states that change places are where they were
     if clock.device.type != "cuda" or T <= 2 * unroll or torch.cuda.is_current_stream_capturing():
         for turn in range(T):
             step(turn)
@@ -93,7 +94,6 @@ def every_step(step, T, clock, allocates=False):
 '''
 
 DEFAULT = Mapping("loop")
-GRAPHED = ("step", "staged", "alternating")  # kinds whose steps are launched one by one
 
 
 def to_triton(
@@ -117,7 +117,7 @@ def to_triton(
             arguments.append(host.give(node, prefix))
     kernels = _kernels(plan, mapping)
     read = _read_elsewhere(plan, kernels)
-    host.section([*plan.once, *plan.whole, *plan.block], read)
+    section(host, [*plan.once, *plan.whole, *plan.block], read)
     if mapping.kind == "scan":
         host_scan(host, plan)
     elif mapping.kind == "loop" and kernels:
@@ -129,7 +129,7 @@ def to_triton(
     for node in plan.kept:
         if node not in host.names:
             host.set(node, _of_every_step(host, node))
-    host.section([*plan.tail, *plan.late], [o.node for o in scan.outs])
+    section(host, [*plan.tail, *plan.late], [o.node for o in scan.outs])
     results = [host.lasts[c.name] for c in scan.carries] + _results(plan, host)
 
     scans: list[str] = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..ir import Node
 from ..shapes import size
-from .torch_einsum import LEADING, arranged, einsum_text
+from .torch_einsum import LEADING, einsum_text
 from .triton_frame import number_text
 from .triton_values import extents
 
@@ -66,13 +66,8 @@ def _iota(h: Host, node: Node) -> str:
 
 
 def _einsum(h: Host, node: Node) -> str:
-    found = [h.arranged.get((arg, arranged(node, side))) for side, arg in enumerate(node.args)]
-    fed = [name or h.fed(arg, node) for arg, name in zip(node.args, found, strict=True)]
-    orders = [
-        (arranged(node, side) if name else None) or range(arg.type.rank)
-        for side, (arg, name) in enumerate(zip(node.args, found, strict=True))
-    ]
-    return einsum_text(node, (fed[0], fed[1]), orders)
+    (first, one), (second, other) = (h.operand(node, side) for side in (0, 1))
+    return einsum_text(node, (first, second), (one, other))
 
 
 def _sum(h: Host, node: Node) -> str:
@@ -181,6 +176,7 @@ def _solve(h: Host, node: Node) -> str:
 
 
 def _at(h: Host, node: Node) -> str:
+    h.reads_time = True
     return f"{h.name(node.args[0])}.index_select(0, t)[0]"
 
 

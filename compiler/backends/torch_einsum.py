@@ -23,14 +23,15 @@ MOST_PARTS: Final = 8  # products that take the place of a copy
 def einsum_text(node: Node, operands: tuple[str, str], orders: Iterable[Iterable[int]] = ()) -> str:
     """The product of two tensors that are called so, their axes brought into these orders."""
     (*letters,), out = letters_of(node)
+    apart = _apart(node)
+    letter = letters[apart[0]][apart[1]] if apart else ""
     for side, order in enumerate(orders):
         letters[side] = "".join(letters[side][at] for at in order)
     leads = ["".join(LEADING[x] for x in n.type.lead) for n in (*node.args, node)]
-    apart = _apart(node)
     if apart is None:
         return _call(leads, letters, out, operands)
-    side, axis = apart
-    letter, parts = letters[side][axis], list(operands)
+    side, parts = apart[0], list(operands)
+    axis = letters[side].index(letter)
     letters[side], parts[side] = letters[side].replace(letter, ""), "part"
     each = f"for part in {operands[side]}.unbind({len(leads[side]) + axis})"
     where = len(leads[2]) + out.index(letter)
@@ -55,7 +56,7 @@ def letters_of(node: Node) -> tuple[tuple[str, str], str]:
 def _apart(node: Node) -> tuple[int, int] | None:
     """The operand and its axis that keep others from lying as one matrix; None if all is well.
 
-    Of a gradient alone: what else is read is of one step, or a weight.
+    Of sums over all steps alone: other operands are of one step, or a weight, and small.
     """
     letters, out = letters_of(node)
     batched = set(letters[0]) & set(letters[1]) & set(out)

@@ -8,24 +8,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..dependence import is_contraction
-from ..grouping import operands, unshaped
-from ..ir import Carry, Plan, toposort
+from ..grouping import joins_a_group, unshaped
+from ..ir import Carry, Node, Plan, toposort
 from .torch_calls import DTYPES, is_of_weights, shape_of
+from .torch_groups import Kept, place_of, section
 from .torch_host import Host
+from .triton_map import operands
 from .writer import Writer
 
 
 def host_loop(host: Host, plan: Plan) -> None:
     """Emit the loop; states and sums are kept wide, whatever the program's dtype."""
     scan = plan.scan
-    host.reverse = scan.reverse
     _prepare(host, plan)
     for carry in scan.carries:
         name = host.lasts[carry.name] = host.own(carry.node, "c")
         host.out(f"{name} = {host.names[carry.start]}.clone()")
-    host.unkept = [n for n in plan.kept if n.op.name == "stack" and plan.computes(n.args[0])]
-    sums = [n for n in plan.kept if n.op.name != "stack" and plan.computes(n.args[0])]
-    for node in host.unkept:
+    computed = [n for n in plan.kept if plan.computes(n.args[0])]
+    kept = Kept([n for n in computed if n.op.name == "stack"], scan.reverse)
+    sums = [n for n in computed if n.op.name != "stack"]
+    for node in kept.stacks:
         host.allocate(node, "k")
     for node in sums:
         name = host.own(node, "a")
@@ -33,29 +35,14 @@ def host_loop(host: Host, plan: Plan) -> None:
     before, host.out = host.out, Writer()
     beside = len(host.signatures)
     with host.keeping_wide():
-        read = [c.next for c in scan.carries] + [n.args[0] for n in sums]
-        # What a map kernel computes, it also keeps.
-        kept = [unshaped(n.args[0]) for n in host.unkept]
-        read += [
-            n.args[0] for n, value in zip(host.unkept, kept, strict=True) if not value.op.pointwise
-        ]
-        inside = set(plan.step)
-        needed = set(toposort([*read, *kept], lambda n: n not in inside))
-        host.section([n for n in plan.step if n in needed], read)
-        for node in host.unkept:
-            dtype = "wide" if node in host.wide else DTYPES[node.type.kind]
-            value = f"{host.name(node.args[0])}[None].to({dtype})"
-            host.out(f"{host.names[node]}.index_copy_(0, t, {value})")
-        for node in sums:
-            host.out(f"{host.names[node]}.add_({host.name(node.args[0])})")
-        _advance(host, scan.carries)
+        _one_step(host, plan, kept, sums)
     step, host.out = host.out, before
     host.signatures[beside:] = [replace(s, runs="each step") for s in host.signatures[beside:]]
     if step.lines:
         host.out("clock = torch.zeros(1, dtype=torch.int64, device=device)")
         host.out()
         with host.out.block("def step_at(turn):"):
-            if any("(0, t" in line for line in step.lines):
+            if host.reads_time:
                 host.out(f"t = {'T - 1 - turn - clock' if scan.reverse else 'clock + turn'}")
             host.out.extend(step)
         host.out()
@@ -64,6 +51,25 @@ def host_loop(host: Host, plan: Plan) -> None:
                 host.out("step_at(turn)")
         else:
             host.out("every_step(step_at, T, clock, allocates=True)")
+
+
+def _one_step(host: Host, plan: Plan, kept: Kept, sums: list[Node]) -> None:
+    """What is computed in a step, what is kept of it, and the next states."""
+    read = [c.next for c in plan.scan.carries] + [n.args[0] for n in sums]
+    # What a group computes it also keeps, so that nothing else needs to read it.
+    values = {n: unshaped(n.args[0]) for n in kept.stacks}
+    read += [n.args[0] for n, value in values.items() if not joins_a_group(value)]
+    inside = set(plan.step)
+    needed = set(toposort([*read, *values.values()], lambda n: n not in inside))
+    section(host, [n for n in plan.step if n in needed], read, kept)
+    for node in kept.stacks:
+        host.reads_time = True
+        dtype = "wide" if node in host.wide else DTYPES[node.type.kind]
+        value = f"{host.name(node.args[0])}[None].to({dtype})"
+        host.out(f"{host.names[node]}.index_copy_(0, t, {value})")
+    for node in sums:
+        host.out(f"{host.names[node]}.add_({host.name(node.args[0])})")
+    _advance(host, plan.scan.carries)
 
 
 def _prepare(host: Host, plan: Plan) -> None:
@@ -77,8 +83,8 @@ def _prepare(host: Host, plan: Plan) -> None:
                 host.round(arg)
             if is_contraction(node) and not arg.type.lead:
                 host.arrange(node, side)
-        for arg in operands(node):
-            array, _ = host.place(arg)
+        for arg in operands(node) if joins_a_group(node) else ():
+            array, _ = place_of(arg)
             if array not in inside and array.op.name not in ("carry", "const"):
                 host.settled(array)
 
@@ -96,6 +102,12 @@ def _advance(host: Host, carries: tuple[Carry, ...]) -> None:
         names = [host.fresh("v") for _ in values]
         host.out(f"{', '.join(names)} = {', '.join(values)}")
         values = names
-    if moving:  # by one kernel
-        both = ", ".join(old for old, _ in moving), ", ".join(values)
-        host.out(f"torch._foreach_copy_([{both[0]}], [{both[1]}])")
+    for is_wide in (True, False):  # those of one type by one kernel
+        pairs_of_texts = [
+            (old, value)
+            for (old, node), value in zip(moving, values, strict=True)
+            if (node in host.wide) == is_wide
+        ]
+        if pairs_of_texts:
+            into, found = (", ".join(texts) for texts in zip(*pairs_of_texts, strict=True))
+            host.out(f"torch._foreach_copy_([{into}], [{found}])")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from ..ir import Node
 from ..mapping import Mapping, padded
 from ..partition import Block
-from .triton_values import Dims, Strided, Tile, extents, shape_text
+from .triton_values import Dims, Strided, Tile, extents, is_seen_through, shape_text
 from .writer import Names, Writer
 
 TYPES = {"real": "REAL", "int": "tl.int64", "bool": "tl.int1"}
@@ -215,7 +215,7 @@ class Frame:
             return self.places[node]
         if node in self.tiles or node.op.name in ("carry", "const", "iota"):
             return None
-        under = self.place(node.args[0]) if _may_be_strided(node) else None
+        under = self.place(node.args[0]) if is_seen_through(node) else None
         found = under.at(node) if under else None
         if found is None and node not in self._inside:
             found = self.array("x" if node.type.axes else "p", node)
@@ -283,10 +283,6 @@ class Frame:
         """A node on chip with every trailing axis at its padded size."""
         tile = self.tensor(node)
         return self.wide(tile, tuple(map(padded, extents(node))), rows=tile.rows)
-
-
-def _may_be_strided(node: Node) -> bool:
-    return node.op.view or node.op.name in ("at", "spread")
 
 
 def number_text(node: Node) -> str:

@@ -22,13 +22,11 @@ from .triton_einsum import einsum
 from .triton_frame import Frame
 from .triton_structured import EMITTERS as STRUCTURED
 from .triton_structured import concat
-from .triton_values import Tile, extents, shape_text
+from .triton_values import Tile, extents, is_seen_through, shape_text
 from .writer import Writer, in_lines
 
 NONE: Mapping[Node, Carry] = MappingProxyType({})
 EMITTERS = {"einsum": einsum, **STRUCTURED}
-VIEWS = ("slice", "reshape", "transpose", "broadcast", "flip", "diagonal", "stop_gradient",
-         "spread", "at")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ def _element(what: object) -> str:
 
 def emit(f: Frame, node: Node) -> None:
     """One node of the step."""
-    if node in f.tiles or (node.op.name in VIEWS and f.place(node) is not None):
+    if node in f.tiles or (is_seen_through(node) and f.place(node) is not None):
         return  # read when something reads it
     if node.op.pointwise:
         pointwise(f, node)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..grouping import renamed
-from ..ir import Node
+from ..dependence import is_outer
+from ..grouping import same_elements
+from ..ir import Node, apply
 from ..shapes import size
 from . import KernelSignature
 from .triton_frame import TYPES, number_text
@@ -38,14 +39,35 @@ class Arrays:
     """
 
     pointers: Sequence[tuple[str, str]]
+    operands: Mapping[Node, Sequence[Node]]  # what `operands` says of each node of the group
     read: Mapping[Node, Strided]
-    outer: Mapping[Node, Sequence[Node]]  # products that sum nothing, and what is multiplied
     written: Sequence[Written]
     reverse: bool = False
 
 
+def operands(node: Node) -> tuple[Node, ...]:
+    """What a kernel reads for a node of its group, in the node's own shape.
+
+    Of a product that sums nothing, views that are made here, to be multiplied.
+    """
+    if not is_outer(node):
+        return node.args
+    letters, out = node.attr[0].split("->")
+    found = []
+    for names, operand in zip(letters.split(","), node.args, strict=True):
+        axes = dict(zip(names, operand.type.shape, strict=True))
+        mine = [x for x in out if x in axes]
+        view = apply("transpose", operand, attr=tuple(names.index(x) for x in mine))
+        view = apply("reshape", view, attr=tuple(axes.get(x, 1) for x in out))
+        found.append(apply("broadcast", view, attr=node.type.shape))
+    return tuple(found)
+
+
 def map_kernel(name: str, nodes: Sequence[Node], arrays: Arrays) -> tuple[str, KernelSignature]:
-    """The kernel `name(*pointers, B, count, BLOCK, REAL)`; one of a step has `clock`, too."""
+    """The kernel `name(*pointers, B, count, BLOCK, REAL)`.
+
+    One that reads or writes a part of an array of all steps has `clock`, `T` and `turn`, too.
+    """
     index = _Index(nodes[0])
     fresh, known, lines = Names(), dict[Node, str](), Writer()
     for node, place in arrays.read.items():
@@ -54,12 +76,12 @@ def map_kernel(name: str, nodes: Sequence[Node], arrays: Arrays) -> tuple[str, K
         where = index.of(place)
         lines(f"{known[node]} = tl.load({place.base} + {where}, mask=m, other=0){cast}")
     for node in nodes:
-        if (value := renamed(node)) is not None:
+        if (value := same_elements(node)) is not None:
             known[node] = known[value]
             continue
-        if node in arrays.outer:
+        if is_outer(node):
             known[node] = fresh("v")
-            lines(f"{known[node]} = {' * '.join(known[each] for each in arrays.outer[node])}")
+            lines(f"{known[node]} = {' * '.join(known[each] for each in arrays.operands[node])}")
             continue
         infix = node.op.infix and node.op.spell["triton"].startswith("{")
         texts = [
@@ -94,10 +116,10 @@ def map_kernel(name: str, nodes: Sequence[Node], arrays: Arrays) -> tuple[str, K
 
 
 class _Index:
-    """Where element `i` of a domain is in other arrays; `used` are the names that this takes."""
+    """Where element `i` of a group is in other arrays; `used` are the names that this takes."""
 
-    def __init__(self, domain: Node) -> None:
-        self.lead, self.inner = domain.type.lead, size(domain.type.shape)
+    def __init__(self, node: Node) -> None:
+        self.lead, self.inner = node.type.lead, size(node.type.shape)
         self.used: set[str] = set()
 
     def definitions(self, *, reverse: bool) -> Iterator[str]:

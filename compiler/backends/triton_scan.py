@@ -14,6 +14,7 @@ from __future__ import annotations
 from ..affine import affine
 from ..ir import Carry, Node, Plan, counts_steps, leaf, rebuild, toposort
 from .torch_calls import DTYPES
+from .torch_groups import section
 from .torch_host import Host
 from .triton_scan_kernels import ScanSource
 from .writer import in_lines
@@ -40,7 +41,7 @@ def host_scan(host: Host, plan: Plan) -> None:
             rests = [over_time(rest) for rest in group.rests]
             coefficients = [*factors, *rests]
             before = toposort(coefficients, lambda n: n in host.names)
-            host.section([n for n in before if n.args], coefficients)
+            section(host, [n for n in before if n.args], coefficients)
             results: list[str] = []
             for carry in group.carries:
                 states = over_time.state(carry)
@@ -57,7 +58,7 @@ def host_scan(host: Host, plan: Plan) -> None:
         kept = [n for n in plan.kept if plan.computes(n.args[0])]
         values = [over_time(n.args[0]) for n in kept]
         later = toposort(values, lambda n: n in host.names)
-        host.section([n for n in later if n.args], values)
+        section(host, [n for n in later if n.args], values)
         for node, value in zip(kept, values, strict=True):
             if node.op.name == "stack":
                 host.alias[node] = value

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..dependence import is_contraction
+from ..dependence import is_outer
 from ..ir import Node, Scan, Scans, Value, apply, leaf, toposort
 from ..places import serial
 from ..rewrite import simplified, substitute
@@ -102,7 +102,7 @@ def _worth_saving(
 def _is_dear(node: Node) -> bool:
     if node.type.kind == "int":  # made again of states that were rounded, it might be another one
         return True
-    if node.op.name == "einsum" and not is_contraction(node):  # one multiplication an element
+    if is_outer(node):
         return False
     if node.op.name == "slice":
         source = node.args[0]

@@ -35,7 +35,7 @@ def sink(scan: Scan, *, next_is_kept: bool = True) -> Scan:
     Args:
         scan: verified.
         next_is_kept: whether a state that is kept before every step is after every step, too, in
-            the same array; a device keeps two.
+            the same array. The Triton backend would need a second one.
     Returns:
         A scan with equal outputs up to rounding: sums are reassociated.
     Cost: T - 1 calls fewer for each moved op; what the moved work reads of the step, times T.
@@ -121,8 +121,11 @@ def _shrinks(node: Node, needed: set[Node]) -> bool:
 
     A product with a weight always moves: one large product beats T small ones.
     """
-    small = all(elements(a) <= SHRINKING * elements(node) for a in needed)
-    return small or _is_of_a_weight(node)
+    if _is_of_a_weight(node):
+        return True
+    # A vector costs little, and its sum would hold together the channels of a loop in blocks.
+    large = (a for a in needed if a.type.rank > 1 or a in node.args)
+    return all(elements(a) <= SHRINKING * elements(node) for a in large)
 
 
 def _is_of_a_weight(node: Node) -> bool:

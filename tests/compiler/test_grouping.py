@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnnc.compiler.grouping import in_groups, is_elementwise
+from rnnc.compiler.grouping import in_groups, joins_a_group
 from rnnc.compiler.ir import Node, apply, leaf, toposort
 from rnnc.compiler.shapes import Type
 from tests.compiler.backends.random_cells import random_cell
@@ -63,5 +63,5 @@ def test_everything_comes_once_and_after_what_it_reads(seed: int) -> None:
             assert all(a in seen for a in node.args if a.args)
             seen.add(node)
         if isinstance(each, list):
-            assert all(map(is_elementwise, group))
+            assert all(map(joins_a_group, group))
     assert seen == set(nodes)
