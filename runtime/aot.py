@@ -168,7 +168,7 @@ def _compiled(
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    elements = {"real": ELEMENTS[dtype], "bool": "i1", "int": "i64"}
+    elements = {"real": ELEMENTS[dtype], "bool": "u1", "int": "i64"}
     elements["wide"] = "fp64" if dtype == "float64" else "fp32"
     values = constants(namespace, kernel, dtype)
     source = ASTSource(

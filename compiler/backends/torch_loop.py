@@ -75,6 +75,9 @@ def _one_step(host: Host, plan: Plan, kept: Kept, sums: list[Node]) -> None:
 def _prepare(host: Host, plan: Plan) -> None:
     """Before the loop, make what every step reads as its kernels and products want it."""
     inside = set(plan.step)
+    for carry in plan.scan.carries:
+        if carry.next not in inside:  # what follows the loop may read it, too
+            host.know(carry.next)
     for node in plan.step:
         for side, arg in enumerate(node.args):
             if arg not in inside:

@@ -160,7 +160,9 @@ class _Index:
             if trailing:
                 self._use("j")
                 terms.append(trailing)
-        return " + ".join(terms) or "i * 0"
+        if not row and not trailing:  # one element, for each of the block
+            terms.append("i * 0")
+        return " + ".join(terms)
 
     def _row(self, place: Strided) -> str:
         """Which of the rows, or steps, or both, of a place; "" if it has neither."""

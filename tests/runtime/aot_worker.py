@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import rnnc
 from rnnc.compiler.backends import KernelSignature, Module, Runs
-from rnnc.compiler.mapping import Extent
+from rnnc.compiler.backends.to_triton import to_triton
+from rnnc.compiler.mapping import ALTERNATING, Extent
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.runtime.aot import Report, compile_ahead, compile_fitting, constants, fits
 from rnnc.runtime.launch import load
@@ -27,8 +28,11 @@ CELLS = (
     ("DeltaNet", (64, 32, 32)), ("MinGRU", (64, 128)), ("MinGRU", (3, 5)), ("S4D", (64,)),
     ("RWKV4", (64,)),
 )  # fmt: skip
-# In a loop, in a scan, and in steps.
-LAUNCHED = (("LSTM", (64, 64)), ("MinGRU", (64, 128)), ("LSTM", (512, 512)))
+# In a loop, in a scan, in steps, and with masks; each with its steps in turns, too.
+LAUNCHED = (
+    ("LSTM", (64, 64), ()), ("MinGRU", (64, 128), ()), ("LSTM", (512, 512), ()),
+    ("RNN", (16, 16), ("starts", "boundaries", "valid")),
+)  # fmt: skip
 ALSO_IN_FLOAT32 = ("RNN", "LSTM", "MinGRU")
 
 HEAD = """\
@@ -153,23 +157,27 @@ def compiled_again() -> list[str]:
     from triton.runtime.jit import MockTensor
 
     driver.set_active(ADevice())
-    elements = {"real": torch.bfloat16, "wide": torch.float32, "int": torch.int64}
+    elements = {
+        "real": torch.bfloat16, "wide": torch.float32, "int": torch.int64, "bool": torch.bool
+    }  # fmt: skip
     found = []
     with tempfile.TemporaryDirectory() as cache:
         os.environ["TRITON_CACHE_DIR"] = cache
-        for name, sizes in LAUNCHED:
-            programs = compile_cell(rnnc.cells[name](*sizes).cell, Goal(backend="triton"))
-            for module in filter(None, (programs.forward, programs.backward)):
+        for name, sizes, masks in LAUNCHED:
+            programs = compile_cell(rnnc.cells[name](*sizes).cell, Goal(masks, backend="triton"))
+            steps = [to_triton(plan, ALTERNATING) for plan in programs.plans if plan]
+            for module in filter(None, (programs.forward, programs.backward, *steps)):
                 compile_ahead(module, "bfloat16", "sm_90")
                 namespace = load(module.source).__globals__
                 for kernel in module.kernels:
                     held = len(os.listdir(cache))
-                    namespace[kernel.name].warmup(
-                        *(MockTensor(elements[element]) for _, element in kernel.pointers),
-                        *(7 for _ in kernel.scalars),
-                        **constants(namespace, kernel, "bfloat16"),
-                        grid=(1,), num_warps=kernel.warps, enable_fp_fusion=kernel.fuses,
-                    )  # fmt: skip
+                    for number in (1, 7, 1024):  # whatever a call is like
+                        namespace[kernel.name].warmup(
+                            *(MockTensor(elements[element]) for _, element in kernel.pointers),
+                            *(number for _ in kernel.scalars),
+                            **constants(namespace, kernel, "bfloat16"),
+                            grid=(1,), num_warps=kernel.warps, enable_fp_fusion=kernel.fuses,
+                        )  # fmt: skip
                     if len(os.listdir(cache)) > held:
                         found.append(f"{kernel.name} of {name}{sizes}")
         del os.environ["TRITON_CACHE_DIR"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnc.compiler.backends.torch_einsum import arranged, einsum_text, letters_of
-from rnnc.compiler.ir import Node, Plan
+from rnnc.compiler.ir import Node, Plan, apply
 from rnnc.compiler.pipeline import Goal, compile_cell
 from tests.compiler.backends.sources import STANDARD
 
@@ -113,7 +113,17 @@ def test_a_weight_of_heads_is_arranged_once_and_then_read_as_it_lies() -> None:
 
 
 def test_letters_follow_the_axes_of_the_larger_operand() -> None:
-    for node in products("LSTM"):
+    for node in (n for name in SIZES for n in products(name)):
         letters, out = letters_of(node)
-        assert any(mine == "".join(sorted(mine)) for mine in letters)
-        assert set(out) <= set("".join(letters))
+        leads = [len(a.type.lead) for a in node.args]
+        sizes = [np.prod([int(d) for d in a.type.shape]) for a in node.args]
+        larger = letters[int((leads[1], sizes[1]) > (leads[0], sizes[0]))]
+        assert larger == "".join(sorted(larger)) and set(out) <= set("".join(letters))
+
+
+def test_a_products_own_letters_do_not_matter() -> None:
+    (node,) = (n for n in plans("LSTM")[0].block if n.op.name == "einsum")
+    turned = str.maketrans("abcdefgh", "hgfedcba")
+    other = apply("einsum", *node.args, attr=(node.attr[0].translate(turned), node.attr[1]))
+    assert other.attr != node.attr
+    assert einsum_text(other, ("a", "b")) == einsum_text(node, ("a", "b"))
