@@ -28,7 +28,7 @@ TEXTS = {
     "a part of a state": "h' = concat(c[2:6], x[4:6])\n c' = tanh(h) * c",
     "a state as it was": "h' = h\n c' = c + h * x",
     "a product that sums nothing": (
-        "M = outer(h, x) * c[0]\n h' = tanh(sum(M, -1))\n c' = sum(M * M, 0) * 0.1 + c"
+        "M = outer(h, x) * 0.2\n h' = tanh(sum(M, -1))\n c' = sum(M * M, 0) * 0.1 + c"
     ),
     "views of every step": (
         "param w[2, 3]\n v = reshape(x, [2, 3]) * w\n"
