@@ -106,11 +106,11 @@ def _advance(host: Host, carries: tuple[Carry, ...]) -> None:
         host.out(f"{', '.join(names)} = {', '.join(values)}")
         values = names
     for is_wide in (True, False):  # those of one type by one kernel
-        pairs_of_texts = [
+        moved = [
             (old, value)
             for (old, node), value in zip(moving, values, strict=True)
             if (node in host.wide) == is_wide
         ]
-        if pairs_of_texts:
-            into, found = (", ".join(texts) for texts in zip(*pairs_of_texts, strict=True))
+        if moved:
+            into, found = (", ".join(texts) for texts in zip(*moved, strict=True))
             host.out(f"torch._foreach_copy_([{into}], [{found}])")
