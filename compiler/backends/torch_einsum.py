@@ -15,6 +15,7 @@ from typing import Final
 from ..ir import Node
 from ..shapes import size
 from .triton_values import extents
+from .writer import in_lines
 
 LEADING: Final = {"T": "T", "B": "Z"}  # steps lie outside of rows, and so must their letters
 MOST_PARTS: Final = 8  # products that take the place of a copy
@@ -32,10 +33,12 @@ def einsum_text(node: Node, operands: tuple[str, str], orders: Iterable[Iterable
         return _call(leads, letters, out, operands)
     side, parts = apart[0], list(operands)
     axis = letters[side].index(letter)
-    letters[side], parts[side] = letters[side].replace(letter, ""), "part"
-    each = f"for part in {operands[side]}.unbind({len(leads[side]) + axis})"
-    where = len(leads[2]) + out.index(letter)
-    return f"torch.stack([{_call(leads, letters, out.replace(letter, ''), parts)} {each}], {where})"
+    letters[side], out_of_part = letters[side].replace(letter, ""), out.replace(letter, "")
+    found = []
+    for at in range(extents(node)[out.index(letter)]):
+        parts[side] = f"{operands[side]}.select({len(leads[side]) + axis}, {at})"
+        found.append(_call(leads, letters, out_of_part, parts))
+    return f"torch.stack({in_lines(found)}, {len(leads[2]) + out.index(letter)})"
 
 
 def _call(leads: list[str], letters: list[str], out: str, operands: Iterable[str]) -> str:
