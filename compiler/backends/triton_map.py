@@ -18,7 +18,7 @@ from .triton_frame import TYPES, number_text
 from .triton_values import Strided
 from .writer import Names, Writer, in_lines
 
-BLOCK, WARPS = 1024, 4
+BLOCK, WARPS = 512, 4  # 1024 elements make Triton 3.6 fail at some kernels for sm_80
 
 
 @dataclass(frozen=True, slots=True)
