@@ -50,6 +50,12 @@ def test_other_shapes_have_groups_of_their_own() -> None:
     assert sizes(inner(apply("tanh", part))) == [1, "slice", 1]
 
 
+def test_a_product_of_a_group_that_sums_nothing_waits_for_it() -> None:
+    a = value("a", 1)
+    outer = apply("einsum", a * a, a + a, attr=("a,b->ab", ""))
+    assert sizes(inner(outer)) == [2, 1]  # though axes of one element are none
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_everything_comes_once_and_after_what_it_reads(seed: int) -> None:
     cell = random_cell(seed)

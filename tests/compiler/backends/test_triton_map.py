@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
 
 import rnnc
 from rnnc.compiler.backends.to_triton import to_triton
+from rnnc.compiler.device import H200
+from rnnc.compiler.duration import of_alternating
 from rnnc.compiler.ir import Cell
-from rnnc.compiler.mapping import ALTERNATING, Mapping
+from rnnc.compiler.mapping import ALTERNATING, Extent, Mapping
 from rnnc.runtime.rehearse import rehearse
 from rnnc.runtime.tolerance import BOUNDS
 from tests.compiler.backends.sources import STANDARD
@@ -83,6 +87,21 @@ def test_a_step_is_a_kernel_or_two(name: str) -> None:
         step = source[source.index("def step_at") : source.index("every_step(step_at")]
         assert len(re.findall(r"map\d+\[", step)) == count, step
         assert ".contiguous()" not in re.sub(r"v\d+\.contiguous\(\)", "", step)
+
+
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_the_model_counts_the_launches_of_a_step(name: str) -> None:
+    """In float32, in which no product's operand is rounded."""
+    extent, device = Extent(steps=1, rows=1, itemsize=4), replace(H200, library=0.0, host=0.0)
+    free = replace(device, cache_bandwidth=inf, exact_multiplies=inf, node=1.0, ramp=0.0)
+    for plan in programs_of(STANDARD[name](3, 8)).plans:
+        assert plan is not None
+        source = to_triton(plan, ALTERNATING).source
+        step = source[source.index("def step_at") : source.index("every_step(step_at")]
+        # Of what is kept and no kernel has at hand, the conversion is a launch, too.
+        calls = r"map\d+\[|torch\.einsum|torch\.cat|_foreach_copy_|index_copy_|\[None\]\.to|\bt = "
+        emitted = len(re.findall(calls, step))
+        assert abs(of_alternating(plan, extent, free).seconds - emitted) <= 1, step
 
 
 def test_every_kernel_of_a_step_is_told_which_one_it_is() -> None:
