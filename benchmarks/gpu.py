@@ -13,7 +13,9 @@ import importlib.util
 import itertools
 import json
 import multiprocessing
+import os
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +25,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.gpu_contenders import CONTENDERS, FOR_A_FEW_STEPS, UNROLLED, Unable
+from benchmarks.gpu_contenders import (
+    COMPILED,
+    CONTENDERS,
+    FOR_A_FEW_STEPS,
+    UNROLLED,
+    Unable,
+)
 from benchmarks.gpu_work import (
     ITEMSIZES,
     MODES,
@@ -83,6 +91,11 @@ QUICK: Final = (
     Case("DeltaNet", 8 * 8, 64, 1024),
 )
 DTYPES: Final = ("bfloat16", "float16", "float32")
+# Where jax leaves what it compiled, which it does only if told to; the others have such a place.
+CACHES: Final = {
+    "JAX_COMPILATION_CACHE_DIR": str(Path(tempfile.gettempdir(), "rnnc-benchmarks-jax")),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+}
 
 
 @dataclass(frozen=True)
@@ -168,35 +181,43 @@ def _line(failure: Exception) -> str:
     return f"{type(failure).__name__}: {first}"[:120]
 
 
-def compile_ahead(works: Sequence[tuple[Case, str, str]], jobs: int, device: str) -> None:
-    """Have several processes leave rnnc's kernels in Triton's cache; one that fails leaves none."""
+def compile_ahead(
+    works: Sequence[tuple[Case, str, str]], names: Sequence[str], jobs: int, device: str
+) -> None:
+    """Have several processes fill the caches of what compiles; one that fails leaves nothing."""
+    os.environ |= CACHES
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        for work, failed in zip(works, pool.map(partial(_compile, device), works), strict=True):
-            if failed:
+        compiled = pool.map(partial(_compile, names, device), works)
+        for work, failures in zip(works, compiled, strict=True):
+            for failed in failures:
                 print(f"{name_of(*work)}, ahead: {failed}")
 
 
-def _compile(device: str, given: tuple[Case, str, str]) -> str:
-    """Run rnnc once, on all steps: how many there are decides which kernels it takes."""
+def _compile(names: Sequence[str], device: str, given: tuple[Case, str, str]) -> list[str]:
+    """Run contenders once, on all steps: how many there are decides which kernels rnnc takes."""
     import torch
 
-    case, dtype, mode = given
-    try:
-        CONTENDERS["rnnc"](make_work(case, dtype, device), mode)()
-    except Exception as failure:
-        return _line(failure)
-    finally:
-        torch.cuda.empty_cache()  # other processes need it too
-    return ""
+    (case, dtype, mode), failed = given, []
+    for name in names:
+        try:
+            work = make_work(case, dtype, device)
+            CONTENDERS[name](work.first(_steps(name, case)), mode)()
+        except Exception as failure:
+            failed.append(f"{name}: {_line(failure)}")
+        finally:
+            torch.cuda.empty_cache()  # other processes need it too
+    return failed
 
 
 def measure(
     work: Work, mode: str, names: Sequence[str], protocol: Protocol, sample: Sampler
 ) -> Comparison:
     """All contenders on one work; those that take part only for a few steps, on those."""
+    by_steps: dict[int, list[str]] = {work.case.steps: []}
+    for name in names:
+        by_steps.setdefault(_steps(name, work.case), []).append(name)
     parts = [
-        _timed(part, mode, [n for n in names if (n in FOR_A_FEW_STEPS) == short], protocol, sample)
-        for part, short in ((work, False), (work.first(min(UNROLLED, work.case.steps)), True))
+        _timed(work.first(steps), mode, some, protocol, sample) for steps, some in by_steps.items()
     ]
     timings = [timing for mine, _ in parts for timing in mine]
     facts: dict[str, Any] = {
@@ -208,6 +229,11 @@ def measure(
         for key, named in more.items():
             facts[key] |= named
     return Comparison(name_of(work.case, work.dtype, mode), facts, timings)
+
+
+def _steps(name: str, case: Case) -> int:
+    """Of how many steps a contender takes part."""
+    return min(UNROLLED, case.steps) if name in FOR_A_FEW_STEPS else case.steps
 
 
 def name_of(case: Case, dtype: str, mode: str) -> str:
@@ -291,7 +317,7 @@ def rows_of(comparison: Comparison) -> Iterator[list[str]]:
 def chosen(options: argparse.Namespace) -> Iterator[tuple[Case, str]]:
     """Which works, in which dtypes."""
     for case in QUICK if options.quick else ALL:
-        if options.cell and case.cell not in options.cell:
+        if case.steps > options.longest or (options.cell and case.cell not in options.cell):
             continue
         for dtype in options.dtype or (DTYPES[:1] if options.quick else DTYPES):
             yield case, dtype
@@ -326,6 +352,7 @@ def main() -> int:
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, help="only these")
     parser.add_argument("--mode", nargs="+", choices=MODES, default=MODES)
     parser.add_argument("--without", nargs="+", default=[], choices=list(CONTENDERS))
+    parser.add_argument("--longest", type=int, default=1 << 30, help="no works of more steps")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no work after so many")
     parser.add_argument("--resume", action="store_true", help="keep the works that --json FILE has")
     parser.add_argument("--jobs", type=int, default=0, help="processes that compile ahead")
@@ -348,8 +375,8 @@ def main() -> int:
     before = Before.of(options.json) if options.resume else Before()
     works = [(case, dtype, mode) for case, dtype in chosen(options) for mode in options.mode]
     works = [work for work in works if name_of(*work) not in before.names]
-    if options.jobs and "rnnc" in names:
-        compile_ahead(works, options.jobs, "cuda")
+    if options.jobs:
+        compile_ahead(works, [n for n in names if n in COMPILED], options.jobs, "cuda")
         print(f"compiled ahead: {time.perf_counter() - begun:.0f} s")
     for (case, dtype), group in itertools.groupby(works, key=lambda work: work[:2]):
         if time.perf_counter() - begun > 60 * options.minutes:

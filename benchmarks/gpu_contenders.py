@@ -177,9 +177,8 @@ def by_jax(work: Work, mode: str) -> Run:
         log_sigmoid=jax.nn.log_sigmoid, einsum=jnp.einsum,
     )  # fmt: skip
 
-    def array(tensor: Any) -> Any:
-        return jnp.asarray(tensor.float().cpu().numpy()).astype(work.dtype)
-
+    work = work.to(work.dtype)  # the states, too
+    array = jnp.from_dlpack
     params = {name: array(p) for name, p in work.params.items()}
     start, xs = tuple(map(array, work.start)), tuple(map(array, work.xs))
     d_ys = array(work.d_ys)
@@ -217,4 +216,5 @@ CONTENDERS: Final[Mapping[str, Callable[[Work, str], Run]]] = {
     "jax.lax.scan": by_jax,
     "torch.compile": by_torch_compile,
 }
+COMPILED: Final = ("rnnc", "jax.lax.scan", "torch.compile")  # before their first run, in seconds
 FOR_A_FEW_STEPS: Final = ("torch.compile",)  # timed on the first `UNROLLED` steps

@@ -146,9 +146,10 @@ def run_loop(
     import torch
 
     f, state, ys = functions(), start, []
-    before = cell.hoist(f, params, xs)
-    for t in range(len(xs[0])):
-        state, y = cell.step(f, params, state, tuple(array[t] for array in before))
+    # `array[t]` would have a gradient as long as the sequence, of which one step is not zero.
+    steps = zip(*(array.unbind() for array in cell.hoist(f, params, xs)), strict=True)
+    for now in steps:
+        state, y = cell.step(f, params, state, now)
         ys.append(y)
     return torch.stack(ys)
 
@@ -203,13 +204,14 @@ def error(found: Results, wanted: Results) -> float:
 
 def _errors(found: Results, wanted: Results) -> Iterator[float]:
     import torch
+    from torch.utils.dlpack import from_dlpack
 
     for name, right in wanted.items():
         if name not in found:
             raise WrongResult(f"{name} is missing")
         mine = found[name]
         if not isinstance(mine, torch.Tensor):  # jax's
-            mine = torch.tensor(np.asarray(mine, np.float32), device=right.device)
+            mine = from_dlpack(mine)
         if mine.shape != right.shape:
             raise WrongResult(f"{name} has shape {list(mine.shape)}, not {list(right.shape)}")
         off = (mine.to(torch.float64) - right).abs().max() / right.abs().max().clamp_min(1e-30)

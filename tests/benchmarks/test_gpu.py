@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -212,9 +213,10 @@ def test_a_work_without_its_reference_is_a_line(
 def test_what_cannot_be_compiled_ahead_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("triton")
     works = [(CASES["LSTM"], "float32", mode) for mode in MODES]
-    gpu.compile_ahead([*works, (Case("Nobody", 1, 1, 1), "float32", MODES[0])], 2, "cpu")
+    works.append((Case("Nobody", 1, 1, 1), "float32", MODES[0]))
+    gpu.compile_ahead(works, ["rnnc"], 2, "cpu")
     assert capsys.readouterr().out == (
-        "Nobody 1, batch 1, T 1, float32, forward, ahead: KeyError: 'Nobody'\n"
+        "Nobody 1, batch 1, T 1, float32, forward, ahead: rnnc: KeyError: 'Nobody'\n"
     )
 
 
@@ -227,6 +229,17 @@ def test_without_a_device_it_says_so_and_has_a_status_of_its_own(
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
     assert "no CUDA device" in captured.err
+
+
+def test_other_libraries_results_are_compared_where_they_lie() -> None:
+    right = reference(work_of("LSTM"), MODES[0])
+    assert error({"ys": right["ys"].numpy()}, right) == 0.0
+    assert error({"ys": 2 * right["ys"].numpy()}, right) == pytest.approx(1.0)
+
+
+def test_long_works_can_be_left_out() -> None:
+    options = Namespace(quick=False, cell=["Decay"], dtype=["float32"], longest=4096)
+    assert sorted(case.steps for case, _ in gpu.chosen(options)) == [512, 4096]
 
 
 def test_results_that_are_no_results_are_wrong() -> None:
