@@ -91,7 +91,7 @@ QUICK: Final = (
     Case("DeltaNet", 8 * 8, 64, 1024),
 )
 DTYPES: Final = ("bfloat16", "float16", "float32")
-# Where jax leaves what it compiled, which it does only if told to; the others have such a place.
+# Where jax leaves what it compiled, if it is told before it is imported; the others do unasked.
 CACHES: Final = {
     "JAX_COMPILATION_CACHE_DIR": str(Path(tempfile.gettempdir(), "rnnc-benchmarks-jax")),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -185,7 +185,6 @@ def compile_ahead(
     works: Sequence[tuple[Case, str, str]], names: Sequence[str], jobs: int, device: str
 ) -> None:
     """Have several processes fill the caches of what compiles; one that fails leaves nothing."""
-    os.environ |= CACHES
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         compiled = pool.map(partial(_compile, names, device), works)
         for work, failures in zip(works, compiled, strict=True):
@@ -364,6 +363,7 @@ def main() -> int:
         return NO_DEVICE
     import torch
 
+    os.environ |= CACHES
     torch.backends.cuda.matmul.allow_tf32 = False  # float32 is IEEE, but where a name says TF32
     print_machine()
     facts = device_facts()

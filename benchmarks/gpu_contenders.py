@@ -55,7 +55,8 @@ def by_rnnc_fast(work: Work, mode: str) -> Run:
 
 def by_rnnc_in_a_graph(work: Work, mode: str) -> Run:
     """Ours without what Python takes for a call."""
-    return in_a_graph(by_rnnc(work, mode), work)
+    run = by_rnnc(work, mode)
+    return in_a_graph(run, run, work)
 
 
 # -- torch ---------------------------------------------------------------------------------------
@@ -121,7 +122,7 @@ def _tf32(on: bool) -> Iterator[None]:
 
 def by_graph_of_a_loop(work: Work, mode: str) -> Run:
     """A loop in torch, products with inputs taken out of it, all its kernels in one CUDA graph."""
-    return in_a_graph(by_loop(work, mode), work)
+    return in_a_graph(by_loop(work, mode), by_loop(work.first(2), mode), work)
 
 
 def by_torch_compile(work: Work, mode: str) -> Run:
@@ -133,8 +134,8 @@ def by_torch_compile(work: Work, mode: str) -> Run:
     return differentiated(lambda p, xs: compiled(work.cell, p, start, xs), work, mode)
 
 
-def in_a_graph(run: Run, work: Work) -> Run:
-    """Replays of one run of it."""
+def in_a_graph(run: Run, warm_up: Run, work: Work) -> Run:
+    """Replays of one run of it; what is made at first use is made before, by the warm-up."""
     import torch
 
     if work.xs[0].device.type != "cuda":
@@ -142,16 +143,15 @@ def in_a_graph(run: Run, work: Work) -> Run:
     streams: Any = torch.cuda.Stream  # published without types
     side = streams()
     side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):  # what is made at first use is made outside the graph
-        for _ in range(2):
-            run()
+    with torch.cuda.stream(side):
+        warm_up()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     # Of this thread alone: jax has threads of its own, which would spoil a capture, and it them.
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         results = run()
 
-    def replay() -> Results:
+    def replay(reads: Run = run) -> Results:  # whose tensors have to live as long as the graph
         graph.replay()
         return results
 

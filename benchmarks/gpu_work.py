@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Final, TypeAlias
 
@@ -51,7 +52,7 @@ class Case:
         return f"{self.cell} {heads}, batch {self.rows}, T {self.steps}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Work:
     """A case with numbers, in one dtype on one device."""
 
@@ -78,6 +79,8 @@ class Work:
 
     def first(self, steps: int) -> Work:
         """The first steps of it."""
+        if steps == self.case.steps:
+            return self
         return replace(
             self, case=replace(self.case, steps=steps), xs=tuple(x[:steps] for x in self.xs),
             d_ys=self.d_ys[:steps],
@@ -186,8 +189,14 @@ def by_loop(work: Work, mode: str) -> Callable[[], Results]:
 
 
 def reference(work: Work, mode: str) -> Results:
-    """What is right: the plain loop in float64."""
-    return by_loop(work.to("float64"), mode)()
+    """What is right: the plain loop in float64, of which both modes have the outputs."""
+    right = _in_both_modes(work)
+    return {"ys": right["ys"]} if mode == MODES[0] else right
+
+
+@lru_cache(maxsize=2)  # of all steps, and of a few
+def _in_both_modes(work: Work) -> Results:
+    return by_loop(work.to("float64"), MODES[1])()
 
 
 # -- errors --------------------------------------------------------------------------------------

@@ -223,6 +223,7 @@ def time_in_turns(
     """
     collecting = gc.isenabled()
     gc.disable()
+    gc.freeze()  # what there is already is not looked through in every round
     try:
         loops = [
             _calibrate(contender.run, protocol.minimum_time, sample) for contender in contenders
@@ -237,6 +238,7 @@ def time_in_turns(
                 run, repeats = contenders[index].run, loops[index]
                 seconds[index].append(sample(run, repeats) / repeats)
     finally:
+        gc.unfreeze()
         if collecting:
             gc.enable()
 
@@ -311,6 +313,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE")
     parser.add_argument("--rounds", type=int, default=defaults.rounds, help="samples of each")
+    parser.add_argument(
+        "--sample", type=float, default=defaults.minimum_time, metavar="SECONDS",
+        help="that each lasts at least",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=defaults.seed, help="order inside the rounds")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads of BLAS (default: its own)"
@@ -337,7 +343,7 @@ def protocol_of(options: argparse.Namespace) -> Protocol:
     """What the common options ask for."""
     if options.quick:
         return Protocol(min(options.rounds, 5), 0.02, options.seed)
-    return Protocol(rounds=options.rounds, seed=options.seed)
+    return Protocol(options.rounds, options.sample, options.seed)
 
 
 def write_json(

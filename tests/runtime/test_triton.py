@@ -83,6 +83,7 @@ def test_products_are_exact_whatever_the_user_allows_torch() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")  # said once in a process
 def test_calls_with_tensors_do_not_wait_for_the_device() -> None:
     import torch
 
