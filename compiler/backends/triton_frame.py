@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..grouping import is_seen_through
 from ..ir import Node
 from ..mapping import Mapping, padded
 from ..partition import Block
-from .triton_values import Dims, Strided, Tile, extents, is_seen_through, shape_text
+from .triton_values import Dims, Strided, Tile, extents, shape_text
 from .writer import Names, Writer
 
 TYPES = {"real": "REAL", "int": "tl.int64", "bool": "tl.int1"}
@@ -131,17 +132,29 @@ class Frame:
         return place if copy is None else replace(place, base=self.argument("r", copy))
 
     def flat_offsets(self, place: Strided, count: int) -> str:
-        """Where the elements of a place without rows or time are, as one axis of `count`."""
-        dims, line = tuple(map(padded, place.extents)), place.line()
-        if line is None:
-            whole = self.pointer(place, dims).removeprefix(f"{place.base} + ")
-            return self.once(f"tl.reshape({whole}, ({count},))", "o")
-        # Written out: what lies side by side is read together only where that shows.
+        """Where the elements of a place without rows or time are, as one axis of `count`.
+
+        Written out in numbers of that axis: what lies side by side is read together only where that
+        shows, which it does not through a reshape.
+        """
+        line = place.line()
+        dims, strides = ((count,), line.strides) if line else (
+            tuple(map(padded, place.extents)), place.strides,
+        )  # fmt: skip
         terms = [str(place.offset)] * bool(place.offset)
         terms += [f"block * {place.step}"] * bool(place.step)
         index = self.once(f"tl.arange(0, {count})", "i")
-        (stride,) = line.strides
-        terms.append(index if stride == 1 else f"{index} * {stride}")
+        axes, below = [], 1
+        for dim, stride in zip(reversed(dims), reversed(strides), strict=True):
+            at = f"{index} // {below}" if below > 1 else index
+            at = f"{at} % {dim}" if below * dim < count else at
+            at = f"({at})" if " " in at and stride != 1 else at
+            if dim > 1 and stride:
+                axes.append(at if stride == 1 else f"{at} * {stride}")
+            below *= dim
+        terms += reversed(axes)
+        if not axes:
+            terms.append(f"{index} * 0")
         return index if terms == [index] else self.once(" + ".join(terms), "o")
 
     def flat_mask(self, place: Strided, count: int) -> str:

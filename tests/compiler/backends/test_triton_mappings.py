@@ -214,6 +214,17 @@ def test_what_comes_of_parameters_alone_is_rounded_once(name: str) -> None:
         assert not made & set(re.findall(r"(v\d+)\.to\(dtype\)", step))
 
 
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "SLSTM"])
+def test_the_weights_of_a_step_are_seen_to_lie_side_by_side(name: str) -> None:
+    """Triton reads two bytes at a time, none of them ahead, of places that it has to reshape."""
+    programs = programs_of(STANDARD[name](64, 64, *[1] * (name == "SLSTM")))
+    pair = forced(programs, "step in blocks")
+    assert pair.forward.kind == "step"
+    source = programs.mapped(pair.forward, pair.backward).forward.source
+    kernel, _, _ = source.partition("def build(")
+    assert "tl.range(0, 64" in kernel and not re.findall(r"o\d+ = tl\.reshape", kernel)
+
+
 @pytest.mark.parametrize("way", ["loop", "alternating"])
 @pytest.mark.parametrize(("name", "weight"), [("Dense", "b"), ("Embedding", "E")])
 def test_gradients_of_narrow_programs_are_summed_wide(name: str, weight: str, way: str) -> None:
