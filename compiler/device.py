@@ -21,7 +21,7 @@ class Device:
     special: int = 16  # of a processor: exp, log, sin, ... results a cycle
     multiplies: float = 2680.0  # of a processor: floating point operations a cycle, 16-bit products
     exact_multiplies: float = 256.0  # the same in float32 and float64 without the matrix unit
-    exact_products: float = 37.0  # of those, by a kernel whose threads read from shared memory
+    exact_products: float = 46.0  # of those, by a kernel whose threads read from shared memory
     port: float = 64.0  # bytes a cycle between a processor and the caches
     sector: int = 32  # bytes, the least that memory hands over
     bandwidth: float = 4.3e12  # bytes a second to memory
@@ -36,7 +36,7 @@ class Device:
     node: float = 0.8e-6  # from one kernel of a graph to the next
     ramp: float = 1.4e-6  # until a kernel runs at its rate
     library: float = 6e-6  # the least a product of the library takes
-    host: float = 10e-6  # that the host takes to put a launch into a graph
+    host: float = 20e-6  # that the host takes to put a launch into a graph
     shared: int = 227 * 1024  # bytes of one program's shared memory
     registers: int = 65536  # of all threads of a program, four bytes each
     most_registers: int = 255  # of a thread

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil, log2
 
 from .affine import affine
 from .dependence import is_contraction
 from .device import Device
-from .grouping import at_hand, in_groups, lattice_of, unshaped
+from .footprint import taken_at_a_time
+from .grouping import Group, arrange, is_seen_through
 from .ir import Node, Plan
 from .mapping import ALTERNATING, CAPTURED, GRAPHED, MATRIX_UNIT, SCAN, Extent, Mapping
 from .shapes import size
+from .single import one_step
 from .work import Work
 
 FULL = 128  # elements of a tile that keeps a program of some warps busy
@@ -31,6 +34,7 @@ INSTRUCTIONS = 3  # of an elementwise operation, about
 REGISTER_CYCLES = 30  # of a multiplication in registers, with few warps to wait for its result
 READ_AHEAD = 4  # bytes for each thread: smaller loads cannot be asked for ahead of their step
 LEAST_COLUMNS = 8  # of the examples, that the matrix unit takes, however few there are
+LIBRARY_ROWS = 64  # of a tile of the library's products without the matrix unit, at the least
 WIDE = 4  # bytes of what stays in the type of the carries
 FACTOR_PASSES = 3  # over an array as large as a state of all steps: made, and read twice
 STATE_PASSES = 5  # likewise, for what is added in every step, and the state itself
@@ -104,16 +108,25 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
     if mapping.kind != "loop":
         read = programs * (weights + work.state * rows * extent.itemsize)
         exchange = 2 * device.cache_latency + read / device.cache_bandwidth
-        terms["launches"] = extent.steps * (device.node + device.ramp + exchange + step)
-        if programs > device.processors * device.resident / mapping.warps:
-            # More than run at a time wait for what all read: of each row, what weights multiply.
-            deep = sum(product.depth for product in work.streamed)
-            read = programs * (weights + deep * rows * extent.itemsize)
-            terms["cache"] = extent.steps * read / device.cache_bandwidth
+        waves = _waves(programs, work, mapping, extent, device)
+        once_each = device.node + device.ramp + exchange
+        terms["launches"] = extent.steps * (once_each + waves * step)
+        deep = sum(product.depth for product in work.streamed)  # of each row, what weights multiply
+        read = programs * (weights + deep * rows * extent.itemsize)
+        terms["cache"] = extent.steps * read / device.cache_bandwidth
     once = _captured(1, extent, device) if mapping.kind in GRAPHED else 0.0
     bound = max(terms, key=lambda name: terms[name])
     idleness = abs(log2(max(work.largest * rows, 1) / FULL))
     return Ranked(mapping, once + terms[bound], bound, idleness)
+
+
+def _waves(programs: int, work: Work, mapping: Mapping, extent: Extent, device: Device) -> int:
+    """How often the processors have to begin anew until all programs of a step have run."""
+    shared = max(
+        map(partial(taken_at_a_time, mapping=mapping, extent=extent), work.streamed), default=1
+    )
+    together = max(1, min(device.resident // mapping.warps, device.shared // shared))
+    return ceil(programs / (device.processors * together))
 
 
 def _exact(results: float, device: Device) -> float:
@@ -127,31 +140,31 @@ def _exact(results: float, device: Device) -> float:
 
 
 def of_alternating(plan: Plan, extent: Extent, device: Device) -> Ranked:
-    """Every product, every group of elementwise nodes and whatever else there is, is a launch.
-
-    What is kept of every step a group writes with the rest, if it has it at hand.
-    """
-    launches = 2  # of the number of the step, and of the states that change
-    stacks = [n for n in plan.kept if n.op.name == "stack" and plan.computes(n.args[0])]
-    for each in in_groups(plan.step):
-        if isinstance(each, list):
-            launches += 1
-            held = at_hand((n for node in each for n in (node, *node.args)), lattice_of(each[0]))
-            stacks = [n for n in stacks if unshaped(n.args[0]) not in held]
-        elif not (each.op.view or each.op.name == "at"):
-            launches += 1
-    products = [node for node in plan.step if is_contraction(node)]
-    if extent.is_narrow:
-        launches += len(products)  # what they read is rounded
-    launches += 2 * len(stacks)
+    """Every product, every group of elementwise nodes and whatever else there is, is a launch."""
+    step = one_step(plan)
+    order, _ = arrange(step.nodes, step.copies)
+    launches = sum(isinstance(n, Group) or not is_seen_through(n) for n in order) + len(step.sums)
+    launches = max(launches, 1)  # a loop of nothing has nothing to alternate
+    products = [node for node in step.nodes if is_contraction(node)]
     weights = sum(size(a.type.shape) for n in products for a in n.args if not a.type.axes)
+    rows = extent.rows if extent.fits_matrix_unit else max(extent.rows, LIBRARY_ROWS)
+    moved = sum(_moved(each, extent) for each in order if isinstance(each, Group))
     terms = {
+        "memory": moved / device.bandwidth,
         "launches": launches * (device.node + device.ramp) + len(products) * device.library,
         "cache": weights * extent.itemsize / device.cache_bandwidth,
-        "arithmetic": sum(map(_flops, products)) * extent.rows / _multiplies(extent, device),
+        "arithmetic": sum(map(_flops, products)) * rows / _multiplies(extent, device),
     }
     seconds = _captured(launches, extent, device) + extent.steps * sum(terms.values())
     return Ranked(ALTERNATING, seconds, max(terms, key=lambda name: terms[name]))
+
+
+def _moved(group: Group, extent: Extent) -> int:
+    """Bytes that the kernel of a group reads and writes, but for what it hands to other groups."""
+    lead, dims = group.lattice
+    read = {arg for node in group.nodes for arg in node.args if arg.op.name != "const"}
+    arrays = len(read - set(group.nodes)) + len(group.copies)
+    return arrays * size(dims) * (extent.rows if "B" in lead else 1) * extent.itemsize
 
 
 def _captured(launches: int, extent: Extent, device: Device) -> float:

@@ -26,15 +26,17 @@ class Product:
 
 def has_room(product: Product, mapping: Mapping, extent: Extent, device: Device) -> bool:
     """Whether a program may hold what it reads of a product at a time, and the sums."""
-    stretch, threads = stretch_of(product.depth, mapping), 32 * mapping.warps
-    weights = product.results * stretch.elements * extent.itemsize
-    values = mapping.rows * stretch.elements * extent.itemsize
-    sums = product.results * mapping.rows * stretch.parts * WORD
-    # While one stretch is multiplied the next is on its way. The matrix unit has its weights from
-    # registers, which are filled as late as it goes.
-    turns = min(2, -(-product.depth // stretch.elements))
-    shared = turns * values + (1 if extent.fits_matrix_unit else turns) * weights
-    if shared > device.shared:
+    if taken_at_a_time(product, mapping, extent) > device.shared:
         return False
-    registers = (weights + values + sums) / WORD / threads
+    stretch, threads = stretch_of(product.depth, mapping), 32 * mapping.warps
+    read = (product.results + mapping.rows) * stretch.elements * extent.itemsize
+    sums = product.results * mapping.rows * stretch.parts * WORD
+    registers = (read + sums) / WORD / threads
     return registers <= SLACK * min(device.most_registers, device.registers // threads)
+
+
+def taken_at_a_time(product: Product, mapping: Mapping, extent: Extent) -> int:
+    """Bytes of shared memory: while one stretch is multiplied the next is on its way."""
+    stretch = stretch_of(product.depth, mapping)
+    turns = min(2, -(-product.depth // stretch.elements))
+    return turns * (product.results + mapping.rows) * stretch.elements * extent.itemsize

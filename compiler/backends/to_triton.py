@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..ir import Node, Plan, counts_steps
-from ..mapping import CAPTURED, GRAPHED, Mapping
+from ..mapping import CAPTURED, Mapping
 from ..partition import partition, undivided
 from ..staging import staged
 from . import Module
@@ -30,9 +30,9 @@ from .triton_scan_kernels import BLOCK as SCAN_BLOCK
 from .writer import Writer, in_lines
 
 LEGEND = """\
-# p parameters, s starts, x inputs; k what is kept of every step, l last values, a sums over the
-# steps, r states as products read them; v other values; in kernels i indices, m masks, o offsets,
-# w weights, c carries, n numbers.
+# p parameters, s starts, x inputs; c carries, l the last or next ones, r carries as products read
+# them; k what is kept of every step, a sums over the steps; v other values; in kernels i indices,
+# m masks, o offsets, w weights, n numbers.
 """
 
 NUMBERS = '''\
@@ -196,7 +196,8 @@ def _kernels(plan: Plan, mapping: Mapping) -> tuple[Kernel, ...]:
 
 def _module(body: str, mapping: Mapping, fast: bool, scans: Sequence[str]) -> str:
     """The whole text: imports, legend, configuration, helpers, kernels, `build`."""
-    threads = "import threading\n\n" if mapping.kind in GRAPHED else ""
+    is_graphed = "every_step(" in body
+    threads = "import threading\n\n" if is_graphed else ""
     parts = [
         f"{threads}import torch\nimport triton\nimport triton.language as tl",
         LEGEND.rstrip("\n"),
@@ -204,7 +205,7 @@ def _module(body: str, mapping: Mapping, fast: bool, scans: Sequence[str]) -> st
         f'BLOCK, IEEE = {BLOCK}, "{"tf32" if fast else "ieee"}"',
         *helpers_for(body, fast=fast),
         NUMBERS.rstrip("\n"),
-        *([EVERY_STEP.rstrip("\n")] if mapping.kind in GRAPHED else []),
+        *([EVERY_STEP.rstrip("\n")] if is_graphed else []),
         *scans,
         *([SOLVED.rstrip("\n")] if "solved(" in body else []),
         body.rstrip("\n"),
@@ -214,7 +215,7 @@ def _module(body: str, mapping: Mapping, fast: bool, scans: Sequence[str]) -> st
 
 def _read_elsewhere(plan: Plan, kernels: tuple[Kernel, ...]) -> list[Node]:
     """What is computed before the loop and read by it, after it, or as a result."""
-    found = [o.node for o in plan.scan.outs]
+    found = [o.node for o in plan.scan.outs] + [c.next for c in plan.scan.carries]
     found += [n for k in kernels for n in k.pointers.values() if isinstance(n, Node)]
     steps = () if kernels else plan.step
     found += [a for n in (*steps, *plan.kept, *plan.tail, *plan.late) for a in n.args]

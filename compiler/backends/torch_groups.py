@@ -6,44 +6,58 @@ kernels that they launch. Views are no lines of their own: a kernel reads what t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from ..grouping import at_hand, in_groups, lattice_of, same_elements, unshaped
+from ..dependence import is_contraction
+from ..grouping import Copy, Group, arrange, is_seen_through, same_elements, unshaped
 from ..ir import Node
 from ..shapes import size
-from .torch_calls import EMITTERS, node_lead
+from .torch_calls import EMITTERS, is_of_weights
 from .torch_host import Host
 from .triton_map import Arrays, Written, map_kernel, operands
-from .triton_values import Strided, is_seen_through
+from .triton_values import Strided
 from .writer import Names, in_lines
 
 
-@dataclass(slots=True)
-class Kept:
-    """What a loop keeps of every step, if nobody has written it yet, and whether it goes back."""
-
-    stacks: list[Node] = field(default_factory=list)
-    reverse: bool = False
-
-
 def section(
-    host: Host, nodes: Sequence[Node], read: Iterable[Node], kept: Kept | None = None
-) -> None:
+    host: Host, nodes: Sequence[Node], read: Iterable[Node], copies: Sequence[Copy] = (),
+    *, reverse: bool = False,
+) -> None:  # fmt: skip
     """Compute `nodes`, operands first; `read` are those that something else reads.
 
     Args:
-        kept: of the loop whose step it is. What a kernel has at hand of it, the kernel writes.
+        copies: what also goes to other arrays, which are there; it need not be in `read`.
+        reverse: whether they are a step of a loop that goes back.
     """
-    later = _readers(nodes, read)
-    for each in in_groups([node for node in nodes if node not in host.names]):
-        if isinstance(each, list):
-            _launch(host, each, later, kept or Kept())
+    order, joined = arrange([node for node in nodes if node not in host.names], copies)
+    copied = [value for each in order if isinstance(each, Group) for value in each.reads]
+    later = _readers([node for node in nodes if node not in joined], [*read, *copied])
+    for node in joined:
+        if readers := later.get(node):
+            host.allocate(node, narrow=_is_rounded(readers, later))
+    for each in order:
+        if isinstance(each, Group):
+            _launch(host, each, later, reverse)
         elif not is_seen_through(each):
             for arg in each.args:
                 host.know(arg)
             host.set(each, EMITTERS[each.op.name](host, each))
+
+
+def _is_rounded(readers: Collection[object], later: Mapping[Node, set[object]]) -> bool:
+    """Whether a node is read, itself or in views, and by products that round it alone."""
+    return bool(readers) and all(
+        isinstance(reader, Node)
+        and (
+            _is_rounded(later.get(reader, ()), later)
+            if is_seen_through(reader)
+            else is_contraction(reader) and not is_of_weights(reader)
+        )
+        for reader in readers
+    )
 
 
 def place_of(node: Node) -> tuple[Node, Strided]:
@@ -63,53 +77,65 @@ class _Pointers:
         self._host, self._fresh = host, Names()
         self.passed: dict[str, tuple[str, str]] = {}  # tensor -> pointer, element type
 
-    def of(self, array: Node, prefix: str) -> str:
-        tensor = self._host.contiguous(array)
+    def of(self, array: Node, prefix: str, tensor: str = "") -> str:
+        tensor = tensor or self._host.contiguous(array)
         if tensor not in self.passed:
             element = "wide" if array in self._host.wide else array.type.kind
             self.passed[tensor] = self._fresh(prefix), element
         return self.passed[tensor][0]
 
 
-def _launch(host: Host, group: list[Node], later: dict[Node, set[object]], kept: Kept) -> None:
+def _launch(host: Host, group: Group, later: dict[Node, set[object]], reverse: bool) -> None:
     """A group as one kernel; its results are what others read."""
-    inside, pointers = set(group), _Pointers(host)
+    inside, pointers = set(group.nodes), _Pointers(host)
     read: dict[Node, Strided] = {}
-    multiplied = {node: operands(node) for node in group}
-    for arg in dict.fromkeys(arg for args in multiplied.values() for arg in args):
-        if arg not in inside and arg.op.name != "const":
+
+    def reads(arg: Node) -> None:
+        if arg not in inside and arg not in read and arg.op.name != "const":
             array, place = place_of(arg)
             read[arg] = replace(place, base=pointers.of(array, "x"))
+
+    multiplied = {node: operands(node) for node in group.nodes}
+    for arg in itertools.chain(*multiplied.values(), group.reads):
+        reads(arg)
+    at_hand = {unshaped(node): node for node in (*read, *group.nodes)}
     written = []
-    needed = (_computed(n, inside) for n in group if later.get(n, set()) - inside)
-    for node in dict.fromkeys(needed):
-        host.allocate(node)
-        written.append(Written(node, pointers.of(node, "y")))
-    for stack, value in _at_hand(group, read, kept.stacks):
-        kept.stacks.remove(stack)
-        written.append(Written(value, pointers.of(stack, "y"), of_steps=True))
+    needed: dict[Node, bool] = {}  # and whether all that read it round it
+    for node in group.nodes:
+        if readers := later.get(node, set()) - inside:
+            computed = _computed(node, inside)
+            needed[computed] = needed.get(computed, True) and _is_rounded(readers, later)
+    for node, is_rounded in needed.items():
+        host.allocate(node, narrow=is_rounded)
+        written.append(Written(node, Strided.of(pointers.of(node, "y"), node)))
+    for copy in group.copies:
+        if (place := _goes_to(host, copy, pointers)) is not None:
+            written.append(Written(at_hand.get(unshaped(copy.value), copy.value), place))
+    if not written:
+        return
     name = f"map{len(host.kernels)}"
-    arrays = Arrays(tuple(pointers.passed.values()), multiplied, read, written, kept.reverse)
-    text, signature = map_kernel(name, group, arrays)
+    arrays = Arrays(tuple(pointers.passed.values()), multiplied, read, written, reverse)
+    text, signature = map_kernel(name, group.lattice, group.nodes, arrays)
     host.kernels.append(text)
     host.signatures.append(signature)
-    count = " * ".join([*node_lead(group[0]), str(size(group[0].type.shape))])
-    host.out(f"count = {count}")
+    lead, dims = group.lattice
+    host.out(f"count = {' * '.join([*lead, str(size(dims))])}")
     others = [pointer for pointer, _ in signature.pointers[len(pointers.passed) :]]
     arguments = [*pointers.passed, *others, *signature.scalars, "BLOCK", "real"]
     arguments.append(f"enable_fp_fusion={host.fuses}")
     host.out(f"{name}[(triton.cdiv(count, BLOCK),)]{in_lines(arguments)}")
 
 
-def _at_hand(
-    group: list[Node], read: Mapping[Node, Strided], stacks: Iterable[Node]
-) -> Iterator[tuple[Node, Node]]:
-    """What is kept of every step and a group has at hand: the stack, and what goes there."""
-    held = at_hand((*read, *group), lattice_of(group[0]))
-    for stack in tuple(stacks):
-        value = held.get(unshaped(stack.args[0]))
-        if value is not None:
-            yield stack, value
+def _goes_to(host: Host, copy: Copy, pointers: _Pointers) -> Strided | None:
+    """Where a copy is written; None if nobody reads what is joined so."""
+    tensor = host.nexts.get(copy.array) or host.names.get(copy.array)
+    if tensor is None:
+        return None
+    place = Strided.of(pointers.of(copy.array, "y", tensor), copy.array)
+    if copy.part:
+        axis, start = copy.part
+        place = place.part(axis, start, int(copy.value.type.shape[axis]))
+    return place
 
 
 def _computed(node: Node, inside: Collection[Node]) -> Node:

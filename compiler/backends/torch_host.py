@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..grouping import is_seen_through
 from ..ir import Node, counts_steps
 from . import KernelSignature
 from .torch_calls import DTYPES, EMITTERS, is_of_weights, shape_of
 from .torch_einsum import arranged
-from .triton_values import extents, is_seen_through
+from .triton_values import extents
 from .writer import Names, Writer
 
 NARROWING = ("accumulate", "einsum", "stack")  # their results have the program's own type
@@ -30,6 +31,8 @@ class Host:
         self.names: dict[Node, str] = {}
         self.given: set[str] = set()  # names of the arguments
         self.lasts: dict[str, str] = {}  # carry -> its last value
+        # A carry, or it as products read it -> the tensor for its next value.
+        self.nexts: dict[Node, str] = {}
         self.alias: dict[Node, Node] = {}  # what is another node's tensor, though no view of it
         self.kernels: list[str] = []
         self.signatures: list[KernelSignature] = []
@@ -44,7 +47,7 @@ class Host:
 
     @contextmanager
     def keeping_wide(self) -> Iterator[None]:
-        """Within it, values are kept in the carries' type, and rounded for products alone."""
+        """Within it, values are kept in the carries' type, but those that products alone read."""
         self._wide = True
         try:
             yield
@@ -58,7 +61,7 @@ class Host:
         if node in self._rounded:
             return self._rounded[node]
         name = self.name(node)
-        return f"{name}.to(dtype)" if self._wide or node in self.wide else name
+        return f"{name}.to(dtype)" if node in self.wide else name
 
     def round(self, node: Node) -> None:
         """Make the operand of products that a wide node is once, before all that read it."""
@@ -119,13 +122,13 @@ class Host:
         self.out(f"{name} = {expression}")
         return name
 
-    def allocate(self, node: Node, prefix: str = "v") -> str:
-        """An uninitialised tensor for a node."""
+    def allocate(self, node: Node, prefix: str = "v", *, narrow: bool = False) -> str:
+        """An uninitialised tensor for a node; `narrow` has the program's type in any case."""
         name = self.names[node] = self.fresh(prefix)
         self._allocated.add(name)
-        if self.keeps_wide(node):
+        if self.keeps_wide(node) and not narrow:
             self.wide.add(node)
-        self.out(f"{name} = {self.empty(node)}")
+        self.out(f"{name} = {self.empty(node, 'dtype' if narrow else None)}")
         return name
 
     def own(self, node: Node, prefix: str) -> str:

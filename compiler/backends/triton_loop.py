@@ -13,6 +13,7 @@ from functools import partial
 from types import MappingProxyType
 
 from ..dependence import is_contraction, sums_rows
+from ..grouping import is_seen_through
 from ..ir import Carry, Node, Plan, counts_steps
 from ..mapping import Mapping as LoopMapping
 from ..mapping import padded
@@ -22,7 +23,7 @@ from .triton_einsum import einsum
 from .triton_frame import Frame
 from .triton_structured import EMITTERS as STRUCTURED
 from .triton_structured import concat
-from .triton_values import Tile, extents, is_seen_through, shape_text
+from .triton_values import Tile, extents, shape_text
 from .writer import Writer, in_lines
 
 NONE: Mapping[Node, Carry] = MappingProxyType({})

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..dependence import is_outer
-from ..grouping import same_elements
+from ..grouping import Lattice, same_elements
 from ..ir import Node, apply
 from ..shapes import size
 from . import KernelSignature
@@ -23,11 +23,10 @@ BLOCK, WARPS = 512, 4  # 1024 elements make Triton 3.6 fail at some kernels for 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A value that the kernel leaves behind, and the pointer of the array it goes to."""
+    """A value that the kernel leaves behind, and where; of an array of all steps, at this one."""
 
     node: Node
-    pointer: str
-    of_steps: bool = False  # the array has a part for every step, and the value is one of them
+    place: Strided
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +62,14 @@ def operands(node: Node) -> tuple[Node, ...]:
     return tuple(found)
 
 
-def map_kernel(name: str, nodes: Sequence[Node], arrays: Arrays) -> tuple[str, KernelSignature]:
+def map_kernel(
+    name: str, lattice: Lattice, nodes: Sequence[Node], arrays: Arrays
+) -> tuple[str, KernelSignature]:
     """The kernel `name(*pointers, B, count, BLOCK, REAL)`.
 
     One that reads or writes a part of an array of all steps has `clock`, `T` and `turn`, too.
     """
-    index = _Index(nodes[0])
+    index = _Index(lattice)
     fresh, known, lines = Names(), dict[Node, str](), Writer()
     for node, place in arrays.read.items():
         known[node] = fresh("v")
@@ -91,8 +92,8 @@ def map_kernel(name: str, nodes: Sequence[Node], arrays: Arrays) -> tuple[str, K
         known[node] = fresh("v")
         lines(f"{known[node]} = {node.op.spell['triton'].format(*texts)}")
     for each in arrays.written:
-        now = f"{index.now()} + " if each.of_steps else ""
-        lines(f"tl.store({each.pointer} + {now}i, {known[each.node]}, mask=m)")
+        found = _full(each.node) if each.node.op.name == "const" else known[each.node]
+        lines(f"tl.store({each.place.base} + {index.of(each.place)}, {found}, mask=m)")
 
     is_timed = "t" in index.used
     pointers = (*arrays.pointers, *([("clock", "int")] if is_timed else []))
@@ -118,8 +119,8 @@ def map_kernel(name: str, nodes: Sequence[Node], arrays: Arrays) -> tuple[str, K
 class _Index:
     """Where element `i` of a group is in other arrays; `used` are the names that this takes."""
 
-    def __init__(self, node: Node) -> None:
-        self.lead, self.inner = node.type.lead, size(node.type.shape)
+    def __init__(self, lattice: Lattice) -> None:
+        self.lead, self.inner = lattice[0], size(lattice[1])
         self.used: set[str] = set()
 
     def definitions(self, *, reverse: bool) -> Iterator[str]:
@@ -136,11 +137,6 @@ class _Index:
     def _use(self, name: str) -> str:
         self.used.add(name)
         return name
-
-    def now(self) -> str:
-        """Where the present step begins in an array of all of them."""
-        rows = f"({self._use('rows')} * {self.inner})" if "B" in self.lead else str(self.inner)
-        return f"{self._use('t')} * {rows}"
 
     def of(self, place: Strided) -> str:
         """Where element `i` is."""

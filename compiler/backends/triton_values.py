@@ -129,11 +129,6 @@ class Strided:
         return replace(self, extents=tuple(shape), strides=tuple(strides))
 
 
-def is_seen_through(node: Node) -> bool:
-    """Whether a kernel reads a node where that lies of which it is a view."""
-    return node.op.view or node.op.name in ("at", "spread")
-
-
 def contiguous(shape: Sequence[int]) -> Dims:
     """The strides of an array whose last axis is the innermost."""
     strides: list[int] = []

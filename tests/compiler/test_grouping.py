@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnnc.compiler.grouping import in_groups, joins_a_group
+from rnnc.compiler.grouping import Copy, Group, arrange, in_groups, joins_a_group
 from rnnc.compiler.ir import Node, apply, leaf, toposort
 from rnnc.compiler.shapes import Type
 from tests.compiler.backends.random_cells import random_cell
@@ -71,3 +71,54 @@ def test_everything_comes_once_and_after_what_it_reads(seed: int) -> None:
         if isinstance(each, list):
             assert all(map(joins_a_group, group))
     assert seen == set(nodes)
+
+
+# -- what also goes elsewhere --------------------------------------------------------------------
+
+
+def groups_of(nodes: list[Node], copies: list[Copy]) -> tuple[list[Group], list[Node]]:
+    order, joined = arrange(nodes, copies)
+    return [each for each in order if isinstance(each, Group)], joined
+
+
+def test_the_group_that_has_a_value_at_hand_copies_it() -> None:
+    a, state = value("a", 4), value("state", 4)
+    first = a * a
+    total = apply("sum", first, attr=0)
+    last = apply("broadcast", apply("reshape", total, attr=(1,)), attr=(4,)) * first
+    computed, read = Copy(first, state), Copy(a, state)
+    (one, other), _ = groups_of(inner(last), [computed, read, Copy(last, state)])
+    assert one.copies == [computed, read] and len(other.copies) == 1
+
+
+def test_what_none_has_the_last_of_its_shape_reads() -> None:
+    a, other, state = value("a", 4), value("other", 4), value("state", 4)
+    (group,), _ = groups_of(inner(a * a), [Copy(other, state)])
+    assert [copy.value for copy in group.copies] == [other]
+    (_, beside), _ = groups_of(inner(a * a), [Copy(value("long", 6), value("wide", 6))])
+    assert not beside.nodes and len(beside.copies) == 1
+
+
+def test_a_value_is_read_after_it_is_computed() -> None:
+    a, state = value("a", 4), value("state", 4)
+    square = a * a
+    product = apply("einsum", value("w", 4, 4), square, attr=("ij,j->i", ""))
+    (group, after), _ = groups_of(inner(product), [Copy(product, state)])
+    assert group.nodes == [square] and not group.copies
+    assert not after.nodes and [copy.value for copy in after.copies] == [product]
+
+
+def test_parts_of_a_concatenation_are_written_where_it_goes() -> None:
+    a, state = value("a", 4), value("state", 8)
+    both = apply("concat", a * a, a + a, attr=0)
+    (group,), joined = groups_of(inner(both), [Copy(both, state)])
+    assert joined == [both]
+    assert [(c.array, c.part) for c in group.copies] == [
+        (state, (0, 0)), (state, (0, 4)), (both, (0, 0)), (both, (0, 4)),
+    ]  # fmt: skip
+
+
+def test_what_no_group_computes_is_concatenated() -> None:
+    both = apply("concat", value("a", 4), value("b", 4) * 2.0, attr=0)
+    order, joined = arrange(inner(both))
+    assert not joined and both in order
