@@ -122,7 +122,8 @@ class _Copying:
             self._last[each.lattice] = at
             for node in each.nodes:
                 self._place[node] = at
-                for value in (node, *node.args):
+                # What a product that sums nothing reads, it reads as views of another shape.
+                for value in (node, *(() if is_outer(node) else node.args)):
                     self._first.setdefault((each.lattice, unshaped(value)), each)
 
     def can_join(self, node: Node) -> bool:

@@ -99,6 +99,13 @@ def test_what_none_has_the_last_of_its_shape_reads() -> None:
     assert not beside.nodes and len(beside.copies) == 1
 
 
+def test_a_factor_of_a_product_that_sums_nothing_is_not_at_hand() -> None:
+    state = value("state", 4)
+    same = apply("einsum", value("one", 1), value("four", 4), attr=("a,b->ab", ""))
+    (group,), _ = groups_of([same], [Copy(same.args[1], state)])
+    assert group.reads == [same.args[1]]
+
+
 def test_a_value_is_read_after_it_is_computed() -> None:
     a, state = value("a", 4), value("state", 4)
     square = a * a

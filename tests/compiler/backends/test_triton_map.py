@@ -34,6 +34,9 @@ TEXTS = {
     "a product that sums nothing": (
         "M = outer(h, x) * 0.2\n h' = tanh(sum(M, -1))\n c' = sum(M * M, 0) * 0.1 + c"
     ),
+    "a factor that is kept": (
+        "s = sum(h * x)\n h' = s * x\n c' = outer(broadcast(s, [1]), c)[0] * 0.1"
+    ),
     "views of every step": (
         "param w[2, 3]\n v = reshape(x, [2, 3]) * w\n"
         " h' = reshape(tanh(v + reshape(h, [2, 3])), [6])\n c' = c * x[0] + reshape(v.T, [6])"
