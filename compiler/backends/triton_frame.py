@@ -144,29 +144,26 @@ class Frame:
         terms = [str(place.offset)] * bool(place.offset)
         terms += [f"block * {place.step}"] * bool(place.step)
         index = self.once(f"tl.arange(0, {count})", "i")
-        axes, below = [], 1
-        for dim, stride in zip(reversed(dims), reversed(strides), strict=True):
-            at = f"{index} // {below}" if below > 1 else index
-            at = f"{at} % {dim}" if below * dim < count else at
-            at = f"({at})" if " " in at and stride != 1 else at
-            if dim > 1 and stride:
-                axes.append(at if stride == 1 else f"{at} * {stride}")
-            below *= dim
-        terms += reversed(axes)
-        if not axes:
-            terms.append(f"{index} * 0")
+        axes = [
+            at if stride == 1 else f"{at} * {stride}"
+            for at, dim, stride in zip(flat_indices(index, dims, count), dims, strides, strict=True)
+            if dim > 1 and stride
+        ]
+        terms += axes or [f"{index} * 0"]
         return index if terms == [index] else self.once(" + ".join(terms), "o")
 
     def flat_mask(self, place: Strided, count: int) -> str:
         """Which of these are no padding; "" if all are."""
-        dims, line = tuple(map(padded, place.extents)), place.line()
-        if line is not None:
-            extent, index = line.extents[0], self.once(f"tl.arange(0, {count})", "i")
-            return self.once(f"{index} < {extent}", "m") if extent < count else ""
-        mask = self.inside(place.extents, dims, rows=False)
-        shape = shape_text(dims, rows=False)
-        wide = f"tl.reshape(tl.broadcast_to({mask}, {shape}), ({count},))"
-        return self.once(wide, "m") if mask else ""
+        line = place.line()
+        extents = line.extents if line else place.extents
+        dims = (count,) if line else tuple(map(padded, extents))
+        index = self.once(f"tl.arange(0, {count})", "i")
+        tests = [
+            f"({at} < {extent})"
+            for at, extent, dim in zip(flat_indices(index, dims, count), extents, dims, strict=True)
+            if extent < dim
+        ]
+        return self.once(" & ".join(tests), "m") if tests else ""
 
     def load(self, place: Strided, narrow: bool = True) -> Tile:
         """Read a value; `narrow` leaves repeated axes at size 1."""
@@ -308,3 +305,14 @@ def number_text(node: Node) -> str:
     if value != value or value in (float("inf"), float("-inf")):
         return f'float("{value}")'
     return repr(float(value))
+
+
+def flat_indices(index: str, dims: Dims, count: int) -> list[str]:
+    """The index along each axis of a tile whose elements `index` counts."""
+    found, below = [], 1
+    for dim in reversed(dims):
+        at = f"{index} // {below}" if below > 1 else index
+        at = f"{at} % {dim}" if below * dim < count else at
+        found.append(f"({at})" if " " in at else at)
+        below *= dim
+    return found[::-1]
