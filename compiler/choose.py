@@ -27,11 +27,12 @@ from .work import MOST_ELEMENTS, Work, is_computed, work_of
 # every temporary is too.
 MOST_WEIGHTS = 160 * 1024
 MOST_STATE = 96 * 1024
-MOST_HELD = 512  # of weights in the registers of a thread, which has 1,020 bytes
+MOST_HELD = 512  # of what weights are multiplied to, in a thread's registers, of 1,020 bytes
 DEEP = 512  # elements of a row that a step computes for a product of its own
 LEAST_ROWS = MATRIX_UNIT  # of the weights that a block of a step multiplies
 LOCAL = (1, 4, 8, 16, 32, 64, 128, 256)  # sizes of a block's part that are tried
 MOST_COUNTS = 24
+MOST_NODES = 400  # of a step in one kernel: more take its compiler seconds, and registers run out
 MOST_WARPS = 16
 
 
@@ -50,7 +51,8 @@ def ranked(
         of_alternating(plan, extent, device),
         *([] if exact else of_scan(plan, extent, device)),
     ]
-    if rows_are_apart(plan) and not any(node.op.by_library for node in plan.step):
+    is_for_a_kernel = len(plan.step) <= MOST_NODES and rows_are_apart(plan)
+    if is_for_a_kernel and not any(node.op.by_library for node in plan.step):
         for mapping, blocks in _divided(plan):
             found += _costed(blocks, mapping, extent, device)
     return tuple(sorted(found, key=lambda r: (r.seconds, r.idleness, r.mapping.warps)))
@@ -136,7 +138,7 @@ def _costed(
         if rows < least or (rows > least and rows > extent.rows):
             continue
         tile = max(work.largest for work in works) * rows
-        state = max(work.state for work in works) * rows
+        state = max(work.held for work in works) * rows
         if tile > MOST_ELEMENTS or 4 * state > MOST_STATE:
             continue
         fewest = 4 if weights else 8 if tile >= 4096 else 4 if tile > 256 else 1
@@ -167,5 +169,5 @@ def _is_for_registers(works: list[Work], mapping: Mapping, extent: Extent) -> bo
     if mapping.kind != "loop" or extent.fits_matrix_unit:
         return False
     (work,) = works
-    held = work.weights * mapping.rows * extent.itemsize  # weights, or what a row makes of each
+    held = work.multiplied * mapping.rows * extent.itemsize
     return work.has_matrices and held <= MOST_HELD * 32 * mapping.warps

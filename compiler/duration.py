@@ -15,11 +15,11 @@ from .dependence import is_contraction
 from .device import Device
 from .footprint import taken_at_a_time
 from .grouping import Group, arrange, is_seen_through
-from .ir import Node, Plan
+from .ir import Plan
 from .mapping import ALTERNATING, CAPTURED, GRAPHED, MATRIX_UNIT, SCAN, Extent, Mapping
 from .shapes import size
 from .single import one_step
-from .work import Work
+from .work import Work, flops_of
 
 FULL = 128  # elements of a tile that keeps a program of some warps busy
 MOST_AHEAD = 16  # steps whose loads are under way
@@ -65,7 +65,8 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
     each = max(work.elementwise * rows / threads, work.operations)
     busy = INSTRUCTIONS * each * max(1.0, threads / device.lanes)
     busy += work.special * rows / device.special
-    columns = max(rows, LEAST_COLUMNS if work.products else 1)
+    least = LEAST_COLUMNS if work.products else 1
+    columns = max(rows * work.beside, least) / work.beside
     if mapping.elementwise:
         busy += REGISTER_CYCLES * (work.flops / 2) * rows / min(threads, device.lanes)
     elif extent.fits_matrix_unit:
@@ -108,9 +109,9 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
     if mapping.kind != "loop":
         read = programs * (weights + work.state * rows * extent.itemsize)
         exchange = 2 * device.cache_latency + read / device.cache_bandwidth
-        waves = _waves(programs, work, mapping, extent, device)
+        rounds = _rounds(programs, work, mapping, extent, device)
         once_each = device.node + device.ramp + exchange
-        terms["launches"] = extent.steps * (once_each + waves * step)
+        terms["launches"] = extent.steps * (once_each + rounds * step)
         deep = sum(product.depth for product in work.streamed)  # of each row, what weights multiply
         read = programs * (weights + deep * rows * extent.itemsize)
         terms["cache"] = extent.steps * read / device.cache_bandwidth
@@ -120,7 +121,7 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
     return Ranked(mapping, once + terms[bound], bound, idleness)
 
 
-def _waves(programs: int, work: Work, mapping: Mapping, extent: Extent, device: Device) -> int:
+def _rounds(programs: int, work: Work, mapping: Mapping, extent: Extent, device: Device) -> int:
     """How often the processors have to begin anew until all programs of a step have run."""
     shared = max(
         map(partial(taken_at_a_time, mapping=mapping, extent=extent), work.streamed), default=1
@@ -153,7 +154,7 @@ def of_alternating(plan: Plan, extent: Extent, device: Device) -> Ranked:
         "memory": moved / device.bandwidth,
         "launches": launches * (device.node + device.ramp) + len(products) * device.library,
         "cache": weights * extent.itemsize / device.cache_bandwidth,
-        "arithmetic": sum(map(_flops, products)) * rows / _multiplies(extent, device),
+        "arithmetic": sum(map(flops_of, products)) * rows / _multiplies(extent, device),
     }
     seconds = _captured(launches, extent, device) + extent.steps * sum(terms.values())
     return Ranked(ALTERNATING, seconds, max(terms, key=lambda name: terms[name]))
@@ -191,18 +192,13 @@ def of_scan(plan: Plan, extent: Extent, device: Device) -> Iterator[Ranked]:
     )
     kept = sum(size(n.type.shape) for n in plan.kept)
     moved = (WIDE * states + 2 * extent.itemsize * kept) * extent.steps * extent.rows
-    flops = sum(_flops(node) for node in plan.step) * extent.rows
+    flops = sum(map(flops_of, filter(is_contraction, plan.step))) * extent.rows
     launches = (3 * len(groups) + 2) * (device.node + device.ramp)
     steps = 2 * max(16, extent.steps / 64) * device.latency / 4  # some loads are under way at once
     terms = {"launches": launches + steps, "memory": moved / device.bandwidth}
     terms["arithmetic"] = extent.steps * flops / _multiplies(extent, device)
     bound = max(terms, key=lambda name: terms[name])
     yield Ranked(SCAN, sum(terms.values()), bound)
-
-
-def _flops(node: Node) -> int:
-    """Of a row, if the node is a product that sums."""
-    return 2 * max(size(a.type.shape) for a in node.args) if is_contraction(node) else 0
 
 
 def _multiplies(extent: Extent, device: Device) -> float:

@@ -18,6 +18,8 @@ from .ir import Node
 
 Lattice: TypeAlias = tuple[str, tuple[int, ...]]
 
+MOST_NODES = 128  # of a kernel: with more, its compiler takes minutes, and finds too few registers
+
 
 @dataclass(frozen=True, slots=True)
 class Copy:
@@ -204,11 +206,12 @@ def in_groups(nodes: Sequence[Node]) -> Iterator[Node | list[Node]]:
             continue
         lattice = min(grouped, key=lambda d: grouped[d][0])
         group, waiting = list[Node](), list[Node]()
-        while grouped[lattice]:
+        while grouped[lattice] and len(group) < MOST_NODES:
             group.append(nodes[heappop(grouped[lattice])])
             freed = list(freed_by(group[-1]))
             waiting += filter(is_outer, freed)
             release(node for node in freed if not is_outer(node))
-        del grouped[lattice]
+        if not grouped[lattice]:
+            del grouped[lattice]
         yield group
         release(waiting)

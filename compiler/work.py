@@ -13,7 +13,7 @@ from .footprint import Product
 from .ir import Node
 from .mapping import MATRIX_UNIT, padded
 from .partition import Block
-from .shapes import size
+from .shapes import Shape, size
 
 # Ops that the special-function units compute, and how many of their results each takes.
 SPECIAL = {"exp": 1, "log": 1, "sigmoid": 2, "tanh": 2, "softplus": 2, "sin": 1, "cos": 1,
@@ -34,8 +34,11 @@ class Work:
     flops: int
     weights: int  # elements
     traffic: int  # elements read and written
-    state: int  # elements of carries and of products' operands
-    results: int  # of the smallest product
+    state: int  # elements of carries and of products' results
+    held: int  # elements of the tiles that these are in
+    multiplied: int  # elements that weights are multiplied to, padding and all, before any sum
+    results: int  # of the smallest product, with a weight if there is one
+    beside: int  # columns that a row has in such a product: one, unless it multiplies matrices
     run: int  # elements of a state that lie side by side in memory
     largest: int  # elements of a tile
     products: int  # one after the other
@@ -48,13 +51,15 @@ def work_of(block: Block) -> Work:
     """Of a step of the block."""
     plan = block.plan
     operations = elementwise = special = loads = structured = 0
-    flops = weights = traffic = largest = products = 0
+    flops = weights = traffic = multiplied = largest = products = 0
     streamed: list[Product] = []
-    narrowest = results = MOST_ELEMENTS
+    narrowest = MOST_ELEMENTS
+    found: list[tuple[bool, int, int]] = []  # products: whether without a weight, results, columns
     has_matrices = reads_itself = False
-    state = sum(size(c.node.type.shape) for c in plan.scan.carries)
+    carried = [c.node for c in plan.scan.carries]
+    state, held = sum(size(n.type.shape) for n in carried), sum(map(_tile, carried))
     for node in plan.step:
-        count = prod(padded(d) for d in node.type.shape)
+        count = _tile(node)
         largest = max(largest, count)
         if node.op.name == "at":
             traffic += size(node.type.shape)
@@ -65,22 +70,26 @@ def work_of(block: Block) -> Work:
             elementwise += count
             special += SPECIAL.get(node.op.name, 0) * count
         elif is_contraction(node):
-            inner = max(size(a.type.shape) for a in node.args)
             fixed = [a for a in node.args if not a.type.axes]
-            flops += 2 * inner
+            flops += flops_of(node)
             products += 1
-            depth = inner // max(size(node.type.shape), 1)
+            depth = flops_of(node) // 2 // max(size(node.type.shape), 1)
             read = [a for a in node.args if a.type.axes and not is_computed(a)]
             if fixed and read and size(read[0].type.shape) == depth:  # nothing of it stays apart
                 streamed.append(Product(count, depth))
-            results = min(results, size(node.type.shape))
+            beside = flops_of(node) // 2 // max(size(fixed[0].type.shape), 1) if fixed else 1
+            found.append((not fixed, size(node.type.shape), max(beside, 1)))
             sides = size(node.type.shape), depth
             has_matrices |= bool(fixed) and min(map(padded, sides)) >= MATRIX_UNIT
             reads_itself |= any(is_computed(a) for a in node.args)
-            weights += sum(prod(padded(d) for d in a.type.shape) for a in fixed)
+            weights += sum(map(_tile, fixed))
             state += size(node.type.shape)
-            if not fixed:
-                largest = max(largest, inner)
+            held += count
+            pairs = prod(padded(d) for _, dims in _multiplications(node) for d in dims)
+            if fixed:
+                multiplied += pairs
+            else:
+                largest = max(largest, pairs)
         elif not node.op.view:
             structured += 1
             operations += 1
@@ -90,11 +99,27 @@ def work_of(block: Block) -> Work:
     run = min(
         (int(c.node.type.shape[-1]) for c in plan.scan.carries if c.node.type.shape), default=1
     )
+    _, results, beside = min(found, default=(False, MOST_ELEMENTS, 1))
     return Work(
         not structured and not products, operations, elementwise, special, loads, narrowest, flops,
-        weights, traffic, state, results, run, largest, products,
+        weights, traffic, state, held, multiplied, results, beside, run, largest, products,
         tuple(streamed), has_matrices, reads_itself,
     )  # fmt: skip
+
+
+def flops_of(product: Node) -> int:
+    """Of a row: a multiplication and an addition for each pair that is summed."""
+    return sum(times * size(dims) for times, dims in _multiplications(product))
+
+
+def _multiplications(product: Node) -> tuple[tuple[int, Shape], ...]:
+    assert product.op.work is not None, f"{product!r} is a product"
+    return product.op.work(product.attr, *(arg.type for arg in product.args))
+
+
+def _tile(node: Node) -> int:
+    """Elements of the tile that a value is in."""
+    return prod(padded(d) for d in node.type.shape)
 
 
 def is_computed(value: Node) -> bool:

@@ -17,7 +17,7 @@ from ..ir import Node
 from ..shapes import size
 from .torch_calls import EMITTERS, is_of_weights
 from .torch_host import Host
-from .triton_map import Arrays, Written, map_kernel, operands
+from .triton_map import BLOCK, Arrays, Written, map_kernel, operands
 from .triton_values import Strided
 from .writer import Names, in_lines
 
@@ -121,9 +121,11 @@ def _launch(host: Host, group: Group, later: dict[Node, set[object]], reverse: b
     lead, dims = group.lattice
     host.out(f"count = {' * '.join([*lead, str(size(dims))])}")
     others = [pointer for pointer, _ in signature.pointers[len(pointers.passed) :]]
-    arguments = [*pointers.passed, *others, *signature.scalars, "BLOCK", "real"]
+    ((_, elements),) = signature.constants
+    block = "BLOCK" if elements == BLOCK else str(elements)
+    arguments = [*pointers.passed, *others, *signature.scalars, block, "real"]
     arguments.append(f"enable_fp_fusion={host.fuses}")
-    host.out(f"{name}[(triton.cdiv(count, BLOCK),)]{in_lines(arguments)}")
+    host.out(f"{name}[(triton.cdiv(count, {block}),)]{in_lines(arguments)}")
 
 
 def _goes_to(host: Host, copy: Copy, pointers: _Pointers) -> Strided | None:

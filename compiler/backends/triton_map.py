@@ -18,7 +18,10 @@ from .triton_frame import TYPES, number_text
 from .triton_values import Strided
 from .writer import Names, Writer, in_lines
 
-BLOCK, WARPS = 512, 4  # 1024 elements make Triton 3.6 fail at some kernels for sm_80
+WARPS = 4
+BLOCK = 512  # elements: 1024 make Triton 3.6 fail at some kernels for sm_80
+SMALL_BLOCK = 32 * WARPS  # of kernels of which a thread would hold too much of several elements
+MANY = 64  # nodes of such a kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,8 @@ def map_kernel(
         for line in index.definitions(reverse=arrays.reverse):
             out(line)
         out.extend(lines)
-    signature = KernelSignature(name, pointers, scalars, (("BLOCK", BLOCK),), ("REAL",), WARPS)
+    block = SMALL_BLOCK if len(nodes) > MANY else BLOCK
+    signature = KernelSignature(name, pointers, scalars, (("BLOCK", block),), ("REAL",), WARPS)
     return str(out), signature
 
 

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from rnnc.compiler.choose import MOST_WEIGHTS, ranked
+import rnnc
+from rnnc.compiler.choose import MOST_NODES, MOST_WEIGHTS, ranked
 from rnnc.compiler.mapping import ALTERNATING, SCAN, Extent, Mapping
+from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.compiler.work import MOST_ELEMENTS
 from tests.compiler.test_partition import plans
 
@@ -103,6 +105,27 @@ def test_weights_of_a_few_rows_in_float32_are_held_in_registers_where_they_fit()
         found = [r.mapping for r in ranked(plans("SLSTM", *sizes)[0], extent)]
         assert (found[0].elementwise, any(m.elementwise for m in found)) == (first, is_offered)
         assert all(m.kind == "loop" and m.rows <= 4 for m in found if m.elementwise)
+
+
+def test_weights_that_multiply_matrices_count_by_their_columns() -> None:
+    """Of 128 x 128 by 96 columns a thread would hold 12 KiB, and multiply them for 10 us."""
+    text = """cell C(n): (S[n, n], x[n]) -> (S', S') {
+        param A[n, n]
+        S' = tanh(A @ S + x[:, None])
+    }"""
+    (plan, _) = compile_cell(rnnc.loads(text).C(96).cell, Goal(backend="triton")).plans
+    found = ranked(plan, SINGLE)
+    assert not any(r.mapping.elementwise and r.mapping.blocks < 12 for r in found)
+    undivided = next(r for r in found if r.mapping.kind == "loop" and r.mapping.blocks == 12)
+    assert undivided.seconds > 512 * 5e-6
+
+
+def test_a_step_of_too_many_nodes_is_no_kernel() -> None:
+    text = "cell C(n): (h[n], x[n]) -> (h', h') { h' = tanh(cumprod(h + x)) }"
+    for length, is_one in ((32, True), (MOST_NODES // 2, False)):
+        (plan, _) = compile_cell(rnnc.loads(text).C(length).cell, Goal(backend="triton")).plans
+        assert (len(plan.step) <= MOST_NODES) == is_one
+        assert ({r.mapping.kind for r in ranked(plan, SINGLE)} > {"alternating"}) == is_one
 
 
 EXTENTS = {"16": HALF, "32": SINGLE, "64": Extent(512, 16, 8), "TF32": replace(SINGLE, fast=True)}

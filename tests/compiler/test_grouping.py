@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnnc.compiler.grouping import Copy, Group, arrange, in_groups, joins_a_group
+from rnnc.compiler.grouping import MOST_NODES, Copy, Group, arrange, in_groups, joins_a_group
 from rnnc.compiler.ir import Node, apply, leaf, toposort
 from rnnc.compiler.shapes import Type
 from tests.compiler.backends.random_cells import random_cell
@@ -54,6 +54,13 @@ def test_a_product_of_a_group_that_sums_nothing_waits_for_it() -> None:
     a = value("a", 1)
     outer = apply("einsum", a * a, a + a, attr=("a,b->ab", ""))
     assert sizes(inner(outer)) == [2, 1]  # though axes of one element are none
+
+
+def test_a_kernel_has_only_so_many_nodes() -> None:
+    total = value("a", 4)
+    for _ in range(MOST_NODES + 1):
+        total = total * total
+    assert sizes(inner(total)) == [MOST_NODES, 1]
 
 
 @pytest.mark.parametrize("seed", range(20))

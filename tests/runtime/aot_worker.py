@@ -122,6 +122,14 @@ def of_a_number_for_each_row() -> dict[str, Any]:
     return without_texts(report)
 
 
+def of_a_running_product() -> list[dict[str, Any]]:
+    """Its steps in turns, of which each element is a node of its own."""
+    text = "cell C(n): (h[n], x[n]) -> (h', h') { h' = tanh(cumprod(h + x)) }"
+    programs = compile_cell(rnnc.loads(text).C(72).cell, Goal(backend="triton"))
+    module = to_triton(programs.plans[0], ALTERNATING)
+    return [without_texts(r) for r in compile_ahead(module, "float32", "sm_90")]
+
+
 def without_a_cache() -> str:
     """What is said where Triton cannot write its files."""
     with tempfile.NamedTemporaryFile() as file:
@@ -226,6 +234,7 @@ if __name__ == "__main__":
     found = {
         "without_a_cache": without_a_cache(),
         "a number for each row": of_a_number_for_each_row(),
+        "a running product": of_a_running_product(),
         "kernels": of_kernels(),
         "cells": of_cells(),
         "compiled again": compiled_again(),
