@@ -23,7 +23,12 @@ from .work import Work, flops_of
 
 FULL = 128  # elements of a tile that keeps a program of some warps busy
 MOST_AHEAD = 16  # steps whose loads are under way
-UNROLL = 4  # steps of a few elementwise operations, each too short for a turn of the loop
+UNROLLS = (4, 2, 1)  # steps of a turn of the loop: of a few elementwise operations it is too short
+MOST_LOADS = 16  # of several steps in a turn
+# From 3.7 on Triton looks, for each load of all turns under way, at whatever is computed from the
+# same numbers: 4 steps of 9 loads, in 5 stages, take it 11 s. Loads of a turn, to this power, times
+# stages: with so many it takes 2.
+MOST_STAGED, STAGED_POWER = 320, 1.5
 PRODUCT_STAGES = 3  # of a product's own loop
 # Of its sum, for each warp: with two, a thread has 4 x 4 of 16 x 16 results, and reads from shared
 # memory half as often as with one. The matrix unit has no such choice.
@@ -88,8 +93,11 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
     step = latency / device.clock
     if mapping.kind == "loop":
         ahead = min(MOST_AHEAD, ceil(2 * device.latency / step))  # a busy memory takes longer
-        unroll = UNROLL if work.is_elementwise else 1
-        mapping = replace(mapping, stages=1 + ceil(ahead / unroll), unroll=unroll)
+        short = (u for u in UNROLLS if u * work.loads <= MOST_LOADS)
+        unroll = next(short, 1) if work.is_elementwise else 1
+        most = MOST_STAGED / (unroll * max(work.loads, 1)) ** STAGED_POWER
+        stages = min(1 + ceil(ahead / unroll), max(2, int(most)))
+        mapping = replace(mapping, stages=stages, unroll=unroll)
     else:
         depth = min(MOST_DEPTH, max(MATRIX_UNIT, READ_AT_ONCE // (parts * extent.itemsize)))
         mapping = replace(

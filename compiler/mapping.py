@@ -40,6 +40,15 @@ class Mapping:
     narrow: bool = False  # elements in memory have 16 bits: what products read is rounded there
     elementwise: bool = False  # products: by all threads, weights in registers, not as matrices
 
+    def asks_no_less_than(self, other: Mapping) -> bool:
+        """Whether a thread has no less to hold: of as large a block and as many rows, or more."""
+        return (
+            (self.kind, self.elementwise) == (other.kind, other.elementwise)
+            and self.blocks <= other.blocks
+            and self.rows >= other.rows
+            and self.warps <= other.warps
+        )
+
     def __str__(self) -> str:
         if self.kind in ("scan", "alternating"):
             return self.kind

@@ -91,6 +91,8 @@ def compile_fitting(
 ) -> tuple[Compiled, ...]:
     """Compile a cell's programs, each in the fastest mapping whose kernels fit, else in the last.
 
+    Of mappings whose threads would hold no less than those of one that spills none is tried.
+
     Args:
         programs: of the Triton backend.
         dtype, target, follow: as in `compile_ahead`.
@@ -112,13 +114,18 @@ def _fitting(
 ) -> Compiled:  # fmt: skip
     how = {"fast": programs.fast, "exact": programs.exact}
     passed_over: list[tuple[LoopMapping, tuple[Report, ...]]] = []
+    spilling: list[LoopMapping] = []
     for option in options:
+        if any(map(option.mapping.asks_no_less_than, spilling)):
+            continue
         module = to_triton(plan, option.mapping, **how)
         reports = compile_ahead(module, dtype, target, follow)
         wrong = tuple(report for report in reports if not fits(report))
         if not wrong:
             return Compiled(plan, module, option.mapping, reports, tuple(passed_over))
         passed_over.append((option.mapping, wrong))
+        if not any(report.problem for report in wrong):
+            spilling.append(option.mapping)
     module = to_triton(plan, ALTERNATING, **how)  # runs every cell, however slowly
     reports = compile_ahead(module, dtype, target, follow)
     return Compiled(plan, module, ALTERNATING, reports, tuple(passed_over))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..compiler import knobs
 from ..compiler.ir import Cell
-from ..compiler.mapping import Extent
+from ..compiler.mapping import Extent, Mapping
 from ..compiler.pipeline import USUAL, Goal, Programs, compile_cell
 from ..compiler.trace import say
 from .backends import Backend, target, versions, where
@@ -168,8 +168,10 @@ class Variants:
                 reports = aot.compile_ahead(module, self._dtype, device)
             except Exception:  # its tools are not here: a kernel that cannot run will say so
                 continue
-            may_spill = sides[side].is_last
-            if any(r.problem if may_spill else not aot.fits(r) for r in reports):
+            has_problem, may_spill = any(r.problem for r in reports), sides[side].is_last
+            if has_problem or not (may_spill or all(map(aot.fits, reports))):
+                if not has_problem:
+                    sides[side].spills()
                 return side
         return None
 
@@ -182,13 +184,21 @@ class _Side:
         self.at = 0
         self.is_last = False  # there is no other, and this one may spill
         self.wrong: set[int] = set()  # places of mappings whose results were
+        self._spilling: list[Mapping] = []
+
+    def spills(self) -> None:
+        """The mapping at hand: none is tried of which a thread would hold no less."""
+        self._spilling.append(self._options[self.at].mapping)
 
     def goes_on(self) -> bool:
         """To the next mapping, at the end to the plainest; whether there was one left."""
         if self.is_last:
             return False
-        self.at += 1
-        return self.at < len(self._options) or self.comes_to_the_plainest()
+        for at in range(self.at + 1, len(self._options)):
+            if not any(map(self._options[at].mapping.asks_no_less_than, self._spilling)):
+                self.at = at
+                return True
+        return self.comes_to_the_plainest()
 
     def comes_to_the_plainest(self) -> bool:
         """To the mapping that asks least of a device and of its compiler, unless it is wrong."""

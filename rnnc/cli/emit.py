@@ -161,7 +161,7 @@ def _program(way: str, program: Compiled, dtype: str) -> dict[str, Any]:
     returned = (*module.carries, *module.outs)
     return {
         "source": f"{way}.py",
-        "mapping": str(program.mapping),
+        "mapping": mapping_text(program),
         "passed_over": [
             {"mapping": str(mapping), "why": "; ".join(map(fault, reports))}
             for mapping, reports in program.passed_over
@@ -173,6 +173,12 @@ def _program(way: str, program: Compiled, dtype: str) -> dict[str, Any]:
             for signature, report in zip(module.kernels, program.reports, strict=True)
         ],
     }
+
+
+def mapping_text(program: Compiled) -> str:
+    """How the loop runs, if there is one."""
+    has_loop = program.plan.step or program.plan.scan.carries
+    return str(program.mapping) if has_loop else "no loop over steps"
 
 
 def _named(names: Iterable[str], arrays: Iterable[Array]) -> list[dict[str, Any]]:
@@ -227,7 +233,7 @@ def _report(programs: Mapping[str, Compiled], folder: str, files: int) -> None:
                  f"{report.spills} B", str(32 * signature.warps))
             )  # fmt: skip
     for way, program in programs.items():
-        out(f"{way}: {program.mapping}")
+        out(f"{way}: {mapping_text(program)}")
     out_table(rows)
     for program in programs.values():
         for report in program.reports:

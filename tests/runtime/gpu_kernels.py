@@ -21,7 +21,7 @@ from rnnc.compiler.mapping import Extent
 from rnnc.compiler.pipeline import Goal, Programs, compile_cell
 from rnnc.runtime.aot import Report, compile_ahead, compile_fitting, fault, require_compiler
 from tests.fuzz.log import Log, versions
-from tests.runtime.test_triton_gpu import CASES, LARGE, ROWS, mapped
+from tests.runtime.test_triton_gpu import CASES, FORCED, LARGE, ROWS, mapped
 
 TARGET: Final = "sm_90"
 MASKS: Final = ("starts", "boundaries", "valid")
@@ -98,10 +98,11 @@ def kernels(name: str, sizes: tuple[int, ...]) -> Iterator[Kernel]:
                         yield Kernel(f"{head}, {mapping}", report, is_launched=False)
                 for report in taken.reports:
                     yield Kernel(f"{head}, {taken.mapping}", report)
-    for what, forced in mapped(programs("float32")):
-        for module in forced.forward, forced.backward:
-            for report in compile_ahead(module, "float32", TARGET) if module else ():
-                yield Kernel(f"float32, every {what.partition(':')[0]}", report)
+    for dtype in FORCED:
+        for what, forced in mapped(programs(dtype)):
+            for module in forced.forward, forced.backward:
+                for report in compile_ahead(module, dtype, TARGET) if module else ():
+                    yield Kernel(f"{dtype}, every {what.partition(':')[0]}", report)
 
 
 if __name__ == "__main__":

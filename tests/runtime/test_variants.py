@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import rnnc
+from rnnc.compiler.mapping import Mapping
 from rnnc.runtime import aot, variants
 from rnnc.runtime.errors import KernelWarning
 from rnnc.runtime.program import Program
@@ -75,9 +76,13 @@ def test_the_plainest_mapping_is_the_last_that_is_tried(
         assert tried == [of_choices(mapped_net, place, 0)[0] for place in places]
 
 
-def kinds(net: Recur, side: int = 0) -> list[str]:
+def mappings(net: Recur, side: int = 0) -> list[Mapping]:
     programs = net._program._variants.find((), 2, record=True).programs
-    return [option.mapping.kind for option in programs.choices[side]]
+    return [option.mapping for option in programs.choices[side]]
+
+
+def kinds(net: Recur, side: int = 0) -> list[str]:
+    return [mapping.kind for mapping in mappings(net, side)]
 
 
 def test_a_mapping_whose_kernels_spill_is_passed_over_in_silence(
@@ -96,7 +101,30 @@ def test_a_mapping_whose_kernels_spill_is_passed_over_in_silence(
     with warnings.catch_warnings():
         warnings.simplefilter("error", KernelWarning)
         mapped_net.scan(random(2, 2, 3))
-    assert sources(mapped_net) == of_choices(mapped_net, 1, 0)
+    forward = mappings(mapped_net)
+    smaller = next(m for m in forward if not m.asks_no_less_than(forward[0]))
+    assert sources(mapped_net) == of_choices(mapped_net, forward.index(smaller), 0)
+
+
+def test_mappings_of_no_less_for_a_thread_than_one_that_spills_are_not_tried(
+    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variants, "target", lambda device: "sm_90")
+    seen: list[str] = []
+
+    def compile_ahead(module: Any, dtype: str, target: str) -> tuple[aot.Report, ...]:
+        seen.append(module.source)
+        return (aot.Report("loop", target, dtype, spills=8, spills_each_step=True),)
+
+    monkeypatch.setattr(aot, "compile_ahead", compile_ahead)
+    mapped_net.scan(random(2, 2, 3))
+    forward, tried = mappings(mapped_net), list[Mapping]()
+    for mapping in forward:
+        if not any(map(mapping.asks_no_less_than, tried)):
+            tried.append(mapping)
+    assert 1 < len(tried) < len(forward)
+    sought = [of_choices(mapped_net, forward.index(m), 0)[0] for m in tried]
+    assert list(dict.fromkeys(seen))[: len(tried)] == sought
 
 
 def test_the_plainest_mapping_may_spill_where_nothing_else_is_left(

@@ -1,19 +1,22 @@
 """What a graph of some steps replays is right: each step's arrays lie where the next one looks.
 
-No device is needed: the calls of some steps are noted, with the tensors they were made with, and
-made again with the same ones, as a graph would.
+No device is needed: what a module does between the begin and the end of a capture is noted, with
+the tensors it was done with, and a replay does it again with the same ones. Memory that nobody has
+written holds NaN, and so does a state that was read for the last time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rnnc.compiler.mapping import Mapping
+from rnnc.compiler.mapping import CAPTURED, GRAPHED
 from rnnc.runtime.launch import load
 from tests.compiler.backends import triton_runs
 from tests.compiler.backends.sources import STANDARD
@@ -23,65 +26,74 @@ from tests.compiler.hand_built import Numbers
 pytest.importorskip("triton")
 pytestmark = pytest.mark.torch
 
-UNROLL = 4
+# On and off powers of two; and steps of which a graph of 16 leaves 0, 1 or some over.
 CELLS = {
-    "LSTM": (3, 8), "GRU": (3, 8), "SLSTM": (3, 8, 2), "DeltaNet": (3, 4, 4), "LMU": (3, 4, 4),
-}  # fmt: skip
+    "LSTM": ((3, 8), 51),
+    "GRU": ((5, 33), 33),
+    "SLSTM": ((3, 6, 2), 34),
+    "DeltaNet": ((3, 4, 4), 33),
+    "LMU": ((3, 4, 5), 34),
+}
+ROWS = 3
+BLOCK = 16  # elements of a program of a map kernel, so that there are several
 
 
-class Kernel:
-    """A kernel whose launches are noted."""
+class Graph:
+    """In place of `torch.cuda.CUDAGraph`."""
 
-    def __init__(self, kernel: Any, tape: Tape) -> None:
-        self._kernel, self._tape = kernel, tape
-
-    def __getitem__(self, grid: Any) -> Callable[..., None]:
-        def launch(*args: Any, **kwargs: Any) -> None:
-            self._tape.note(lambda: self._kernel[grid](*args, **kwargs))
-
-        return launch
-
-
-class Tape:
-    """Calls, to be made again."""
+    capturing: Graph | None = None
+    replays = 0
 
     def __init__(self) -> None:
-        self.calls: list[Callable[[], object]] = []
-        self.takes = False
+        self._calls: list[Callable[[], object]] = []
+        self._noting: Any = None
+        self._is_done = True  # what a device would only have recorded
 
-    def note(self, call: Callable[[], object]) -> None:
-        taken, self.takes = self.takes, False  # not what a kernel does inside
-        call()
-        self.takes = taken
-        if taken:
-            self.calls.append(call)
-
-    def every_step(
-        self, step: Callable[[int], None], T: int, clock: Any, allocates: bool = False
-    ) -> None:
-        """As that of a module, with a graph that is made of notes."""
+    def capture_begin(self, **_: Any) -> None:
         from torch.utils._python_dispatch import TorchDispatchMode
 
         def noted(_: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             out = func(*args, **(kwargs or {}))
-            if self.takes:
-                self.calls.append(lambda: _again(func, args, kwargs or {}, out))
+            if Graph.capturing:
+                self._calls.append(lambda: _again(func, args, kwargs or {}, out))
             return out
 
-        step(0)
-        clock += 1
-        self.calls, self.takes = [], True
-        noting: Any = type("Noting", (TorchDispatchMode,), {"__torch_dispatch__": noted})
-        with noting():
-            for turn in range(UNROLL):
-                step(turn)
-            clock += UNROLL
-        self.takes = False
-        for _ in range((T - 1) // UNROLL - 1):
-            for call in self.calls:
+        Graph.capturing = self
+        self._noting = type("Noting", (TorchDispatchMode,), {"__torch_dispatch__": noted})()
+        self._noting.__enter__()
+
+    def capture_end(self) -> None:
+        self._noting.__exit__(None, None, None)
+        Graph.capturing = None
+
+    def note(self, call: Callable[[], object]) -> None:
+        Graph.capturing = None  # not what a kernel does inside
+        call()
+        Graph.capturing = self
+        self._calls.append(call)
+
+    def replay(self) -> None:
+        if not self._is_done:
+            Graph.replays += 1
+            for call in self._calls:
                 call()
-        for turn in range((T - 1) % UNROLL):
-            step(turn)
+        self._is_done = False
+
+
+class Kernel:
+    """A kernel whose launches are noted while there is a capture."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+
+    def __getitem__(self, grid: Any) -> Callable[..., None]:
+        def launch(*args: Any, **kwargs: Any) -> None:
+            def call() -> None:
+                self._kernel[grid](*args, **kwargs)
+
+            Graph.capturing.note(call) if Graph.capturing else call()
+
+        return launch
 
 
 def _again(func: Any, args: Any, kwargs: Any, out: Any) -> None:
@@ -93,32 +105,67 @@ def _again(func: Any, args: Any, kwargs: Any, out: Any) -> None:
         out.copy_(found)
 
 
+@pytest.fixture
+def replayed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Loads a module as on a device, whose graphs are made of notes."""
+    import torch
+
+    for name, stand_in in {
+        "CUDAGraph": Graph,
+        "Stream": lambda _: nullcontext(),
+        "stream": lambda stream: stream,
+        "current_stream": lambda _: None,
+        "empty_cache": lambda: None,
+        "is_current_stream_capturing": lambda: False,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    monkeypatch.setattr(Graph, "replays", 0)
+    torch.use_deterministic_algorithms(True)  # so that `torch.empty` is full of NaN
+    yield _as_on_a_device
+    torch.use_deterministic_algorithms(False)
+
+
+def _as_on_a_device(source: str) -> Any:
+    if "every_step(" not in source:
+        return load(source)
+    source = source.replace('clock.device.type != "cuda" or ', "")
+    source = source.replace("side.wait_stream(torch.cuda.current_stream(clock.device))", "pass")
+    source = re.sub(r"^( +)(c\d.*) = l\d.*$", _with_poison, source, flags=re.MULTILINE)
+    build = load(source)
+    names = build.__globals__
+    names["BLOCK"] = BLOCK
+    for each in [n for n in names if n.startswith(("map", "step", "stage"))]:
+        names[each] = Kernel(names[each])
+    return build
+
+
+def _with_poison(swap: re.Match[str]) -> str:
+    """States change places, and those that are to be written hold what nobody may read."""
+    indent, states = swap.groups()
+    news = [name for name in states.split(", ") if name.startswith("l")]
+    filled = "".join(
+        f'\n{indent}{name}.fill_(float("nan") if {name}.is_floating_point() else -1)'
+        for name in news
+    )
+    return f"{swap.group()}{filled}"
+
+
 @pytest.mark.parametrize("way", ["alternating", "step in blocks", "staged in blocks"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", CELLS)
 def test_replays_are_steps(
-    name: str, dtype: str, way: str, monkeypatch: pytest.MonkeyPatch
+    name: str, dtype: str, way: str, monkeypatch: pytest.MonkeyPatch, replayed: Callable[[str], Any]
 ) -> None:
-    replayed = []
-
-    def loaded(source: str) -> Any:
-        build = load(source)
-        tape, names = Tape(), build.__globals__
-        if "every_step" in names:
-            replayed.append(source)
-            for each in [n for n in names if n.startswith(("map", "step", "stage"))]:
-                names[each] = Kernel(names[each], tape)
-            names["every_step"] = tape.every_step
-        return build
-
-    cell = STANDARD[name](*CELLS[name])
-    n = Numbers.draw(cell, steps=3 * UNROLL + 3, rows=2)
+    sizes, steps = CELLS[name]
+    cell = STANDARD[name](*sizes)
+    n = Numbers.draw(cell, steps=steps, rows=ROWS)
     programs = programs_of(cell)
     pair = forced(programs, way)
     wanted = by_triton(cell, programs, pair, n, dtype=dtype)
-    monkeypatch.setattr(triton_runs, "load", loaded)
+    monkeypatch.setattr(triton_runs, "load", replayed)
     found = by_triton(cell, programs, pair, n, dtype=dtype)
     for part in fields(wanted):
         for array, right in getattr(wanted, part.name).items():
             np.testing.assert_array_equal(getattr(found, part.name)[array], right)
-    assert replayed or {pair.forward.kind, pair.backward.kind} <= {Mapping("loop").kind, "scan"}
+    graphs = sum(each.kind in GRAPHED for each in (pair.forward, pair.backward))
+    assert Graph.replays == graphs * ((steps - 1) // CAPTURED - 1)

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 import rnnc
-from rnnc.cli import main
+from rnnc.cli import emit, main
 from rnnc.cli.errors import OutputError
 from rnnc.cli.statuses import FINE, MISUSED, WRONG
 from rnnc.compiler.pipeline import Goal, compile_cell
+from rnnc.runtime.aot import Compiled
 from rnnc.runtime.backends import is_interpreted
 
 HOME = Path(rnnc.__file__).parents[1]  # of the package under test, installed or not
@@ -206,3 +207,16 @@ def test_names_of_results_are_those_of_the_module() -> None:
         for out in plan.scan.outs:
             lead, inner = out.node.type.lead, map(str, out.node.type.shape)
             assert shapes[out.name] == (*lead, *inner)
+
+
+@pytest.mark.torch
+def test_a_cell_without_a_loop_has_no_mapping_of_one() -> None:
+    for cell, wanted in (
+        (rnnc.cells.Dense(3, 4).cell, "no loop"),
+        (rnnc.cells.GRU(3, 4).cell, "loop:"),
+    ):
+        programs = compile_cell(cell, Goal(backend="triton"))
+        (plan, _), (options, _) = programs.plans, programs.choices
+        assert plan is not None
+        found = Compiled(plan, programs.forward, options[0].mapping, (), ())
+        assert emit.mapping_text(found).startswith(wanted)
