@@ -32,6 +32,8 @@ DEEP = 512  # elements of a row that a step computes for a product of its own
 LEAST_ROWS = MATRIX_UNIT  # of the weights that a block of a step multiplies
 LOCAL = (1, 4, 8, 16, 32, 64, 128, 256)  # sizes of a block's part that are tried
 MOST_COUNTS = 24
+MOST_MADE = 512  # elements for a thread in a step; above 402 nothing was seen not to spill
+MOST_LOADS = 40  # of a step of a loop; Triton 3.7 takes 36 s to have 63 of them asked for ahead
 MOST_NODES = 400  # of a step in one kernel: more take its compiler seconds, and registers run out
 MOST_WARPS = 16
 
@@ -130,7 +132,8 @@ def _costed(
     """The mapping with every sensible number of rows and warps, if it fits on chip."""
     works = [work_of(block) for block in blocks]
     weights = max(work.weights for work in works) * extent.itemsize
-    if mapping.kind == "loop" and weights > MOST_WEIGHTS:
+    loads = max(work.loads for work in works)
+    if mapping.kind == "loop" and (weights > MOST_WEIGHTS or loads > MOST_LOADS):
         return
     # A step's products are read by all programs: the fewer there are, the less is read.
     least = 1 if mapping.kind == "loop" else MATRIX_UNIT
@@ -139,11 +142,12 @@ def _costed(
             continue
         tile = max(work.largest for work in works) * rows
         state = max(work.held for work in works) * rows
+        made = max(work.made for work in works) * rows
         if tile > MOST_ELEMENTS or 4 * state > MOST_STATE:
             continue
         fewest = 4 if weights else 8 if tile >= 4096 else 4 if tile > 256 else 1
         for warps in (fewest, 2 * fewest, 4 * fewest):  # more spread the registers thinner
-            if warps > MOST_WARPS:
+            if warps > MOST_WARPS or made > MOST_MADE * 32 * warps:
                 continue
             chosen = replace(mapping, rows=rows, warps=warps)
             both = [chosen, replace(chosen, elementwise=True)]

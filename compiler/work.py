@@ -36,6 +36,7 @@ class Work:
     traffic: int  # elements read and written
     state: int  # elements of carries and of products' results
     held: int  # elements of the tiles that these are in
+    made: int  # elements that are computed, products apart, or moved from thread to thread
     multiplied: int  # elements that weights are multiplied to, padding and all, before any sum
     results: int  # of the smallest product, with a weight if there is one
     beside: int  # columns that a row has in such a product: one, unless it multiplies matrices
@@ -51,7 +52,7 @@ def work_of(block: Block) -> Work:
     """Of a step of the block."""
     plan = block.plan
     operations = elementwise = special = loads = structured = 0
-    flops = weights = traffic = multiplied = largest = products = 0
+    flops = weights = traffic = made = multiplied = largest = products = 0
     streamed: list[Product] = []
     narrowest = MOST_ELEMENTS
     found: list[tuple[bool, int, int]] = []  # products: whether without a weight, results, columns
@@ -61,6 +62,7 @@ def work_of(block: Block) -> Work:
     for node in plan.step:
         count = _tile(node)
         largest = max(largest, count)
+        made += _made(node)
         if node.op.name == "at":
             traffic += size(node.type.shape)
             loads += 1
@@ -85,11 +87,10 @@ def work_of(block: Block) -> Work:
             weights += sum(map(_tile, fixed))
             state += size(node.type.shape)
             held += count
-            pairs = prod(padded(d) for _, dims in _multiplications(node) for d in dims)
             if fixed:
-                multiplied += pairs
+                multiplied += _pairs(node)
             else:
-                largest = max(largest, pairs)
+                largest = max(largest, _pairs(node))
         elif not node.op.view:
             structured += 1
             operations += 1
@@ -102,7 +103,7 @@ def work_of(block: Block) -> Work:
     _, results, beside = min(found, default=(False, MOST_ELEMENTS, 1))
     return Work(
         not structured and not products, operations, elementwise, special, loads, narrowest, flops,
-        weights, traffic, state, held, multiplied, results, beside, run, largest, products,
+        weights, traffic, state, held, made, multiplied, results, beside, run, largest, products,
         tuple(streamed), has_matrices, reads_itself,
     )  # fmt: skip
 
@@ -115,6 +116,32 @@ def flops_of(product: Node) -> int:
 def _multiplications(product: Node) -> tuple[tuple[int, Shape], ...]:
     assert product.op.work is not None, f"{product!r} is a product"
     return product.op.work(product.attr, *(arg.type for arg in product.args))
+
+
+def _made(node: Node) -> int:
+    """Elements that a node has computed or moved: all of a joined tile for each of its parts."""
+    match node.op.name:
+        case "at" | "broadcast" | "einsum" | "reshape" | "spread" | "stop_gradient" | "transpose":
+            return 0
+        case "slice":
+            return _tile(node) if is_computed(node) else 0
+        case "concat":
+            return 2 * _tile(node) * (1 if _are_alike(node) else len(node.args))
+        case "pad":
+            return 2 * _tile(node) * sum(map(any, node.attr))
+        case _:
+            return _tile(node)
+
+
+def _are_alike(joined: Node) -> bool:
+    """Whether parts are of equal sizes that are powers of two: these are joined pair by pair."""
+    counts = {int(arg.type.shape[joined.attr]) for arg in joined.args}
+    return len(counts) == 1 and counts == set(map(padded, counts))
+
+
+def _pairs(product: Node) -> int:
+    """Elements of the tile of all multiplications."""
+    return prod(padded(d) for _, dims in _multiplications(product) for d in dims)
 
 
 def _tile(node: Node) -> int:

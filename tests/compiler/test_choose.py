@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 import rnnc
-from rnnc.compiler.choose import MOST_NODES, MOST_WEIGHTS, ranked
+from rnnc.compiler.choose import MOST_LOADS, MOST_NODES, MOST_WEIGHTS, ranked
+from rnnc.compiler.ir import Plan
 from rnnc.compiler.mapping import ALTERNATING, SCAN, Extent, Mapping
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.compiler.work import MOST_ELEMENTS
@@ -113,7 +114,7 @@ def test_weights_that_multiply_matrices_count_by_their_columns() -> None:
         param A[n, n]
         S' = tanh(A @ S + x[:, None])
     }"""
-    (plan, _) = compile_cell(rnnc.loads(text).C(96).cell, Goal(backend="triton")).plans
+    (plan, _) = plans_of(text, 96)
     found = ranked(plan, SINGLE)
     assert not any(r.mapping.elementwise and r.mapping.blocks < 12 for r in found)
     undivided = next(r for r in found if r.mapping.kind == "loop" and r.mapping.blocks == 12)
@@ -123,9 +124,51 @@ def test_weights_that_multiply_matrices_count_by_their_columns() -> None:
 def test_a_step_of_too_many_nodes_is_no_kernel() -> None:
     text = "cell C(n): (h[n], x[n]) -> (h', h') { h' = tanh(cumprod(h + x)) }"
     for length, is_one in ((32, True), (MOST_NODES // 2, False)):
-        (plan, _) = compile_cell(rnnc.loads(text).C(length).cell, Goal(backend="triton")).plans
+        (plan, _) = plans_of(text, length)
         assert (len(plan.step) <= MOST_NODES) == is_one
         assert ({r.mapping.kind for r in ranked(plan, SINGLE)} > {"alternating"}) == is_one
+
+
+def plans_of(text: str, *sizes: int) -> list[Plan]:
+    cell = rnnc.loads(text).C(*sizes).cell
+    return [p for p in compile_cell(cell, Goal(backend="triton")).plans if p]
+
+
+def test_a_convolution_of_some_size_is_not_moved_about_on_chip() -> None:
+    """Of 7 images of 8 x 9 a thread would move 1,900 elements a step: 37 s, and it spilled."""
+    text = """cell C(n, height, width): (h[n, height, width], x[n, height, width]) -> (h', h') {
+        param U[n, n, 3, 3]
+        h' = tanh(x + conv2d(U, h))
+    }"""
+    for size, is_one in (((2, 4, 4), True), ((7, 8, 9), False)):
+        for plan in plans_of(text, *size):
+            loops = [r.mapping for r in ranked(plan, HALF) if r.mapping.kind == "loop"]
+            assert any(m.warps < 16 for m in loops) == is_one
+
+
+def test_a_loop_has_not_too_many_loads_to_be_asked_for_ahead() -> None:
+    """For 63 of them Triton 3.7 looked 36 s at what else is computed from the same numbers."""
+    text = """cell C(n): (h[n], x[n]) -> (h', y) {
+        param U[n, n]
+        h' = tanh(U @ h + x)
+        y = cumprod(h')
+    }"""
+    for length, is_one in ((8, True), (MOST_LOADS + 8, False)):
+        _, backward = (ranked(plan, SINGLE) for plan in plans_of(text, length))
+        assert ("loop" in {r.mapping.kind for r in backward}) == is_one
+
+
+def test_loops_of_more_loads_have_shorter_turns_and_fewer_under_way() -> None:
+    turns = []
+    for loads in (2, 8, 30):
+        inputs = ", ".join(f"x{at}[n]" for at in range(loads))
+        total = " + ".join(f"x{at}" for at in range(loads))
+        text = f"cell C(n): (h[n], ({inputs})) -> (h', h') {{ h' = h * h * ({total}) }}"
+        (plan, *_) = plans_of(text, 512)
+        first = next(r.mapping for r in ranked(plan, HALF) if r.mapping.kind == "loop")
+        turns.append((first.unroll, first.unroll * first.stages))
+    assert [unroll for unroll, _ in turns] == [4, 2, 1]
+    assert turns == sorted(turns, reverse=True)
 
 
 EXTENTS = {"16": HALF, "32": SINGLE, "64": Extent(512, 16, 8), "TF32": replace(SINGLE, fast=True)}
