@@ -20,21 +20,18 @@ from .mapping import MATRIX_UNIT, Extent, Mapping, padded
 from .partition import Block, partition, undivided
 from .shapes import size
 from .staging import staged
-from .work import MOST_ELEMENTS, Work, is_computed, work_of
+from .work import MOST_ELEMENTS, MOST_MADE, Work, is_computed, work_of
 
 # Bytes of one program: of weights in the 227 KiB of shared memory, where products also exchange
-# their operands and loads are under way; of carries and operands in the 256 KiB of registers, where
-# every temporary is too.
+# their operands and loads are under way; of carries and products' results in the 256 KiB of
+# registers, where every temporary is too.
 MOST_WEIGHTS = 160 * 1024
-MOST_STATE = 96 * 1024
-MOST_HELD = 512  # of what weights are multiplied to, in a thread's registers, of 1,020 bytes
+MOST_TILES = 96 * 1024
+MOST_MULTIPLIED = 512  # of what weights are multiplied to, in a thread's registers, of 1,020 bytes
 DEEP = 512  # elements of a row that a step computes for a product of its own
 LEAST_ROWS = MATRIX_UNIT  # of the weights that a block of a step multiplies
 LOCAL = (1, 4, 8, 16, 32, 64, 128, 256)  # sizes of a block's part that are tried
 MOST_COUNTS = 24
-MOST_MADE = 512  # elements for a thread in a step; above 402 nothing was seen not to spill
-MOST_LOADS = 40  # of a step of a loop; Triton 3.7 takes 36 s to have 63 of them asked for ahead
-MOST_NODES = 400  # of a step in one kernel: more take its compiler seconds, and registers run out
 MOST_WARPS = 16
 
 
@@ -53,8 +50,7 @@ def ranked(
         of_alternating(plan, extent, device),
         *([] if exact else of_scan(plan, extent, device)),
     ]
-    is_for_a_kernel = len(plan.step) <= MOST_NODES and rows_are_apart(plan)
-    if is_for_a_kernel and not any(node.op.by_library for node in plan.step):
+    if rows_are_apart(plan) and not any(node.op.by_library for node in plan.step):
         for mapping, blocks in _divided(plan):
             found += _costed(blocks, mapping, extent, device)
     return tuple(sorted(found, key=lambda r: (r.seconds, r.idleness, r.mapping.warps)))
@@ -132,8 +128,7 @@ def _costed(
     """The mapping with every sensible number of rows and warps, if it fits on chip."""
     works = [work_of(block) for block in blocks]
     weights = max(work.weights for work in works) * extent.itemsize
-    loads = max(work.loads for work in works)
-    if mapping.kind == "loop" and (weights > MOST_WEIGHTS or loads > MOST_LOADS):
+    if mapping.kind == "loop" and weights > MOST_WEIGHTS:
         return
     # A step's products are read by all programs: the fewer there are, the less is read.
     least = 1 if mapping.kind == "loop" else MATRIX_UNIT
@@ -142,12 +137,12 @@ def _costed(
             continue
         tile = max(work.largest for work in works) * rows
         state = max(work.held for work in works) * rows
-        made = max(work.made for work in works) * rows
-        if tile > MOST_ELEMENTS or 4 * state > MOST_STATE:
+        if tile > MOST_ELEMENTS or 4 * state > MOST_TILES:
             continue
         fewest = 4 if weights else 8 if tile >= 4096 else 4 if tile > 256 else 1
         for warps in (fewest, 2 * fewest, 4 * fewest):  # more spread the registers thinner
-            if warps > MOST_WARPS or made > MOST_MADE * 32 * warps:
+            made = max(work.made_by_a_thread(rows, 32 * warps) for work in works)
+            if warps > MOST_WARPS or made > MOST_MADE:
                 continue
             chosen = replace(mapping, rows=rows, warps=warps)
             both = [chosen, replace(chosen, elementwise=True)]
@@ -174,4 +169,4 @@ def _is_for_registers(works: list[Work], mapping: Mapping, extent: Extent) -> bo
         return False
     (work,) = works
     held = work.multiplied * mapping.rows * extent.itemsize
-    return work.has_matrices and held <= MOST_HELD * 32 * mapping.warps
+    return work.has_matrices and held <= MOST_MULTIPLIED * 32 * mapping.warps

@@ -19,15 +19,15 @@ from .ir import Plan
 from .mapping import ALTERNATING, CAPTURED, GRAPHED, MATRIX_UNIT, SCAN, Extent, Mapping
 from .shapes import size
 from .single import one_step
-from .work import Work, flops_of
+from .work import MOST_MADE, Work, flops_of
 
 FULL = 128  # elements of a tile that keeps a program of some warps busy
 MOST_AHEAD = 16  # steps whose loads are under way
-UNROLLS = (4, 2, 1)  # steps of a turn of the loop: of a few elementwise operations it is too short
-MOST_LOADS = 16  # of several steps in a turn
+UNROLLS = (4, 2)  # steps of a turn of the loop, where one of a few elementwise operations is short
+MOST_IN_A_TURN = 16  # loads, where it has several steps
 # From 3.7 on Triton looks, for each load of all turns under way, at whatever is computed from the
 # same numbers: 4 steps of 9 loads, in 5 stages, take it 11 s. Loads of a turn, to this power, times
-# stages: with so many it takes 2.
+# stages: with so many it takes 2. Of 37 loads and more, none is asked for ahead.
 MOST_STAGED, STAGED_POWER = 320, 1.5
 PRODUCT_STAGES = 3  # of a product's own loop
 # Of its sum, for each warp: with two, a thread has 4 x 4 of 16 x 16 results, and reads from shared
@@ -93,10 +93,11 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
     step = latency / device.clock
     if mapping.kind == "loop":
         ahead = min(MOST_AHEAD, ceil(2 * device.latency / step))  # a busy memory takes longer
-        short = (u for u in UNROLLS if u * work.loads <= MOST_LOADS)
-        unroll = next(short, 1) if work.is_elementwise else 1
-        most = MOST_STAGED / (unroll * max(work.loads, 1)) ** STAGED_POWER
-        stages = min(1 + ceil(ahead / unroll), max(2, int(most)))
+        made = work.made_by_a_thread(rows, threads)
+        unrolls = (u for u in UNROLLS if u * work.asked <= MOST_IN_A_TURN and u * made <= MOST_MADE)
+        unroll = next(unrolls, 1) if work.is_elementwise else 1
+        most = MOST_STAGED / (unroll * max(work.asked, 1)) ** STAGED_POWER
+        stages = min(1 + ceil(ahead / unroll), max(1, round(most)))
         mapping = replace(mapping, stages=stages, unroll=unroll)
     else:
         depth = min(MOST_DEPTH, max(MATRIX_UNIT, READ_AT_ONCE // (parts * extent.itemsize)))
@@ -108,7 +109,8 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
     terms = {"latency of a step": extent.steps * step * waves}
     if mapping.kind == "loop":  # what was asked for some steps ago has to be there
         ahead = mapping.unroll * (mapping.stages - 1)
-        terms["latency of memory"] = extent.steps * waves * device.latency / ahead
+        waiting = device.latency / ahead if ahead else device.latency + step
+        terms["latency of memory"] = extent.steps * waves * waiting
     terms["arithmetic"] = extent.steps * programs * busy / device.clock / device.processors
     sectors = max(1.0, device.sector / (work.run * extent.itemsize))  # read for the sake of a part
     moved = work.traffic * mapping.blocks * extent.rows * extent.itemsize * sectors

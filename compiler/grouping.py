@@ -18,7 +18,9 @@ from .ir import Node
 
 Lattice: TypeAlias = tuple[str, tuple[int, ...]]
 
-MOST_NODES = 128  # of a kernel: with more, its compiler takes minutes, and finds too few registers
+MOST_IN_A_GROUP = (
+    128  # of a kernel: with more, its compiler takes minutes, and finds too few registers
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,7 @@ def in_groups(nodes: Sequence[Node]) -> Iterator[Node | list[Node]]:
             continue
         lattice = min(grouped, key=lambda d: grouped[d][0])
         group, waiting = list[Node](), list[Node]()
-        while grouped[lattice] and len(group) < MOST_NODES:
+        while grouped[lattice] and len(group) < MOST_IN_A_GROUP:
             group.append(nodes[heappop(grouped[lattice])])
             freed = list(freed_by(group[-1]))
             waiting += filter(is_outer, freed)

@@ -5,10 +5,12 @@ In: nothing. Out: `Mapping`, which a backend reads and the cost model chooses by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 MATRIX_UNIT = 16  # rows, columns and depth of a product that it takes at least
+SPLITTING = 16  # parts that a tile is split into, or joined from, pair by pair, at most
 
 Kind: TypeAlias = Literal["loop", "step", "staged", "scan", "alternating"]
 
@@ -41,12 +43,13 @@ class Mapping:
     elementwise: bool = False  # products: by all threads, weights in registers, not as matrices
 
     def asks_no_less_than(self, other: Mapping) -> bool:
-        """Whether a thread has no less to hold: of as large a block and as many rows, or more."""
+        """Whether a thread has no less to hold: as large a block, as many rows, steps, or more."""
         return (
             (self.kind, self.elementwise) == (other.kind, other.elementwise)
             and self.blocks <= other.blocks
             and self.rows >= other.rows
             and self.warps <= other.warps
+            and self.unroll >= other.unroll
         )
 
     def __str__(self) -> str:
@@ -84,6 +87,12 @@ def stretch_of(depth: int, mapping: Mapping) -> Stretch:
 def padded(extent: int) -> int:
     """The power of two at or above an axis's size: the extent of a tile that holds it."""
     return 1 << max(int(extent) - 1, 0).bit_length()
+
+
+def join_in_pairs(counts: Sequence[int]) -> bool:
+    """Whether parts of these sizes are joined pair by pair: they are alike, round and few."""
+    alike = len(set(counts)) == 1 and counts[0] == padded(counts[0])
+    return alike and len(counts) <= SPLITTING
 
 
 def _counted(count: int, what: str) -> str:

@@ -11,7 +11,7 @@ from math import prod
 from .dependence import is_contraction
 from .footprint import Product
 from .ir import Node
-from .mapping import MATRIX_UNIT, padded
+from .mapping import MATRIX_UNIT, join_in_pairs, padded
 from .partition import Block
 from .shapes import Shape, size
 
@@ -19,6 +19,9 @@ from .shapes import Shape, size
 SPECIAL = {"exp": 1, "log": 1, "sigmoid": 2, "tanh": 2, "softplus": 2, "sin": 1, "cos": 1,
            "expm1": 1, "log1p": 1, "pow": 2, "sqrt": 1, "div": 1}  # fmt: skip
 MOST_ELEMENTS = 2**16  # of one tile
+# That a thread makes in a step or a turn of the loop. With 642 and more, kernels spilled, or took
+# the compiler up to minutes; with fewer they may, too, as the compiler's report then says.
+MOST_MADE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,13 @@ class Work:
     special: int
     loads: int
     narrowest: int  # elements of the smallest of them
+    asked: int  # loads of the kernel: of every part of an array by itself
     flops: int
     weights: int  # elements
     traffic: int  # elements read and written
     state: int  # elements of carries and of products' results
     held: int  # elements of the tiles that these are in
-    made: int  # elements that are computed, products apart, or moved from thread to thread
+    made: tuple[int, ...]  # elements of each tile that is computed, or moved between threads
     multiplied: int  # elements that weights are multiplied to, padding and all, before any sum
     results: int  # of the smallest product, with a weight if there is one
     beside: int  # columns that a row has in such a product: one, unless it multiplies matrices
@@ -47,12 +51,17 @@ class Work:
     has_matrices: bool  # that a matrix unit could take
     reads_itself: bool  # products read what the step computes, not memory alone
 
+    def made_by_a_thread(self, rows: int, threads: int) -> float:
+        """Elements in a step: of each tile one at least, however small that is."""
+        return sum(max(1.0, count * rows / threads) for count in self.made)
+
 
 def work_of(block: Block) -> Work:
     """Of a step of the block."""
     plan = block.plan
     operations = elementwise = special = loads = structured = 0
-    flops = weights = traffic = made = multiplied = largest = products = 0
+    flops = weights = traffic = multiplied = largest = products = 0
+    made = [count for count in map(_made, plan.step) if count]
     streamed: list[Product] = []
     narrowest = MOST_ELEMENTS
     found: list[tuple[bool, int, int]] = []  # products: whether without a weight, results, columns
@@ -62,7 +71,6 @@ def work_of(block: Block) -> Work:
     for node in plan.step:
         count = _tile(node)
         largest = max(largest, count)
-        made += _made(node)
         if node.op.name == "at":
             traffic += size(node.type.shape)
             loads += 1
@@ -77,11 +85,13 @@ def work_of(block: Block) -> Work:
             products += 1
             depth = flops_of(node) // 2 // max(size(node.type.shape), 1)
             read = [a for a in node.args if a.type.axes and not is_computed(a)]
-            if fixed and read and size(read[0].type.shape) == depth:  # nothing of it stays apart
+            # Nothing of it stays apart; where nothing is summed, nothing is read.
+            if fixed and read and 0 < depth == size(read[0].type.shape):
                 streamed.append(Product(count, depth))
-            beside = flops_of(node) // 2 // max(size(fixed[0].type.shape), 1) if fixed else 1
-            found.append((not fixed, size(node.type.shape), max(beside, 1)))
-            sides = size(node.type.shape), depth
+            pairs = flops_of(node) // 2
+            beside = max(1, pairs // max(size(fixed[0].type.shape), 1)) if fixed else 1
+            found.append((not fixed, max(size(node.type.shape), 1), beside))
+            sides = size(node.type.shape) // beside, depth
             has_matrices |= bool(fixed) and min(map(padded, sides)) >= MATRIX_UNIT
             reads_itself |= any(is_computed(a) for a in node.args)
             weights += sum(map(_tile, fixed))
@@ -100,17 +110,19 @@ def work_of(block: Block) -> Work:
     run = min(
         (int(c.node.type.shape[-1]) for c in plan.scan.carries if c.node.type.shape), default=1
     )
+    asked = len({a for n in plan.step if not _is_read(n) for a in n.args if _is_read(a)})
     _, results, beside = min(found, default=(False, MOST_ELEMENTS, 1))
     return Work(
-        not structured and not products, operations, elementwise, special, loads, narrowest, flops,
-        weights, traffic, state, held, made, multiplied, results, beside, run, largest, products,
-        tuple(streamed), has_matrices, reads_itself,
+        not structured and not products, operations, elementwise, special, loads, narrowest, asked,
+        flops, weights, traffic, state, held, tuple(made), multiplied, results, beside, run,
+        largest, products, tuple(streamed), has_matrices, reads_itself,
     )  # fmt: skip
 
 
 def flops_of(product: Node) -> int:
     """Of a row: a multiplication and an addition for each pair that is summed."""
-    return sum(times * size(dims) for times, dims in _multiplications(product))
+    ((times, dims),) = _multiplications(product)
+    return times * size(dims)
 
 
 def _multiplications(product: Node) -> tuple[tuple[int, Shape], ...]:
@@ -120,33 +132,42 @@ def _multiplications(product: Node) -> tuple[tuple[int, Shape], ...]:
 
 def _made(node: Node) -> int:
     """Elements that a node has computed or moved: all of a joined tile for each of its parts."""
+    if node.op.view and not is_computed(node):
+        return 0  # it is read where it lies
     match node.op.name:
-        case "at" | "broadcast" | "einsum" | "reshape" | "spread" | "stop_gradient" | "transpose":
+        case "at" | "broadcast" | "spread" | "stop_gradient":
             return 0
-        case "slice":
-            return _tile(node) if is_computed(node) else 0
+        case "reshape":
+            old, new = ([d for d in n.type.shape if d > 1] for n in (node.args[0], node))
+            has_padding = any(d != padded(d) for d in (*old[1:], *new[1:]))
+            return 2 * _tile(node) if old != new and has_padding else 0
+        case "einsum":
+            return 1 if is_contraction(node) else _tile(node)
         case "concat":
-            return 2 * _tile(node) * (1 if _are_alike(node) else len(node.args))
+            counts = [int(arg.type.shape[node.attr]) for arg in node.args]
+            return 2 * _tile(node) * (1 if join_in_pairs(counts) else len(counts))
         case "pad":
             return 2 * _tile(node) * sum(map(any, node.attr))
         case _:
             return _tile(node)
 
 
-def _are_alike(joined: Node) -> bool:
-    """Whether parts are of equal sizes that are powers of two: these are joined pair by pair."""
-    counts = {int(arg.type.shape[joined.attr]) for arg in joined.args}
-    return len(counts) == 1 and counts == set(map(padded, counts))
-
-
 def _pairs(product: Node) -> int:
     """Elements of the tile of all multiplications."""
-    return prod(padded(d) for _, dims in _multiplications(product) for d in dims)
+    ((_, dims),) = _multiplications(product)
+    return prod(map(padded, dims))
 
 
 def _tile(node: Node) -> int:
     """Elements of the tile that a value is in."""
     return prod(padded(d) for d in node.type.shape)
+
+
+def _is_read(value: Node) -> bool:
+    """Whether a value is read where it lies, in an array of all steps: that, or a part of it."""
+    while value.op.view and value.args:
+        value = value.args[0]
+    return value.op.name == "at"
 
 
 def is_computed(value: Node) -> bool:

@@ -9,12 +9,9 @@ from collections.abc import Callable
 from math import prod
 
 from ..ir import Node
-from ..mapping import padded
+from ..mapping import SPLITTING, join_in_pairs, padded
 from .triton_frame import Frame
 from .triton_values import Dims, Tile, extents, groups, shape_text
-
-SPLITTING = 16  # parts that a tile is split into at most; above that, elements are gathered
-
 
 # -- reducing --------------------------------------------------------------------------------------
 
@@ -260,8 +257,7 @@ def concat(f: Frame, node: Node) -> None:
     tiles = [f.tensor(a) for a in node.args]
     rows = any(t.rows for t in tiles)
     full = tuple(map(padded, extents(node)))
-    alike = len(set(counts)) == 1 and counts[0] == padded(counts[0]) and len(counts) <= SPLITTING
-    if alike:
+    if join_in_pairs(counts):
         dims = (*full[:axis], counts[0], *full[axis + 1 :])
         parts = [f.wide(t, dims, rows=rows) for t in tiles]
         zero = Tile(f.once(f"tl.zeros({shape_text(dims, rows=rows)}, REAL)", "n"), dims, rows)

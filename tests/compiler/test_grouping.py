@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnnc.compiler.grouping import MOST_NODES, Copy, Group, arrange, in_groups, joins_a_group
+from rnnc.compiler.grouping import MOST_IN_A_GROUP, Copy, Group, arrange, in_groups, joins_a_group
 from rnnc.compiler.ir import Node, apply, leaf, toposort
 from rnnc.compiler.shapes import Type
 from tests.compiler.backends.random_cells import random_cell
@@ -58,9 +58,9 @@ def test_a_product_of_a_group_that_sums_nothing_waits_for_it() -> None:
 
 def test_a_kernel_has_only_so_many_nodes() -> None:
     total = value("a", 4)
-    for _ in range(MOST_NODES + 1):
+    for _ in range(MOST_IN_A_GROUP + 1):
         total = total * total
-    assert sizes(inner(total)) == [MOST_NODES, 1]
+    assert sizes(inner(total)) == [MOST_IN_A_GROUP, 1]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -297,7 +297,7 @@ def _why_no_loop(options: Sequence[Ranked]) -> Iterator[str]:
     if loops:
         yield f"the fastest loop would take {1e3 * loops[0].seconds:.3g} ms"
     else:
-        yield "no loop would keep its weights and its states on chip"
+        yield "no loop would have room on chip, or for all that a thread would make"
 
 
 @cache
