@@ -18,9 +18,7 @@ from .ir import Node
 
 Lattice: TypeAlias = tuple[str, tuple[int, ...]]
 
-MOST_IN_A_GROUP = (
-    128  # of a kernel: with more, its compiler takes minutes, and finds too few registers
-)
+MOST_IN_A_GROUP = 128  # nodes: with more, a compiler takes minutes, and runs out of registers
 
 
 @dataclass(frozen=True, slots=True)
