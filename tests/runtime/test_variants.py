@@ -85,19 +85,25 @@ def kinds(net: Recur, side: int = 0) -> list[str]:
     return [mapping.kind for mapping in mappings(net, side)]
 
 
-def test_a_mapping_whose_kernels_spill_is_passed_over_in_silence(
-    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(variants, "target", lambda device: "sm_90")
+def compile_as_if(monkeypatch: pytest.MonkeyPatch, *, spilling: int) -> list[str]:
+    """Have as many modules as that spill in a step, the others beside it; what is compiled so."""
     seen: list[str] = []
 
     def compile_ahead(module: Any, dtype: str, target: str) -> tuple[aot.Report, ...]:
         assert (dtype, target) == ("float32", "sm_90")
         seen.append(module.source)
-        is_first = len(set(seen)) == 1
-        return (aot.Report("loop", target, dtype, spills=8, spills_each_step=is_first),)
+        spills = len(set(seen)) <= spilling
+        return (aot.Report("loop", target, dtype, spills=8, spills_each_step=spills),)
 
+    monkeypatch.setattr(variants, "target", lambda device: "sm_90")
     monkeypatch.setattr(aot, "compile_ahead", compile_ahead)
+    return seen
+
+
+def test_a_mapping_whose_kernels_spill_is_passed_over_in_silence(
+    mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_as_if(monkeypatch, spilling=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error", KernelWarning)
         mapped_net.scan(random(2, 2, 3))
@@ -109,14 +115,7 @@ def test_a_mapping_whose_kernels_spill_is_passed_over_in_silence(
 def test_mappings_of_no_less_for_a_thread_than_one_that_spills_are_not_tried(
     mapped_net: Recur, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(variants, "target", lambda device: "sm_90")
-    seen: list[str] = []
-
-    def compile_ahead(module: Any, dtype: str, target: str) -> tuple[aot.Report, ...]:
-        seen.append(module.source)
-        return (aot.Report("loop", target, dtype, spills=8, spills_each_step=True),)
-
-    monkeypatch.setattr(aot, "compile_ahead", compile_ahead)
+    seen = compile_as_if(monkeypatch, spilling=1000)
     mapped_net.scan(random(2, 2, 3))
     forward, tried = mappings(mapped_net), list[Mapping]()
     for mapping in forward:
