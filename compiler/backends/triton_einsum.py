@@ -42,7 +42,10 @@ def _through_matrix_unit(f: Frame, node: Node, w: Weighted) -> None:
     found = ""
     for weight, value, sizes in _pieces(f, place, w):
         part = replace(names, sizes={**names.sizes, **sizes})
-        fed = f"{_weight(f, part, w, weight)}, {_value(f, part, w, value)}"
+        matrix, operand = _weight(f, part, w, weight), _value(f, part, w, value)
+        if f.streams and f.place(w.value) is None:
+            operand = f"computed_once({operand}, NARROW, IEEE)"
+        fed = f"{matrix}, {operand}"
         if found:
             found = f.let(f"added({fed}, {found}, NARROW, FED, IEEE)")
         else:

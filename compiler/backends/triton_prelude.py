@@ -119,6 +119,18 @@ def largest(x, axis: tl.constexpr):
     return tl.where(tl.sum((x != x).to(tl.int32), axis) > 0, float("nan"), found)
 '''
 
+# Of what a product of a step multiplies, if all that it is computed from was just read, Triton moves
+# the loads into the layout of the matrix unit, in which several warps have the same elements, and
+# then computes in that layout, all of it in each. It does not look behind a sum.
+COMPUTED_ONCE = '''\
+@triton.jit
+def computed_once(v, NARROW: tl.constexpr, IEEE: tl.constexpr):
+    """v, computed before it is laid out for the matrix unit, where that multiplies it."""
+    if NARROW.primitive_bitwidth > 16 and IEEE == "ieee":
+        return v
+    return tl.sum(tl.expand_dims(v, 0), 0)
+'''
+
 PRODUCT = '''\
 @triton.jit
 def product(w, v, NARROW: tl.constexpr, FED: tl.constexpr, REAL: tl.constexpr, IEEE: tl.constexpr):
@@ -149,6 +161,7 @@ HELPERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "modulo": (MODULO, ()),
     "power": (POWER, ()),
     "largest": (LARGEST, ()),
+    "computed_once": (COMPUTED_ONCE, ()),
     "product": (PRODUCT, ()),
     "added": (ADDED, ()),
 }

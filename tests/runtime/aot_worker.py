@@ -15,7 +15,7 @@ from typing import Any, Final
 import rnnc
 from rnnc.compiler.backends import KernelSignature, Module, Runs
 from rnnc.compiler.backends.to_triton import to_triton
-from rnnc.compiler.mapping import ALTERNATING, Extent
+from rnnc.compiler.mapping import ALTERNATING, Extent, Mapping
 from rnnc.compiler.pipeline import Goal, compile_cell
 from rnnc.runtime.aot import Report, compile_ahead, compile_fitting, constants, fits
 from rnnc.runtime.launch import load
@@ -130,6 +130,19 @@ def of_a_running_product() -> list[dict[str, Any]]:
     return [without_texts(r) for r in compile_ahead(module, "float32", "sm_90")]
 
 
+def of_what_a_step_multiplies() -> dict[str, Any]:
+    """A backward step, whose products read what it computes of all units; each dtype's kernel."""
+    found = {}
+    for dtype, itemsize in (("bfloat16", 2), ("float32", 4)):
+        goal = Goal(backend="triton", extent=Extent(itemsize=itemsize))
+        plan = compile_cell(rnnc.cells.CFN(256, 256).cell, goal).plans[1]
+        assert plan is not None
+        mapping = Mapping("step", 16, warps=8, narrow=itemsize == 2)
+        (report,) = compile_ahead(to_triton(plan, mapping), dtype, "sm_90")
+        found[dtype] = {**without_texts(report), "ttgir": report.ttgir}
+    return found
+
+
 def without_a_cache() -> str:
     """What is said where Triton cannot write its files."""
     with tempfile.NamedTemporaryFile() as file:
@@ -235,6 +248,7 @@ if __name__ == "__main__":
         "without_a_cache": without_a_cache(),
         "a number for each row": of_a_number_for_each_row(),
         "a running product": of_a_running_product(),
+        "what a step multiplies": of_what_a_step_multiplies(),
         "kernels": of_kernels(),
         "cells": of_cells(),
         "compiled again": compiled_again(),
