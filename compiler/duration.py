@@ -35,6 +35,7 @@ PRODUCT_STAGES = 3  # of a product's own loop
 EXACT_PARTS = 2
 READ_AT_ONCE = 2048  # bytes along the summed axis: more do not fit into shared memory twice
 MOST_DEPTH = 64
+EXACT_DEPTH = 32  # threads have all of it at once: of 64 a product of GRU 512 spills
 INSTRUCTIONS = 3  # of an elementwise operation, about
 REGISTER_CYCLES = 30  # of a multiplication in registers, with few warps to wait for its result
 READ_AHEAD = 4  # bytes for each thread: smaller loads cannot be asked for ahead of their step
@@ -100,7 +101,8 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
         stages = min(1 + ceil(ahead / unroll), max(1, round(most)))
         mapping = replace(mapping, stages=stages, unroll=unroll)
     else:
-        depth = min(MOST_DEPTH, max(MATRIX_UNIT, READ_AT_ONCE // (parts * extent.itemsize)))
+        depth = MOST_DEPTH if extent.fits_matrix_unit else EXACT_DEPTH
+        depth = min(depth, max(MATRIX_UNIT, READ_AT_ONCE // (parts * extent.itemsize)))
         mapping = replace(
             mapping, stages=PRODUCT_STAGES, parts=parts, depth=depth, narrow=extent.is_narrow
         )

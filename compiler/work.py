@@ -88,18 +88,16 @@ def work_of(block: Block) -> Work:
             # Nothing of it stays apart; where nothing is summed, nothing is read.
             if fixed and read and 0 < depth == size(read[0].type.shape):
                 streamed.append(Product(count, depth))
-            pairs = flops_of(node) // 2
-            beside = max(1, pairs // max(size(fixed[0].type.shape), 1)) if fixed else 1
-            found.append((not fixed, max(size(node.type.shape), 1), beside))
-            sides = size(node.type.shape) // beside, depth
-            has_matrices |= bool(fixed) and min(map(padded, sides)) >= MATRIX_UNIT
+            found.append((not fixed, max(size(node.type.shape), 1), _beside(node)))
+            is_matrix = _fits_matrix_unit(node)
+            has_matrices |= is_matrix
             reads_itself |= any(is_computed(a) for a in node.args)
             weights += sum(map(_tile, fixed))
             state += size(node.type.shape)
             held += count
             if fixed:
                 multiplied += _pairs(node)
-            else:
+            if not is_matrix:
                 largest = max(largest, _pairs(node))
         elif not node.op.view:
             structured += 1
@@ -142,7 +140,11 @@ def _made(node: Node) -> int:
             has_padding = any(d != padded(d) for d in (*old[1:], *new[1:]))
             return 2 * _tile(node) if old != new and has_padding else 0
         case "einsum":
-            return 1 if is_contraction(node) else _tile(node)
+            if not is_contraction(node):
+                return _tile(node)
+            # Of two values they are not counted: DeltaNet 128 back has 512 for a thread, and runs.
+            has_weight = any(not arg.type.axes for arg in node.args)
+            return _pairs(node) if has_weight and not _fits_matrix_unit(node) else 1
         case "concat":
             counts = [int(arg.type.shape[node.attr]) for arg in node.args]
             return 2 * _tile(node) * (1 if join_in_pairs(counts) else len(counts))
@@ -150,6 +152,20 @@ def _made(node: Node) -> int:
             return 2 * _tile(node) * sum(map(any, node.attr))
         case _:
             return _tile(node)
+
+
+def _fits_matrix_unit(product: Node) -> bool:
+    """Whether a weight is one of its operands, and both sides of that are long enough."""
+    fixed = [arg for arg in product.args if not arg.type.axes]
+    results, pairs = max(size(product.type.shape), 1), flops_of(product) // 2
+    sides = results // _beside(product), pairs // results
+    return bool(fixed) and min(map(padded, sides)) >= MATRIX_UNIT
+
+
+def _beside(product: Node) -> int:
+    """Columns that a row has in a product with a weight: of a vector one."""
+    fixed = [size(arg.type.shape) for arg in product.args if not arg.type.axes]
+    return max(1, flops_of(product) // 2 // max(fixed[0], 1)) if fixed else 1
 
 
 def _pairs(product: Node) -> int:

@@ -119,9 +119,9 @@ def largest(x, axis: tl.constexpr):
     return tl.where(tl.sum((x != x).to(tl.int32), axis) > 0, float("nan"), found)
 '''
 
-# Of what a product of a step multiplies, if all that it is computed from was just read, Triton moves
-# the loads into the layout of the matrix unit, in which several warps have the same elements, and
-# then computes in that layout, all of it in each. It does not look behind a sum.
+# What a step computes for a product, if from what it just read alone, Triton would compute in the
+# layout of the matrix unit, in which several warps have the same elements, and each would compute
+# all of its own. It does not look behind a sum.
 COMPUTED_ONCE = '''\
 @triton.jit
 def computed_once(v, NARROW: tl.constexpr, IEEE: tl.constexpr):

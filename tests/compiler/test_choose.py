@@ -127,6 +127,18 @@ def plans_of(text: str, *sizes: int) -> list[Plan]:
     return [p for p in compile_cell(cell, Goal(backend="triton")).plans if p]
 
 
+def test_weights_too_small_for_the_matrix_unit_are_multiplied_by_few_at_a_time() -> None:
+    """A row of 128 weights and a matrix: a thread had 2,048 products, and spilled 17 KB in 9 s."""
+    text = """cell C(n): (S[n, n], x[n]) -> (S', S') {
+        param A[n, n]
+        S' = tanh(A @ S + x[:, None])
+    }"""
+    for size, is_offered in ((128, False), (32, True)):
+        (plan, *_) = plans_of(text, size)
+        steps = [r.mapping for r in ranked(plan, HALF) if r.mapping.kind == "step"]
+        assert any(m.blocks == size for m in steps) == is_offered
+
+
 def test_of_each_tile_a_thread_makes_one_element_at_least() -> None:
     """A running product of 60 elements is as many nodes, whatever the number of threads."""
     text = "cell C(n): (h[n], x[n]) -> (h', h') { h' = tanh(cumprod(h + x)) }"
@@ -190,6 +202,7 @@ def test_what_a_step_reads_at_a_time_fits_twice_into_shared_memory(extent: Exten
     for m in steps:
         assert m.narrow == (extent == HALF)
         assert m.parts == m.warps * (1 if m.narrow or extent.fast else 2)
+        assert m.depth <= (64 if m.narrow or extent.fast else 32)  # threads have all of it
         if m.warps < 16 or extent.itemsize < 8:
             assert 2 * m.parts * m.depth * (16 + 16) * extent.itemsize <= 227 * 1024, m
     assert steps
