@@ -35,7 +35,9 @@ PRODUCT_STAGES = 3  # of a product's own loop
 EXACT_PARTS = 2
 READ_AT_ONCE = 2048  # bytes along the summed axis: more do not fit into shared memory twice
 MOST_DEPTH = 64
-EXACT_DEPTH = 32  # threads have all of it at once: of 64 a product of GRU 512 spills
+# Without the matrix unit threads have all of it in registers: of 64 a product of GRU 512 spills.
+# Where both fit, neither is faster (benchmarks/results/2026-11-26-h100-parts-float32.txt).
+EXACT_DEPTH = 32
 INSTRUCTIONS = 3  # of an elementwise operation, about
 REGISTER_CYCLES = 30  # of a multiplication in registers, with few warps to wait for its result
 READ_AHEAD = 4  # bytes for each thread: smaller loads cannot be asked for ahead of their step
