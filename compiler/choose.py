@@ -14,7 +14,7 @@ from dataclasses import replace
 from .dependence import is_contraction, rows_are_apart
 from .device import H200, Device
 from .duration import Ranked, of_alternating, of_loop, of_scan
-from .footprint import has_room
+from .footprint import has_registers, has_room
 from .ir import Plan
 from .mapping import MATRIX_UNIT, Extent, Mapping, padded
 from .partition import Block, partition, undivided
@@ -137,12 +137,13 @@ def _costed(
             continue
         tile = max(work.largest for work in works) * rows
         state = max(work.held for work in works) * rows
+        pairs = max(work.pairs for work in works) * rows
         if tile > MOST_ELEMENTS or 4 * state > MOST_TILES:
             continue
         fewest = 4 if weights else 8 if tile >= 4096 else 4 if tile > 256 else 1
         for warps in (fewest, 2 * fewest, 4 * fewest):  # more spread the registers thinner
             made = max(work.made_by_a_thread(rows, 32 * warps) for work in works)
-            if warps > MOST_WARPS or made > MOST_MADE:
+            if warps > MOST_WARPS or made > MOST_MADE or not has_registers(pairs, warps, device):
                 continue
             chosen = replace(mapping, rows=rows, warps=warps)
             both = [chosen, replace(chosen, elementwise=True)]

@@ -1,4 +1,4 @@
-"""Whether a program of a step has room for what it reads of a product at a time.
+"""Whether a program has room for a product: for what it reads of it at a time, or multiplies.
 
 In: how large the product is, and a mapping. Out: no, where what it takes at the least is more than
 the shared memory or the registers that there are. The compiler needs more, and says how much; this
@@ -17,6 +17,9 @@ SLACK = 1.6  # of a thread's registers: weights are read bit by bit; kernels of 
 # Where threads multiply by themselves, each has all of the sum's depth at once. Of 16 kernels of
 # 0.9 and more 12 spilled, at 1.5 a kilobyte, for which the compiler took more than three seconds.
 EXACT_SLACK = 1.0
+# Of a thread's registers, what it multiplies before it sums. With all 128 that threads of 16 warps
+# have, convolutions (8 x 8 x 8 in float32, 7 x 8 x 9 in bfloat16) spill, after four seconds.
+MULTIPLIED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,18 @@ def has_room(product: Product, mapping: Mapping, extent: Extent, device: Device)
     sums = product.results * mapping.rows * stretch.parts * WORD
     registers = (read + sums) / WORD / threads
     slack = SLACK if extent.fits_matrix_unit else EXACT_SLACK
-    return registers <= slack * min(device.most_registers, device.registers // threads)
+    return registers <= slack * _each(threads, device)
+
+
+def has_registers(pairs: int, warps: int, device: Device) -> bool:
+    """Whether threads may hold what they multiply, of a product the matrix unit does not take."""
+    threads = 32 * warps
+    return pairs <= MULTIPLIED * threads * _each(threads, device)
+
+
+def _each(threads: int, device: Device) -> int:
+    """Registers that a thread can have."""
+    return min(device.most_registers, device.registers // threads)
 
 
 def taken_at_a_time(product: Product, mapping: Mapping, extent: Extent) -> int:

@@ -42,6 +42,7 @@ class Work:
     held: int  # elements of the tiles that these are in
     made: tuple[int, ...]  # elements of each tile that is computed, or moved between threads
     multiplied: int  # elements that weights are multiplied to, padding and all, before any sum
+    pairs: int  # likewise of the largest product that the matrix unit does not take
     results: int  # of the smallest product, with a weight if there is one
     beside: int  # columns that a row has in such a product: one, unless it multiplies matrices
     run: int  # elements of a state that lie side by side in memory
@@ -60,7 +61,7 @@ def work_of(block: Block) -> Work:
     """Of a step of the block."""
     plan = block.plan
     operations = elementwise = special = loads = structured = 0
-    flops = weights = traffic = multiplied = largest = products = 0
+    flops = weights = traffic = multiplied = pairs = largest = products = 0
     made = [count for count in map(_made, plan.step) if count]
     streamed: list[Product] = []
     narrowest = MOST_ELEMENTS
@@ -89,16 +90,15 @@ def work_of(block: Block) -> Work:
             if fixed and read and 0 < depth == size(read[0].type.shape):
                 streamed.append(Product(count, depth))
             found.append((not fixed, max(size(node.type.shape), 1), _beside(node)))
-            is_matrix = _fits_matrix_unit(node)
-            has_matrices |= is_matrix
+            has_matrices |= _fits_matrix_unit(node)
             reads_itself |= any(is_computed(a) for a in node.args)
             weights += sum(map(_tile, fixed))
             state += size(node.type.shape)
             held += count
             if fixed:
                 multiplied += _pairs(node)
-            if not is_matrix:
-                largest = max(largest, _pairs(node))
+            if not _fits_matrix_unit(node):
+                pairs = max(pairs, _pairs(node))
         elif not node.op.view:
             structured += 1
             operations += 1
@@ -112,8 +112,8 @@ def work_of(block: Block) -> Work:
     _, results, beside = min(found, default=(False, MOST_ELEMENTS, 1))
     return Work(
         not structured and not products, operations, elementwise, special, loads, narrowest, asked,
-        flops, weights, traffic, state, held, tuple(made), multiplied, results, beside, run,
-        largest, products, tuple(streamed), has_matrices, reads_itself,
+        flops, weights, traffic, state, held, tuple(made), multiplied, pairs, results, beside,
+        run, max(largest, pairs), products, tuple(streamed), has_matrices, reads_itself,
     )  # fmt: skip
 
 
@@ -140,11 +140,7 @@ def _made(node: Node) -> int:
             has_padding = any(d != padded(d) for d in (*old[1:], *new[1:]))
             return 2 * _tile(node) if old != new and has_padding else 0
         case "einsum":
-            if not is_contraction(node):
-                return _tile(node)
-            # Of two values they are not counted: DeltaNet 128 back has 512 for a thread, and runs.
-            has_weight = any(not arg.type.axes for arg in node.args)
-            return _pairs(node) if has_weight and not _fits_matrix_unit(node) else 1
+            return 1 if is_contraction(node) else _tile(node)
         case "concat":
             counts = [int(arg.type.shape[node.attr]) for arg in node.args]
             return 2 * _tile(node) * (1 if join_in_pairs(counts) else len(counts))

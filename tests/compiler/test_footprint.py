@@ -6,7 +6,7 @@ import pytest
 
 import rnnc
 from rnnc.compiler.device import H200
-from rnnc.compiler.footprint import Product, has_room
+from rnnc.compiler.footprint import Product, has_registers, has_room
 from rnnc.compiler.mapping import Extent, Mapping, Stretch, padded, stretch_of
 from rnnc.compiler.pipeline import Goal, compile_cell
 
@@ -46,6 +46,12 @@ def test_what_is_read_at_a_time_has_room_or_not(
     product: Product, mapping: Mapping, extent: Extent, has: bool
 ) -> None:
     assert has_room(product, mapping, extent, H200) is has
+
+
+def test_what_threads_multiply_leaves_half_of_their_registers_free() -> None:
+    """DeltaNet 128 x 128, which fits; a convolution of 8 x 8 x 8, which spills; both of a row."""
+    assert has_registers(128 * 128, 8, H200)
+    assert not any(has_registers(8 * 128 * 64, warps, H200) for warps in (4, 8, 16))
 
 
 @pytest.mark.parametrize("hidden", [100, 168, 200, 300])
