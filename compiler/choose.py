@@ -152,7 +152,12 @@ def _costed(
                 if not _have_room(works, stages, extent, device):
                     continue
                 longest = max(stages, key=lambda s: s.seconds)
-                yield replace(longest, seconds=sum(s.seconds for s in stages))
+                depth = min(stage.mapping.depth for stage in stages)
+                yield replace(
+                    longest,
+                    mapping=replace(longest.mapping, depth=depth),
+                    seconds=sum(s.seconds for s in stages),
+                )
 
 
 def _have_room(works: list[Work], stages: list[Ranked], extent: Extent, device: Device) -> bool:

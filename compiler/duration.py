@@ -16,7 +16,16 @@ from .device import Device
 from .footprint import taken_at_a_time
 from .grouping import Group, arrange, is_seen_through
 from .ir import Plan
-from .mapping import ALTERNATING, CAPTURED, GRAPHED, MATRIX_UNIT, SCAN, Extent, Mapping
+from .mapping import (
+    ALTERNATING,
+    CAPTURED,
+    GRAPHED,
+    MATRIX_UNIT,
+    SCAN,
+    Extent,
+    Mapping,
+    stretch_of,
+)
 from .shapes import size
 from .single import one_step
 from .work import MOST_MADE, Work, flops_of
@@ -38,6 +47,7 @@ MOST_DEPTH = 64
 # Without the matrix unit threads have all of it in registers: of 64 a product of GRU 512 spills.
 # Where both fit, neither is faster (benchmarks/results/2026-11-26-h100-parts-float32.txt).
 EXACT_DEPTH = 32
+MOST_UNROLLED = 2048  # multiplications of a thread then, written out: of 4,096 a compiler takes 4 s
 INSTRUCTIONS = 3  # of an elementwise operation, about
 REGISTER_CYCLES = 30  # of a multiplication in registers, with few warps to wait for its result
 READ_AHEAD = 4  # bytes for each thread: smaller loads cannot be asked for ahead of their step
@@ -103,11 +113,8 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
         stages = min(1 + ceil(ahead / unroll), max(1, round(most)))
         mapping = replace(mapping, stages=stages, unroll=unroll)
     else:
-        depth = MOST_DEPTH if extent.fits_matrix_unit else EXACT_DEPTH
-        depth = min(depth, max(MATRIX_UNIT, READ_AT_ONCE // (parts * extent.itemsize)))
-        mapping = replace(
-            mapping, stages=PRODUCT_STAGES, parts=parts, depth=depth, narrow=extent.is_narrow
-        )
+        mapping = replace(mapping, stages=PRODUCT_STAGES, parts=parts, narrow=extent.is_narrow)
+        mapping = replace(mapping, depth=_depth(work, mapping, extent))
     together = max(1, min(device.resident // mapping.warps, device.shared // max(weights, 1)))
     waves = ceil(programs / (device.processors * together))
     terms = {"latency of a step": extent.steps * step * waves}
@@ -133,6 +140,23 @@ def of_loop(work: Work, mapping: Mapping, extent: Extent, device: Device) -> Ran
     bound = max(terms, key=lambda name: terms[name])
     idleness = abs(log2(max(work.largest * rows, 1) / FULL))
     return Ranked(mapping, once + terms[bound], bound, idleness)
+
+
+def _depth(work: Work, mapping: Mapping, extent: Extent) -> int:
+    """Elements of each part of a sum that a step reads at a time."""
+    most = max(MATRIX_UNIT, READ_AT_ONCE // (mapping.parts * extent.itemsize))
+    if extent.fits_matrix_unit:
+        return min(MOST_DEPTH, most)
+    depth = min(EXACT_DEPTH, most)
+    while depth > MATRIX_UNIT and _unrolled(work, replace(mapping, depth=depth)) > MOST_UNROLLED:
+        depth //= 2
+    return depth
+
+
+def _unrolled(work: Work, mapping: Mapping) -> float:
+    """Multiplications of a thread, of what its products read at a time."""
+    elements = sum(p.results * stretch_of(p.depth, mapping).elements for p in work.streamed)
+    return elements * mapping.rows / (32 * mapping.warps)
 
 
 def _rounds(programs: int, work: Work, mapping: Mapping, extent: Extent, device: Device) -> int:

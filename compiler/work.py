@@ -84,20 +84,22 @@ def work_of(block: Block) -> Work:
             fixed = [a for a in node.args if not a.type.axes]
             flops += flops_of(node)
             products += 1
-            depth = flops_of(node) // 2 // max(size(node.type.shape), 1)
+            multiplications = flops_of(node) // 2
+            depth = multiplications // max(size(node.type.shape), 1)
             read = [a for a in node.args if a.type.axes and not is_computed(a)]
             # Nothing of it stays apart; where nothing is summed, nothing is read.
             if fixed and read and 0 < depth == size(read[0].type.shape):
                 streamed.append(Product(count, depth))
-            found.append((not fixed, max(size(node.type.shape), 1), _beside(node)))
-            has_matrices |= _fits_matrix_unit(node)
+            beside = max(1, multiplications // max(size(fixed[0].type.shape), 1)) if fixed else 1
+            found.append((not fixed, max(size(node.type.shape), 1), beside))
+            has_matrices |= _is_matrix(node)
             reads_itself |= any(is_computed(a) for a in node.args)
             weights += sum(map(_tile, fixed))
             state += size(node.type.shape)
             held += count
             if fixed:
                 multiplied += _pairs(node)
-            if not _fits_matrix_unit(node):
+            if not _is_matrix(node):
                 pairs = max(pairs, _pairs(node))
         elif not node.op.view:
             structured += 1
@@ -150,18 +152,23 @@ def _made(node: Node) -> int:
             return _tile(node)
 
 
-def _fits_matrix_unit(product: Node) -> bool:
-    """Whether a weight is one of its operands, and both sides of that are long enough."""
-    fixed = [arg for arg in product.args if not arg.type.axes]
-    results, pairs = max(size(product.type.shape), 1), flops_of(product) // 2
-    sides = results // _beside(product), pairs // results
-    return bool(fixed) and min(map(padded, sides)) >= MATRIX_UNIT
+def _is_matrix(product: Node) -> bool:
+    """Whether the matrix unit takes it: a weight, of rows enough, times a value.
 
-
-def _beside(product: Node) -> int:
-    """Columns that a row has in a product with a weight: of a vector one."""
-    fixed = [size(arg.type.shape) for arg in product.args if not arg.type.axes]
-    return max(1, flops_of(product) // 2 // max(fixed[0], 1)) if fixed else 1
+    As `weighted` in `backends/triton_letters.py` has it: heads are no rows of a weight.
+    """
+    spec, is_summed_over_rows = product.attr
+    letters, out = spec.split("->")
+    a, b = letters.split(",")
+    sides = (product.args[0], a, b), (product.args[1], b, a)
+    for weight, mine, theirs in sides:
+        if not weight.type.axes and not is_summed_over_rows:
+            sizes = dict(zip(mine, map(int, weight.type.shape), strict=True))
+            rows = prod(padded(sizes[x]) for x in out if x in mine and x not in theirs)
+            depth = prod(padded(sizes[x]) for x in theirs if x in mine and x not in out)
+            if min(rows, depth) >= MATRIX_UNIT:
+                return True
+    return False
 
 
 def _pairs(product: Node) -> int:

@@ -42,10 +42,7 @@ def _through_matrix_unit(f: Frame, node: Node, w: Weighted) -> None:
     found = ""
     for weight, value, sizes in _pieces(f, place, w):
         part = replace(names, sizes={**names.sizes, **sizes})
-        matrix, operand = _weight(f, part, w, weight), _value(f, part, w, value)
-        if f.streams and f.place(w.value) is None:
-            operand = f"computed_once({operand}, NARROW, IEEE)"
-        fed = f"{matrix}, {operand}"
+        fed = f"{_weight(f, part, w, weight)}, {_value(f, part, w, value)}"
         if found:
             found = f.let(f"added({fed}, {found}, NARROW, FED, IEEE)")
         else:
@@ -117,12 +114,15 @@ def _value(f: Frame, names: Letters, w: Weighted, value: Tile) -> str:
     alone = "".join(x for x in w.value_letters if x not in order)  # of size 1
     text = _permuted(tile.text, w.value_letters, order + alone)
     depth = prod(names.dims(w.summed))
+    # Nor does Triton look behind a mask, or an axis of heads.
+    is_computed = f.streams and not mask and not w.batch and f.place(w.value) is None
     if text == tile.text and tile.dims == (depth,):
-        return text
+        return f"computed_once({text}, NARROW, IEEE)" if is_computed else text
     batch = [str(prod(names.dims(w.batch)))] if w.batch else []
     beside = prod(names.dims(w.rest))
     columns = "ROWS" if beside == 1 else f"{beside} * ROWS"
-    return f.let(f"tl.reshape({text}, ({', '.join([*batch, str(depth), columns])}))")
+    found = f.let(f"tl.reshape({text}, ({', '.join([*batch, str(depth), columns])}))")
+    return f"computed_once({found}, NARROW, IEEE)" if is_computed else found
 
 
 # -- without the matrix unit -----------------------------------------------------------------------

@@ -119,14 +119,14 @@ def largest(x, axis: tl.constexpr):
     return tl.where(tl.sum((x != x).to(tl.int32), axis) > 0, float("nan"), found)
 '''
 
-# What a step computes for a product, if from what it just read alone, Triton would compute in the
-# layout of the matrix unit, in which several warps have the same elements, and each would compute
-# all of its own. It does not look behind a sum.
+# A step that multiplies what it computes from loads alone would compute it in the layout that the
+# matrix unit reads: Triton moves loads there. In that layout several warps have the same elements,
+# and each computes all that it has. It does not look behind a sum.
 COMPUTED_ONCE = '''\
 @triton.jit
 def computed_once(v, NARROW: tl.constexpr, IEEE: tl.constexpr):
     """v, computed before it is laid out for the matrix unit, where that multiplies it."""
-    if NARROW.primitive_bitwidth > 16 and IEEE == "ieee":
+    if NARROW == tl.float32 and IEEE == "ieee":
         return v
     return tl.sum(tl.expand_dims(v, 0), 0)
 '''

@@ -133,13 +133,16 @@ def of_a_running_product() -> list[dict[str, Any]]:
 def of_what_a_step_multiplies() -> dict[str, Any]:
     """A backward step, whose products read what it computes of all units; each dtype's kernel."""
     found = {}
-    for dtype, itemsize in (("bfloat16", 2), ("float32", 4)):
+    for name, dtype, itemsize, units in (
+        ("bfloat16", "bfloat16", 2, 256), ("float32", "float32", 4, 256),
+        ("float64", "float64", 8, 64), ("with padding", "bfloat16", 2, 48),
+    ):  # fmt: skip
         goal = Goal(backend="triton", extent=Extent(itemsize=itemsize))
-        plan = compile_cell(rnnc.cells.CFN(256, 256).cell, goal).plans[1]
+        plan = compile_cell(rnnc.cells.CFN(units, units).cell, goal).plans[1]
         assert plan is not None
-        mapping = Mapping("step", 16, warps=8, narrow=itemsize == 2)
+        mapping = Mapping("step", units // 16, warps=8, narrow=itemsize == 2)
         (report,) = compile_ahead(to_triton(plan, mapping), dtype, "sm_90")
-        found[dtype] = {**without_texts(report), "ttgir": report.ttgir}
+        found[name] = {**without_texts(report), "ttgir": report.ttgir}
     return found
 
 
