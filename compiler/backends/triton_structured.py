@@ -203,13 +203,24 @@ def reshape(f: Frame, node: Node) -> None:
 def _shaped(f: Frame, tile: Tile, dims: Dims) -> Tile:
     if dims == tile.dims:
         return tile
-    if tile.rows and not tile.dims and all(dim == 1 for dim in dims):
-        # A number for each row. Of what is computed with its `tl.reshape`, Triton keeps every
-        # element in every thread: 512 where 4 are enough, and a minute of its compiler.
-        text = f"{tile.text}[{'None, ' * len(dims)}:]"
-    else:
-        text = f"tl.reshape({tile.text}, {shape_text(dims, rows=tile.rows)})"
+    where = _spread(tile.dims, dims)
+    # Of what is computed with a `tl.reshape`, Triton may keep every element in every thread, where
+    # it could have a few: for an axis of size 1 that took its compiler up to a minute.
+    reshaped = f"tl.reshape({tile.text}, {shape_text(dims, rows=tile.rows)})"
+    text = f"{tile.text}[{where}:]" if where else reshaped
     return f.computed(text, dims, rows=tile.rows)
+
+
+def _spread(old: Dims, new: Dims) -> str:
+    """What makes `new` of `old` where it has axes of size 1 besides, `:, None, `; else ""."""
+    left, where = list(old), ""
+    for dim in new:
+        is_old = left[:1] == [dim]
+        if not is_old and dim != 1:
+            return ""
+        where += ":, " if is_old else "None, "
+        left = left[is_old:]
+    return "" if left else where
 
 
 def _regathered(f: Frame, tile: Tile, at: int, old: list[int], new: list[int]) -> Tile:
