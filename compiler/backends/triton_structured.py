@@ -94,15 +94,25 @@ def transpose(f: Frame, node: Node) -> None:
 def taken(f: Frame, tile: Tile, axis: int, index: str, dim: int) -> Tile:
     """`tile[..., index, ...]` along one axis; `index` speaks of `tl.arange` along it.
 
-    Triton 3.7 cannot gather more elements along an axis than there are: a small tile is joined to
-    itself first.
+    Triton 3.7 cannot gather more elements along an axis than there are: a small tile is repeated
+    first.
     """
     if dim > tile.dims[axis]:
-        tile = _joined(f, [tile] * (dim // tile.dims[axis]), axis)
+        tile = _repeated(f, tile, axis, dim // tile.dims[axis])
     dims = (*tile.dims[:axis], dim, *tile.dims[axis + 1 :])
     shape = shape_text(dims, rows=tile.rows)
     where = f.once(f"tl.broadcast_to({index}, {shape})", "g")
     return f.computed(f"tl.gather({tile.text}, {where}, {axis})", dims, rows=tile.rows)
+
+
+def _repeated(f: Frame, tile: Tile, axis: int, times: int) -> Tile:
+    """Copies of a tile, one behind the other."""
+    before, after = tile.dims[:axis], tile.dims[axis + 1 :]
+    apart = shape_text((*before, times, *tile.dims[axis:]), rows=tile.rows)
+    dims = (*before, times * tile.dims[axis], *after)
+    copies = f"tl.broadcast_to({tile.text}[{':, ' * axis}None, {':, ' * len(after)}:, :], {apart})"
+    return f.computed(f"tl.reshape({copies}, {shape_text(dims, rows=tile.rows)})", dims,
+                      rows=tile.rows)  # fmt: skip
 
 
 def slice_(f: Frame, node: Node) -> None:

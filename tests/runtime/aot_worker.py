@@ -130,6 +130,25 @@ def of_a_running_product() -> list[dict[str, Any]]:
     return [without_texts(r) for r in compile_ahead(module, "float32", "sm_90")]
 
 
+def of_a_memory_of_heads() -> dict[str, Any]:
+    """A loop with numbers for each head: gates of a matrix of its own, and a norm."""
+    text = """cell C(heads, n): ((h[heads, n], M[heads, n, n], s[heads, n]), x[heads, n]) -> ((h', M', s'), h') {
+        param W[heads, n, n], f[heads, n]
+        v = einsum("hij,hj->hi", W, h)
+        g = sigmoid(sum(f * h))
+        i = exp(minimum(sum(x), 5))
+        M' = g[:, None, None] * M + i[:, None, None] * v[:, :, None] * x[:, None, :]
+        s' = g[:, None] * s + i[:, None] * x
+        h' = rms_norm(einsum("hij,hj->hi", M', x) / maximum(abs(sum(s' * x)), 1)[:, None])
+    }"""
+    goal = Goal(backend="triton", extent=Extent(itemsize=2))
+    programs = compile_cell(rnnc.loads(text).C(4, 32).cell, goal)
+    assert programs.plans[0] is not None
+    module = to_triton(programs.plans[0], Mapping("loop", rows=1, narrow=True))
+    (report,) = (r for r in compile_ahead(module, "bfloat16", "sm_90") if r.kernel == "loop")
+    return without_texts(report)
+
+
 def of_what_a_step_multiplies() -> dict[str, Any]:
     """A backward step, whose products read what it computes of all units; each dtype's kernel."""
     found = {}
@@ -251,6 +270,7 @@ if __name__ == "__main__":
         "without_a_cache": without_a_cache(),
         "a number for each row": of_a_number_for_each_row(),
         "a running product": of_a_running_product(),
+        "a memory of heads": of_a_memory_of_heads(),
         "what a step multiplies": of_what_a_step_multiplies(),
         "kernels": of_kernels(),
         "cells": of_cells(),

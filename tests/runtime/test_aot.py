@@ -76,6 +76,12 @@ def test_a_number_for_each_row_costs_the_compiler_no_minute(found: Any) -> None:
     assert report["seconds"] < 3 and not report["problem"]
 
 
+def test_a_number_for_each_head_costs_the_compiler_no_minute(found: Any) -> None:
+    """49 s and 9,840 bytes, when axes of size 1 came from reshapes."""
+    report = found["a memory of heads"]
+    assert report["seconds"] < 3 and not report["problem"] and not report["spills"]
+
+
 def test_kernels_of_very_many_nodes_are_several_and_do_not_spill(found: Any) -> None:
     """One for all of 60 elements took 33 s, and had 12 KB of each thread in memory."""
     reports = found["a running product"]
