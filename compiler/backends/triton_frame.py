@@ -6,7 +6,7 @@ in every step (indices, offsets, masks, weights) is written before the loop, onc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..grouping import is_seen_through
@@ -19,6 +19,16 @@ from .writer import Names, Writer
 TYPES = {"real": "REAL", "int": "tl.int64", "bool": "tl.int1"}
 
 
+def _repeated(step: Sequence[Node]) -> set[Node]:
+    """What is repeated along an axis of size 1: itself, or what is computed elementwise with it."""
+    found: set[Node] = set()
+    for node in reversed(step):
+        is_of_same_elements = node.op.view or node.op.pointwise
+        if node.op.name == "broadcast" or (is_of_same_elements and node in found):
+            found.update(node.args)
+    return found
+
+
 class Frame:
     """One kernel."""
 
@@ -27,6 +37,7 @@ class Frame:
         self.mapping = mapping
         self.streams = mapping.kind != "loop"  # weights are read in every step, rather than kept
         self._inside = set(block.plan.step)
+        self.repeated = _repeated(block.plan.step)
         self.has_products = False
         self.fed: set[str] = set()  # pointers from which the matrix unit reads weights
         self.before, self.step, self.after = Writer(), Writer(), Writer()

@@ -205,17 +205,20 @@ def reshape(f: Frame, node: Node) -> None:
             if any(extent != padded(extent) for extent in inner):
                 tile = _regathered(f, tile, at, [old[a] for a in mine], [new[a] for a in theirs])
         dims = (*done, *joined, *tile.dims[at + len(mine) :])
-        tile = _shaped(f, tile, dims)
+        tile = _shaped(f, tile, dims, is_repeated=node in f.repeated)
         done += joined
     f.tiles[node] = tile
 
 
-def _shaped(f: Frame, tile: Tile, dims: Dims) -> Tile:
+def _shaped(f: Frame, tile: Tile, dims: Dims, *, is_repeated: bool = False) -> Tile:
+    """A tile in other dims, of as many elements; one that will be repeated, by an index.
+
+    Of what is computed with a small tile's `tl.reshape`, Triton may keep every element in every
+    thread, where it could have a few: that took its compiler up to a minute.
+    """
     if dims == tile.dims:
         return tile
-    where = _spread(tile.dims, dims)
-    # Of what is computed with a `tl.reshape`, Triton may keep every element in every thread, where
-    # it could have a few: for an axis of size 1 that took its compiler up to a minute.
+    where = _spread(tile.dims, dims) if is_repeated or not tile.dims else ""
     reshaped = f"tl.reshape({tile.text}, {shape_text(dims, rows=tile.rows)})"
     text = f"{tile.text}[{where}:]" if where else reshaped
     return f.computed(text, dims, rows=tile.rows)

@@ -132,8 +132,9 @@ def of_a_running_product() -> list[dict[str, Any]]:
 
 def of_a_memory_of_heads() -> dict[str, Any]:
     """A loop with numbers for each head: gates of a matrix of its own, and a norm."""
-    text = """cell C(heads, n):
-            ((h[heads, n], M[heads, n, n], s[heads, n]), x[heads, n]) -> ((h', M', s'), h') {
+    text = """cell C(heads, n): (
+        (h[heads, n], M[heads, n, n], s[heads, n]), x[heads, n]
+    ) -> ((h', M', s'), h') {
         param W[heads, n, n], f[heads, n]
         v = einsum("hij,hj->hi", W, h)
         g = sigmoid(sum(f * h))
