@@ -114,7 +114,7 @@ def _value(f: Frame, names: Letters, w: Weighted, value: Tile) -> str:
     alone = "".join(x for x in w.value_letters if x not in order)  # of size 1
     text = _permuted(tile.text, w.value_letters, order + alone)
     depth = prod(names.dims(w.summed))
-    # Nor does Triton look behind a mask, or an axis of heads.
+    # Through a mask, or where there are heads, Triton moves no loads: see `COMPUTED_ONCE`.
     is_computed = f.streams and not mask and not w.batch and f.place(w.value) is None
     if text == tile.text and tile.dims == (depth,):
         return f"computed_once({text}, NARROW, IEEE)" if is_computed else text

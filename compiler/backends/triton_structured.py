@@ -98,15 +98,15 @@ def taken(f: Frame, tile: Tile, axis: int, index: str, dim: int) -> Tile:
     first.
     """
     if dim > tile.dims[axis]:
-        tile = _repeated(f, tile, axis, dim // tile.dims[axis])
+        tile = _copied(f, tile, axis, dim // tile.dims[axis])
     dims = (*tile.dims[:axis], dim, *tile.dims[axis + 1 :])
     shape = shape_text(dims, rows=tile.rows)
     where = f.once(f"tl.broadcast_to({index}, {shape})", "g")
     return f.computed(f"tl.gather({tile.text}, {where}, {axis})", dims, rows=tile.rows)
 
 
-def _repeated(f: Frame, tile: Tile, axis: int, times: int) -> Tile:
-    """Copies of a tile, one behind the other."""
+def _copied(f: Frame, tile: Tile, axis: int, times: int) -> Tile:
+    """A tile, so many times, one behind the other."""
     before, after = tile.dims[:axis], tile.dims[axis + 1 :]
     apart = shape_text((*before, times, *tile.dims[axis:]), rows=tile.rows)
     dims = (*before, times * tile.dims[axis], *after)
