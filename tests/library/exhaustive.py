@@ -1,9 +1,9 @@
 """Hold standard cells in every mapping against the oracle: `python -m tests.library.exhaustive`.
 
 Each row of the table, at the sizes of the suite and at those at which blocks are legal, in every
-way that the cost model offers, with and without masks, in three dtypes; with `--lengths` in all of
-`LENGTHS` instead. Prints what fails, and the worst errors of each cell. Exits with 1 if anything
-failed.
+way that the cost model offers, with and without masks, in three dtypes, for calls of each number of
+steps with each number of rows. Prints what fails, and the worst errors of each cell. Exits with 1
+if anything failed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import repeat
+from itertools import product, repeat
 from pathlib import Path
 
 import numpy as np
@@ -41,14 +41,14 @@ from tests.compiler.hand_built import Array, Numbers, draw_masks
 from tests.compiler.rounding import after_rounding
 from tests.compiler.run_scans import by_oracle
 from tests.fuzz.log import Log, versions
-from tests.library.subject import SUBJECTS, Subject, plainly
+from tests.library.subject import ROWS, STEPS, SUBJECTS, Subject, plainly
 from tests.tolerance import PARTS, Bound, adaptive_bound, errors
 
 WIDE = {"I": 5, "H": 32, "K": 8, "Vd": 16, "N": 8, "P": 16, "M": 8}
-LENGTHS = ((0, 17), (1, 3), (5, 17), (33, 1))  # steps and rows
 NEIGHBOURS = 8
 FLOAT64 = Bound(1e-12, 1e-11)  # the oracle has rounding errors of its own
 DTYPES = ("float32", "bfloat16", "float64")
+MASKED = {"both": (False, True), "all": (True,), "none": (False,)}
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,14 @@ class Run:
         return f"{self.subject} of {hidden} {call}{masks} {self.dtype} {self.way}"
 
 
-def runs_of(subject: Subject, dtypes: Sequence[str]) -> Iterator[tuple[Run, Bound, Bound]]:
+def runs_of(
+    subject: Subject, dtypes: Sequence[str], masked: Sequence[bool]
+) -> Iterator[tuple[Run, Bound, Bound]]:
     """Each run with its errors and with what is allowed."""
     cell = subject.cell
-    for masked in (False, True):
+    for is_masked in masked:
         steps, rows = subject.steps, subject.rows
-        masks = draw_masks(("starts", "boundaries", "valid") * masked, steps, rows)
+        masks = draw_masks(("starts", "boundaries", "valid") * is_masked, steps, rows)
         for dtype in dtypes:
             n = rounded_to(subject.numbers(), dtype)
             wanted = by_oracle(cell, n, masks)
@@ -87,7 +89,7 @@ def runs_of(subject: Subject, dtypes: Sequence[str]) -> Iterator[tuple[Run, Boun
                 allowed = FLOAT64 if dtype == "float64" else BOUNDS[dtype]
                 if dtype != "float64" and not _is_within(off, allowed):
                     allowed = _wider(cell, n, masks, dtype, allowed, off)
-                yield Run(subject, masked, dtype, way), off, allowed
+                yield Run(subject, is_masked, dtype, way), off, allowed
 
 
 def _is_within(off: Bound, allowed: Bound) -> bool:
@@ -128,12 +130,12 @@ class Verdict:
     lines: tuple[str, ...]
 
 
-def verdict_on(subject: Subject, dtypes: Sequence[str]) -> Verdict:
+def verdict_on(subject: Subject, dtypes: Sequence[str], masked: Sequence[bool]) -> Verdict:
     """Run a cell in every way."""
     worst, ways, lines = Bound(0.0, 0.0), set[str](), list[str]()
     count = failed = 0
     try:
-        for run, off, allowed in runs_of(subject, dtypes):
+        for run, off, allowed in runs_of(subject, dtypes, masked):
             count += 1
             ways.add(run.way)
             if not _is_within(off, allowed):
@@ -158,8 +160,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", metavar="CELL", action="append", choices=sorted(cells), help="this cell"
     )
-    parser.add_argument("--dtype", choices=DTYPES, action="append", help="this dtype alone")
-    parser.add_argument("--lengths", action="store_true", help="calls of all lengths and rows")
+    parser.add_argument("--dtype", choices=DTYPES, nargs="+", default=DTYPES, help="these alone")
+    parser.add_argument("--steps", type=int, nargs="+", default=[STEPS], help="of the calls")
+    parser.add_argument("--rows", type=int, nargs="+", default=[ROWS], help="of the calls")
+    parser.add_argument(
+        "--masks", choices=MASKED, default="both", help="starts, boundaries and lengths, or none"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--log", type=Path, metavar="FILE", help="keep what is printed")
     options = parser.parse_args(arguments)
@@ -169,12 +175,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log(f"{'cell':60} worst errors in float32, of values and of gradients\n")
     chosen = [s for s in SUBJECTS if options.only is None or s.row.cell in options.only]
     subjects = [s for each in chosen for s in (each, replace(each, wider=WIDE))]
-    if options.lengths:
-        subjects = [replace(s, steps=t, rows=b) for s in subjects for t, b in LENGTHS]
+    calls = list(product(options.steps, options.rows))
+    subjects = [replace(s, steps=steps, rows=rows) for s in subjects for steps, rows in calls]
     found = []
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, fresh) as pool:
-        for verdict in pool.map(verdict_on, subjects, repeat(options.dtype or DTYPES)):
+        given = repeat(options.dtype), repeat(MASKED[options.masks])
+        for verdict in pool.map(verdict_on, subjects, *given):
             found.append(verdict)
             for line in verdict.lines:
                 log(line)
