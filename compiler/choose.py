@@ -26,7 +26,7 @@ from .work import MOST_ELEMENTS, MOST_MADE, Work, is_computed, work_of
 # their operands and loads are under way; of carries and products' results in the 256 KiB of
 # registers, where every temporary is too.
 MOST_WEIGHTS = 160 * 1024
-MOST_TILES = 96 * 1024
+MOST_STATE = 96 * 1024
 MOST_MULTIPLIED = 512  # of what weights are multiplied to, in a thread's registers, of 1,020 bytes
 DEEP = 512  # elements of a row that a step computes for a product of its own
 LEAST_ROWS = MATRIX_UNIT  # of the weights that a block of a step multiplies
@@ -138,7 +138,7 @@ def _costed(
         tile = max(work.largest for work in works) * rows
         state = max(work.held for work in works) * rows
         pairs = max(work.pairs for work in works) * rows
-        if tile > MOST_ELEMENTS or 4 * state > MOST_TILES:
+        if tile > MOST_ELEMENTS or 4 * state > MOST_STATE:
             continue
         fewest = 4 if weights else 8 if tile >= 4096 else 4 if tile > 256 else 1
         for warps in (fewest, 2 * fewest, 4 * fewest):  # more spread the registers thinner

@@ -218,13 +218,13 @@ def _shaped(f: Frame, tile: Tile, dims: Dims, *, is_repeated: bool = False) -> T
     """
     if dims == tile.dims:
         return tile
-    where = _spread(tile.dims, dims) if is_repeated or not tile.dims else ""
+    where = _new_axes(tile.dims, dims) if is_repeated or not tile.dims else ""
     reshaped = f"tl.reshape({tile.text}, {shape_text(dims, rows=tile.rows)})"
     text = f"{tile.text}[{where}:]" if where else reshaped
     return f.computed(text, dims, rows=tile.rows)
 
 
-def _spread(old: Dims, new: Dims) -> str:
+def _new_axes(old: Dims, new: Dims) -> str:
     """What makes `new` of `old` where it has axes of size 1 besides, `:, None, `; else ""."""
     left, where = list(old), ""
     for dim in new:

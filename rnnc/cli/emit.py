@@ -101,6 +101,8 @@ def _folder(folder: str) -> Path:
         where.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=where):
             pass
+    except FileExistsError:
+        raise OutputError(f"{folder} is a file, and --out takes a folder") from None
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from None
     return where

@@ -157,9 +157,9 @@ def test_a_folder_that_cannot_be_written_is_named(
 ) -> None:
     taken = tmp_path / "taken"
     taken.write_text("a file")
-    for folder in (taken, taken / "below"):
+    for folder, why in (taken, "takes a folder"), (taken / "below", "Not a directory"):
         said = refused(capsys, WRONG, *GRU, "--out", str(folder))
-        assert "error[cannot-write]" in said and str(folder) in said
+        assert "error[cannot-write]" in said and str(folder) in said and why in said
     assert taken.read_text() == "a file"
 
 
