@@ -18,13 +18,14 @@ class KernelSignature:
     """A Triton kernel of a module, as the compiler wants to know it.
 
     `pointers` have the element types "real" (the program's dtype), "wide" (float32 where that is a
-    half width, else the same), "bool" and "int"; `scalars` are int32. `constants` are those beside
-    `numbers`, which follow from the dtype: REAL, NARROW, FED, IEEE.
+    half width, else the same), "bool" and "int"; `scalars` are "int32", or "int64" if they may pass
+    2^31. `constants` are those beside `numbers`, which follow from the dtype: REAL, NARROW, FED,
+    IEEE.
     """
 
     name: str
     pointers: tuple[tuple[str, str], ...]
-    scalars: tuple[str, ...]
+    scalars: tuple[tuple[str, str], ...]
     constants: tuple[tuple[str, int], ...]
     numbers: tuple[str, ...]
     warps: int

@@ -123,7 +123,7 @@ def _launch(host: Host, group: Group, later: dict[Node, set[object]], reverse: b
     others = [pointer for pointer, _ in signature.pointers[len(pointers.passed) :]]
     ((_, elements),) = signature.constants
     block = "BLOCK" if elements == BLOCK else str(elements)
-    arguments = [*pointers.passed, *others, *signature.scalars, block, "real"]
+    arguments = [*pointers.passed, *others, *dict(signature.scalars), block, "real"]
     arguments.append(f"enable_fp_fusion={host.fuses}")
     host.out(f"{name}[(triton.cdiv(count, {block}),)]{in_lines(arguments)}")
 

@@ -110,8 +110,9 @@ class Kernel:
         scalars: tuple[str, ...] = ("begin", "end", "B")
         if self.has_clock:
             kinds["clock"], scalars = "int", ("T", *scalars)
+        narrow = tuple((name, "int32") for name in scalars)
         return KernelSignature(
-            self.name, tuple(kinds.items()), scalars, constants, self.numbers, mapping.warps,
+            self.name, tuple(kinds.items()), narrow, constants, self.numbers, mapping.warps,
             "all steps" if mapping.kind == "loop" else "each step",
         )  # fmt: skip
 
@@ -240,7 +241,8 @@ def _store_sum(f: Frame, node: Node, tile: Tile) -> None:
     if not place.rows:
         if not sums_rows(node.args[0]):  # every program has the same: one counts
             f.after(f"{tile.text} = tl.where(tl.program_id(0) == 0, {tile.text}, 0.0)")
-        place = replace(place, base=f"{place.base} + tl.program_id(0) * {place.count}")
+        program = "tl.program_id(0).to(tl.int64)"
+        place = replace(place, base=f"{place.base} + {program} * {place.count}")
     f.store(place, tile, f.after)
 
 

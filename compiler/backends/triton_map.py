@@ -100,22 +100,24 @@ def map_kernel(
 
     is_timed = "t" in index.used
     pointers = (*arrays.pointers, *([("clock", "int")] if is_timed else []))
-    scalars = (*(("T", "turn") if is_timed else ()), "B", "count")
-    parameters = [*(pointer for pointer, _ in pointers), *scalars]
+    narrow = (*(("T", "turn") if is_timed else ()), "B")
+    # Of all steps together, what is to be computed can pass 2^31.
+    parameters = [*(pointer for pointer, _ in pointers), *narrow, "count: tl.int64"]
     parameters += ["BLOCK: tl.constexpr", "REAL: tl.constexpr"]
     out = Writer()
     # Compiled once, whatever the numbers; in a graph it cannot be compiled at all.
-    fixed = ", ".join(f'"{scalar}"' for scalar in scalars)
+    fixed = ", ".join(f'"{scalar}"' for scalar in (*narrow, "count"))
     out(f"@triton.jit(do_not_specialize=[{fixed}])")
     with out.block(f"def {name}{in_lines(parameters)}:"):
         out("i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)")
         # It shows of how much `count` is a multiple: else a thread would load single elements.
-        whole = f"tl.cast(count, tl.int64) // {index.inner} * {index.inner}"
+        whole = f"count // {index.inner} * {index.inner}"
         out(f"m = i < {whole if index.inner > 1 else 'count'}")
         for line in index.definitions(reverse=arrays.reverse):
             out(line)
         out.extend(lines)
     block = SMALL_BLOCK if len(nodes) > MANY else BLOCK
+    scalars = (*((scalar, "int32") for scalar in narrow), ("count", "int64"))
     signature = KernelSignature(name, pointers, scalars, (("BLOCK", block),), ("REAL",), WARPS)
     return str(out), signature
 

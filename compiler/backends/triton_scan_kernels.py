@@ -18,8 +18,10 @@ from . import KernelSignature
 BLOCK, WARPS = 32, 1  # places, and warps, of each program
 
 _SOURCE = Template('''\
-@triton.jit(do_not_specialize=["T", "CHUNK"])
-def chunk_ends$suffix($a, $b, ends, T, N, CHUNK, BLOCK: tl.constexpr, REVERSE: tl.constexpr):
+@triton.jit(do_not_specialize=["T", "N", "CHUNK"])
+def chunk_ends$suffix(
+    $a, $b, ends, T, N: tl.int64, CHUNK, BLOCK: tl.constexpr, REVERSE: tl.constexpr
+):
     """Of each chunk of steps, the product of `a` and the state it ends in from 0."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     chunk, m = tl.program_id(1).to(tl.int64), i < N
@@ -38,8 +40,8 @@ def chunk_ends$suffix($a, $b, ends, T, N, CHUNK, BLOCK: tl.constexpr, REVERSE: t
     $write_ends
 
 
-@triton.jit(do_not_specialize=["CHUNKS"])
-def chunk_starts$suffix(ends, $start, $last, N, CHUNKS, BLOCK: tl.constexpr):
+@triton.jit(do_not_specialize=["N", "CHUNKS"])
+def chunk_starts$suffix(ends, $start, $last, N: tl.int64, CHUNKS, BLOCK: tl.constexpr):
     """The state before each chunk, written over the product; and after the last one."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     m = i < N
@@ -52,9 +54,9 @@ def chunk_starts$suffix(ends, $start, $last, N, CHUNKS, BLOCK: tl.constexpr):
     $write_last
 
 
-@triton.jit(do_not_specialize=["T", "CHUNK"])
+@triton.jit(do_not_specialize=["T", "N", "CHUNK"])
 def chunk_states$suffix(
-    $a, $b, ends, $states, T, N, CHUNK, BLOCK: tl.constexpr, REVERSE: tl.constexpr
+    $a, $b, ends, $states, T, N: tl.int64, CHUNK, BLOCK: tl.constexpr, REVERSE: tl.constexpr
 ):
     """The state before every step."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -150,13 +152,15 @@ class ScanSource:
     def signatures(self, reverse: bool) -> tuple[KernelSignature, ...]:
         """As the compiler wants to know them."""
         turned = (("REVERSE", int(reverse)),)
-        scalars = {"chunk_starts": ("N", "CHUNKS")}
+        place = ("N", "int64")
+        starts = {"chunk_starts": (place, ("CHUNKS", "int32"))}
+        chunks = (("T", "int32"), place, ("CHUNK", "int32"))
         return tuple(
             KernelSignature(
                 f"{name}{self.suffix}",
                 tuple((pointer, "wide") for pointer in pointers),
-                scalars.get(name, ("T", "N", "CHUNK")),
-                (("BLOCK", BLOCK), *(() if name in scalars else turned)),
+                starts.get(name, chunks),
+                (("BLOCK", BLOCK), *(() if name in starts else turned)),
                 (),
                 WARPS,
                 "all steps",

@@ -45,7 +45,7 @@ def emit(
         name: a cell; None for the only one.
         settings: its sizes and options.
         backend: "triton", the one whose kernels are compiled ahead.
-        target: "sm_80" or "sm_90".
+        target: "sm_90", another device.
         dtype: of parameters, inputs and outputs.
         batch: how many rows calls have, about: mappings are chosen for that.
         masks: words of `MASKS`, what the program's calls use.
@@ -60,7 +60,7 @@ def emit(
         OutputError: the folder cannot be written.
     """
     if target not in SHARED:
-        raise UsageError(f"--target takes {' or '.join(SHARED)}, not {target!r}")
+        raise UsageError(f"--target takes one of {', '.join(SHARED)}, not {target!r}")
     if batch < 1:
         raise UsageError(f"--batch takes a number of rows, at least 1, not {batch}")
     goal = Goal(
@@ -195,8 +195,9 @@ def _kernel(
     file: str, signature: KernelSignature, report: Report, launch: Launch
 ) -> dict[str, Any]:
     """A kernel: how to launch it, and what it takes."""
+    kinds = dict(signature.scalars)
     arguments = [
-        {"name": name, "dtype": "int32", "value": value}
+        {"name": name, "dtype": kinds[name], "value": value}
         if isinstance(value, str)
         else {"name": name, **_array(value)}
         for name, value in launch.arguments.items()

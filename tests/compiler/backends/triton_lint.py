@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rnnc.compiler.backends import KernelSignature, Module
 from rnnc.compiler.ir import Scan
@@ -56,11 +57,12 @@ class _Check:
     ) -> None:
         self.kernel, self.signature, self.launch, self.dtype = kernel, signature, launch, dtype
         known = {name: _exactly(value) for name, value in signature.constants}
-        for name in signature.scalars:
+        for name, kind in signature.scalars:
             value = launch.arguments[name]
             assert isinstance(value, str)
             is_step = name in STEP_NUMBERS  # a launch may be for any part of the steps
-            known[name] = Range(ZERO, STEPS) if is_step else _exactly(Polynomial.read(value))
+            given = Range(ZERO, STEPS) if is_step else _exactly(Polynomial.read(value))
+            known[name] = replace(given, wide=kind == "int64")
         self.indices = Indices(kernel, known, tuple(map(Polynomial.read, launch.grid)))
         self.accesses = list(self._accesses())
 

@@ -150,6 +150,8 @@ class Indices:
             case ast.Call(ast.Name("range") | ast.Attribute(ast.Name("tl"), "range"), [*ends]):
                 first = self.range(ends[0], {}) if len(ends) > 1 else number(0)
                 last = self.range(ends[min(1, len(ends) - 1)], {})
+                if len(ends) == 3:
+                    return _stretches(first, last, self.range(ends[2], {}))
                 return Range(first.low, last.high - ONE if last.high else None)
         return UNKNOWN
 
@@ -190,6 +192,16 @@ class Indices:
             if high.number is None or high.number > LARGEST_INT32:
                 self.narrow.append(ast.unparse(node))
         return found
+
+
+def _stretches(first: Range, last: Range, stride: Range) -> Range:
+    """Where the stretches begin into which a loop over numbers divides them."""
+    ends = [end.number for end in (first.low, last.high, stride.low) if end]
+    numbers = [end for end in ends if end is not None]
+    if len(numbers) < 3:
+        return UNKNOWN
+    starts = range(*numbers)
+    return Range(Polynomial.of(starts[0]), Polynomial.of(starts[-1]))
 
 
 def _seen(node: ast.expr, seen: str) -> tuple[ast.expr, str] | None:

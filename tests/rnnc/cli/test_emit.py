@@ -81,6 +81,13 @@ def test_arguments_have_dtypes_and_shapes_in_t_and_b(description: Any) -> None:
     assert loop["grid"] == ["B" if rows == 1 else f"cdiv(B, {rows})"]
 
 
+def test_a_number_that_grows_with_the_call_has_64_bits(description: Any) -> None:
+    programs = description["programs"].values()
+    arguments = [a for p in programs for kernel in p["kernels"] for a in kernel["arguments"]]
+    grows = [a for a in arguments if {"T", "B"} <= set(str(a.get("value", "")).split("*"))]
+    assert grows and {a["dtype"] for a in grows} == {"int64"}
+
+
 def test_what_a_kernel_needs_is_said(description: Any) -> None:
     assert kernels(description)
     for kernel in kernels(description):
@@ -121,7 +128,7 @@ def a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unknown_target_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(capsys, MISUSED, *GRU, "--target", "sm_42", "--out", str(tmp_path / "new"))
-    assert "error[usage]" in said and "sm_80 or sm_90" in said
+    assert "error[usage]" in said and "sm_80, sm_86, sm_89, sm_90" in said
     assert not (tmp_path / "new").exists()
 
 
