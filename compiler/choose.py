@@ -32,6 +32,7 @@ DEEP = 512  # elements of a row that a step computes for a product of its own
 LEAST_ROWS = MATRIX_UNIT  # of the weights that a block of a step multiplies
 LOCAL = (1, 4, 8, 16, 32, 64, 128, 256)  # sizes of a block's part that are tried
 MOST_COUNTS = 24
+MOST_BLOCKS = 65_535  # programs along the second axis of a grid
 MOST_WARPS = 16
 
 
@@ -103,9 +104,8 @@ def _counts(plan: Plan) -> list[int]:
     parts |= {d for size in sizes for d in range(2, 65) if size % d == 0 and size // d in LOCAL}
     odd = {_nearest(size) for size in sizes}
     odd |= {count for size in sizes if size % MATRIX_UNIT for count in _nearly_full(size)}
-    return sorted(n for n in parts | axes | odd if n > 1 and any(size % n == 0 for size in sizes))[
-        :MOST_COUNTS
-    ]
+    counts = (n for n in parts | axes | odd if 1 < n <= MOST_BLOCKS)
+    return sorted(n for n in counts if any(size % n == 0 for size in sizes))[:MOST_COUNTS]
 
 
 def _nearest(size: int) -> int:

@@ -29,7 +29,10 @@ from .launch import load
 
 # Bytes of shared memory that one program can have.
 # Source: table "Technical Specifications per Compute Capability", CUDA C++ Programming Guide.
-SHARED: Final[Mapping[str, int]] = MappingProxyType({"sm_80": 163 << 10, "sm_90": 227 << 10})
+SHARED: Final[Mapping[str, int]] = MappingProxyType({
+    "sm_80": 163 << 10, "sm_86": 99 << 10, "sm_89": 99 << 10, "sm_90": 227 << 10,
+    "sm_100": 227 << 10, "sm_120": 99 << 10,
+})  # fmt: skip
 ELEMENTS: Final[Mapping[str, str]] = MappingProxyType(
     {"float32": "fp32", "float64": "fp64", "bfloat16": "bf16", "float16": "fp16"}
 )
@@ -138,7 +141,7 @@ def compile_ahead(
 
     Args:
         dtype: "float32", "float64", "bfloat16" or "float16".
-        target: "sm_80" or "sm_90".
+        target: one of `SHARED`.
         follow: gives the kernels one by one, and may show how far it is.
     Returns:
         A report for each of `module.kernels`, in order.
@@ -182,7 +185,7 @@ def _compiled(
         fn=namespace[kernel.name],
         signature={
             **{name: f"*{elements[element]}" for name, element in kernel.pointers},
-            **dict.fromkeys(kernel.scalars, "i32"),
+            **{name: kind.replace("int", "i") for name, kind in kernel.scalars},
             **dict.fromkeys(values, "constexpr"),
         },
         constexprs=values,

@@ -11,6 +11,7 @@ import ctypes
 import importlib.util
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 
 from ..compiler import knobs
 from .checks import NARROW
-from .errors import BackendError, SettingError
+from .errors import BackendError, BackendWarning, SettingError
 
 NEEDS = {"torch": (2, 6), "triton": (3, 6)}  # the first versions that work
 BACKENDS = ("numpy", "triton")
@@ -59,6 +60,9 @@ def choose(name: Any, dtype: str) -> Backend:
     asked = name != "auto"
     if not asked:
         name = "triton" if dtype in NARROW or has_device() else "numpy"
+        if name == "numpy" and has_cuda() and not is_interpreted():
+            what = f"there is a CUDA device, but Triton cannot run here: {triton_problem()}"
+            warnings.warn(f"{what}; NumPy runs the cells", BackendWarning, stacklevel=2)
     if name == "triton":
         problem = triton_problem()
         if problem:

@@ -95,6 +95,17 @@ class BackendError(Error, RuntimeError):
     code: ClassVar[str] = "no-backend"
 
 
+class BackendWarning(Error, RuntimeWarning):
+    """A CUDA device is here, and NumPy runs the cells, since Triton cannot run.
+
+    The message says what is missing; torch 2.6 and triton 3.6, or later ones, have to be there. To
+    have an error instead, ask for `backend="triton"`; to have no warning, for `backend="numpy"`.
+    """
+
+    code: ClassVar[str] = "backend-replaced"
+    severity: ClassVar[str] = "warning"
+
+
 class KernelError(Error, RuntimeError):
     """A cell's kernels were compared with the interpreter on this device, and they are wrong.
 
@@ -263,9 +274,9 @@ ERRORS: dict[str, type[Error]] = {
     error.code: error
     for error in (
         ShapeError, DTypeError, NamesError, NoSuchAttributeError, ReadOnlyError, RangeError,
-        SettingError, BackendError, KernelError, KernelWarning, StateError, BusyError,
-        NothingRecordedError, HistoryFullError, OutOfMemoryError, CacheWarning, NoGradientError,
-        ChainError, CheckpointError, CheckpointFileError, MissingExtraError,
+        SettingError, BackendError, BackendWarning, KernelError, KernelWarning, StateError,
+        BusyError, NothingRecordedError, HistoryFullError, OutOfMemoryError, CacheWarning,
+        NoGradientError, ChainError, CheckpointError, CheckpointFileError, MissingExtraError,
         ImportMismatchError, RedefinedWarning,
     )
 }  # fmt: skip

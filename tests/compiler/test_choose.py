@@ -69,6 +69,15 @@ def test_a_large_backward_step_goes_in_stages() -> None:
     assert ranked(backward, HALF)[0].mapping.kind == "staged"
 
 
+def test_no_grid_has_more_blocks_than_a_device_launches() -> None:
+    """65,535 along its second axis."""
+    text = "cell C(n): (h[n], x[n]) -> (h', h') { h' = 0.9 * h + x }"
+    for size, least in ((1 << 22, 2), (1 << 24, 1)):
+        programs = compile_cell(rnnc.loads(text).C(size).cell, Goal(backend="triton"))
+        for choices in programs.choices:
+            assert least <= max(choice.mapping.blocks for choice in choices) <= 65_535
+
+
 def test_the_choice_is_the_same_every_time() -> None:
     for sizes in ((3, 16), (64, 512)):
         first, second = (ranked(plans("GRU", *sizes)[0], HALF) for _ in range(2))

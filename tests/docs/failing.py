@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, str]] = {
 
 # What no user's line brings about by itself.
 NO_EXAMPLE: Final[dict[str, str]] = {
+    "backend-replaced": "it takes a device, and no Triton",
     "cache-not-used": "it takes a folder that others may write into",
     "cell-redefined": "it takes a notebook",
     "gradient-mismatch": "it takes a mistake of the compiler",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rnnc.compiler.library import std
-from rnnc.runtime.aot import SHARED
+from tests.library.compiled_worker import TARGETS
 
 pytest.importorskip("triton", reason="needs triton")
 pytestmark = pytest.mark.torch
@@ -30,5 +30,5 @@ def test_kernels_compile_and_nothing_spills_in_a_step(names: list[str]) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found.keys() == set(names)
-    assert all(targets.keys() == SHARED.keys() for targets in found.values())
+    assert all(targets.keys() == set(TARGETS) for targets in found.values())
     assert not (wrong := {n: each for n, each in found.items() if any(each.values())}), wrong

@@ -9,15 +9,17 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Final
 
 import rnnc
 from rnnc.compiler.backends import KernelSignature, Module, Runs
 from rnnc.compiler.backends.to_triton import to_triton
-from rnnc.compiler.mapping import ALTERNATING, Extent, Mapping
+from rnnc.compiler.mapping import ALTERNATING, SCAN, Extent, Mapping
 from rnnc.compiler.pipeline import Goal, compile_cell
-from rnnc.runtime.aot import Report, compile_ahead, compile_fitting, constants, fits
+from rnnc.runtime.aot import SHARED, Report, compile_ahead, compile_fitting, constants, fits
 from rnnc.runtime.launch import load
 
 # On powers of two and off them; nothing larger, as ptxas takes seconds then.
@@ -28,9 +30,9 @@ CELLS = (
     ("DeltaNet", (64, 32, 32)), ("MinGRU", (64, 128)), ("MinGRU", (3, 5)), ("S4D", (64,)),
     ("RWKV4", (64,)),
 )  # fmt: skip
-# In a loop, in a scan, in steps, and with masks; each with its steps in turns, too.
+# In a loop, in steps, and with masks; each with its steps in turns and, if it has one, in a scan.
 LAUNCHED = (
-    ("LSTM", (64, 64), ()), ("MinGRU", (64, 128), ()), ("LSTM", (512, 512), ()),
+    ("LSTM", (64, 64), ()), ("MinGRU", (64, 128), ()), ("S4D", (64,), ()), ("LSTM", (512, 512), ()),
     ("RNN", (16, 16), ("starts", "boundaries", "valid")),
 )  # fmt: skip
 ALSO_IN_FLOAT32 = ("RNN", "LSTM", "MinGRU")
@@ -92,7 +94,7 @@ def kernels() -> Module:
         KernelSignature(
             name,
             pointers,
-            ("count",),
+            (("count", "int32"),),
             (("BLOCK", 256),),
             (),
             8 if name == "large" else 1,
@@ -167,17 +169,52 @@ def of_what_a_step_multiplies() -> dict[str, Any]:
     return found
 
 
+def of_every_target() -> dict[str, Any]:
+    """The loop of a cell for each device that is known."""
+    programs = compile_cell(rnnc.cells.LSTM(64, 64).cell, Goal(backend="triton"))
+    assert programs.plans[0] is not None
+    module = to_triton(programs.plans[0], Mapping("loop", rows=16))
+    return {
+        target: without_texts(report)
+        for target in SHARED
+        for report in compile_ahead(module, "bfloat16", target)
+        if report.kernel == "loop"
+    }
+
+
+def of_fast_numbers() -> dict[str, Any]:
+    """The loop of a cell with a product and both activations, as `fast` has it and as it is."""
+    found = {}
+    for name, fast in (("fast", True), ("usual", False)):
+        programs = compile_cell(rnnc.cells.LSTM(64, 64).cell, Goal(backend="triton", fast=fast))
+        assert programs.plans[0] is not None
+        module = to_triton(programs.plans[0], Mapping("loop", rows=16), fast=fast)
+        (report,) = (r for r in compile_ahead(module, "float32", "sm_90") if r.kernel == "loop")
+        found[name] = {**without_texts(report), "ptx": report.ptx}
+    return found
+
+
 def without_a_cache() -> str:
     """What is said where Triton cannot write its files."""
-    with tempfile.NamedTemporaryFile() as file:
-        os.environ["TRITON_CACHE_DIR"] = f"{file.name}/folder"
+    with tempfile.NamedTemporaryFile() as file, kept_in(f"{file.name}/folder"):
         try:
             compile_ahead(kernels(), "float16", "sm_90")
         except rnnc.Error as error:
             return f"{type(error).__name__}: {error}"
-        finally:
-            del os.environ["TRITON_CACHE_DIR"]
     return ""
+
+
+@contextmanager
+def kept_in(folder: str) -> Iterator[None]:
+    """Triton keeps there what it compiles, and looks nowhere else."""
+    before = os.environ.get("TRITON_CACHE_DIR")
+    os.environ["TRITON_CACHE_DIR"] = folder
+    try:
+        yield
+    finally:
+        del os.environ["TRITON_CACHE_DIR"]
+        if before is not None:
+            os.environ["TRITON_CACHE_DIR"] = before
 
 
 class ADevice:
@@ -206,12 +243,17 @@ def compiled_again() -> list[str]:
         "real": torch.bfloat16, "wide": torch.float32, "int": torch.int64, "bool": torch.bool
     }  # fmt: skip
     found = []
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["TRITON_CACHE_DIR"] = cache
+    with tempfile.TemporaryDirectory() as cache, kept_in(cache):
         for name, sizes, masks in LAUNCHED:
             programs = compile_cell(rnnc.cells[name](*sizes).cell, Goal(masks, backend="triton"))
-            steps = [to_triton(plan, ALTERNATING) for plan in programs.plans if plan]
-            for module in filter(None, (programs.forward, programs.backward, *steps)):
+            pairs = zip(filter(None, programs.plans), programs.choices, strict=True)
+            forced = [
+                to_triton(plan, mapping)
+                for plan, choices in pairs
+                for mapping in (ALTERNATING, SCAN)
+                if mapping in [choice.mapping for choice in choices]
+            ]
+            for module in filter(None, (programs.forward, programs.backward, *forced)):
                 compile_ahead(module, "bfloat16", "sm_90")
                 namespace = load(module.source).__globals__
                 for kernel in module.kernels:
@@ -225,7 +267,6 @@ def compiled_again() -> list[str]:
                         )  # fmt: skip
                     if len(os.listdir(cache)) > held:
                         found.append(f"{kernel.name} of {name}{sizes}")
-        del os.environ["TRITON_CACHE_DIR"]
     return found
 
 
@@ -267,8 +308,8 @@ def of_cells() -> list[dict[str, Any]]:
     return found
 
 
-if __name__ == "__main__":
-    found = {
+def all_there_is() -> dict[str, Any]:
+    return {
         "without_a_cache": without_a_cache(),
         "a number for each row": of_a_number_for_each_row(),
         "a running product": of_a_running_product(),
@@ -276,6 +317,12 @@ if __name__ == "__main__":
         "what a step multiplies": of_what_a_step_multiplies(),
         "kernels": of_kernels(),
         "cells": of_cells(),
+        "every target": of_every_target(),
+        "fast numbers": of_fast_numbers(),
         "compiled again": compiled_again(),
     }
-    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as fresh, kept_in(fresh):  # lest compiling takes no time
+        json.dump(all_there_is(), sys.stdout)

@@ -46,6 +46,20 @@ def test_cells_compile_and_nothing_spills_in_the_loop(found: Any) -> None:
             assert 0 < report["registers"] <= 255, program["what"]
 
 
+@pytest.mark.parametrize("target", SHARED)
+def test_what_a_kernel_takes_of_each_device_is_known(found: Any, target: str) -> None:
+    report = found["every target"][target]
+    assert (report["target"], report["problem"]) == (target, "")
+    assert report["registers"] and report["shared"]
+
+
+def test_fast_products_and_activations_are_the_devices_own(found: Any) -> None:
+    fast, usual = (found["fast numbers"][name] for name in ("fast", "usual"))
+    assert not fast["problem"] and not usual["problem"]
+    for instruction in ("tf32", "tanh.approx.f32"):
+        assert instruction in fast["ptx"] and instruction not in usual["ptx"], instruction
+
+
 def test_a_launch_finds_what_was_compiled_ahead(found: Any) -> None:
     assert found["compiled again"] == []
 

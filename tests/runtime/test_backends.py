@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ import rnnc
 from rnnc.runtime import backends
 from rnnc.runtime.backends import Backend, choose, triton_problem
 from rnnc.runtime.checks import check_dtype
+from rnnc.runtime.errors import BackendWarning
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +50,20 @@ def test_auto_is_triton_where_a_device_can_run_it(monkeypatch: pytest.MonkeyPatc
     assert choose("numpy", "float32") == Backend("numpy", asked=True)
     monkeypatch.setenv("RNNC_BACKEND", "numpy")
     assert choose("auto", "float32") == Backend("numpy", asked=True)
+
+
+def test_a_device_that_triton_cannot_use_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pretend(monkeypatch, device=True, interpreted=False)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    said = "there is a CUDA device, but Triton cannot run here: triton is not installed; NumPy.*"
+    with pytest.warns(BackendWarning, match=f"^{said}") as caught:
+        assert choose("auto", "float32") == Backend("numpy", asked=False)
+    assert len(caught) == 1 and "\n" not in str(caught[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert choose("numpy", "float32") == Backend("numpy", asked=True)
 
 
 def test_auto_is_numpy_elsewhere_the_interpreter_included(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,4 +226,5 @@ def test_a_process_that_was_forked_from_one_with_cuda_is_told_to_be_spawned(
     with pytest.raises(rnnc.Error, match=r"forked after CUDA was in use.*'spawn'") as caught:
         rnnc.LSTM(3, 4, backend="triton")
     assert caught.value.code == "no-backend"
-    assert rnnc.LSTM(3, 4)(np.ones(3)).shape == (4,)
+    with pytest.warns(BackendWarning, match="forked after CUDA was in use"):
+        assert rnnc.LSTM(3, 4)(np.ones(3)).shape == (4,)
