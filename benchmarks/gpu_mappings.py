@@ -95,7 +95,8 @@ def tried(trial: Trial, device: str, rounds: int) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_mappings", description=__doc__)
     add_options(parser)
-    parser.add_argument("--cell", nargs="+", help="only these cells")
+    known = sorted({case.cell for case in QUICK})
+    parser.add_argument("--cell", nargs="+", choices=known, help="only these cells")
     parser.add_argument("--dtype", choices=DTYPES, default=DTYPES[0])
     parser.add_argument("--count", type=int, default=12, help="mappings of each loop")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes that compile")

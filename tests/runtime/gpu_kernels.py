@@ -21,10 +21,9 @@ from rnnc.compiler.mapping import Extent
 from rnnc.compiler.pipeline import Goal, Programs, compile_cell
 from rnnc.runtime.aot import Report, compile_ahead, compile_fitting, fault, require_compiler
 from tests.fuzz.log import Log, versions
-from tests.runtime.test_triton_gpu import CASES, FORCED, LARGE, ROWS, mapped
+from tests.runtime.test_triton_gpu import CASES, FORCED, LARGE, MASKS, ROWS, mapped
 
 TARGET: Final = "sm_90"
-MASKS: Final = ("starts", "boundaries", "valid")
 ITEMSIZES: Final = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
 LONG: Final = 10.0  # seconds that a kernel takes the compiler
 
@@ -90,16 +89,16 @@ def kernels(name: str, sizes: tuple[int, ...]) -> Iterator[Kernel]:
         return compile_cell(cell, Goal(masks=masks, backend="triton", extent=extent))
 
     for dtype in ITEMSIZES:
-        for masks in ((), MASKS) if dtype == "float32" else ((),):
-            head = f"{dtype}, masks" if masks else dtype
-            for taken in compile_fitting(programs(dtype, masks), dtype, TARGET):
+        for masks in MASKS if dtype == "float32" else ("plain",):
+            head = f"{dtype}, {masks}"
+            for taken in compile_fitting(programs(dtype, MASKS[masks]), dtype, TARGET):
                 for mapping, at_fault in taken.passed_over:
                     for report in at_fault:
                         yield Kernel(f"{head}, {mapping}", report, is_launched=False)
                 for report in taken.reports:
                     yield Kernel(f"{head}, {taken.mapping}", report)
-    for dtype in FORCED:
-        for what, forced in mapped(programs(dtype)):
+    for dtype, masks in FORCED:
+        for what, forced in mapped(programs(dtype, MASKS[masks])):
             for module in forced.forward, forced.backward:
                 for report in compile_ahead(module, dtype, TARGET) if module else ():
                     yield Kernel(f"{dtype}, every {what.partition(':')[0]}", report)

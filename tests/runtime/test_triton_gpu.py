@@ -14,9 +14,11 @@ import pytest
 import rnnc
 from rnnc.compiler import oracle
 from rnnc.compiler.ir import Cell
+from rnnc.compiler.oracle import Masks
 from rnnc.compiler.pipeline import Programs
 from rnnc.runtime.program import Program
 from rnnc.runtime.tolerance import ROUNDING
+from tests.compiler.backends.triton_runs import ways_of
 from tests.compiler.hand_built import Array, Numbers
 from tests.compiler.rounding import after_rounding
 from tests.compiler.run_scans import NO_MASKS, Outcome, by_oracle
@@ -26,7 +28,7 @@ from tests.tolerance import PARTS, Bound, assert_within, errors, excesses
 
 pytestmark = pytest.mark.gpu
 
-STEPS = (1, 5, 33, 67)  # none a multiple of an unroll or of a chunk, but 1
+STEPS = (0, 1, 5, 33, 67)  # none a multiple of an unroll or of a chunk, but the first two
 ROWS = (1, 3, 17)
 LAUNCHES = 200
 SIZES: dict[str, tuple[tuple[int, ...], ...]] = {
@@ -39,11 +41,15 @@ SIZES: dict[str, tuple[tuple[int, ...], ...]] = {
     "SLSTM": ((4, 6, 2), (64, 96, 3)),
     "DeltaNet": ((4, 3, 5), (32, 32, 32)),
     "MinGRU": ((4, 5), (32, 192)),
+    "RWKV4": ((5,), (64,)),
+    "S4D": ((5,), (64,)),
+    "MLSTM": ((4, 3, 5), (32, 16, 16)),
 }
 CASES = [(name, sizes) for name, all_sizes in SIZES.items() for sizes in all_sizes]
 LARGE = [("LSTM", (24, 300)), ("GRU", (24, 300))]  # not in one program
-FORCED = ("float32", "bfloat16")  # in which every mapping is run: states as products read them, too
-MASKS: dict[str, list[int]] = {"plain": [], "masks": [0, 1, 2]}  # resets, boundaries, lengths
+MASKS: dict[str, tuple[str, ...]] = {"plain": (), "masks": ("starts", "boundaries", "valid")}
+# In which every mapping is run: of half a width, too, for states as products read them.
+FORCED = (("float32", "masks"), ("bfloat16", "plain"))
 BOUNDS = {
     "float64": Bound(1e-11, 1e-10),
     "float32": Bound(2e-5, 2e-4),
@@ -86,7 +92,7 @@ def numbers(program: Program, steps: int, rows: int) -> Numbers:
         }
 
     drawn = Numbers.draw(cell, steps, rows)
-    params = narrow({k: p / max(1, *p.shape[-1:]) ** 0.5 for k, p in drawn.params.items()})
+    params = narrow({k: p / max([1, *p.shape[-1:]]) ** 0.5 for k, p in drawn.params.items()})
     before = Numbers.draw(cell, 3, rows, seed=1)
     start = oracle.initial(cell, params, rows)
     carry, _ = oracle.run(cell, params, start, before.xs)
@@ -106,6 +112,10 @@ def assert_right(cell: Cell, found: Outcome, n: Numbers, masks: Any, dtype: str)
     assert_within(found, wanted, allowed)
 
 
+def masks_for(steps: int, rows: int, masks: str) -> Masks:
+    return draw_masks(steps, steps, rows, list(range(len(MASKS[masks]))))
+
+
 def found_by(program: Program, n: Numbers, masks: Any = NO_MASKS) -> Outcome:
     with np.errstate(all="ignore"):
         return by_program(program, n, masks)
@@ -121,7 +131,7 @@ def test_cells_are_the_oracles(name: str, sizes: tuple[int, ...], dtype: str, ma
     for steps in STEPS:
         for rows in ROWS:
             n = numbers(program, steps, rows)
-            drawn = draw_masks(steps, steps, rows, MASKS[masks])
+            drawn = masks_for(steps, rows, masks)
             try:
                 assert_right(cell, found_by(program, n, drawn), n, drawn, dtype)
             except AssertionError as error:
@@ -138,28 +148,32 @@ def test_other_dtypes_are_the_oracles(name: str, dtype: str) -> None:
 
 
 def mapped(programs: Programs) -> Iterator[tuple[str, Programs]]:
-    """The programs in the best mapping of each kind that both directions have."""
-    kinds = {choice.mapping.kind for options in programs.choices for choice in options}
-    for kind in sorted(kinds):
+    """The programs in the best mapping of each way that either direction has."""
+    for way in sorted({way for options in programs.choices for way in ways_of(options)}):
         options = [
-            next((c.mapping for c in mine if c.mapping.kind == kind), mine[0].mapping)
-            for mine in programs.choices
-            if mine
+            ways_of(mine).get(way, [mine[0].mapping])[0] for mine in programs.choices if mine
         ]
-        yield f"{kind}: {options}", programs.mapped(*options)
+        yield f"{way}: {options}", programs.mapped(*options)
 
 
-@pytest.mark.parametrize("dtype", FORCED)
-@pytest.mark.parametrize(("name", "sizes"), [*CASES, *LARGE])
-def test_every_mapping_is_the_oracles(name: str, sizes: tuple[int, ...], dtype: str) -> None:
+def in_every_way(usual: Program, masks: tuple[str, ...] = ()) -> Iterator[tuple[str, Program]]:
+    """The same program in each of its mappings, for calls with these masks."""
     from rnnc.runtime.variants import Variant
 
+    for what, programs in mapped(usual.variant(masks)):
+        yield what, Program(usual.cell, usual.dtype, backend="triton", only=Variant(programs))
+
+
+@pytest.mark.parametrize(("dtype", "masks"), FORCED)
+@pytest.mark.parametrize(("name", "sizes"), [*CASES, *LARGE])
+def test_every_mapping_is_the_oracles(
+    name: str, sizes: tuple[int, ...], dtype: str, masks: str
+) -> None:
     usual = rnnc.compile(rnnc.cells[name](*sizes), "triton", dtype)
-    cell, n = usual.cell, numbers(usual, 67, 17)
-    for what, programs in mapped(usual.variant()):
-        program = Program(cell, dtype, backend="triton", only=Variant(programs))
+    n, drawn = numbers(usual, 67, 17), masks_for(67, 17, masks)
+    for what, program in in_every_way(usual, MASKS[masks]):
         try:
-            assert_right(cell, found_by(program, n), n, NO_MASKS, dtype)
+            assert_right(usual.cell, found_by(program, n, drawn), n, drawn, dtype)
         except AssertionError as error:
             error.add_note(what)
             raise
@@ -167,9 +181,23 @@ def test_every_mapping_is_the_oracles(name: str, sizes: tuple[int, ...], dtype: 
 
 @pytest.mark.parametrize(("name", "sizes"), [*CASES, *LARGE])
 def test_two_hundred_launches_are_equal_bit_for_bit(name: str, sizes: tuple[int, ...]) -> None:
+    assert_equal_every_time(rnnc.compile(rnnc.cells[name](*sizes), "triton", "bfloat16"))
+
+
+@pytest.mark.parametrize("name", ["LSTM", "SLSTM", "MinGRU"])
+def test_so_are_those_of_every_mapping(name: str) -> None:
+    for what, program in in_every_way(rnnc.compile(rnnc.cells[name](*SIZES[name][1]), "triton")):
+        try:
+            assert_equal_every_time(program)
+        except AssertionError as error:
+            error.add_note(what)
+            raise
+
+
+def assert_equal_every_time(program: Program) -> None:
+    """Launched again and again, it gives the same bits."""
     import torch
 
-    program = rnnc.compile(rnnc.cells[name](*sizes), "triton", "bfloat16")
     cell, arrays = program.cell, program.arrays
     n = numbers(program, 33, 17)
     params = {k: arrays.own(v) for k, v in n.params.items()}
