@@ -219,17 +219,18 @@ op(
     reference=lambda _, a: np.where(np.isnan(a), a, np.where(a > 0, a, 0.0)),
     partials=lambda y, a: (a.then("gt", 0.0).then("where", 1.0, 0.0),),
 )  # fmt: skip
+# Values that jump are no `cheap` ones: of a state that was rounded they might be others.
 op(
-    "sign", doc="-1, 0 or 1; derivative 0", type=real, results=(-1.0, 1.0), cheap=True, nograd=True,
+    "sign", doc="-1, 0 or 1; derivative 0", type=real, results=(-1.0, 1.0), nograd=True,
     spell=_ufunc("sign", "sign({0})"), reference=lambda _, a: np.sign(a),
 )  # fmt: skip
 op(
-    "floor", doc="largest integer at most a; derivative 0", type=real, cheap=True, nograd=True,
+    "floor", doc="largest integer at most a; derivative 0", type=real, nograd=True,
     spell=_ufunc("floor", "tl.floor({0})"), reference=lambda _, a: np.floor(a),
 )  # fmt: skip
 op(
-    "round", doc="nearest integer, halves to even; derivative 0", type=real, cheap=True,
-    nograd=True, spell=_ufunc("rint", "nearest({0})"), reference=lambda _, a: np.rint(a),
+    "round", doc="nearest integer, halves to even; derivative 0", type=real, nograd=True,
+    spell=_ufunc("rint", "nearest({0})"), reference=lambda _, a: np.rint(a),
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ SIZES |= dict(Ci=2, C=3, hh=4, ww=5, k=3)  # images
 DEPTH = {31: {"L": 2}}  # by id: its equations write two layers out
 
 # By id, the states that stand in a denominator: a sum of exponentials, hence positive.
-DENOMINATORS = {108: "z", 119: "bb"}
+DENOMINATORS = {81: "n", 108: "z", 119: "bb"}
 PERIODS = {25: "T"}  # by id, the constants that are whole numbers of steps
 
 # Those with a made-up derivative: no difference of values is near it, and a complex step is it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import rnnc
 from rnnc.compiler import library
 from rnnc.compiler.ir import Cell, Scans
 from rnnc.compiler.passes.boundaries import boundaries
@@ -54,6 +55,16 @@ def test_a_stateless_cell_saves_what_its_derivative_needs() -> None:
     scans = saved("dense")
     assert scans.forward.carries == ()
     assert len(scans.saved) <= 1
+
+
+@pytest.mark.parametrize("jump", ["round(u)", "floor(u)", "sign(u)", "step(u, arctan)"])
+@pytest.mark.parametrize("free", [False, True], ids=["", "free"])
+def test_what_jumps_is_not_made_again_of_a_state_that_was_rounded(jump: str, free: bool) -> None:
+    """The gradient would be of another branch than the value was."""
+    text = f"cell C(n): (u[n], x[n]) -> (u', u') {{ u' = {jump} * x + u }}"
+    scans = residuals(both(rnnc.loads(text).C(3).cell), arithmetic_is_free=free)
+    outs = {o.name: o.node.args[0].op.name for o in scans.forward.outs}
+    assert jump.partition("(")[0] in {outs[name] for name in scans.saved}
 
 
 def test_where_arithmetic_is_free_a_gate_that_reads_no_state_is_computed_again() -> None:
