@@ -33,6 +33,7 @@ SHARED: Final[Mapping[str, int]] = MappingProxyType({
     "sm_80": 163 << 10, "sm_86": 99 << 10, "sm_89": 99 << 10, "sm_90": 227 << 10,
     "sm_100": 227 << 10, "sm_120": 99 << 10,
 })  # fmt: skip
+TENSOR_MEMORY: Final = 512  # columns, of devices that have it
 ELEMENTS: Final[Mapping[str, str]] = MappingProxyType(
     {"float32": "fp32", "float64": "fp64", "bfloat16": "bf16", "float16": "fp16"}
 )
@@ -206,8 +207,11 @@ def _compiled(
     registers, stack = binary.resources(cubin)
     spills = binary.spilled(stack, ptx)
     problem = ""
+    columns = int(getattr(made.metadata, "tmem_size", 0) or 0)  # of what sm_100 has besides
     if shared > SHARED[target]:
         problem = f"it needs {shared} bytes of shared memory, and {target} has {SHARED[target]}"
+    elif columns > TENSOR_MEMORY:
+        problem = f"it needs {columns} columns of tensor memory, and {target} has {TENSOR_MEMORY}"
     return Report(
         kernel.name, target, dtype, problem, registers, stack,
         spills, spills > 0 and _touches_local(cubin, kernel.runs), shared, seconds, cubin, ptx,

@@ -60,8 +60,8 @@ def choose(name: Any, dtype: str) -> Backend:
     asked = name != "auto"
     if not asked:
         name = "triton" if dtype in NARROW or has_device() else "numpy"
-        if name == "numpy" and has_cuda() and not is_interpreted():
-            what = f"there is a CUDA device, but Triton cannot run here: {triton_problem()}"
+        if name == "numpy" and has_cuda() and (problem := triton_problem()):
+            what = f"there is a CUDA device, but Triton cannot run here: {problem}"
             warnings.warn(f"{what}; NumPy runs the cells", BackendWarning, stacklevel=2)
     if name == "triton":
         problem = triton_problem()

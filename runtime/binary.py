@@ -21,7 +21,7 @@ USAGE = re.compile(r"Function \S+:\s+REG:(\d+) STACK:(\d+)")
 DEPOT = re.compile(r"\.local\s.*__local_depot\d+\[(\d+)\]")
 ALIGNED = 8
 
-PRODUCTS = ("HMMA", "HGMMA", "DMMA", "IMMA", "QGMMA")
+PRODUCTS = ("HMMA", "HGMMA", "DMMA", "IMMA", "QGMMA", "UTCHMMA")
 SHARED_LOADS, SHARED_STORES = ("LDS", "LDSM"), ("STS", "STSM")
 GLOBAL_LOADS, GLOBAL_STORES = ("LDG", "LDGSTS"), ("STG",)
 LOCAL = ("LDL", "STL")

@@ -96,7 +96,7 @@ class BackendError(Error, RuntimeError):
 
 
 class BackendWarning(Error, RuntimeWarning):
-    """A CUDA device is here, and NumPy runs the cells, since Triton cannot run.
+    """torch finds a CUDA device, and NumPy runs the cells, since Triton cannot run.
 
     The message says what is missing; torch 2.6 and triton 3.6, or later ones, have to be there. To
     have an error instead, ask for `backend="triton"`; to have no warning, for `backend="numpy"`.

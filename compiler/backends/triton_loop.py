@@ -110,10 +110,9 @@ class Kernel:
         scalars: tuple[str, ...] = ("begin", "end", "B")
         if self.has_clock:
             kinds["clock"], scalars = "int", ("T", *scalars)
-        narrow = tuple((name, "int32") for name in scalars)
         return KernelSignature(
-            self.name, tuple(kinds.items()), narrow, constants, self.numbers, mapping.warps,
-            "all steps" if mapping.kind == "loop" else "each step",
+            self.name, tuple(kinds.items()), tuple((name, "int32") for name in scalars), constants,
+            self.numbers, mapping.warps, "all steps" if mapping.kind == "loop" else "each step",
         )  # fmt: skip
 
 

@@ -100,13 +100,13 @@ def map_kernel(
 
     is_timed = "t" in index.used
     pointers = (*arrays.pointers, *([("clock", "int")] if is_timed else []))
-    narrow = (*(("T", "turn") if is_timed else ()), "B")
+    short = (*(("T", "turn") if is_timed else ()), "B")
     # Of all steps together, what is to be computed can pass 2^31.
-    parameters = [*(pointer for pointer, _ in pointers), *narrow, "count: tl.int64"]
+    parameters = [*(pointer for pointer, _ in pointers), *short, "count: tl.int64"]
     parameters += ["BLOCK: tl.constexpr", "REAL: tl.constexpr"]
     out = Writer()
     # Compiled once, whatever the numbers; in a graph it cannot be compiled at all.
-    fixed = ", ".join(f'"{scalar}"' for scalar in (*narrow, "count"))
+    fixed = ", ".join(f'"{scalar}"' for scalar in (*short, "count"))
     out(f"@triton.jit(do_not_specialize=[{fixed}])")
     with out.block(f"def {name}{in_lines(parameters)}:"):
         out("i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)")
@@ -117,7 +117,7 @@ def map_kernel(
             out(line)
         out.extend(lines)
     block = SMALL_BLOCK if len(nodes) > MANY else BLOCK
-    scalars = (*((scalar, "int32") for scalar in narrow), ("count", "int64"))
+    scalars = (*((scalar, "int32") for scalar in short), ("count", "int64"))
     signature = KernelSignature(name, pointers, scalars, (("BLOCK", block),), ("REAL",), WARPS)
     return str(out), signature
 

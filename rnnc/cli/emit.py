@@ -45,7 +45,7 @@ def emit(
         name: a cell; None for the only one.
         settings: its sizes and options.
         backend: "triton", the one whose kernels are compiled ahead.
-        target: "sm_90", another device.
+        target: a device, one of `SHARED`.
         dtype: of parameters, inputs and outputs.
         batch: how many rows calls have, about: mappings are chosen for that.
         masks: words of `MASKS`, what the program's calls use.

@@ -172,7 +172,7 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
         "--target",
         default="sm_90",
         metavar="TARGET",
-        help="the device: sm_80, sm_86 and so on to sm_120; sm_90 is the default",
+        help="the device: sm_80, sm_86, sm_89, sm_90 (the default), sm_100 or sm_120",
     )
     made.add_argument(
         "--dtype", choices=("float32", "float64", "bfloat16", "float16"), default="float32"

@@ -16,7 +16,7 @@ from rnnc.compiler.pipeline import Goal, Programs, compile_cell
 from rnnc.compiler.summary import sample_sizes
 from rnnc.runtime.aot import compile_fitting, fits
 
-TARGETS = ("sm_80", "sm_90")  # of which the others differ little
+TARGETS = ("sm_80", "sm_90")  # of the others `tests/runtime/test_aot.py` compiles a loop each
 
 
 def faults(cell: Cell) -> dict[str, list[str]]:

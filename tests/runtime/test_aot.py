@@ -46,6 +46,14 @@ def test_cells_compile_and_nothing_spills_in_the_loop(found: Any) -> None:
             assert 0 < report["registers"] <= 255, program["what"]
 
 
+def test_what_a_program_can_have_of_shared_memory() -> None:
+    """Source: table "Technical Specifications per Compute Capability", CUDA programming guide."""
+    kibibytes = {name: size / 1024 for name, size in SHARED.items()}
+    assert kibibytes == {
+        "sm_80": 163, "sm_86": 99, "sm_89": 99, "sm_90": 227, "sm_100": 227, "sm_120": 99
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("target", SHARED)
 def test_what_a_kernel_takes_of_each_device_is_known(found: Any, target: str) -> None:
     report = found["every target"][target]

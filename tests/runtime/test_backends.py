@@ -55,15 +55,23 @@ def test_auto_is_triton_where_a_device_can_run_it(monkeypatch: pytest.MonkeyPatc
 def test_a_device_that_triton_cannot_use_is_said_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pretend(monkeypatch, device=True, interpreted=False)
+    monkeypatch.setattr(backends, "has_cuda", lambda: True)
+    monkeypatch.setitem(sys.modules, "torch", fake("2.6.0"))
     monkeypatch.setitem(sys.modules, "triton", None)
     said = "there is a CUDA device, but Triton cannot run here: triton is not installed; NumPy.*"
     with pytest.warns(BackendWarning, match=f"^{said}") as caught:
         assert choose("auto", "float32") == Backend("numpy", asked=False)
     assert len(caught) == 1 and "\n" not in str(caught[0].message)
+
+
+@pytest.mark.parametrize(("name", "interpreted"), [("numpy", False), ("auto", True)])
+def test_who_asked_for_something_else_is_told_nothing(
+    name: str, interpreted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, device=True, interpreted=interpreted)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert choose("numpy", "float32") == Backend("numpy", asked=True)
+        assert choose(name, "float32").name == "numpy"
 
 
 def test_auto_is_numpy_elsewhere_the_interpreter_included(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -195,6 +196,11 @@ def test_the_lint_finds_what_is_planted(change: tuple[str, str], finding: str) -
 def test_the_lint_finds_what_is_planted_in_a_mask_of_time(mask: str, finding: str) -> None:
     found = planted(("i < tl.where(first + turn < T, N, 0)", mask), of=mingru)
     assert any(finding in line for line in found) if finding else not found, found
+
+
+@pytest.mark.parametrize("change", [(", N: tl.int64", ", N"), (", CHUNKS", ", CHUNKS: tl.int64")])
+def test_a_number_that_is_not_as_wide_as_its_signature_says_is_found(change: Any) -> None:
+    assert any("signature says" in line for line in planted(change, of=mingru))
 
 
 def test_a_race_through_another_name_is_found() -> None:

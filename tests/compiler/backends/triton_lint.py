@@ -91,6 +91,12 @@ class _Check:
                 yield f"launch: {name} is not contiguous"
             if array.dtype != dtypes[element]:
                 yield f"launch: {name} is {array.dtype}, and its signature says {element}"
+        annotated = {
+            a.arg: ast.unparse(a.annotation) for a in self.kernel.args.args if a.annotation
+        }
+        for name, kind in self.signature.scalars:
+            if annotated.get(name, "tl.int32") != f"tl.{kind}":
+                yield f"launch: {name} is {annotated.get(name)}, and its signature says {kind}"
 
     # -- range -----------------------------------------------------------------------------------
 

@@ -198,9 +198,9 @@ def _stretches(first: Range, last: Range, stride: Range) -> Range:
     """Where the stretches begin into which a loop over numbers divides them."""
     ends = [end.number for end in (first.low, last.high, stride.low) if end]
     numbers = [end for end in ends if end is not None]
-    if len(numbers) < 3:
+    starts = range(*numbers) if len(numbers) == 3 and first.low == first.high else ()
+    if not starts:
         return UNKNOWN
-    starts = range(*numbers)
     return Range(Polynomial.of(starts[0]), Polynomial.of(starts[-1]))
 
 
