@@ -16,7 +16,9 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import product, repeat
+from functools import reduce
+from itertools import islice, product, repeat
+from operator import or_
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,7 @@ from tests.tolerance import PARTS, Bound, adaptive_bound, errors
 
 WIDE = {"I": 5, "H": 32, "K": 8, "Vd": 16, "N": 8, "P": 16, "M": 8}
 NEIGHBOURS = 8
+NO_ERROR = Bound(0.0, 0.0)
 FLOAT64 = Bound(1e-12, 1e-11)  # the oracle has rounding errors of its own
 DTYPES = ("float32", "bfloat16", "float64")
 MASKED = {"both": (False, True), "all": (True,), "none": (False,)}
@@ -123,35 +126,42 @@ def _beside(n: Numbers, seed: int) -> Numbers:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a cell."""
+    """What came of some runs of a cell; `worst` are the errors in float32."""
 
-    count: int
-    failed: int
-    lines: tuple[str, ...]
+    count: int = 0
+    worst: Bound = NO_ERROR
+    ways: frozenset[str] = frozenset()
+    failures: tuple[str, ...] = ()
+
+    def __or__(self, other: Verdict) -> Verdict:
+        """Of the runs of both."""
+        return Verdict(
+            self.count + other.count, _larger(self.worst, other.worst), self.ways | other.ways,
+            self.failures + other.failures,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        errors_ = f"{self.worst.values:.1e}  {self.worst.gradients:.1e}"
+        return f"{errors_}  {self.count:4} runs  {'; '.join(sorted(self.ways))}"
+
+
+def _larger(one: Bound, other: Bound) -> Bound:
+    return Bound(max(one.values, other.values), max(one.gradients, other.gradients))
 
 
 def verdict_on(subject: Subject, dtypes: Sequence[str], masked: Sequence[bool]) -> Verdict:
     """Run a cell in every way."""
-    worst, ways, lines = Bound(0.0, 0.0), set[str](), list[str]()
-    count = failed = 0
+    found = Verdict()
     try:
         for run, off, allowed in runs_of(subject, dtypes, masked):
-            count += 1
-            ways.add(run.way)
-            if not _is_within(off, allowed):
-                failed += 1
-                lines.append(f"FAILED {run}: off by {off}, allowed are {allowed}")
-            if run.dtype == "float32":
-                pairs = ((worst.values, off.values), (worst.gradients, off.gradients))
-                worst = Bound(*(max(pair) for pair in pairs))
+            worst = off if run.dtype == "float32" else NO_ERROR
+            wrong = f"{run}: off by {off}, allowed are {allowed}"
+            failures = () if _is_within(off, allowed) else (wrong,)
+            found |= Verdict(1, worst, frozenset([run.way]), failures)
     except Exception as error:  # the rest is worth knowing
-        failed += 1
-        lines.append(f"FAILED {subject}: {type(error).__name__}: {error.__cause__ or error}")
-    errors_ = f"{worst.values:.1e}  {worst.gradients:.1e}"
-    sizes = ", ".join(f"{name} {size}" for name, size in subject.sizes.items())
-    named = f"{subject}: {sizes}; T {subject.steps}, B {subject.rows}"
-    lines.append(f"{named:60} {errors_}  {count:3} runs  {'; '.join(sorted(ways))}")
-    return Verdict(count, failed, tuple(lines))
+        wrong = f"{subject}: {type(error).__name__}: {error.__cause__ or error}"
+        found |= Verdict(failures=(wrong,))
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -172,22 +182,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log, begun = Log(options.log), time.perf_counter()
     named = " ".join(sys.argv[1:] if arguments is None else arguments)
     log(f"{versions('numpy', 'triton', 'torch')}\npython -m tests.library.exhaustive {named}\n")
-    log(f"{'cell':60} worst errors in float32, of values and of gradients\n")
+    log(f"{'cell':50} worst errors in float32, of values and of gradients\n")
     chosen = [s for s in SUBJECTS if options.only is None or s.row.cell in options.only]
     subjects = [s for each in chosen for s in (each, replace(each, wider=WIDE))]
     calls = list(product(options.steps, options.rows))
-    subjects = [replace(s, steps=steps, rows=rows) for s in subjects for steps, rows in calls]
-    found = []
-    fresh = multiprocessing.get_context("spawn")
+    called = [replace(s, steps=steps, rows=rows) for s in subjects for steps, rows in calls]
+    every, fresh = Verdict(), multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, fresh) as pool:
         given = repeat(options.dtype), repeat(MASKED[options.masks])
-        for verdict in pool.map(verdict_on, subjects, *given):
-            found.append(verdict)
-            for line in verdict.lines:
-                log(line)
-    failed = sum(verdict.failed for verdict in found)
-    count = sum(verdict.count for verdict in found)
-    log(f"\n{count} runs, {failed} failed; {time.perf_counter() - begun:.0f} s")
+        verdicts = pool.map(verdict_on, called, *given)
+        for subject in subjects:
+            verdict = reduce(or_, islice(verdicts, len(calls)))
+            for wrong in verdict.failures:
+                log(f"FAILED {wrong}")
+            sizes = ", ".join(f"{name} {size}" for name, size in subject.sizes.items())
+            log(f"{f'{subject}: {sizes}':50} {verdict}")
+            every |= verdict
+    failed = len(every.failures)
+    log(f"\n{every.count} runs, {failed} failed; {time.perf_counter() - begun:.0f} s")
     return 1 if failed else 0
 
 
