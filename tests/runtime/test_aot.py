@@ -36,7 +36,7 @@ def found() -> Any:
 
 
 def test_cells_compile_and_nothing_spills_in_the_loop(found: Any) -> None:
-    assert len(found["cells"]) > 50
+    assert len(found["cells"]) > 30
     for program in found["cells"]:
         assert [r["kernel"] for r in program["reports"]] == program["kernels"], program["what"]
         for report, runs in zip(program["reports"], program["runs"], strict=True):
