@@ -25,8 +25,8 @@ SIZES = dict(I=5, H=4, K=3, Vd=4, N=6, M=7, O=3, P=2, R=2, L=3, D=3, G=2)
 SIZES |= dict(Ci=2, C=3, hh=4, ww=5, k=3)  # images
 DEPTH = {31: {"L": 2}}  # by id: its equations write two layers out
 
-# By id, the states that stand in a denominator: a sum of exponentials, hence positive.
-DENOMINATORS = {81: "n", 108: "z", 119: "bb"}
+# By id, what is drawn from 0.5 to 1.5: what is divided by, and a gate that is rounded to 0 or 1.
+POSITIVE = {81: "n", 91: "u", 108: "z", 119: "bb"}
 PERIODS = {25: "T"}  # by id, the constants that are whole numbers of steps
 
 # Those with a made-up derivative: no difference of values is near it, and a complex step is it.
@@ -76,7 +76,7 @@ def _draw(entry: Entry) -> dict[str, Array]:
     leading = dict.fromkeys(entry.states, (ROWS,)) | dict.fromkeys(entry.inputs, (STEPS, ROWS))
     for tensor in (*entry.params, *entry.const_tensors, *entry.states, *entry.inputs):
         shape = (*leading.get(tensor, ()), *tensor.shape(sizes))
-        positive = tensor.mark == "+" or DENOMINATORS.get(entry.id) == tensor.name
+        positive = tensor.mark == "+" or POSITIVE.get(entry.id) == tensor.name
         values[tensor.name] = (
             draws.uniform(0.5, 1.5, shape) if positive else _normal(draws, shape, tensor.mark, 0.5)
         )

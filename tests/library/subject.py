@@ -21,7 +21,7 @@ from tests.catalogue.entry import Entry, entries
 from tests.catalogue.evaluate import evaluate
 from tests.compiler.hand_built import Numbers
 from tests.compiler.run_scans import NO_MASKS, Outcome, by_oracle
-from tests.compiler.test_catalogue import DENOMINATORS, PERIODS, sizes_of
+from tests.compiler.test_catalogue import PERIODS, POSITIVE, sizes_of
 from tests.library.table import LETTERS, TABLE, Row
 from tests.runtime.run_program import by_program, rounded
 from tests.tolerance import FLOAT32, Bound, adaptive_bound, assert_within, excesses
@@ -117,7 +117,7 @@ class Subject:
         leading |= dict.fromkeys(entry.inputs, (self.steps, self.rows))
         for tensor in (*entry.params, *entry.const_tensors, *entry.states, *entry.inputs):
             shape = (*leading.get(tensor, ()), *tensor.shape(self.sizes))
-            positive = tensor.mark == "+" or DENOMINATORS.get(entry.id) == tensor.name
+            positive = tensor.mark == "+" or POSITIVE.get(entry.id) == tensor.name
             values[tensor.name] = (
                 draws.uniform(0.5, 1.5, shape) if positive else draws.normal(0.0, spread, shape)
             )
