@@ -31,6 +31,20 @@ def errors(found: Outcome, wanted: Outcome, part: str, floor: float = FLOOR) -> 
     return {name: error(mine[name], theirs[name], scale, floor) for name in theirs}
 
 
+def worst(found: Outcome, wanted: Outcome, floor: float = FLOOR) -> Bound:
+    """The largest error of the values, and of the gradients."""
+    return Bound(*(max(errors(found, wanted, p, floor).values(), default=0.0) for p in PARTS))
+
+
+def larger(*bounds: Bound) -> Bound:
+    """What one of them allows."""
+    return Bound(max(b.values for b in bounds), max(b.gradients for b in bounds))
+
+
+def is_within(off: Bound, allowed: Bound) -> bool:
+    return off.values <= allowed.values and off.gradients <= allowed.gradients
+
+
 def _arrays(outcome: Outcome, part: str) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for group in PARTS[part]:
@@ -52,8 +66,8 @@ def excesses(found: Outcome, wanted: Outcome, bound: Bound, floor: float = FLOOR
 
 def adaptive_bound(plain: Outcome, wanted: Outcome, floor: float = FLOOR) -> Bound:
     """What float32 may be off by, from what a plain evaluation in float32 is."""
-    worst = {part: max(errors(plain, wanted, part, floor).values(), default=0.0) for part in PARTS}
-    return Bound(**{part: adaptive(value) for part, value in worst.items()})
+    off = worst(plain, wanted, floor)
+    return Bound(adaptive(off.values), adaptive(off.gradients))
 
 
 def assert_within(found: Outcome, wanted: Outcome, bound: Bound) -> None:

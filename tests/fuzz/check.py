@@ -30,8 +30,9 @@ from tests.tolerance import (
     FLOAT64,
     Bound,
     adaptive_bound,
-    errors,
     excesses,
+    larger,
+    worst,
 )
 
 USUAL_SIZES = ((5, 2), (5, 2), (4, 3), (8, 1), (2, 2), (1, 3))  # steps, rows
@@ -182,7 +183,8 @@ def sensitivity_of(run: Run) -> Bound:
 
     near = replace(n, params=nudged(n.params), carry=nudged(n.carry), xs=nudged(n.xs))
     here, there = (by_oracle(cell, at, run.masks) for at in (n, near))
-    return Bound(*(max(errors(there, here, p).values()) / NUDGE for p in ("values", "gradients")))
+    off = worst(there, here)
+    return Bound(off.values / NUDGE, off.gradients / NUDGE)
 
 
 def by_steps(run: Run) -> Run:
@@ -261,11 +263,8 @@ def excesses_of_float64(run: Run, found: Outcome, wanted: Outcome) -> list[str]:
 def excesses_of_float32(run: Run, found: Outcome, wanted: Outcome, sensitivity: Bound) -> list[str]:
     """A plain evaluation may be lucky: how sensitive the program is counts as well."""
     plain = adaptive_bound(plainly(run, np.float32), wanted, FLOOR_FLOAT32)
-    bound = Bound(
-        max(FLOAT32.values, plain.values, sensitivity.values * ULP),
-        max(FLOAT32.gradients, plain.gradients, sensitivity.gradients * ULP),
-    )
-    return excesses(found, wanted, bound, FLOOR_FLOAT32)
+    rounded = Bound(sensitivity.values * ULP, sensitivity.gradients * ULP)
+    return excesses(found, wanted, larger(FLOAT32, plain, rounded), FLOOR_FLOAT32)
 
 
 def plainly(run: Run, dtype: npt.DTypeLike) -> Outcome:

@@ -44,7 +44,7 @@ from tests.compiler.rounding import after_rounding
 from tests.compiler.run_scans import by_oracle
 from tests.fuzz.log import Log, versions
 from tests.library.subject import ROWS, STEPS, SUBJECTS, Subject, plainly
-from tests.tolerance import PARTS, Bound, adaptive_bound, errors
+from tests.tolerance import Bound, adaptive_bound, is_within, larger, worst
 
 WIDE = {"I": 5, "H": 32, "K": 8, "Vd": 16, "N": 8, "P": 16, "M": 8}
 NEIGHBOURS = 8
@@ -87,16 +87,11 @@ def runs_of(
             for way in sorted(ways):
                 pair = forced(programs, way, steps=steps, rows=rows)
                 found = by_triton(cell, programs, pair, n, masks, dtype)
-                off = Bound(*(max(errors(found, wanted, part).values(), default=0.0)
-                              for part in ("values", "gradients")))  # fmt: skip
+                off = worst(found, wanted)
                 allowed = FLOAT64 if dtype == "float64" else BOUNDS[dtype]
-                if dtype != "float64" and not _is_within(off, allowed):
+                if dtype != "float64" and not is_within(off, allowed):
                     allowed = _wider(cell, n, masks, dtype, allowed, off)
                 yield Run(subject, is_masked, dtype, way), off, allowed
-
-
-def _is_within(off: Bound, allowed: Bound) -> bool:
-    return off.values <= allowed.values and off.gradients <= allowed.gradients
 
 
 def _wider(cell: Cell, n: Numbers, masks: Masks, dtype: str, fixed: Bound, off: Bound) -> Bound:
@@ -106,7 +101,7 @@ def _wider(cell: Cell, n: Numbers, masks: Masks, dtype: str, fixed: Bound, off: 
         plain = [adaptive_bound(plainly(cell, m, masks), by_oracle(cell, m, masks)) for m in near]
     else:
         plain = [after_rounding(cell, n, masks, by_oracle(cell, n, masks), dtype, off)]
-    return Bound(*(max(getattr(b, part) for b in (fixed, *plain)) for part in PARTS))
+    return larger(fixed, *plain)
 
 
 def _beside(n: Numbers, seed: int) -> Numbers:
@@ -136,7 +131,7 @@ class Verdict:
     def __or__(self, other: Verdict) -> Verdict:
         """Of the runs of both."""
         return Verdict(
-            self.count + other.count, _larger(self.worst, other.worst), self.ways | other.ways,
+            self.count + other.count, larger(self.worst, other.worst), self.ways | other.ways,
             self.failures + other.failures,
         )  # fmt: skip
 
@@ -145,19 +140,15 @@ class Verdict:
         return f"{errors_}  {self.count:4} runs  {'; '.join(sorted(self.ways))}"
 
 
-def _larger(one: Bound, other: Bound) -> Bound:
-    return Bound(max(one.values, other.values), max(one.gradients, other.gradients))
-
-
 def verdict_on(subject: Subject, dtypes: Sequence[str], masked: Sequence[bool]) -> Verdict:
     """Run a cell in every way."""
     found = Verdict()
     try:
         for run, off, allowed in runs_of(subject, dtypes, masked):
-            worst = off if run.dtype == "float32" else NO_ERROR
+            float32 = off if run.dtype == "float32" else NO_ERROR
             wrong = f"{run}: off by {off}, allowed are {allowed}"
-            failures = () if _is_within(off, allowed) else (wrong,)
-            found |= Verdict(1, worst, frozenset([run.way]), failures)
+            failures = () if is_within(off, allowed) else (wrong,)
+            found |= Verdict(1, float32, frozenset([run.way]), failures)
     except Exception as error:  # the rest is worth knowing
         wrong = f"{subject}: {type(error).__name__}: {error.__cause__ or error}"
         found |= Verdict(failures=(wrong,))

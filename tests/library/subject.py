@@ -24,7 +24,7 @@ from tests.compiler.run_scans import NO_MASKS, Outcome, by_oracle
 from tests.compiler.test_catalogue import PERIODS, POSITIVE, sizes_of
 from tests.library.table import LETTERS, TABLE, Row
 from tests.runtime.run_program import by_program, rounded
-from tests.tolerance import FLOAT32, Bound, adaptive_bound, assert_within, excesses
+from tests.tolerance import FLOAT32, Bound, adaptive_bound, assert_within, excesses, larger
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -57,8 +57,7 @@ class Narrow:
     @property
     def bound(self) -> Bound:
         """Of kernels, whose sums are taken in other orders: the wider one."""
-        plain = adaptive_bound(self.plain, self.wanted)
-        return Bound(max(FLOAT32.values, plain.values), max(FLOAT32.gradients, plain.gradients))
+        return larger(FLOAT32, adaptive_bound(self.plain, self.wanted))
 
     def assert_met_by(self, found: Outcome) -> None:
         """The bounds of float32 hold, where they hold of a plain evaluation, which sets others."""

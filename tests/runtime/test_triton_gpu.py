@@ -24,7 +24,7 @@ from tests.compiler.rounding import after_rounding
 from tests.compiler.run_scans import NO_MASKS, Outcome, by_oracle
 from tests.fuzz.check import draw_masks
 from tests.runtime.run_program import by_program
-from tests.tolerance import PARTS, Bound, assert_within, errors, excesses
+from tests.tolerance import Bound, assert_within, excesses, larger, worst
 
 pytestmark = pytest.mark.gpu
 
@@ -106,9 +106,8 @@ def assert_right(cell: Cell, found: Outcome, n: Numbers, masks: Any, dtype: str)
     """Within the bound of its dtype, or of what rounding makes of a cell that amplifies it."""
     wanted, allowed = by_oracle(cell, n, masks), BOUNDS[dtype]
     if dtype in ROUNDING and excesses(found, wanted, allowed):
-        off = Bound(*(max(errors(found, wanted, part).values()) for part in PARTS))
-        wider = after_rounding(cell, n, masks, wanted, dtype, off)
-        allowed = Bound(*(max(getattr(bound, p) for bound in (allowed, wider)) for p in PARTS))
+        off = worst(found, wanted)
+        allowed = larger(allowed, after_rounding(cell, n, masks, wanted, dtype, off))
     assert_within(found, wanted, allowed)
 
 

@@ -32,7 +32,7 @@ from tests.compiler.hand_built import Array, Numbers
 from tests.compiler.rounding import after_rounding
 from tests.compiler.run_scans import Outcome, by_oracle
 from tests.pairwise import Row, pairwise
-from tests.tolerance import Bound, adaptive_bound, errors
+from tests.tolerance import Bound, adaptive_bound, is_within, larger, worst
 
 # Of each cell: every size a power of two; none, yet in blocks; and small odd ones. With each what
 # the cost model offers, forward or backward.
@@ -114,8 +114,7 @@ class Verdict:
 
     @property
     def is_right(self) -> bool:
-        found, allowed = self.found, self.allowed
-        return found.values <= allowed.values and found.gradients <= allowed.gradients
+        return is_within(self.found, self.allowed)
 
     def __str__(self) -> str:
         return (
@@ -205,7 +204,7 @@ def check(case: Case) -> Verdict:
     pair = forced(programs, case.way, case.variant, steps=case.steps, rows=case.rows)
     found = by_triton(cell, programs, pair, given, masks, case.dtype)
     wanted = _wanted(*_key(case), "float64")
-    off = Bound(*(max(errors(found, wanted, part).values()) for part in ("values", "gradients")))
+    off = worst(found, wanted)
     fixed = FLOAT64 if case.dtype == "float64" else BOUNDS[case.dtype]
     if case.dtype == "float64" or Verdict(off, fixed).is_right:
         return Verdict(off, fixed)
@@ -219,7 +218,7 @@ def _wider(case: Case, fixed: Bound, wanted: Outcome, off: Bound) -> Bound:
     else:
         cell, n = cell_of(case.cell, case.sizes), _given(*_key(case)[:5])
         plain = after_rounding(cell, n, masks_of(case), wanted, case.dtype, off)
-    return Bound(max(fixed.values, plain.values), max(fixed.gradients, plain.gradients))
+    return larger(fixed, plain)
 
 
 @lru_cache(maxsize=64)
