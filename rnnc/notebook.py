@@ -7,7 +7,6 @@ and shows its diagnostics as `rnnc check` does. IPython is imported when it load
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from html import escape
 from keyword import iskeyword
@@ -17,7 +16,7 @@ from .grammar.problems import COLOURS, Problem, Problems
 from .grammar.source import visible
 from .runtime.cell import BoundCell
 from .runtime.cells import CellMaker, Cells
-from .runtime.errors import MissingExtraError, RedefinedWarning
+from .runtime.errors import MissingExtraError, RedefinedWarning, warn
 from .runtime.layered import Layered
 from .runtime.recur import Recur
 
@@ -99,12 +98,10 @@ def _warn_of(name: str, old: CellMaker, new: CellMaker, there: Mapping[str, Any]
     ]
     if users:
         verb = "keeps" if len(users) == 1 else "keep"
-        warnings.warn(
+        warn(RedefinedWarning(
             f"{name} is defined anew, {', '.join(users)} {verb} the old one: make what is to have "
-            "the new one again",
-            RedefinedWarning,
-            stacklevel=4,
-        )
+            "the new one again"
+        ))  # fmt: skip
 
 
 def _templates(value: Any) -> tuple[Any, ...]:

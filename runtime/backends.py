@@ -11,7 +11,6 @@ import ctypes
 import importlib.util
 import os
 import sys
-import warnings
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,7 +19,7 @@ import numpy as np
 
 from ..compiler import knobs
 from .checks import NARROW
-from .errors import BackendError, BackendWarning, SettingError
+from .errors import BackendError, BackendWarning, SettingError, warn
 
 NEEDS = {"torch": (2, 6), "triton": (3, 6)}  # the first versions that work
 BACKENDS = ("numpy", "triton")
@@ -62,7 +61,7 @@ def choose(name: Any, dtype: str) -> Backend:
         name = "triton" if dtype in NARROW or has_device() else "numpy"
         if name == "numpy" and has_cuda() and (problem := triton_problem()):
             what = f"there is a CUDA device, but Triton cannot run here: {problem}"
-            warnings.warn(f"{what}; NumPy runs the cells", BackendWarning, stacklevel=2)
+            warn(BackendWarning(f"{what}; NumPy runs the cells"))
     if name == "triton":
         problem = triton_problem()
         if problem:

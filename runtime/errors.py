@@ -1,11 +1,14 @@
 """What can be wrong with a call: each error is an `rnnc.Error` and the builtin a user would catch.
 
 In: nothing. Out: the classes, and `ERRORS`, code -> class, beside `grammar.problems.PROBLEMS`,
-which holds what can be wrong with a source. Each docstring is what `rnnc explain CODE` prints.
+which holds what can be wrong with a source; and `warn`, for those that stop nothing. Each class's
+docstring is what `rnnc explain CODE` prints.
 """
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import ClassVar
 
 from ..grammar.problems import Error
@@ -280,3 +283,12 @@ ERRORS: dict[str, type[Error]] = {
         ImportMismatchError, RedefinedWarning,
     )
 }  # fmt: skip
+
+
+def warn(warning: Warning) -> None:
+    """Warn at the line that called this package, however deep inside of it that was found out."""
+    package = __name__.partition(".")[0]
+    frame, level = sys._getframe(1), 2
+    while (frame.f_globals.get("__name__") or "").partition(".")[0] == package and frame.f_back:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(warning, stacklevel=level)

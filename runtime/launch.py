@@ -14,7 +14,6 @@ import linecache
 import os
 import stat
 import tempfile
-import warnings
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +25,7 @@ from typing import Any
 from ..compiler import knobs
 from ..compiler.trace import say
 from .arrays import is_tensor
-from .errors import CacheWarning
+from .errors import CacheWarning, warn
 
 LARGEST = 1 << 26  # bytes of a file of the cache that is read at all
 
@@ -162,4 +161,4 @@ def check_private(folder: Path) -> None:
 
 @cache
 def _warn_once(message: str) -> None:
-    warnings.warn(message, CacheWarning, stacklevel=2)
+    warn(CacheWarning(message))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from ..compiler.mapping import Extent, Mapping
 from ..compiler.pipeline import USUAL, Goal, Programs, compile_cell
 from ..compiler.trace import say
 from .backends import Backend, target, versions, where
-from .errors import KernelError, KernelWarning
+from .errors import KernelError, KernelWarning, warn
 from .validation import Mistakes, compare
 from .verdicts import Verdict, keep, known, mapped
 
@@ -104,11 +103,11 @@ class Variants:
         what = f"kernels of {self._cell.name} cannot be used {here}: {'; '.join(verdict.wrong)}"
         if verdict.chosen is not None:
             if verdict.wrong:
-                warnings.warn(f"{what}; others take its place", KernelWarning, stacklevel=2)
+                warn(KernelWarning(f"{what}; others take its place"))
             return Variant(mapped(programs, verdict.chosen))
         if self._backend.asked:
             raise KernelError(what)
-        warnings.warn(f"{what}; NumPy runs the cell", KernelWarning, stacklevel=2)
+        warn(KernelWarning(f"{what}; NumPy runs the cell"))
         programs = compile_cell(self._cell, Goal(goal.masks, goal.record, goal.exact))
         return Variant(programs, on_host=True)
 

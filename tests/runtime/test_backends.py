@@ -62,6 +62,7 @@ def test_a_device_that_triton_cannot_use_is_said_in_one_line(
     with pytest.warns(BackendWarning, match=f"^{said}") as caught:
         assert choose("auto", "float32") == Backend("numpy", asked=False)
     assert len(caught) == 1 and "\n" not in str(caught[0].message)
+    assert caught[0].filename == __file__  # not where in the package that was found out
 
 
 @pytest.mark.parametrize(("name", "interpreted"), [("numpy", False), ("auto", True)])
