@@ -10,7 +10,7 @@ rounding errors of a plain evaluation, which say how much a cell amplifies such 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,13 +112,15 @@ def run(
 def gradients(
     cell: Cell, params: Arrays, carry: Arrays, xs: Arrays, d_ys: Arrays, d_carry: Arrays,
     masks: Masks | None = None, dtype: npt.DTypeLike = np.float64,
-    only: Collection[str] | None = None,
+    only: Collection[str] | None = None, kept: Callable[[Array], Array] = np.asarray,
 ) -> Gradients:  # fmt: skip
     """Cotangents of params, initial carry and inputs, given those of outputs and last carry.
 
     Args:
         d_ys: [T, B, ...] by output name; d_carry: [B, ...] by state name. Others as in `run`.
         only: of the parameters, those by these names; all unless told otherwise.
+        kept: what the way back reads of a state that a step began with; that state, unless told
+            otherwise. Programs may keep it in fewer digits.
     Returns:
         `params` holds the trained ones. A reset passes the cotangent on to the initial value's
         parameters; a boundary drops or weighs it; past its length a row passes it on unchanged.
@@ -140,7 +142,8 @@ def gradients(
             continue
         seeds = {f"state.{n}": ct[b].copy() for n, ct in found.carry.items()}
         seeds |= {f"out.{n}": np.asarray(d[t, b], dtype) for n, d in d_ys.items()}
-        back = step(fixed | inputs, seeds)
+        again = {s.node: kept(inputs[s.node]) for s in cell.states}
+        back = step(fixed | inputs | again, seeds)
         for p in trained:
             if p.node in back:
                 found.params[p.name] += back[p.node]

@@ -32,9 +32,11 @@ class Outcome:
     d_xs: Mapping[str, Array]
 
 
-def by_oracle(cell: Cell, n: Numbers, masks: Masks = NO_MASKS) -> Outcome:
+def by_oracle(
+    cell: Cell, n: Numbers, masks: Masks = NO_MASKS, kept: Callable[[Array], Array] = np.asarray
+) -> Outcome:
     carry, ys = oracle.run(cell, n.params, n.carry, n.xs, masks)
-    g = oracle.gradients(cell, n.params, n.carry, n.xs, n.d_ys, n.d_carry, masks)
+    g = oracle.gradients(cell, n.params, n.carry, n.xs, n.d_ys, n.d_carry, masks, kept=kept)
     return Outcome(carry, ys, g.params, g.carry, g.inputs)
 
 

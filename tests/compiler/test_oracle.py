@@ -172,6 +172,16 @@ def test_gradients_of_some_parameters_are_those_among_all() -> None:
         np.testing.assert_array_equal(array, every.params[name])
 
 
+def test_the_way_back_reads_of_a_state_what_was_kept_of_it() -> None:
+    n = Numbers.draw(elman(), STEPS, ROWS)
+    given = elman(), n.params, n.carry, n.xs, n.d_ys, n.d_carry
+    every = oracle.gradients(*given)
+    nothing = oracle.gradients(*given, kept=np.zeros_like)
+    assert np.abs(every.params["U"]).min() > 0  # times the state
+    np.testing.assert_array_equal(nothing.params["U"], 0.0)
+    assert np.abs(nothing.inputs["x"]).min() > 0
+
+
 def test_a_reset_passes_nothing_to_what_was_before_it() -> None:
     n = Numbers.draw(elman(), STEPS, ROWS)
     masks = Masks(starts=np.arange(STEPS)[:, None] == np.full(ROWS, 2))
