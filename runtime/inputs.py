@@ -110,7 +110,7 @@ class Inputs:
             ShapeError, DTypeError, NamesError: naming the input.
         """
         if not self.cell.inputs:
-            raise ShapeError(f"{self.cell.name} reads no input: nothing says how many steps to run")
+            raise reads_nothing(self.cell)
         arrays = self._given(given)
         ranks = []
         for value, array, shape in zip(self.cell.inputs, arrays, self._shapes, strict=True):
@@ -177,6 +177,11 @@ class Inputs:
         if array.shape[max(lead, 0) :] == shape and not single and lead == 0:
             return f"{text}; call {once} for one step"
         return text
+
+
+def reads_nothing(cell: Cell) -> ShapeError:
+    """For a call of sequences of a cell without inputs."""
+    return ShapeError(f"{cell.name} reads no input: nothing says how many steps to run")
 
 
 def table_rows(cell: Cell) -> dict[str, int]:

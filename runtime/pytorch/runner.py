@@ -18,7 +18,7 @@ from ..checks import a_type, check_names, describe
 from ..draws import draws_of
 from ..errors import DTypeError, ShapeError
 from ..inputs import Call as Sizes
-from ..inputs import Inputs
+from ..inputs import Inputs, reads_nothing
 from ..numpy_arrays import no_index
 from ..truncation import read_boundaries, read_lengths, read_mask
 from .call import Call, Masks
@@ -149,11 +149,14 @@ class Runner:
         return Sizes((), steps, rows if batched else 1, batched, False, batch_first, False)
 
     def _inputs(self, xs: Any) -> tuple[Tensor, ...]:
+        if not self.cell.inputs:
+            raise reads_nothing(self.cell)
         given = tuple(xs) if self.cell.input_is_tuple and isinstance(xs, LISTS) else (xs,)
         if not torch.compiler.is_compiling():
             if len(given) != len(self.cell.inputs):
                 names = ", ".join(x.name for x in self.cell.inputs)
-                raise ShapeError(f"{self.label} takes a tuple ({names}), got {a_type(xs)}")
+                got = f"{len(xs)} inputs" if isinstance(xs, LISTS) else a_type(xs)
+                raise ShapeError(f"{self.label} takes a tuple ({names}), got {got}")
             for value, x in zip(self.cell.inputs, given, strict=True):
                 check_tensor(x, value.name)
         return given

@@ -98,6 +98,16 @@ def test_several_inputs_and_outputs_are_tuples() -> None:
     for wrong in (x, (x,), (x, z, z), packed, (packed, packed), (x, z[:2]), (x, z.float())):
         with pytest.raises(rnnc.Error):
             module(wrong)
+    with pytest.raises(rnnc.Error, match=r"takes a tuple \(x, z\), got 3 inputs"):
+        module((x, z, z))
+
+
+def test_a_cell_without_inputs_says_that_nothing_tells_its_steps() -> None:
+    cells = rnnc.loads("cell Own(n): (h[n], ()) -> (h', h') {\n param U[n,n]\n h' = tanh(U @ h)\n}")
+    module = rnnc.torch.Recur(cells.Own(3))
+    for call in (lambda: module(()), lambda: module.step((), None)):
+        with pytest.raises(rnnc.Error, match="Own reads no input: nothing says how many steps"):
+            call()
 
 
 def test_tokens_are_integers_in_range() -> None:
