@@ -22,6 +22,7 @@ from .ir import TANGENT, Cell, Node, Param, leaf, toposort
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = Mapping[str, Array]
+Kept = Callable[[Array], Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +113,15 @@ def run(
 def gradients(
     cell: Cell, params: Arrays, carry: Arrays, xs: Arrays, d_ys: Arrays, d_carry: Arrays,
     masks: Masks | None = None, dtype: npt.DTypeLike = np.float64,
-    only: Collection[str] | None = None, kept: Callable[[Array], Array] = np.asarray,
+    only: Collection[str] | None = None, kept: Kept | None = None,
 ) -> Gradients:  # fmt: skip
     """Cotangents of params, initial carry and inputs, given those of outputs and last carry.
 
     Args:
         d_ys: [T, B, ...] by output name; d_carry: [B, ...] by state name. Others as in `run`.
         only: of the parameters, those by these names; all unless told otherwise.
-        kept: what the way back reads of a state that a step began with; that state, unless told
-            otherwise. Programs may keep it in fewer digits.
+        kept: what the way back reads of a state [...] that a step of a row began with, for programs
+            may keep it in fewer digits; the state as it was unless told otherwise.
     Returns:
         `params` holds the trained ones. A reset passes the cotangent on to the initial value's
         parameters; a boundary drops or weighs it; past its length a row passes it on unchanged.
@@ -142,7 +143,7 @@ def gradients(
             continue
         seeds = {f"state.{n}": ct[b].copy() for n, ct in found.carry.items()}
         seeds |= {f"out.{n}": np.asarray(d[t, b], dtype) for n, d in d_ys.items()}
-        again = {s.node: kept(inputs[s.node]) for s in cell.states}
+        again = {s.node: kept(inputs[s.node]) for s in cell.states if kept}
         back = step(fixed | inputs | again, seeds)
         for p in trained:
             if p.node in back:

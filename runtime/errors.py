@@ -286,9 +286,9 @@ ERRORS: dict[str, type[Error]] = {
 
 
 def warn(warning: Warning) -> None:
-    """Warn at the line that called this package, however deep inside of it that was found out."""
-    package = __name__.partition(".")[0]
+    """Warn at the user's line, however deep inside of this package it was found out."""
+    between = {__name__.partition(".")[0], "torch", "functools", "contextlib"}
     frame, level = sys._getframe(1), 2
-    while (frame.f_globals.get("__name__") or "").partition(".")[0] == package and frame.f_back:
+    while (frame.f_globals.get("__name__") or "").partition(".")[0] in between and frame.f_back:
         frame, level = frame.f_back, level + 1
     warnings.warn(warning, stacklevel=level)

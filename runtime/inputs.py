@@ -180,7 +180,7 @@ class Inputs:
 
 
 def reads_nothing(cell: Cell) -> ShapeError:
-    """For a call of sequences of a cell without inputs."""
+    """For a call of a cell without inputs, of which nothing says how long or how wide it is."""
     return ShapeError(f"{cell.name} reads no input: nothing says how many steps to run")
 
 

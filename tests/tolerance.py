@@ -37,7 +37,7 @@ def worst(found: Outcome, wanted: Outcome, floor: float = FLOOR) -> Bound:
 
 
 def larger(*bounds: Bound) -> Bound:
-    """What one of them allows."""
+    """The largest of each part."""
     return Bound(max(b.values for b in bounds), max(b.gradients for b in bounds))
 
 

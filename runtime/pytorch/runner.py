@@ -155,7 +155,7 @@ class Runner:
         if not torch.compiler.is_compiling():
             if len(given) != len(self.cell.inputs):
                 names = ", ".join(x.name for x in self.cell.inputs)
-                got = f"{len(xs)} inputs" if isinstance(xs, LISTS) else a_type(xs)
+                got = f"{a_type(xs)} of {len(xs)}" if isinstance(xs, LISTS) else a_type(xs)
                 raise ShapeError(f"{self.label} takes a tuple ({names}), got {got}")
             for value, x in zip(self.cell.inputs, given, strict=True):
                 check_tensor(x, value.name)

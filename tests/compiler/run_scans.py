@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnc.compiler import oracle
 from rnnc.compiler.ir import Cell, Scan, Scans, Value, apply
-from rnnc.compiler.oracle import Masks
+from rnnc.compiler.oracle import Kept, Masks
 from rnnc.compiler.passes.boundaries import PLACED, boundaries, placed_name
 from rnnc.compiler.passes.differentiate import differentiate
 from rnnc.compiler.passes.scan import scan
@@ -32,9 +32,7 @@ class Outcome:
     d_xs: Mapping[str, Array]
 
 
-def by_oracle(
-    cell: Cell, n: Numbers, masks: Masks = NO_MASKS, kept: Callable[[Array], Array] = np.asarray
-) -> Outcome:
+def by_oracle(cell: Cell, n: Numbers, masks: Masks = NO_MASKS, kept: Kept | None = None) -> Outcome:
     carry, ys = oracle.run(cell, n.params, n.carry, n.xs, masks)
     g = oracle.gradients(cell, n.params, n.carry, n.xs, n.d_ys, n.d_carry, masks, kept=kept)
     return Outcome(carry, ys, g.params, g.carry, g.inputs)

@@ -145,10 +145,10 @@ def verdict_on(subject: Subject, dtypes: Sequence[str], masked: Sequence[bool]) 
     found = Verdict()
     try:
         for run, off, allowed in runs_of(subject, dtypes, masked):
-            float32 = off if run.dtype == "float32" else NO_ERROR
+            of_float32 = off if run.dtype == "float32" else NO_ERROR
             wrong = f"{run}: off by {off}, allowed are {allowed}"
             failures = () if is_within(off, allowed) else (wrong,)
-            found |= Verdict(1, float32, frozenset([run.way]), failures)
+            found |= Verdict(1, of_float32, frozenset([run.way]), failures)
     except Exception as error:  # the rest is worth knowing
         wrong = f"{subject}: {type(error).__name__}: {error.__cause__ or error}"
         found |= Verdict(failures=(wrong,))

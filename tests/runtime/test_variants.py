@@ -53,8 +53,9 @@ def test_a_wrong_mapping_is_dropped_for_the_next_with_a_warning(
     assert sources(mapped_net) == of_choices(mapped_net, 1, 1)
     monkeypatch.setattr(variants, "compare", lambda *_, **__: pytest.fail("the verdict is known"))
     again = Recur(fresh(), backend="triton")
-    with pytest.warns(KernelWarning, match="others take"):
+    with pytest.warns(KernelWarning, match="others take") as caught:
         again.scan(random(2, 2, 3))
+    assert caught[0].filename == __file__  # the line that called the net
     assert sources(again) == sources(mapped_net)
 
 

@@ -98,7 +98,7 @@ def test_several_inputs_and_outputs_are_tuples() -> None:
     for wrong in (x, (x,), (x, z, z), packed, (packed, packed), (x, z[:2]), (x, z.float())):
         with pytest.raises(rnnc.Error):
             module(wrong)
-    with pytest.raises(rnnc.Error, match=r"takes a tuple \(x, z\), got 3 inputs"):
+    with pytest.raises(rnnc.Error, match=r"takes a tuple \(x, z\), got a tuple of 3"):
         module((x, z, z))
 
 
